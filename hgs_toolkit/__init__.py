@@ -1,0 +1,1 @@
+"""Hierarchical Gaussian GANs: train, sample, render, export."""

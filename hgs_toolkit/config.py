@@ -1,0 +1,372 @@
+"""Every setting of a run as dataclasses, YAML presets in, YAML out; unknown keys are refused by name.
+
+A preset is a YAML file of the sections ``generator``, ``discriminator`` and ``training``; ``extends: NAME`` starts
+from another preset. A field's default is the reference model's value (Hyun & Heo 2024) unless its text says otherwise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from hgs_toolkit.cameras import PosePrior
+from hgs_toolkit.errors import ConfigError
+
+PRESET_FOLDER = Path(__file__).parent / "presets"
+
+Hierarchy = Literal["full", "position", "scale", "none"]
+LevelBlock = Literal["adaptive", "local", "adain"]
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """The generator: mapping, one block per level, heads, background (design: generator.md)."""
+
+    resolution: int = 256
+    """Image size it is trained for; the finest scale is s_end = ln(1/resolution)."""
+    z_dim: int = 512
+    w_dim: int = 512
+    mapping_layers: int = 2
+    mapping_lr: float = 0.01
+    """Learning-rate multiplier of the mapping layers."""
+    pose_conditioned: bool = True
+    """Whether the mapping network sees the camera label (the reference does; the r3 recipe does not)."""
+    view_dependent_color: bool = True
+    """Whether the colour head sees the viewing direction."""
+    points: int = 256
+    """Gaussians of the coarsest level, N_0."""
+    children: int = 4
+    """Children per parent, r."""
+    channels: tuple[int, ...] = (512, 512, 256, 128, 128)
+    """Feature width after each level's block; its length is the number of levels."""
+    level_blocks: tuple[LevelBlock, ...] = ("adaptive", "adaptive", "local", "local")
+    """Block of each level >= 1: ``adaptive`` (neighbours in feature space, AdaIN), ``local`` (edge block over the
+    siblings, no style) or ``adain`` (no edge block, AdaIN MLP only: the lean choice for a CPU)."""
+    transformer_blocks: int = 6
+    heads: int = 8
+    neighbors: int = 16
+    """Nearest neighbours of an adaptive edge block, k."""
+    hierarchy: Hierarchy = "full"
+    """``full``; ``position`` or ``scale`` keep one of the two constraints; ``none`` is the paper's naive baseline."""
+    head_init: tuple[float, float, float, float, float] = (1.0, 0.1, 0.1, 1.0, 1.0)
+    """Initial factors of the output heads: mean, scale, rotation, colour, opacity."""
+    initial_opacity_logit: float = math.log(0.1 / 0.9)
+    soft_clamp: float | None = None
+    """Raw head outputs x become c*tanh(x/c); None leaves them alone."""
+    background: Literal["generator", "none"] = "generator"
+    background_points: int = 2000
+    background_channels: int = 128
+    background_radius: float = 3.0
+
+    def __post_init__(self) -> None:
+        if len(self.level_blocks) != self.levels - 1:
+            raise ConfigError(
+                f"generator.level_blocks has {len(self.level_blocks)} entries for {self.levels} levels "
+                f"(generator.channels); expected {self.levels - 1}, one for each level after the first"
+            )
+        if self.channels[0] % self.heads:
+            raise ConfigError(
+                f"generator.channels[0] = {self.channels[0]} is not divisible by generator.heads = {self.heads}"
+            )
+        for name in ("resolution", "z_dim", "w_dim", "points", "children", "background_points"):
+            _require(getattr(self, name) >= 1, f"generator.{name}", getattr(self, name), "at least 1")
+        _require(
+            "adaptive" not in self.level_blocks or self.neighbors < self.points,
+            "generator.neighbors", self.neighbors, f"fewer than generator.points = {self.points}",
+        )  # fmt: skip
+
+    @property
+    def levels(self) -> int:
+        """Number of levels of the tree, L."""
+        return len(self.channels)
+
+    @property
+    def level_counts(self) -> tuple[int, ...]:
+        """Gaussians of each level: N_0 * r^l."""
+        return tuple(self.points * self.children**level for level in range(self.levels))
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """The discriminator: StyleGAN2 type with a pose branch, or the lean residual one with camera projection."""
+
+    kind: Literal["stylegan2", "residual"] = "stylegan2"
+    resolution: int = 256
+    channel_base: int = 32768
+    """``stylegan2``: width at resolution r is min(channel_base / r, channel_max)."""
+    channel_max: int = 512
+    channels: tuple[int, ...] = ()
+    """``residual``: widths from the image's resolution down to 4x4, one each resolution."""
+    pose: Literal["branch", "projection", "none"] = "branch"
+    pose_dim: int = 64
+    mbstd_group: int = 4
+    """Minibatch-standard-deviation group size; 0 switches the layer off."""
+    downsample: Literal["average", "blur"] = "average"
+    """``residual``: average pooling, or a depthwise [1,3,3,1] blur with stride 2 (slow on a CPU)."""
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    """``auto``: bfloat16 where the hardware multiplies it natively (AMX, AVX512-BF16, CUDA), else float32."""
+    channels_last: bool = False
+
+    def __post_init__(self) -> None:
+        steps = int(math.log2(self.resolution)) if self.resolution >= 4 else 0
+        _require(
+            self.resolution >= 8 and 2**steps == self.resolution,
+            "discriminator.resolution", self.resolution, "a power of two, at least 8",
+        )  # fmt: skip
+        if self.kind == "residual" and len(self.channels) != steps - 1:
+            raise ConfigError(
+                f"discriminator.channels has {len(self.channels)} entries; expected {steps - 1}, one for each of the "
+                f"resolutions {self.resolution} ... 4"
+            )
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """What D sees of real and generated images alike; a mirrored image gets the mirrored camera."""
+
+    mirror: float = 0.0
+    """Probability of mirroring a real image together with its camera (doubles a dataset)."""
+    color: float = 0.0
+    """Probability of changing brightness, contrast and saturation."""
+    cutout: float = 0.0
+    """Probability of blanking a square of half the image's size."""
+    adaptive_target: float | None = None
+    """ADA's target for the sign of D(real); then colour and cutout probabilities are scaled by the controlled p."""
+    adaptive_kimg: float = 500.0
+    """kimg it takes the controlled p to move from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Losses, schedules, optimisers and bookkeeping of a run."""
+
+    batch: int = 32
+    kimg: float = 15000.0
+    """Length of the run in thousands of real images shown."""
+    seed: int = 0
+    loss: Literal["logistic", "relativistic"] = "logistic"
+    r1_gamma: float = 1.0
+    r2_gamma: float = 0.0
+    gamma_final: float | None = None
+    """If given, both gammas move geometrically to this fraction of their value over ``gamma_kimg``."""
+    gamma_kimg: float = 1000.0
+    penalty_interval: int = 16
+    """Gradient penalties are computed every so many steps and weighted by as much."""
+    pose_weight: float = 1.0
+    """Weight of the pose InfoNCE loss (branch discriminator only)."""
+    pose_temperature: float = 0.1
+    pose_swap: float = 0.5
+    """Final probability that G's pose label is another sample's; falls from 1 over ``pose_swap_kimg``."""
+    pose_swap_kimg: float = 1000.0
+    random_pose: float = 0.0
+    """Probability that a generated image's camera is drawn from ``pose_prior`` in place of the dataset's."""
+    pose_prior: PosePrior = field(default_factory=PosePrior)
+    views: int = 1
+    """Cameras per generated scene."""
+    knn_weight: float = 10.0
+    knn_neighbors: int = 64
+    """Regulariser on the coarse anchors: mean squared distance to that many nearest neighbours."""
+    center_weight: float = 1.0
+    """Regulariser on the squared mean position of the coarse anchors."""
+    generator_lr: float = 0.0025
+    discriminator_lr: float = 0.002
+    warmup_steps: int = 0
+    """Steps over which both learning rates rise from zero."""
+    betas: tuple[float, float] = (0.0, 0.99)
+    generator_clip: float = 20.0
+    discriminator_clip: float = 5.0
+    blur_sigma: float = 10.0
+    """Initial Gaussian blur of what D sees, pixels at the training resolution."""
+    blur_kimg: float = 200.0
+    ema_kimg: float | None = None
+    """Half-life of the weights' moving average; None is batch * 10 / 32 kimg."""
+    ema_rampup: float | None = 0.05
+    """The half-life is at most this fraction of the images seen so far."""
+    background: Literal["black", "random"] = "black"
+    """``random``: a random colour under the data's alpha and under the rendering alike."""
+    background_kimg: float = 50.0
+    """kimg before the background generator is switched on."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    tick_kimg: float = 4.0
+    """Interval of log lines, the sample grid and the state file."""
+    metric_kimg: float | None = None
+    """Interval of KID measurements where an extractor is installed; None switches them off."""
+    metric_images: int = 2000
+    grid: int = 6
+    """Rows and columns of the sample grid."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "penalty_interval", "views", "grid"):
+            _require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "at least 1")
+        for name in ("kimg", "tick_kimg"):
+            _require(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "more than 0")
+        if self.loss == "relativistic" and self.r2_gamma == 0:
+            raise ConfigError("training.loss = relativistic needs training.r2_gamma > 0 (R1 and R2 belong together)")
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run: what a preset names and a checkpoint carries."""
+
+    name: str = "unnamed"
+    description: str = ""
+    render_focal: float | None = None
+    """Normalised focal length that replaces the label's (imported checkpoints: 2.5077); None honours the label."""
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if self.generator.resolution != self.discriminator.resolution:
+            raise ConfigError(
+                f"generator.resolution = {self.generator.resolution} but discriminator.resolution = "
+                f"{self.discriminator.resolution}; expected the same"
+            )
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that ship with the package, sorted."""
+    return sorted(path.stem for path in PRESET_FOLDER.glob("*.yaml"))
+
+
+def load_preset(name: str, overrides: list[str] | None = None) -> Config:
+    """The preset ``name`` with ``key=value`` overrides applied.
+
+    Raises:
+        ConfigError: if there is no such preset (the message names the nearest), or a value cannot be used.
+    """
+    return config_from_dict(_with_overrides(_read_preset(name), overrides or []))
+
+
+def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
+    """The configuration of a YAML file, which may extend a preset, with ``key=value`` overrides applied."""
+    values = _resolve(_read_yaml(Path(path)), str(path), seen=())
+    return config_from_dict(_with_overrides(values, overrides or []))
+
+
+def config_from_dict(values: dict[str, Any]) -> Config:
+    """The :class:`Config` of nested plain values; every unknown key is refused with the nearest known one."""
+    return _build(Config, values, "")
+
+
+def config_to_dict(config: Any) -> dict[str, Any]:
+    """Nested plain values (JSON- and YAML-able) of a configuration dataclass; inverse of building one from them."""
+    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+
+
+def config_to_yaml(config: Config) -> str:
+    """The whole configuration as YAML."""
+    return yaml.safe_dump(config_to_dict(config), sort_keys=False)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return config_to_dict(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _read_preset(name: str) -> dict[str, Any]:
+    if name not in preset_names():
+        raise ConfigError(f"unknown preset '{name}'{_nearest(name, preset_names())}; known: {', '.join(preset_names())}")
+    return _resolve(_read_yaml(PRESET_FOLDER / f"{name}.yaml") | {"name": name}, name, seen=(name,))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds {type(values).__name__}; expected a mapping of sections")
+    return values
+
+
+def _resolve(values: dict[str, Any], origin: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    """``values`` laid over the preset they extend, and that over the one it extends."""
+    parent = values.pop("extends", None)
+    if parent is None:
+        return values
+    if parent in seen:
+        raise ConfigError(f"{origin} extends '{parent}', which extends it in turn; remove one of the two")
+    if parent not in preset_names():
+        raise ConfigError(f"{origin} extends the unknown preset '{parent}'{_nearest(str(parent), preset_names())}")
+    base = _resolve(_read_yaml(PRESET_FOLDER / f"{parent}.yaml"), parent, (*seen, parent))
+    return _merge(base, values)
+
+
+def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _with_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not key:
+            raise ConfigError(f"--set {override}: expected key=value, for example training.batch=8")
+        try:
+            nested: Any = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {override}: the value is not valid YAML") from error
+        for part in reversed(key.split(".")):
+            nested = {part: nested}
+        values = _merge(values, nested)
+    return values
+
+
+T = TypeVar("T")
+
+
+def _build(cls: type[T], values: Any, prefix: str) -> T:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{prefix.rstrip('.') or 'the configuration'} is {values!r}; expected a mapping")
+    types = get_type_hints(cls)
+    known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"unknown key '{prefix}{key}'{_nearest(str(key), known)}; known: {', '.join(known)}")
+    return cls(**{key: _convert(types[key], value, prefix + key) for key, value in values.items()})
+
+
+def _convert(kind: Any, value: Any, key: str) -> Any:
+    """``value`` as the annotated type ``kind``; a ConfigError names the key where it does not fit."""
+    if dataclasses.is_dataclass(kind):
+        return _build(kind, value, key + ".")  # type: ignore[arg-type]
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        _require(value in arguments, key, value, "one of " + ", ".join(map(repr, arguments)))
+        return value
+    if origin in (Union, UnionType):
+        return None if value is None else _convert(next(a for a in arguments if a is not type(None)), value, key)
+    if origin is tuple:
+        _require(isinstance(value, list | tuple), key, value, "a list")
+        kinds = arguments[:1] * len(value) if arguments[1:] == (...,) else arguments
+        _require(len(kinds) == len(value), key, value, f"{len(kinds)} values")
+        return tuple(_convert(k, v, f"{key}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        _require(math.isfinite(value), key, value, "a finite number")
+        return float(value)
+    _require(type(value) is kind, key, value, f"a value of type {kind.__name__}")
+    return value
+
+
+def _require(condition: bool, key: str, value: Any, expected: str) -> None:
+    if not condition:
+        raise ConfigError(f"{key} is {value!r}; expected {expected}")
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    matches = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean '{matches[0]}'?)" if matches else ""

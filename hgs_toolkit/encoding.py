@@ -1,0 +1,88 @@
+"""Stored <-> activated parameters of a Gaussian: the only place that converts between the two.
+
+Stored is what networks emit and 3D-GS files hold (natural-log scales, logit opacities, SH coefficients);
+activated is what a renderer needs (standard deviations, opacities in 0..1, display RGB).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+SH_C0 = 0.28209479177387814
+"""Value of the degree-0 real spherical harmonic, 1 / (2 * sqrt(pi))."""
+
+MAX_OPACITY_LOGIT = 16.0
+"""Bound on stored opacity logits: sigmoid(16) = 1 - 1.1e-7, the last value float32 tells from 1."""
+
+
+def sh_bases(degree: int) -> int:
+    """Number of spherical-harmonic coefficients per colour channel up to and including ``degree``."""
+    return (degree + 1) ** 2
+
+
+def sh_degree(bases: int) -> int:
+    """Degree whose number of coefficients is ``bases`` (1, 4, 9 or 16).
+
+    Raises:
+        ValueError: if ``bases`` is not the square of a whole number.
+    """
+    degree = math.isqrt(bases) - 1
+    if bases < 1 or sh_bases(degree) != bases:
+        raise ValueError(f"{bases} spherical-harmonic coefficients per channel; expected 1, 4, 9 or 16")
+    return degree
+
+
+def dc_to_rgb(dc: Tensor) -> Tensor:
+    """SH degree-0 coefficient to display RGB, unclamped: rgb = 0.5 + C0 * dc."""
+    return 0.5 + SH_C0 * dc
+
+
+def rgb_to_dc(rgb: Tensor) -> Tensor:
+    """Display RGB to the SH degree-0 coefficient; inverse of :func:`dc_to_rgb`."""
+    return (rgb - 0.5) / SH_C0
+
+
+def logits_to_opacities(logits: Tensor) -> Tensor:
+    """Stored opacity logits to opacities in 0..1."""
+    return torch.sigmoid(logits)
+
+
+def opacities_to_logits(opacities: Tensor) -> Tensor:
+    """Opacities in 0..1 to stored logits, bounded by +-:data:`MAX_OPACITY_LOGIT` so that 0 and 1 stay finite."""
+    return torch.logit(opacities).clamp(-MAX_OPACITY_LOGIT, MAX_OPACITY_LOGIT)
+
+
+def log_scales_to_scales(log_scales: Tensor) -> Tensor:
+    """Stored natural-log standard deviations to standard deviations in world units."""
+    return log_scales.exp()
+
+
+def scales_to_log_scales(scales: Tensor) -> Tensor:
+    """Standard deviations in world units to stored logs; zeros become the smallest normal float, not -inf."""
+    return scales.clamp_min(torch.finfo(scales.dtype).tiny).log()
+
+
+def normalize_quats(quats: Tensor) -> Tensor:
+    """Quaternions (..., 4) wxyz scaled to unit length; a zero quaternion becomes the identity rotation."""
+    norm = quats.norm(dim=-1, keepdim=True)
+    identity = torch.zeros_like(quats)
+    identity[..., 0] = 1.0
+    return torch.where(norm > 0, quats / norm.clamp_min(torch.finfo(quats.dtype).tiny), identity)
+
+
+def quats_to_rotmats(quats: Tensor) -> Tensor:
+    """Quaternions (..., 4) wxyz, of any length, to rotation matrices (..., 3, 3).
+
+    Differentiable; written with 2/|q|^2 in place of a normalisation, so that no square root is taken.
+    """
+    w, x, y, z = quats.unbind(-1)
+    s = 2.0 / (quats * quats).sum(-1).clamp_min(torch.finfo(quats.dtype).tiny)
+    rows = (
+        1 - s * (y * y + z * z), s * (x * y - w * z), s * (x * z + w * y),
+        s * (x * y + w * z), 1 - s * (x * x + z * z), s * (y * z - w * x),
+        s * (x * z - w * y), s * (y * z + w * x), 1 - s * (x * x + y * y),
+    )  # fmt: skip
+    return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))

@@ -1,0 +1,37 @@
+"""The errors a user can meet; the command line prints them as one sentence, without a traceback."""
+
+from __future__ import annotations
+
+
+class HgsError(Exception):
+    """Base of every error that is the input's fault: says what was given, what was expected, what to do."""
+
+
+class ConfigError(HgsError, ValueError):
+    """A preset, YAML file or ``--set`` value that cannot be used."""
+
+
+class DataError(HgsError, ValueError):
+    """A dataset (image, label, archive) that cannot be used; the message names the file."""
+
+
+class FormatError(HgsError, ValueError):
+    """A splat, mesh or asset file that is broken or of an unknown kind."""
+
+
+class CheckpointError(HgsError, ValueError):
+    """A checkpoint or training state that is broken or belongs to another configuration."""
+
+
+class ShapeError(HgsError, ValueError):
+    """Tensors whose shapes or values contradict each other."""
+
+
+class MissingExtraError(HgsError, ImportError):
+    """An optional package is needed; the message names the pip command."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package '{package}', which is not installed; "
+            f"run: pip install 'hgs_toolkit[{extra}]'"
+        )

@@ -1,0 +1,94 @@
+"""Writing files so that an interrupt, a full disk or a crash never leaves a broken one behind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hgs_toolkit.errors import HgsError
+
+
+@contextmanager
+def atomic_path(path: str | Path, *, force: bool = True) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; on success it is synced and renamed over ``path``, on failure removed.
+
+    The temporary name keeps the suffixes of ``path``, since some writers choose a format by them.
+
+    Raises:
+        HgsError: if the folder cannot be made or written, the disk is full, or ``path`` exists and not ``force``.
+    """
+    path = Path(path)
+    refuse_overwrite(path, force=force)
+    make_folder(path.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=".tmp-", suffix="-" + path.name, dir=path.parent)
+    except OSError as error:
+        raise HgsError(f"cannot write in {path.parent}: {error.strerror}; choose another folder") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        _sync(temporary)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        _sync(path.parent)
+    except OSError as error:
+        raise HgsError(f"cannot write {path}: {error.strerror or error}; nothing was changed") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> Path:
+    """Create ``path`` and its parents; an :class:`HgsError` names the folder if that fails."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HgsError(f"cannot create the folder {path}: {error.strerror}; choose another one") from error
+    return path
+
+
+def refuse_overwrite(path: Path, *, force: bool) -> None:
+    """Raise :class:`HgsError` if ``path`` exists and ``force`` is off."""
+    if path.exists() and not force:
+        raise HgsError(f"{path} exists already; add --force to replace it or choose another name")
+
+
+def write_bytes(path: str | Path, data: bytes, *, force: bool = True) -> None:
+    """Write ``data`` atomically."""
+    with atomic_path(path, force=force) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: str | Path, value: Any, *, force: bool = True) -> None:
+    """Write ``value`` as indented JSON, atomically; NaN and infinities are refused, since JSON has none."""
+    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode(), force=force)
+
+
+def sha256(path: str | Path) -> str:
+    """Hexadecimal SHA-256 of a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Flush a file's (or folder's) content to the disk; folders cannot be opened so on Windows, where it is skipped."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    """The process's umask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

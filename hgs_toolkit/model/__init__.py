@@ -1,0 +1,1 @@
+"""The networks: mapping, generator, background, discriminators."""

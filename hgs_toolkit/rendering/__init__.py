@@ -1,0 +1,1 @@
+"""Drawing Gaussians: one interface, three backends."""

@@ -1,0 +1,1 @@
+"""Datasets, losses, optimisation and measurement."""

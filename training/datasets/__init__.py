@@ -1,0 +1,1 @@
+"""Posed images: readers and generators of training sets."""

@@ -1,0 +1,1 @@
+"""Measures of quality, each named after its feature extractor."""
