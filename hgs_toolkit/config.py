@@ -64,6 +64,10 @@ class GeneratorConfig:
     background_points: int = 2000
     background_channels: int = 128
     background_radius: float = 3.0
+    render_focal: float | None = None
+    """Normalised focal length that replaces the camera's (imported checkpoints: 2.5077); None honours the camera."""
+    poses: PosePrior = field(default_factory=PosePrior)
+    """The law of cameras it is trained under; previews, and drawn training poses, follow it."""
 
     def __post_init__(self) -> None:
         if len(self.level_blocks) != self.levels - 1:
@@ -166,8 +170,7 @@ class TrainingConfig:
     """Final probability that G's pose label is another sample's; falls from 1 over ``pose_swap_kimg``."""
     pose_swap_kimg: float = 1000.0
     random_pose: float = 0.0
-    """Probability that a generated image's camera is drawn from ``pose_prior`` in place of the dataset's."""
-    pose_prior: PosePrior = field(default_factory=PosePrior)
+    """Probability that a generated image's camera is drawn from ``generator.poses`` in place of the dataset's."""
     views: int = 1
     """Cameras per generated scene."""
     knn_weight: float = 10.0
@@ -217,8 +220,6 @@ class Config:
 
     name: str = "unnamed"
     description: str = ""
-    render_focal: float | None = None
-    """Normalised focal length that replaces the label's (imported checkpoints: 2.5077); None honours the label."""
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
