@@ -1,0 +1,82 @@
+"""Image files to uint8 arrays and back, with every size checked before anything is decoded."""
+
+from __future__ import annotations
+
+import io
+from pathlib import PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from hgs_toolkit.errors import DataError
+
+Pixels = npt.NDArray[np.uint8]
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+FORMATS = ("PNG", "JPEG", "WEBP")
+
+MAX_IMAGE_BYTES = 1 << 26
+"""Largest image file that is read: a 4096 x 4096 RGBA image without any compression."""
+
+MAX_IMAGE_SIDE = 4096
+
+MODE_CHANNELS = {"RGB": 3, "RGBA": 4}
+
+
+def is_image(name: str) -> bool:
+    """Whether ``name`` ends like an image; hidden files (such as macOS's ``._x.png``) are none."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def open_image(data: bytes, name: str) -> Image.Image:
+    """The header of an image file as a lazy PIL image; nothing is decoded.
+
+    Raises:
+        DataError: naming ``name``, if it is no PNG, JPEG or WebP, or larger than MAX_IMAGE_SIDE.
+    """
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(f"{name} is not a readable PNG, JPEG or WebP image: {error}") from error
+    if max(image.size) > MAX_IMAGE_SIDE:
+        raise DataError(f"{name} is {image.width} x {image.height}; expected at most {MAX_IMAGE_SIDE} pixels a side")
+    return image
+
+
+def decode(image: Image.Image, name: str) -> Pixels:
+    """Pixels (H, W, 3 | 4) of an image from :func:`open_image`; DataError names it if the content is broken."""
+    if image.mode not in MODE_CHANNELS:
+        raise DataError(f"{name} has the colour mode {image.mode}; expected RGB or RGBA: convert it")
+    try:
+        return np.array(image, dtype=np.uint8)
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise DataError(f"{name} is broken: {error}") from error
+
+
+def encode_png(pixels: Pixels) -> bytes:
+    """PNG file of pixels (H, W, 3 | 4); the same pixels always give the same bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def shrink(pixels: Pixels, factor: int) -> Pixels:
+    """Box average over ``factor`` x ``factor`` blocks of (H, W, 3 | 4); colours are weighted by straight alpha."""
+    if factor == 1:
+        return pixels
+    height, width, channels = pixels.shape
+    blocks = pixels.reshape(height // factor, factor, width // factor, factor, channels).astype(np.float32)
+    if channels == 3:
+        return to_uint8(blocks.mean(axis=(1, 3)))
+    alpha = blocks[..., 3:]
+    weight = alpha.sum(axis=(1, 3))  # (h, w, 1)
+    color = (blocks[..., :3] * alpha).sum(axis=(1, 3)) / np.maximum(weight, 1)
+    return to_uint8(np.concatenate([color, weight / factor**2], axis=-1))
+
+
+def to_uint8(values: npt.NDArray[np.floating]) -> Pixels:
+    """Values of 0 ... 255, any shape, rounded to the nearest integer."""
+    pixels: Pixels = np.rint(values).astype(np.uint8)
+    return pixels

@@ -1,0 +1,136 @@
+"""Read-only access to the files of a folder or a zip archive by their relative names."""
+
+from __future__ import annotations
+
+import os
+import threading
+import zipfile
+import zlib
+from collections import Counter
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+from hgs_toolkit.errors import DataError
+
+
+class FileStore(Protocol):
+    """Files under one root, named by their path relative to it with forward slashes."""
+
+    path: Path
+    names: list[str]
+    """Sorted relative names of all files."""
+
+    def read(self, name: str, limit: int) -> bytes:
+        """The content of ``name``; DataError if it is missing, broken or larger than ``limit`` bytes."""
+        ...
+
+    def close(self) -> None:
+        """Release open handles; the store opens them again when it is next read."""
+        ...
+
+
+def open_store(path: str | Path) -> FileStore:
+    """The store of a folder or of a zip archive, told apart by content.
+
+    Raises:
+        DataError: if ``path`` does not exist, cannot be read or is neither.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"{path} does not exist; expected a folder or a zip archive")
+    if path.is_dir():
+        return FolderStore(path)
+    try:
+        is_zip = zipfile.is_zipfile(path)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    if not is_zip:
+        raise DataError(f"{path} is neither a folder nor a zip archive")
+    return ZipStore(path)
+
+
+class FolderStore:
+    """Files of a folder and its subfolders; links to folders are not followed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        found = [Path(root, name) for root, _, files in os.walk(path) for name in files]
+        self.names = sorted(file.relative_to(path).as_posix() for file in found)
+        self._known = frozenset(self.names)
+
+    def read(self, name: str, limit: int) -> bytes:
+        """See :meth:`FileStore.read`; only listed names can be read, so none leads out of the folder."""
+        if name not in self._known:
+            raise DataError(f"{self.path} has no file {name}")
+        try:
+            with open(self.path / name, "rb") as file:
+                _check_size(os.fstat(file.fileno()).st_size, limit, f"{self.path / name}")
+                return file.read()
+        except OSError as error:
+            raise DataError(f"cannot read {self.path / name}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+
+class ZipStore:
+    """Files of a zip archive.
+
+    A zip handle has one file position, so threads, forked and spawned processes must not share it: every
+    (process, thread) opens its own on its first read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+        files = [info.filename for info in self._archive().infolist() if not info.is_dir()]
+        name, times = Counter(files).most_common(1)[0] if files else ("", 0)
+        if times > 1:
+            raise DataError(f"{path} holds the file {name} {times} times; expected every name once")
+        for name in files:
+            if name.startswith("/") or "\\" in name or ".." in PurePosixPath(name).parts:
+                raise DataError(
+                    f"{path} holds the unsafe file name {name!r}; expected relative names inside the archive"
+                )
+        self.names = sorted(files)
+
+    def read(self, name: str, limit: int) -> bytes:
+        """See :meth:`FileStore.read`; the size the archive declares is checked before anything is unpacked."""
+        archive = self._archive()
+        try:
+            info = archive.getinfo(name)
+        except KeyError as error:
+            raise DataError(f"{self.path} has no file {name}") from error
+        _check_size(info.file_size, limit, f"{self.path}/{name}")
+        try:
+            return archive.read(info)
+        except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+            raise DataError(f"cannot read {name} in {self.path}: {error}") from error
+
+    def close(self) -> None:
+        """Close this thread's handle."""
+        archive = getattr(self._local, "archive", None)
+        if archive is not None:
+            archive.close()
+            self._local.archive = None
+
+    def _archive(self) -> zipfile.ZipFile:
+        if getattr(self._local, "archive", None) is None or self._local.process != os.getpid():
+            try:
+                self._local.archive = zipfile.ZipFile(self.path)
+            except (OSError, zipfile.BadZipFile) as error:
+                raise DataError(f"cannot read the zip archive {self.path}: {error}") from error
+            self._local.process = os.getpid()
+        archive: zipfile.ZipFile = self._local.archive
+        return archive
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "names": self.names}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _local=threading.local())
+
+
+def _check_size(size: int, limit: int, name: str) -> None:
+    if size > limit:
+        raise DataError(f"{name} has {size:,} bytes; expected at most {limit:,}")
