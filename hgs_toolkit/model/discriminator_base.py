@@ -1,0 +1,118 @@
+"""What both discriminators share: the call, its result, equalised convolutions, minibatch standard deviation."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hgs_toolkit.cameras import LABEL_SIZE
+from hgs_toolkit.errors import ShapeError
+
+
+class DiscriminatorOutput(NamedTuple):
+    """What a discriminator says of a batch; always float32.
+
+    Attributes:
+        logits: (B,) higher means "looks real (and fits its camera)".
+        pose_features: (B, pose_dim) of the image, for the pose InfoNCE loss; None without a pose branch.
+        camera_features: (B, pose_dim) of the camera label; None without a pose branch.
+    """
+
+    logits: Tensor
+    pose_features: Tensor | None = None
+    camera_features: Tensor | None = None
+
+
+class Discriminator(nn.Module, ABC):
+    """A discriminator of square RGB images with cameras; differentiable twice with respect to the images.
+
+    Args:
+        resolution: height and width of the images it accepts.
+    """
+
+    def __init__(self, resolution: int) -> None:
+        super().__init__()
+        self.resolution = resolution
+
+    if TYPE_CHECKING:
+
+        def __call__(self, images: Tensor, labels: Tensor) -> DiscriminatorOutput:
+            """Typed stand-in for ``nn.Module.__call__``."""
+            ...
+
+    @abstractmethod
+    def forward(self, images: Tensor, labels: Tensor) -> DiscriminatorOutput:
+        """Judge ``images`` (B, 3, H, W) in [-1, 1] with their EG3D camera ``labels`` (B, 25).
+
+        Raises:
+            ShapeError: if the shapes are not these.
+        """
+
+    def check_input(self, images: Tensor, labels: Tensor) -> None:
+        """Raise :class:`ShapeError` unless both shapes are those of :meth:`forward`."""
+        expected = (len(images), 3, self.resolution, self.resolution)
+        if tuple(images.shape) != expected or tuple(labels.shape) != (len(images), LABEL_SIZE):
+            raise ShapeError(
+                f"the discriminator got images {tuple(images.shape)} and labels {tuple(labels.shape)}; expected "
+                f"(B, 3, {self.resolution}, {self.resolution}) and (B, {LABEL_SIZE})"
+            )
+
+
+class EqualConv2d(nn.Module):
+    """y = conv(x, W · gain / sqrt(fan-in)) + b · gain: the convolution that belongs to ``EqualLinear``.
+
+    Args:
+        in_channels, out_channels: widths.
+        kernel: side of the square kernel; odd.
+        bias: whether b exists; initially zero.
+        stride: of the output.
+        padding: zeros on every side; None keeps the size at stride 1.
+        gain: factors that follow the layer (a leaky ReLU's sqrt(2), a residual sum's sqrt(1/2)): a leaky ReLU
+            commutes with a positive factor, so they cost a pass over the weights in place of one over the activations.
+
+    Source: Karras et al. 2018 (arXiv 1710.10196), section 4.1.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, *,
+        bias: bool = True, stride: int = 1, padding: int | None = None, gain: float = 1.0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.stride = stride
+        self.padding = kernel // 2 if padding is None else padding
+        self.weight_gain = gain / math.sqrt(in_channels * kernel**2)
+        self.bias_gain = gain
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, C_in, H, W) -> (B, C_out, H', W')
+        """Convolve ``x``."""
+        bias = None if self.bias is None else self.bias * self.bias_gain
+        return functional.conv2d(x, self.weight * self.weight_gain, bias, self.stride, self.padding)
+
+
+def blur(x: Tensor, *, padding: int, stride: int = 1) -> Tensor:
+    """Low-pass filter every channel of ``x`` (B, C, H, W) with outer([1, 3, 3, 1]) / 64, zero-padded."""
+    channels = x.shape[1]
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype, device=x.device) / 8
+    kernel = torch.outer(taps, taps).expand(channels, 1, 4, 4)
+    return functional.conv2d(x, kernel, stride=stride, padding=padding, groups=channels)
+
+
+def append_minibatch_std(x: Tensor, group: int) -> Tensor:
+    """``x`` (B, C, H, W) with one more channel: the mean standard deviation within groups of samples.
+
+    Sample i belongs to group i mod (B / group). Where ``group`` does not divide B, the largest smaller number that
+    does is used. Source: Karras et al. 2018, section 3.
+    """
+    batch, _, height, width = x.shape
+    size = next(n for n in range(min(group, batch), 0, -1) if batch % n == 0)
+    grouped = x.float().reshape(size, batch // size, *x.shape[1:])  # (G, B/G, C, H, W)
+    std = (grouped.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # (B/G,)
+    channel = std.repeat(size)[:, None, None, None].expand(batch, 1, height, width)
+    return torch.cat([x, channel.to(x.dtype)], dim=1)
