@@ -21,6 +21,9 @@ BACKGROUND_LEVEL = -1
 
 NO_PARENT = -1
 
+MAX_LEVELS = 64
+"""Bound on the levels of a tree, so that a file cannot ask for millions of empty ones."""
+
 
 @dataclass(frozen=True, eq=False)
 class GaussianCloud:
@@ -112,8 +115,11 @@ class GaussianHierarchy(GaussianCloud):
                 raise ShapeError(f"{name} is {_describe(index)}; expected int64 of shape ({count},)")
         if count == 0:
             return
-        if int(self.level.min()) < BACKGROUND_LEVEL:
-            raise ShapeError(f"level {int(self.level.min())} found; expected -1 (background) or 0 and up")
+        if int(self.level.min()) < BACKGROUND_LEVEL or int(self.level.max()) >= MAX_LEVELS:
+            raise ShapeError(
+                f"levels {int(self.level.min())} to {int(self.level.max())} found; "
+                f"expected -1 (background) or 0 to {MAX_LEVELS - 1}"
+            )
         has_parent = self.parent != NO_PARENT
         parents = self.parent[has_parent]
         if bool(((parents < 0) | (parents >= count)).any()):
@@ -253,7 +259,9 @@ def _check_parameters(parameters: dict[str, Tensor], check_finite: bool) -> None
         if tuple(value.shape) != shapes[name] or not value.is_floating_point():
             raise ShapeError(f"{name} is {_describe(value)}; expected floating point of shape {shapes[name]}")
         if value.dtype != means.dtype or value.device != means.device:
-            raise ShapeError(f"{name} is {_describe(value)} on {value.device}; means is {means.dtype} on {means.device}")
+            raise ShapeError(
+                f"{name} is {_describe(value)} on {value.device}; means is {means.dtype} on {means.device}"
+            )
     if bases not in (1, 4, 9, 16):
         raise ShapeError(f"sh is {_describe(parameters['sh'])}; expected 1, 4, 9 or 16 coefficients per channel")
     if check_finite:
