@@ -163,6 +163,11 @@ class TrainingConfig:
     gamma_kimg: float = 1000.0
     penalty_interval: int = 16
     """Gradient penalties are computed every so many steps and weighted by as much."""
+    penalty_step: Literal["separate", "merged"] = "separate"
+    """``separate``: a discriminator step of its own (StyleGAN2's lazy regularisation, Adam corrected for it);
+    ``merged``: added to the main loss of that step, which saves a forward pass."""
+    share_fakes: bool = False
+    """Whether D and G look at the same generated images within a step, which saves generating a second batch."""
     pose_weight: float = 1.0
     """Weight of the pose InfoNCE loss (branch discriminator only)."""
     pose_temperature: float = 0.1

@@ -1,0 +1,96 @@
+"""One step's inputs: real images with their cameras, and everything random that generated images start from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hgs_toolkit.config import Config
+from hgs_toolkit.training.augment import compose, mirror
+from hgs_toolkit.training.datasets.eg3d import PosedImages
+from hgs_toolkit.training.distributed import World
+from hgs_toolkit.training.randomness import Purpose, dataset_indices, keyed_generator
+
+
+@dataclass(frozen=True)
+class Batch:
+    """This rank's part of a step, b rows.
+
+    Attributes:
+        images: (b, 3, H, W) real images in -1..1, composed over ``backgrounds`` where they have alpha.
+        labels: (b, 25) cameras of the real images.
+        fake_labels: (b, 25) cameras of the generated images.
+        mapping_labels: (b, 25) cameras shown to a pose-conditioned mapping network; some are another sample's.
+        backgrounds: (b, 3) colours in 0..1.
+        latents_d, latents_g: (b, z_dim) latents of the images generated for D's and for G's step.
+    """
+
+    images: Tensor
+    labels: Tensor
+    fake_labels: Tensor
+    mapping_labels: Tensor
+    backgrounds: Tensor
+    latents_d: Tensor
+    latents_g: Tensor
+
+
+def make_batch(data: PosedImages, config: Config, step: int, world: World) -> Batch:
+    """The batch of step ``step``: a function of the configuration's seed and the step alone."""
+    training, size = config.training, config.training.batch
+
+    def draw(purpose: Purpose) -> torch.Generator:
+        return keyed_generator(training.seed, step, purpose)
+
+    indices = dataset_indices(training.seed, step * size, size, len(data))
+    images, local_labels = data.batch(world.rows(torch.from_numpy(indices)).numpy())
+    mirrored = torch.rand(size, generator=draw(Purpose.MIRROR)) < training.augment.mirror
+    images, local_labels = mirror(images, local_labels, world.rows(mirrored))
+    # Labels of the whole global batch: swapping poses looks at the neighbouring row, which another rank may hold.
+    labels = _mirrored_labels(torch.as_tensor(data.labels)[indices], mirrored)
+    labels = _with_random_poses(labels, config, draw(Purpose.RANDOM_POSE))
+    mapping_labels = _with_swapped_poses(labels, pose_swap_probability(config, step), draw(Purpose.POSE_SWAP))
+    backgrounds = torch.zeros(size, 3)
+    if training.background == "random":
+        backgrounds = torch.rand(size, 3, generator=draw(Purpose.BACKGROUND))
+    backgrounds = world.rows(backgrounds)
+    z_dim = config.generator.z_dim
+    parts = {
+        "images": compose(images, backgrounds),
+        "labels": local_labels,
+        "fake_labels": world.rows(labels),
+        "mapping_labels": world.rows(mapping_labels),
+        "backgrounds": backgrounds,
+        "latents_d": world.rows(torch.randn(size, z_dim, generator=draw(Purpose.LATENT_D))),
+        "latents_g": world.rows(torch.randn(size, z_dim, generator=draw(Purpose.LATENT_G))),
+    }
+    return Batch(**{name: value.to(world.device) for name, value in parts.items()})
+
+
+def pose_swap_probability(config: Config, step: int) -> float:
+    """Falls linearly from 1 to ``pose_swap`` over ``pose_swap_kimg``: G is weaned off its independence of the pose."""
+    training = config.training
+    progress = min(step * training.batch / (1000 * max(training.pose_swap_kimg, 1e-9)), 1.0)
+    return 1.0 + (training.pose_swap - 1.0) * progress
+
+
+def _mirrored_labels(labels: Tensor, flags: Tensor) -> Tensor:
+    empty = torch.empty(len(labels), 1, 1, 0)
+    return mirror(empty, labels, flags)[1]
+
+
+def _with_random_poses(labels: Tensor, config: Config, generator: torch.Generator) -> Tensor:
+    """Labels (B, 25) of which a share ``random_pose`` is drawn anew from the model's pose prior."""
+    probability = config.training.random_pose
+    if probability == 0:
+        return labels
+    chosen = torch.rand(len(labels), 1, generator=generator) < probability
+    drawn = config.generator.poses.sample(len(labels), generator).labels
+    return torch.where(chosen, drawn, labels)
+
+
+def _with_swapped_poses(labels: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """Labels (B, 25) of which a share is replaced by the previous row's (generator.md, pose conditioning)."""
+    chosen = torch.rand(len(labels), 1, generator=generator) < probability
+    return torch.where(chosen, labels.roll(1, 0), labels)

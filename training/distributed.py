@@ -1,0 +1,135 @@
+"""Data-parallel training over the processes torchrun starts; a single process needs none of it.
+
+A small module in place of DistributedDataParallel: D and G are called in several ways within a step (mapping and
+synthesis apart, penalties, frozen D), and DDP synchronises only what goes through ``forward``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from hgs_toolkit.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among its peers."""
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = torch.device("cpu")
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and reports."""
+        return self.rank == 0
+
+    def rows(self, tensor: Tensor) -> Tensor:
+        """This rank's rows of a tensor over the global batch: every ``size``-th one, from ``rank``.
+
+        Strided rows keep the groups of the minibatch standard deviation the same for any number of processes.
+        """
+        return tensor[self.rank :: self.size]
+
+    def broadcast(self, module: torch.nn.Module) -> None:
+        """Give every rank the main process's parameters and buffers."""
+        if self.size > 1:
+            for tensor in module.state_dict().values():
+                dist.broadcast(tensor, src=0)
+
+    def average_gradients(self, parameters: list[torch.nn.Parameter]) -> int:
+        """Average gradients over the ranks in one flat message; non-finite entries become 0.
+
+        A parameter without a gradient counts as zero on every rank, so that unused parameters do no harm.
+        Returns the number of non-finite entries found.
+        """
+        if self.size == 1:
+            flat = [p.grad for p in parameters if p.grad is not None]
+            return sum(_zero_non_finite(gradient) for gradient in flat)
+        message = torch.cat(
+            [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]
+        )
+        dist.all_reduce(message)
+        message /= self.size
+        bad = _zero_non_finite(message)
+        for parameter, part in zip(parameters, message.split([p.numel() for p in parameters]), strict=True):
+            parameter.grad = part.view_as(parameter).clone()
+        return bad
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """Rows (b, ...) of all ranks in the order of the global batch (B, ...); only this rank's carry gradients.
+
+        A loss over the gathered rows, multiplied by ``size``, has the single-process gradient after averaging.
+        """
+        if self.size == 1:
+            return rows
+        parts = [torch.empty_like(rows) for _ in range(self.size)]
+        dist.all_gather(parts, rows.detach().contiguous())
+        parts[self.rank] = rows
+        return torch.stack(parts, dim=1).flatten(0, 1)  # (b, size, ...) -> (B, ...)
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of a tensor over the ranks, without gradients."""
+        value = value.detach().clone()
+        if self.size > 1:
+            dist.all_reduce(value)
+            value /= self.size
+        return value
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set on any rank: all ranks then agree on stopping."""
+        if self.size == 1:
+            return flag
+        count = torch.tensor([float(flag)], device=self.device)
+        dist.all_reduce(count)
+        return bool(count.item() > 0)
+
+    def barrier(self) -> None:
+        """Wait until every rank is here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+@contextmanager
+def world_from_environment(device: torch.device) -> Iterator[World]:
+    """The world that torchrun's variables describe (nccl on CUDA, gloo otherwise), left again at the end."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield World(device=device)
+        return
+    rank = int(os.environ["RANK"])
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield World(rank, size, device)
+    finally:
+        dist.destroy_process_group()
+
+
+def local_batch(batch: int, world: World) -> int:
+    """Rows of a global batch for each rank.
+
+    Raises:
+        ConfigError: if the batch does not divide evenly.
+    """
+    if batch % world.size:
+        raise ConfigError(f"training.batch = {batch} over {world.size} processes; expected a multiple of {world.size}")
+    return batch // world.size
+
+
+def _zero_non_finite(gradient: Tensor) -> int:
+    """Set NaN and infinite entries to 0 in place; return how many there were."""
+    if bool(gradient.sum().isfinite()):  # one pass in the usual case: a NaN or infinity always reaches the sum
+        return 0
+    bad = int((~gradient.isfinite()).sum())
+    gradient.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
+    return bad

@@ -1,0 +1,28 @@
+"""The exponential moving average of the generator's weights, which is what gets sampled."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from hgs_toolkit.config import TrainingConfig
+
+
+def ema_decay(config: TrainingConfig, images_seen: int) -> float:
+    """Weight of the old average for one step of ``config.batch`` images.
+
+    The half-life is ``ema_kimg`` (batch * 10 / 32 kimg by default), early on at most ``ema_rampup`` of what was seen.
+    """
+    half_life = 1000 * (config.batch * 10 / 32 if config.ema_kimg is None else config.ema_kimg)
+    if config.ema_rampup is not None:
+        half_life = min(half_life, images_seen * config.ema_rampup)
+    return 0.5 ** (config.batch / max(half_life, 1e-8))
+
+
+@torch.no_grad()
+def update_ema(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """Move the parameters of ``average`` towards ``model``'s; buffers are copied."""
+    targets = list(average.parameters())
+    torch._foreach_lerp_(targets, list(model.parameters()), 1 - decay)
+    for target, source in zip(average.buffers(), model.buffers(), strict=True):
+        target.copy_(source)

@@ -1,0 +1,62 @@
+"""Sample and data grids: the same latents and cameras at every tick, so that pictures can be compared over time."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hgs_toolkit.cameras import Cameras, make_intrinsics
+from hgs_toolkit.config import Config
+from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.pictures import grid
+from hgs_toolkit.rendering import render
+from hgs_toolkit.training.augment import compose
+from hgs_toolkit.training.datasets.eg3d import PosedImages
+from hgs_toolkit.training.randomness import Purpose, dataset_indices, keyed_generator
+
+GRID_BACKGROUND = 0.5
+"""Grey under what is transparent in a grid: both dark and light edges show."""
+
+CHUNK = 16
+"""Scenes generated at once; bounds the memory of large grids and measurements."""
+
+
+@torch.inference_mode()
+def sample_images(
+    model: Generator, config: Config, count: int, purpose: Purpose, background: float = GRID_BACKGROUND
+) -> Tensor:
+    """Images (count, H, W, 3) in 0..1 of the average model under cameras of its pose prior; fixed by the purpose."""
+    generator = keyed_generator(config.training.seed, 0, purpose)
+    latents = torch.randn(count, config.generator.z_dim, generator=generator)
+    cameras = config.generator.poses.sample(count, generator)
+    if config.generator.render_focal is not None:
+        cameras = Cameras(cameras.cam_to_world, make_intrinsics(config.generator.render_focal, (count,)))
+    device, resolution, images = next(model.parameters()).device, config.generator.resolution, []
+    has_background = config.generator.background != "none"
+    for start in range(0, count, CHUNK):
+        part = cameras[start : start + CHUNK].to(device)
+        labels = part.labels if config.generator.pose_conditioned else None
+        w = model.map(latents[start : start + CHUNK].to(device), labels)
+        scene = model.synthesize(w, part.forward, background=has_background)
+        color = (background,) * 3 if config.training.background == "random" else (0.0,) * 3
+        image, _ = render(scene, part.reshape(-1, 1), resolution, resolution, background=color)
+        images.append(image[:, 0].clamp(0, 1).cpu())
+    return torch.cat(images)
+
+
+def real_images(data: PosedImages, config: Config, count: int, background: float = GRID_BACKGROUND) -> Tensor:
+    """Images (count, H, W, 3) in 0..1 of the dataset, over the same background; a fixed random choice."""
+    indices = dataset_indices(config.training.seed + 1, 0, count, len(data))
+    images, _ = data.batch(indices)
+    color = background if config.training.background == "random" else 0.0
+    return (compose(images, torch.full((count, 3), color)).movedim(1, -1) + 1) / 2
+
+
+def sample_grid(model: Generator, config: Config) -> Tensor:
+    """The grid (H, W, 3) of ``training.grid``^2 samples."""
+    return grid(sample_images(model, config, config.training.grid**2, Purpose.GRID), config.training.grid)
+
+
+def real_grid(data: PosedImages, config: Config) -> Tensor:
+    """The grid (H, W, 3) of as many real images, for comparison."""
+    return grid(real_images(data, config, config.training.grid**2), config.training.grid)

@@ -1,0 +1,67 @@
+"""Losses of the two recipes; each returns a scalar to minimise."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hgs_toolkit.training.distributed import World
+
+
+def logistic_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Non-saturating logistic loss of D for logits (B,) and (B V,)."""
+    return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+
+
+def logistic_generator_loss(fake_logits: Tensor) -> Tensor:
+    """Non-saturating logistic loss of G."""
+    return F.softplus(-fake_logits).mean()
+
+
+def relativistic_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Relativistic pairing loss (Jolicoeur-Martineau 2018; R3GAN, Huang et al. 2024): real above its paired fake."""
+    return F.softplus(fake_logits - real_logits).mean()
+
+
+def relativistic_generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """The same pairing from G's side: fake above its paired real."""
+    return F.softplus(real_logits - fake_logits).mean()
+
+
+def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """Mean squared gradient norm of logits (B,) with respect to images (B, 3, H, W): R1 on reals, R2 on fakes.
+
+    Differentiable; to be weighted by gamma / 2 (Mescheder et al. 2018).
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return gradient.square().sum(dim=(1, 2, 3)).mean()
+
+
+def pose_loss(pose_features: Tensor, camera_features: Tensor, temperature: float, world: World) -> Tensor:
+    """InfoNCE between the images' pose features and their cameras' features, both (b, F).
+
+    Cosine similarity; the negatives are the other cameras of the global batch. Multiplied by the number of ranks,
+    because each rank's gradient covers its own rows of the global loss only.
+    """
+    poses = F.normalize(world.gather(pose_features), dim=1)  # (B, F)
+    cameras = F.normalize(world.gather(camera_features), dim=1)  # (B, F)
+    similarity = poses @ cameras.mT / temperature  # (B, B)
+    target = torch.arange(len(poses), device=poses.device)
+    return F.cross_entropy(similarity, target) * world.size
+
+
+def neighbor_loss(anchors: Tensor, neighbors: int) -> Tensor:
+    """Mean squared distance of anchors (B, N, 3) to their ``neighbors`` nearest others: keeps the cloud together."""
+    neighbors = min(neighbors, anchors.shape[1] - 1)
+    with torch.no_grad():
+        distances = torch.cdist(anchors, anchors)  # (B, N, N)
+        index = distances.topk(neighbors + 1, largest=False).indices[..., 1:]  # (B, N, k), nearest is itself
+    batch = torch.arange(len(anchors), device=anchors.device)[:, None, None]
+    offsets = anchors[batch, index] - anchors[:, :, None]  # (B, N, k, 3)
+    return offsets.square().sum(-1).mean()
+
+
+def center_loss(anchors: Tensor) -> Tensor:
+    """Mean squared distance of the anchors' centroid from the origin, anchors (B, N, 3)."""
+    return anchors.mean(dim=1).square().mean()

@@ -1,0 +1,52 @@
+"""Random draws that depend on nothing but (seed, step, purpose), so that a run resumes exactly from any step.
+
+Every rank draws for the whole global batch and takes its own rows: the trajectory of a run does not depend on how
+many processes it is spread over (up to rounding), and no generator state has to be saved.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+import torch
+
+
+class Purpose(IntEnum):
+    """What a draw is for; the numbers are part of a run's identity and must never be reused."""
+
+    ORDER = 1
+    MIRROR = 2
+    BACKGROUND = 3
+    LATENT_D = 4
+    LATENT_G = 5
+    POSE_SWAP = 6
+    RANDOM_POSE = 7
+    AUGMENT_REAL = 8
+    AUGMENT_FAKE_D = 9
+    AUGMENT_FAKE_G = 10
+    GRID = 11
+    METRIC = 12
+    WEIGHTS = 13
+
+
+def keyed_generator(seed: int, step: int, purpose: Purpose) -> torch.Generator:
+    """A CPU generator whose stream is a function of its arguments alone."""
+    key = np.random.SeedSequence([seed, step, int(purpose)]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(key))
+
+
+def epoch_order(seed: int, epoch: int, size: int) -> np.ndarray:
+    """The permutation (size,) in which epoch ``epoch`` visits a dataset."""
+    return np.random.default_rng([seed, epoch, int(Purpose.ORDER)]).permutation(size)
+
+
+def dataset_indices(seed: int, position: int, count: int, size: int) -> np.ndarray:
+    """Indices (count,) of the images number ``position`` and following of the endless shuffled stream."""
+    indices: list[np.ndarray] = []
+    while count > 0:
+        epoch, offset = divmod(position, size)
+        part = epoch_order(seed, epoch, size)[offset : offset + count]
+        indices.append(part)
+        position, count = position + len(part), count - len(part)
+    return np.concatenate(indices)

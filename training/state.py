@@ -1,0 +1,138 @@
+"""A run's folder: the exact training state, the sampled model, the log, the pictures.
+
+``state.pt`` is one torch file of tensors and plain numbers, read with ``weights_only`` so that nothing in it is
+executed; it is written to a temporary name and renamed, so that a kill at any moment leaves the last one whole.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hgs_toolkit.checkpoint import save_model
+from hgs_toolkit.config import Config, config_to_dict, config_to_yaml
+from hgs_toolkit.errors import CheckpointError, HgsError
+from hgs_toolkit.files import atomic_path, make_folder, write_bytes
+from hgs_toolkit.training.trainer import Trainer
+
+STATE_FORMAT = 1
+
+CHANGEABLE = ("name", "description", "training.kimg", "training.tick_kimg", "training.metric_kimg",
+              "training.metric_images", "training.grid")  # fmt: skip
+"""Settings that a resumed run may change: they do not touch the trajectory."""
+
+
+class RunFolder:
+    """The files of a run below ``path``."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.state_file = self.path / "state.pt"
+        self.model_file = self.path / "model.safetensors"
+        self.config_file = self.path / "config.yaml"
+        self.log_file = self.path / "log.jsonl"
+        self.samples = self.path / "samples"
+
+    def start(self, config: Config, *, resume: bool) -> None:
+        """Make the folder for a new run, or check that there is one to continue.
+
+        Raises:
+            HgsError: if a run is in the way (without ``resume``) or the folder cannot be written.
+        """
+        if self.state_file.exists() and not resume:
+            raise HgsError(f"{self.path} holds a run already; add --resume to continue it or choose another folder")
+        make_folder(self.samples)
+        if not resume:
+            write_bytes(self.log_file, b"")  # a run killed before its first tick may have left one
+        write_bytes(self.config_file, config_to_yaml(config).encode())
+
+    def save(self, trainer: Trainer) -> None:
+        """Write the model that is sampled, then the state, each atomically.
+
+        In this order, because a run is resumed from the state: whatever comes after it is made again.
+        """
+        kimg = {"kimg": f"{trainer.kimg:.3f}", "step": str(trainer.step)}
+        save_model(self.model_file, trainer.ema, trainer.config, kimg)
+        state = trainer.state() | {"format": STATE_FORMAT, "config": json.dumps(config_to_dict(trainer.config))}
+        with atomic_path(self.state_file) as temporary:
+            torch.save(state, temporary)
+
+    def restore(self, trainer: Trainer) -> None:
+        """Put the saved state into ``trainer``; log lines of steps after it are dropped.
+
+        Raises:
+            CheckpointError: if the state is broken or belongs to another configuration (the message says where).
+        """
+        state = read_state(self.state_file)
+        refuse_other_config(json.loads(state["config"]), trainer.config, self.path)
+        try:
+            trainer.load_state(state)
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise CheckpointError(f"{self.state_file} does not fit its own configuration: {error}") from error
+        self._truncate_log(trainer.step)
+
+    def append_log(self, line: dict[str, Any]) -> None:
+        """Add one JSON line to the log."""
+        with open(self.log_file, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def read_log(self) -> list[dict[str, Any]]:
+        """Every whole line of the log; a line torn by a kill is left out."""
+        if not self.log_file.exists():
+            return []
+        lines = []
+        for text in self.log_file.read_text(encoding="utf-8").splitlines():
+            try:
+                lines.append(json.loads(text))
+            except json.JSONDecodeError:
+                continue
+        return lines
+
+    def _truncate_log(self, step: int) -> None:
+        kept = [line for line in self.read_log() if line.get("step", 0) <= step]
+        write_bytes(self.log_file, "".join(json.dumps(line) + "\n" for line in kept).encode())
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The state in ``path``, tensors on the CPU.
+
+    Raises:
+        CheckpointError: if the file is missing, truncated, of another format, or holds anything but data.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"there is no run to resume: {path} is missing; start one without --resume")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises half a dozen types for a broken file
+        raise CheckpointError(f"{path} cannot be read as a training state ({_first_line(error)})") from error
+    if not isinstance(state, dict) or state.get("format") != STATE_FORMAT:
+        raise CheckpointError(f"{path} is not a training state of format {STATE_FORMAT} of this toolkit")
+    return state
+
+
+def refuse_other_config(saved: dict[str, Any], config: Config, path: Path) -> None:
+    """Raise a CheckpointError that names the settings in which a saved run differs from ``config``."""
+    before, now = flatten(saved), flatten(config_to_dict(config))
+    different = [
+        f"{key} was {before.get(key)!r}, now {now.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and key not in CHANGEABLE
+    ]
+    if different:
+        shown = "; ".join(different[:4]) + (f"; and {len(different) - 4} more" if len(different) > 4 else "")
+        raise CheckpointError(f"{path} is a run of another configuration ({shown}); resume it with its own preset")
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

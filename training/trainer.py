@@ -1,0 +1,304 @@
+"""One training step of the two recipes: the discriminator's update, the generator's, the moving average.
+
+``gsgan`` is the reference (non-saturating logistic loss, lazy R1, pose InfoNCE); ``r3`` the relativistic pairing loss
+with R1 and R2 (R3GAN, Huang et al. 2024). Which one runs is a matter of configuration values, not of code paths.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hgs_toolkit.cameras import Cameras, make_intrinsics
+from hgs_toolkit.config import Config, TrainingConfig
+from hgs_toolkit.errors import ConfigError
+from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.model.discriminator import DiscriminatorOutput, make_discriminator
+from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.rendering import render
+from hgs_toolkit.training import losses
+from hgs_toolkit.training.augment import Augmentation, blur
+from hgs_toolkit.training.batches import Batch, make_batch
+from hgs_toolkit.training.datasets.eg3d import PosedImages
+from hgs_toolkit.training.distributed import World, local_batch
+from hgs_toolkit.training.ema import ema_decay, update_ema
+from hgs_toolkit.training.randomness import Purpose, keyed_generator
+
+
+@dataclass(frozen=True)
+class Fakes:
+    """Generated images of b scenes seen by V cameras each, with what the losses need beside them.
+
+    Attributes:
+        images: (b V, 3, H, W) in -1..1.
+        labels: (b V, 25) their cameras.
+        scene: the Gaussians, for the regularisers.
+    """
+
+    images: Tensor
+    labels: Tensor
+    scene: GaussianHierarchy
+
+
+class Trainer:
+    """The networks, their optimisers and the step counter: everything a run's state consists of."""
+
+    def __init__(self, config: Config, world: World | None = None) -> None:
+        self.config, self.world = config, world or World()
+        self.step = 0
+        local_batch(config.training.batch, self.world)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(keyed_generator(config.training.seed, 0, Purpose.WEIGHTS).initial_seed())
+            self.generator = Generator(config.generator).to(self.world.device)
+            self.discriminator = make_discriminator(config.discriminator).to(self.world.device)
+        for network in (self.generator, self.discriminator):
+            self.world.broadcast(network)
+        self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.generator_optimizer = _adam(self.generator, config.training.generator_lr, config.training.betas)
+        self.discriminator_optimizer = _discriminator_adam(self.discriminator, config.training)
+        self.augmentation = Augmentation(config.training.augment)
+
+    @property
+    def images_seen(self) -> int:
+        """Real images shown to D so far."""
+        return self.step * self.config.training.batch
+
+    @property
+    def kimg(self) -> float:
+        """Thousands of real images shown so far: the unit of every schedule."""
+        return self.images_seen / 1000
+
+    @property
+    def blur_sigma(self) -> float:
+        """Blur of everything D sees, pixels; fades linearly to 0."""
+        training = self.config.training
+        return training.blur_sigma * max(1 - self.kimg / max(training.blur_kimg, 1e-9), 0.0)
+
+    def train_step(self, data: PosedImages) -> dict[str, float]:
+        """Update D, G and the average once; returns this rank's scalars for the log."""
+        batch = make_batch(data, self.config, self.step, self.world)
+        self._warm_up()
+        share = self.config.training.share_fakes
+        with torch.set_grad_enabled(share):
+            fakes = self.generate(batch, batch.latents_g if share else batch.latents_d)
+        stats, real_logits = self._discriminator_step(batch, fakes)
+        if not share:
+            fakes = self.generate(batch, batch.latents_g)
+        stats |= self._generator_step(batch, fakes, real_logits)
+        self.step += 1
+        update_ema(self.ema, self.generator, ema_decay(self.config.training, self.images_seen))
+        return stats
+
+    def generate(self, batch: Batch, latents: Tensor) -> Fakes:
+        """Scenes of ``latents`` (b, z_dim) drawn under the batch's cameras; tracks the mean latent w."""
+        resolution = self.config.generator.resolution
+        views = self._view_index(len(latents))  # (b, V)
+        labels = batch.fake_labels[views]  # (b, V, 25)
+        cameras = self.cameras(labels)
+        mapping_labels = batch.mapping_labels if self.config.generator.pose_conditioned else None
+        w = self.generator.map(latents, mapping_labels)
+        self.generator.update_w_avg(self.world.mean(w.detach().flatten(0, -2).mean(0)))
+        scene = self.generator.synthesize(w, cameras.forward[:, 0], background=self._background_is_on)
+        images, _ = render(scene, cameras, resolution, resolution, background=batch.backgrounds[views])
+        images = images.flatten(0, 1).movedim(-1, 1) * 2 - 1  # (b V, 3, H, W)
+        return Fakes(images.contiguous(), labels.flatten(0, 1), scene)
+
+    def cameras(self, labels: Tensor) -> Cameras:
+        """Cameras of labels (..., 25), with the model's own focal length where it has one."""
+        cameras = Cameras.from_labels(labels)
+        focal = self.config.generator.render_focal
+        if focal is None:
+            return cameras
+        return Cameras(cameras.cam_to_world, make_intrinsics(focal, tuple(labels.shape[:-1])).to(labels))
+
+    @property
+    def _background_is_on(self) -> bool:
+        return self.config.generator.background != "none" and self.kimg >= self.config.training.background_kimg
+
+    def _view_index(self, rows: int) -> Tensor:
+        """(b, V): view v of scene i takes the camera (and is paired with the real image) of row i + v."""
+        views = torch.arange(self.config.training.views)
+        return (torch.arange(rows)[:, None] + views) % rows
+
+    def _discriminate(self, images: Tensor, labels: Tensor, purpose: Purpose) -> DiscriminatorOutput:
+        """D's verdict on images (n, 3, H, W) after this step's augmentation and blur."""
+        if self.augmentation.active:
+            generator = keyed_generator(self.config.training.seed, self.step, purpose)
+            numbers = self.augmentation.draw(len(images) * self.world.size, generator)
+            images = self.augmentation.apply(images, self.world.rows(numbers))
+        output: DiscriminatorOutput = self.discriminator(blur(images, self.blur_sigma), labels)
+        return output
+
+    def _discriminator_step(self, batch: Batch, fakes: Fakes) -> tuple[dict[str, float], Tensor]:
+        training = self.config.training
+        penalise = self.step % training.penalty_interval == 0
+        merged = penalise and training.penalty_step == "merged"
+        self.discriminator.requires_grad_(True)
+        real_images = batch.images.requires_grad_(merged)
+        fake_images = fakes.images.detach().requires_grad_(merged and training.r2_gamma > 0)
+        real = self._discriminate(real_images, batch.labels, Purpose.AUGMENT_REAL)
+        fake = self._discriminate(fake_images, fakes.labels, Purpose.AUGMENT_FAKE_D)
+        loss = self._adversarial_discriminator_loss(real.logits, fake.logits)
+        stats = {"loss_d": loss.item(), "real": real.logits.mean().item(), "fake": fake.logits.mean().item()}
+        if real.pose_features is not None and training.pose_weight:
+            pose = self._pose_loss(real)
+            stats["pose_d"] = pose.item() / self.world.size
+            loss = loss + training.pose_weight * pose
+        if merged:
+            penalty, penalties = self._penalty((real.logits, real_images), (fake.logits, fake_images))
+            stats |= penalties
+            loss = loss + penalty
+        stats |= self._update(self.discriminator, self.discriminator_optimizer, loss, training.discriminator_clip, "d")
+        if penalise and not merged:
+            stats |= self._separate_penalty_step(batch, fakes)
+        sign = self.world.mean(real.logits.sign().mean()).item()
+        self.augmentation.adapt(sign, training.batch)
+        return stats, real.logits.detach()
+
+    def _separate_penalty_step(self, batch: Batch, fakes: Fakes) -> dict[str, float]:
+        """Lazy regularisation as StyleGAN2 does it: an optimiser step on the penalty alone."""
+        pairs = []
+        for images, labels, purpose, gamma in (
+            (batch.images, batch.labels, Purpose.AUGMENT_REAL, self.config.training.r1_gamma),
+            (fakes.images, fakes.labels, Purpose.AUGMENT_FAKE_D, self.config.training.r2_gamma),
+        ):
+            images = images.detach().requires_grad_(True)
+            pairs.append((self._discriminate(images, labels, purpose).logits if gamma else images, images))
+        penalty, stats = self._penalty(*pairs)
+        clip = self.config.training.discriminator_clip
+        self._update(self.discriminator, self.discriminator_optimizer, penalty, clip, "d")
+        return stats
+
+    def _penalty(
+        self, real: tuple[Tensor, Tensor], fake: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, dict[str, float]]:
+        """R1 and R2 of (logits, images), weighted by gamma / 2 and the interval they are computed at."""
+        training = self.config.training
+        total, stats = torch.zeros((), device=self.world.device), {}
+        for name, gamma, (logits, images) in (("r1", training.r1_gamma, real), ("r2", training.r2_gamma, fake)):
+            if gamma:
+                penalty = losses.gradient_penalty(logits, images)
+                stats[name] = penalty.item()
+                total = total + penalty * (0.5 * gamma * self.gamma_factor * training.penalty_interval)
+        return total, stats
+
+    @property
+    def gamma_factor(self) -> float:
+        """Factor of both gammas by now: moves geometrically from 1 to ``gamma_final``."""
+        training = self.config.training
+        if training.gamma_final is None:
+            return 1.0
+        return training.gamma_final ** min(self.kimg / training.gamma_kimg, 1.0)
+
+    def _generator_step(self, batch: Batch, fakes: Fakes, real_logits: Tensor) -> dict[str, float]:
+        """``real_logits`` are those of D's step, one update old: D(real) only shifts the pairing's weights here."""
+        training = self.config.training
+        self.discriminator.requires_grad_(False)
+        fake = self._discriminate(fakes.images, fakes.labels, Purpose.AUGMENT_FAKE_G)
+        if training.loss == "relativistic":
+            paired = real_logits[self._view_index(len(real_logits)).flatten()]
+            loss = losses.relativistic_generator_loss(paired, fake.logits)
+        else:
+            loss = losses.logistic_generator_loss(fake.logits)
+        stats = {"loss_g": loss.item()}
+        if fake.pose_features is not None and training.pose_weight:
+            pose = self._pose_loss(fake)
+            stats["pose_g"] = pose.item() / self.world.size
+            loss = loss + training.pose_weight * pose
+        loss = loss + self._anchor_losses(fakes.scene, stats)
+        return stats | self._update(self.generator, self.generator_optimizer, loss, training.generator_clip, "g")
+
+    def _anchor_losses(self, scene: GaussianHierarchy, stats: dict[str, float]) -> Tensor:
+        """The regularisers on the level-0 anchors (on the level-0 Gaussians of a tree of one level)."""
+        training = self.config.training
+        coarse = scene if scene.anchors is None else scene.anchors
+        anchors = coarse.means[:, coarse.level == 0]  # (b, N_0, 3)
+        neighbor = losses.neighbor_loss(anchors, training.knn_neighbors)
+        center = losses.center_loss(anchors)
+        stats |= {"knn": neighbor.item(), "center": center.item()}
+        return training.knn_weight * neighbor + training.center_weight * center
+
+    def _adversarial_discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        if self.config.training.loss == "relativistic":
+            paired = real_logits[self._view_index(len(real_logits)).flatten()]
+            return losses.relativistic_discriminator_loss(paired, fake_logits)
+        return losses.logistic_discriminator_loss(real_logits, fake_logits)
+
+    def _pose_loss(self, output: DiscriminatorOutput) -> Tensor:
+        assert output.pose_features is not None
+        assert output.camera_features is not None
+        temperature = self.config.training.pose_temperature
+        return losses.pose_loss(output.pose_features, output.camera_features, temperature, self.world)
+
+    def _update(
+        self, network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, clip: float, name: str
+    ) -> dict[str, float]:
+        """Backward, average over ranks, guard against non-finite gradients, clip, step."""
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        parameters = list(network.parameters())
+        bad = self.world.average_gradients(parameters)
+        norm = nn.utils.clip_grad_norm_(parameters, clip)
+        optimizer.step()
+        return {f"grad_{name}": norm.item()} | ({f"bad_{name}": float(bad)} if bad else {})
+
+    def _warm_up(self) -> None:
+        """Set both learning rates for this step: a linear rise over ``warmup_steps``."""
+        factor = min((self.step + 1) / max(self.config.training.warmup_steps, 1), 1.0)
+        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+            for group in optimizer.param_groups:
+                group["lr"] = group["base_lr"] * factor
+
+    def state(self) -> dict[str, Any]:
+        """Everything that an exact continuation needs; plain tensors and numbers."""
+        return {
+            "step": self.step,
+            "augment_strength": self.augmentation.strength,
+            **{name: getattr(self, name).state_dict() for name in STATEFUL},
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continue where :meth:`state` was taken."""
+        for name in STATEFUL:
+            getattr(self, name).load_state_dict(state[name])
+        self.step = int(state["step"])
+        self.augmentation.strength = float(state["augment_strength"])
+
+
+STATEFUL = ("generator", "ema", "discriminator", "generator_optimizer", "discriminator_optimizer")
+
+
+def check_data(config: Config, data: PosedImages) -> None:
+    """Raise a ConfigError if the dataset does not fit the configuration."""
+    if data.resolution != config.generator.resolution:
+        raise ConfigError(
+            f"the images are {data.resolution} pixels wide, the preset '{config.name}' is for "
+            f"{config.generator.resolution}; choose another preset or convert the dataset"
+        )
+    if config.training.background == "random" and not data.has_alpha:
+        raise ConfigError(
+            "training.background = random needs images with alpha, these have none; "
+            "use --set training.background=black (and a background generator)"
+        )
+    if len(data) < config.training.batch:
+        raise ConfigError(f"{len(data)} images for training.batch = {config.training.batch}; expected at least as many")
+
+
+def _adam(network: nn.Module, lr: float, betas: tuple[float, float]) -> torch.optim.Adam:
+    optimizer = torch.optim.Adam(network.parameters(), lr=lr, betas=betas, eps=1e-8, foreach=True)
+    for group in optimizer.param_groups:
+        group["base_lr"] = lr
+    return optimizer
+
+
+def _discriminator_adam(network: nn.Module, training: TrainingConfig) -> torch.optim.Adam:
+    """Adam for D; with separate penalty steps corrected for taking one step more per interval (Karras et al. 2020)."""
+    lr, betas = training.discriminator_lr, training.betas
+    if training.penalty_step == "separate":
+        ratio = training.penalty_interval / (training.penalty_interval + 1)
+        lr, betas = lr * ratio, (betas[0] ** ratio, betas[1] ** ratio)
+    return _adam(network, lr, betas)
