@@ -1,1 +1,27 @@
 """Drawing Gaussians: one interface, three backends."""
+
+from hgs_toolkit.rendering.dispatch import BACKENDS, BackendChoice, choose_backend, rasterize
+from hgs_toolkit.rendering.scene import (
+    NOTHING_DRAWN,
+    render,
+    render_depth,
+    render_level_map,
+    render_normals,
+    shortest_axes,
+)
+from hgs_toolkit.rendering.settings import RASTERIZE_MODES, RENDER_MODES
+
+__all__ = [
+    "BACKENDS",
+    "NOTHING_DRAWN",
+    "RASTERIZE_MODES",
+    "RENDER_MODES",
+    "BackendChoice",
+    "choose_backend",
+    "rasterize",
+    "render",
+    "render_depth",
+    "render_level_map",
+    "render_normals",
+    "shortest_axes",
+]

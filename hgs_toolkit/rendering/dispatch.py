@@ -1,0 +1,121 @@
+"""The one function that draws Gaussians, and the choice of who draws."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from hgs_toolkit.errors import ShapeError
+from hgs_toolkit.rendering import gsplat_backend, reference
+from hgs_toolkit.rendering.harmonics import sh_to_rgb
+from hgs_toolkit.rendering.inputs import check_inputs
+from hgs_toolkit.rendering.settings import RasterSettings
+
+BACKENDS = ("auto", "gsplat", "cpu", "torch")
+
+MIN_ALPHA_FOR_DEPTH = 1e-10
+"""Expected depth divides by alpha, bounded below by this: empty pixels get depth 0."""
+
+
+class BackendChoice(NamedTuple):
+    """A backend's name and why it was chosen, as one clause."""
+
+    name: str
+    reason: str
+
+
+def rasterize(
+    means: Tensor,
+    quats: Tensor,
+    scales: Tensor,
+    opacities: Tensor,
+    colors: Tensor,
+    viewmats: Tensor,
+    Ks: Tensor,
+    width: int,
+    height: int,
+    *,
+    near_plane: float = 0.01,
+    far_plane: float = 1e10,
+    radius_clip: float = 0.0,
+    eps2d: float = 0.3,
+    sh_degree: int | None = None,
+    backgrounds: Tensor | None = None,
+    render_mode: str = "RGB",
+    rasterize_mode: str = "classic",
+    backend: str = "auto",
+) -> tuple[Tensor, Tensor]:
+    """Draw B scenes of N Gaussians with C cameras each; names and conventions of ``gsplat.rasterization``.
+
+    Args:
+        means: (B, N, 3) centres, world units.
+        quats: (B, N, 4) wxyz rotations, local to world, of any length.
+        scales: (B, N, 3) standard deviations, world units (activated, not logarithms).
+        opacities: (B, N) in 0..1 (activated, not logits).
+        colors: (B, N, D) or (B, C, N, D) values of any D channels; with ``sh_degree`` spherical-harmonic coefficients
+            (B, N, K, 3) or (B, C, N, K, 3), evaluated per camera as max(0, 0.5 + SH).
+        viewmats: (B, C, 4, 4) world-to-camera, OpenCV axes (x right, y down, z forward).
+        Ks: (B, C, 3, 3) intrinsics in pixels; they receive no gradient from the "cpu" and "gsplat" backends.
+        width, height: image size in pixels.
+        near_plane, far_plane: Gaussians whose centre is nearer or farther (z, world units) are not drawn.
+        radius_clip: Gaussians with at most this radius, in pixels, are not drawn.
+        eps2d: added to the variances of the projected Gaussians, pixels squared.
+        sh_degree: 0 to 3 to evaluate spherical harmonics, None for plain colours.
+        backgrounds: (B, C, D) colours behind everything; None is black (zero). Depth has no background.
+        render_mode: "RGB" colours, "D" accumulated depth, "ED" expected depth (divided by alpha), "RGB+D", "RGB+ED".
+        rasterize_mode: "classic", or "antialiased" for Mip-Splatting's opacity compensation.
+        backend: "auto" (see :func:`choose_backend`), "gsplat" (CUDA), "cpu" (float32) or "torch" (dense reference).
+
+    Returns:
+        Images (B, C, H, W, channels), depth last, and alphas (B, C, H, W, 1).
+
+    Raises:
+        ShapeError: if shapes, types or devices do not fit, an option is unknown or a value is not finite.
+        HgsError: if the backend asked for does not work here.
+    """
+    settings = RasterSettings(
+        width, height, near_plane, far_plane, radius_clip, eps2d, render_mode, rasterize_mode
+    )  # fmt: skip
+    gaussians = {"means": means, "quats": quats, "scales": scales, "opacities": opacities}
+    check_inputs(gaussians, colors, viewmats, Ks, backgrounds, sh_degree)
+    name = choose_backend(means.device, means.dtype).name if backend == "auto" else backend
+    if name == "gsplat" and means.shape[1] > 0:
+        return gsplat_backend.rasterize(
+            means, quats, scales, opacities, colors, viewmats, Ks, backgrounds, sh_degree, settings
+        )
+    if sh_degree is not None and settings.with_color:
+        colors = sh_to_rgb(colors, means, viewmats, sh_degree)
+    if not settings.with_color:
+        colors, backgrounds = means.new_zeros(*means.shape[:2], 0), None
+    images, alphas = _renderer(name)(
+        means, quats, scales, opacities, colors, viewmats, Ks, backgrounds, settings
+    )  # fmt: skip
+    if settings.expected_depth:
+        depth = images[..., -1:] / alphas.clamp_min(MIN_ALPHA_FOR_DEPTH)
+        images = torch.cat([images[..., :-1], depth], dim=-1)
+    return images, alphas
+
+
+def choose_backend(device: torch.device | str | None = None, dtype: torch.dtype = torch.float32) -> BackendChoice:
+    """What "auto" picks for tensors on ``device`` (None: the best device of this machine), and why."""
+    if device is None:
+        device = "cpu" if gsplat_backend.unavailable_reason() else "cuda"
+    if torch.device(device).type == "cuda":
+        reason = gsplat_backend.unavailable_reason()
+        if reason is None and dtype == torch.float32:
+            return BackendChoice("gsplat", "a CUDA device draws with gsplat")
+        return BackendChoice("torch", reason or f"gsplat draws float32 only, not {dtype}")
+    if dtype != torch.float32:
+        return BackendChoice("torch", f"the CPU kernels draw float32 only, not {dtype}")
+    if importlib.util.find_spec("numba") is None:
+        return BackendChoice("torch", "numba is not installed; run: pip install numba")
+    return BackendChoice("cpu", gsplat_backend.unavailable_reason() or "the tensors are on the CPU")
+
+
+def _renderer(name: str):  # type: ignore[no-untyped-def]
+    if name in ("torch", "gsplat", "cpu"):
+        return reference.render
+    raise ShapeError(f"backend is '{name}'; expected one of {', '.join(BACKENDS)}")
