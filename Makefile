@@ -1,0 +1,52 @@
+# Two commands are all that is needed on a machine with Python 3.11+ and make:
+#   make demo    the whole chain in a few minutes: data, training, samples, files
+#   make test    the ordinary test suite
+# Each makes .venv first if it is missing.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+OUT ?= demo_output
+
+.PHONY: help install demo test test-slow lint format benchmarks clean
+
+help:
+	@sed -n 's/^#//p' Makefile | head -4
+	@echo "  make lint | test-slow | benchmarks | format | clean"
+
+install: $(READY)
+
+# torch first and pinned: what the package asks for is a range, and the newest build may be gigabytes of CUDA.
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; set PYTHON=") if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing hgs_toolkit into $(VENV), once (a few minutes)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch==2.13.0"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,meshes,metrics]"
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/hgs demo --out $(OUT) --force
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmarks: $(READY)
+	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache $(OUT)

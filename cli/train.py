@@ -1,0 +1,169 @@
+"""``hgs train``: train a preset on a posed image set, live figures in the terminal, exact resume."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hgs_toolkit.cli.console import Device, JsonProgress, Reporter, reporting
+
+if TYPE_CHECKING:
+    from hgs_toolkit.config import Config
+    from hgs_toolkit.training.loop import Progress
+
+Show = Callable[["Progress"], None]
+
+SHOWN = ("loss_d", "loss_g", "real", "fake", "r1", "r2", "grad_d", "grad_g", "knn")
+"""Scalars of the live display, in this order, as far as the recipe has them."""
+
+
+def train(
+    data: Annotated[Path, typer.Option("--data", help="Posed images: a folder or zip in the EG3D layout.")],
+    out: Annotated[Path, typer.Option("--out", help="Run folder; gets the model, the state, the log and samples.")],
+    preset: Annotated[str | None, typer.Option("--preset", help="Name of a preset; see 'hgs train --list'.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="YAML file in place of a preset.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change one setting: key=value, e.g. training.batch=8.")
+    ] = None,
+    kimg: Annotated[float | None, typer.Option("--kimg", help="Thousands of real images to show in all.")] = None,
+    minutes: Annotated[float | None, typer.Option("--minutes", help="Stop after so many minutes, saved.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out exactly.")] = False,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything drawn at random.")] = None,
+    device: Device = "auto",
+    json_progress: JsonProgress = False,
+) -> None:
+    """Train a hierarchical Gaussian GAN on posed images; Ctrl-C stops it with its state saved."""
+    with reporting(json_progress) as report:
+        chosen = _configuration(preset, config, out, resume, settings or [], kimg, seed)
+        from hgs_toolkit.cli.kernels import compile_kernels
+        from hgs_toolkit.devices import choose_device
+        from hgs_toolkit.training.datasets.eg3d import open_dataset
+        from hgs_toolkit.training.distributed import world_from_environment
+        from hgs_toolkit.training.loop import train as run_training
+
+        with world_from_environment(choose_device(device)) as world, _stop_flag(report) as should_stop:
+            if world.is_main:
+                compile_kernels(report, world.device)
+            world.barrier()
+            images = open_dataset(data)
+            if world.is_main:
+                with report.progress(f"reading {data}", total=len(images)) as task:
+                    images.preload(lambda done, total: task.update(done, total))
+            with _display(report, chosen) as show:
+                run = run_training(
+                    chosen, images, out, resume=resume, minutes=minutes, world=world, report=show,
+                    should_stop=should_stop,
+                )  # fmt: skip
+            if world.is_main:
+                report.file(run.model_file)
+
+
+def _configuration(
+    preset: str | None, config: Path | None, out: Path, resume: bool, settings: list[str],
+    kimg: float | None, seed: int | None,
+) -> Config:  # fmt: skip
+    """The configuration the flags describe; a resumed run without preset or file uses its own."""
+    from hgs_toolkit.config import load_config, load_preset
+    from hgs_toolkit.training.state import RunFolder
+
+    settings = settings + [f"training.{key}={value}" for key, value in (("kimg", kimg), ("seed", seed)) if value is not None]
+    if preset and config:
+        raise typer.BadParameter("both were given; choose one", param_hint="--preset / --config")
+    if preset:
+        return load_preset(preset, settings)
+    if config:
+        return load_config(config, settings)
+    if resume:
+        return load_config(RunFolder(out).config_file, settings)
+    raise typer.BadParameter("one of the two is needed", param_hint="--preset / --config")
+
+
+@contextmanager
+def _stop_flag(report: Reporter) -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C (or SIGTERM) into a request to stop after this step; the second one interrupts at once."""
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        report.note("stopping after this step, the state is being saved")
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _display(report: Reporter, config: Config) -> Iterator[Show]:
+    """What is shown of a run: JSON events, a live panel in a terminal, or a line a tick elsewhere."""
+    import sys
+
+    if report.json_lines:
+        yield lambda progress: _show_event(report, progress)
+    elif sys.stderr.isatty():
+        yield from _live_panel(config)
+    else:
+        yield lambda progress: _show_line(report, progress)
+
+
+def _show_event(report: Reporter, progress: Progress) -> None:
+    report.event(
+        "progress", text="training", done=progress.kimg, total=progress.total_kimg, step=progress.step,
+        images_per_second=progress.images_per_second, seconds_left=progress.seconds_left, **progress.stats,
+    )  # fmt: skip
+    if progress.tick:
+        report.event("tick", **progress.tick)
+
+
+def _show_line(report: Reporter, progress: Progress) -> None:
+    if progress.tick:
+        report.note(f"{headline(progress)}  {figures(progress.tick)}")
+
+
+def _live_panel(config: Config) -> Iterator[Show]:
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.panel import Panel
+    from rich.progress_bar import ProgressBar
+    from rich.text import Text
+
+    with Live(console=Console(stderr=True), refresh_per_second=4) as live:
+
+        def show(progress: Progress) -> None:
+            bar = ProgressBar(progress.total_kimg, min(progress.kimg, progress.total_kimg))
+            lines = Group(bar, Text(headline(progress)), Text(figures(progress.stats), style="dim"))
+            live.update(Panel(lines, title=f"training {config.name}", title_align="left"))
+
+        yield show
+
+
+def headline(progress: Progress) -> str:
+    """``step 120  1.92 of 100 kimg  14.2 img/s  1 h 55 min left``."""
+    return (
+        f"step {progress.step}  {progress.kimg:.2f} of {progress.total_kimg:g} kimg  "
+        f"{progress.images_per_second:.1f} img/s  {_duration(progress.seconds_left)} left"
+    )
+
+
+def figures(values: dict[str, Any]) -> str:
+    """The scalars worth watching, and any measured KID."""
+    names = [name for name in SHOWN if name in values] + [name for name in values if name.startswith("kid_")]
+    return "  ".join(f"{name} {values[name]:.3g}" for name in names)
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,101 @@
+"""The layout: folders at the top are importable below hgs_toolkit only, and the wheel holds one name."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = {"cli": "cli", "exporters": "exporters", "training": "training"}
+
+
+def _project() -> dict[str, object]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def _packages() -> list[str]:
+    """Every folder with an __init__.py, named as it is imported."""
+    found = []
+    for top in ("hgs_toolkit", *FOLDERS):
+        prefix = top if top == "hgs_toolkit" else f"hgs_toolkit.{top}"
+        for init in (ROOT / top).rglob("__init__.py"):
+            parts = init.parent.relative_to(ROOT / top).parts
+            if not (top == "hgs_toolkit" and parts and parts[0] in FOLDERS):
+                found.append(".".join((prefix, *parts)))
+    return sorted(found)
+
+
+def test_the_list_of_packages_is_complete() -> None:
+    tool = _project()["tool"]
+    assert isinstance(tool, dict)
+    assert sorted(tool["setuptools"]["packages"]) == _packages()
+
+
+def test_the_links_lead_to_the_folders() -> None:
+    for name in FOLDERS:
+        link = ROOT / "hgs_toolkit" / name
+        assert link.is_symlink()
+        assert link.resolve() == ROOT / name
+
+
+@pytest.mark.parametrize("name", sorted(FOLDERS))
+def test_the_folders_are_imported_from_where_they_stand(name: str) -> None:
+    code = f"import hgs_toolkit.{name} as m; print(m.__file__)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
+    assert Path(out.stdout.strip()).resolve() == ROOT / name / "__init__.py"
+
+
+def test_importing_the_package_imports_no_command_line_exporters_or_training() -> None:
+    code = (
+        "import sys, hgs_toolkit; "
+        "print([m for m in sys.modules if m.startswith(('hgs_toolkit.cli', 'hgs_toolkit.exporters', "
+        "'hgs_toolkit.training', 'typer', 'rich', 'gsplat', 'numba'))])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    # A copy: setuptools leaves build/ and egg-info behind, and another test run may build at the same time.
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        path = ROOT / name
+        target = source / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink():
+            target.symlink_to(path.readlink())
+        elif path.exists():
+            target.write_bytes(path.read_bytes())
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(source)]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(folder.glob("*.whl"))
+
+
+def test_the_wheel_has_exactly_one_top_level_name(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        tops = {name.split("/")[0] for name in archive.namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"hgs_toolkit"}
+
+
+def test_the_wheel_holds_every_module_preset_and_the_type_marker(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert "hgs_toolkit/py.typed" in names
+    for preset in (ROOT / "hgs_toolkit/presets").glob("*.yaml"):
+        assert f"hgs_toolkit/presets/{preset.name}" in names
+    for package in _packages():
+        assert package.replace(".", "/") + "/__init__.py" in names
+
+
+def test_no_tracked_file_is_over_8_megabytes() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    sizes = {name: (ROOT / name).stat().st_size for name in filter(None, listed.split("\0")) if (ROOT / name).exists()}
+    assert {name: size for name, size in sizes.items() if size > 8_000_000} == {}
