@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import itertools
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,8 +15,6 @@ from torch import Tensor
 
 from hgs_toolkit.errors import HgsError, ShapeError
 from hgs_toolkit.files import atomic_path
-
-logger = logging.getLogger(__name__)
 
 Bytes = NDArray[np.uint8]
 
@@ -84,13 +82,18 @@ def save_film(path: str | Path, frames: Iterable[Bytes], fps: float = 30, *, for
     H.264 wants even sizes: an odd row or column is repeated once.
 
     Raises:
-        HgsError: if the suffix is neither .mp4 nor .gif, or the file cannot be written.
+        HgsError: if the suffix is neither .mp4 nor .gif, there is no frame, or the file cannot be written.
     """
     import imageio.v3
 
     path = Path(path)
     if path.suffix.lower() not in FILM_SUFFIXES:
         raise HgsError(f"cannot write a film as '{path.suffix}'; expected {' or '.join(FILM_SUFFIXES)}")
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        raise HgsError(f"no frames for {path}; expected at least one")
+    frames = itertools.chain([first], frames)
     with atomic_path(path, force=force) as temporary:
         if path.suffix.lower() == ".gif":
             # GIF counts in hundredths of a second.

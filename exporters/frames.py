@@ -1,0 +1,46 @@
+"""The one conversion between the world frames of splat files, for whole hierarchies.
+
+``y_up`` is ours (x right, y up, z towards the frontal camera; also called RUB; glTF, spz and USD use it), ``rdf`` is
+COLMAP's and the 3D-GS .ply's (x right, y down, z forward). Each is the other turned by 180 degrees about x.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hgs_toolkit.cameras import world_rotation
+from hgs_toolkit.errors import FormatError
+from hgs_toolkit.gaussians import GaussianHierarchy
+
+FRAMES = ("rdf", "y_up")
+
+SH_AXES = ("", "y", "z", "x", "xy", "yz", "", "xz", "", "y", "xyz", "y", "z", "x", "z", "x")
+"""The axes in which each real spherical harmonic up to degree 3 is odd (3D-GS order: m from -l to l)."""
+
+
+def convert_frame(scene: GaussianHierarchy, source: str, target: str) -> GaussianHierarchy:
+    """``scene`` (and its anchors) with coordinates of the frame ``source`` expressed in ``target``; exact.
+
+    Raises:
+        FormatError: if a frame is not one of FRAMES.
+    """
+    for frame in (source, target):
+        if frame not in FRAMES:
+            raise FormatError(f"unknown frame '{frame}'; expected one of: {', '.join(FRAMES)}")
+    if source == target:
+        return scene
+    signs = world_rotation(source, target, scene.means.dtype).diagonal().to(scene.device)  # (3,)
+    return scene.replace(
+        means=scene.means * signs,
+        # A turn D about an axis maps a rotation R to D R; D R D is the same ellipsoid, without a change of w.
+        quats=scene.quats * torch.cat([signs.new_ones(1), signs]),
+        sh=scene.sh * sh_signs(signs, scene.sh.shape[2])[:, None],
+        anchors=None if scene.anchors is None else convert_frame(scene.anchors, source, target),
+    )
+
+
+def sh_signs(signs: Tensor, bases: int) -> Tensor:
+    """Factors (bases,) of SH coefficients when the axes x, y, z are multiplied by ``signs`` (3,) of +-1."""
+    sign = dict(zip("xyz", signs, strict=True))
+    return torch.stack([torch.stack([signs.new_ones(()), *(sign[a] for a in axes)]).prod() for axes in SH_AXES[:bases]])

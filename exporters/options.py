@@ -1,0 +1,60 @@
+"""What a format is to the rest of the toolkit: a suffix, a reader, a writer and the options the writer honours."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hgs_toolkit.asset import AssetMetadata
+from hgs_toolkit.errors import FormatError
+from hgs_toolkit.gaussians import GaussianHierarchy
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Settings of writers; a format refuses those it cannot honour."""
+
+    extras: bool = False
+    """Keep the tree: level and parent of each Gaussian."""
+    pad_sh: int = 0
+    """Least degree of spherical harmonics in the file; missing coefficients are zero."""
+    normals: bool = True
+    """Write the (zero) normals that fixed-layout viewers expect."""
+    frame: str | None = None
+    """World frame of the file, ``rdf`` or ``y_up``; None is the format's own."""
+    metadata: AssetMetadata = field(default_factory=AssetMetadata)
+    """Where the scene came from; every format takes it and writes what it can."""
+
+
+Reader = Callable[[Path], GaussianHierarchy]
+Writer = Callable[[Path, GaussianHierarchy, ExportOptions], None]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One row of the table of formats.
+
+    Attributes:
+        suffix: lower-case end of the file's name, such as ``.ply`` or ``.compressed.ply``.
+        description: what it is and what opens it, a short line.
+        reader: makes a batch of one in the ``y_up`` frame; None where the format is only written.
+        writer: writes a batch of one to a path that is new (the caller makes it atomic); None where only read.
+        options: names of the ExportOptions the writer honours, beyond metadata.
+    """
+
+    suffix: str
+    description: str
+    reader: Reader | None
+    writer: Writer | None
+    options: frozenset[str] = frozenset()
+
+    def check_options(self, options: ExportOptions) -> None:
+        """Raise a FormatError if an option that differs from its default means nothing to this format."""
+        for option in dataclasses.fields(ExportOptions):
+            if option.name in self.options or option.name == "metadata":
+                continue
+            if getattr(options, option.name) != option.default:
+                known = ", ".join(sorted(self.options)) or "none"
+                raise FormatError(f"{self.suffix} files have no option '{option.name}'; theirs are: {known}")

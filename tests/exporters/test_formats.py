@@ -1,0 +1,100 @@
+"""The table of formats: which row a name chooses, and what is refused before a byte is written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from hgs_toolkit import exporters
+from hgs_toolkit.asset import AssetMetadata
+from hgs_toolkit.errors import FormatError, HgsError
+from hgs_toolkit.exporters import FORMATS, export, format_of, load, read_asset
+from hgs_toolkit.exporters.options import Format
+from hgs_toolkit.gaussians import GaussianHierarchy
+
+SceneFactory = Callable[..., GaussianHierarchy]
+
+
+@pytest.mark.parametrize("row", FORMATS, ids=lambda row: row.suffix)
+def test_every_row_has_a_lower_case_suffix_and_a_reader_or_writer(row: Format) -> None:
+    assert row.suffix.startswith(".")
+    assert row.suffix == row.suffix.lower()
+    assert row.reader or row.writer
+    assert row.description
+    assert format_of(Path(f"some.name{row.suffix}")) is row
+
+
+def test_the_longest_suffix_wins_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = Format(".packed.ply", "test", None, None)
+    monkeypatch.setattr(exporters, "FORMATS", (*FORMATS, packed))
+    assert format_of(Path("A.PACKED.PLY")) is packed
+    assert format_of(Path("packed.ply")).suffix == ".ply"
+
+
+def test_an_unknown_suffix_lists_the_known_ones_nearest_first() -> None:
+    with pytest.raises(FormatError, match=r"'\.hgz', which is no known format; known: \.hgs"):
+        format_of(Path("a.hgz"))
+    with pytest.raises(FormatError, match=r"'\.pyl', which is no known format; known: \.ply"):
+        format_of(Path("a.pyl"))
+    with pytest.raises(FormatError, match="a name without suffix"):
+        format_of(Path("scene"))
+
+
+def test_an_option_the_format_lacks_is_refused_by_name(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    with pytest.raises(FormatError, match=r"\.hgs files have no option 'pad_sh'"):
+        export(scene, tmp_path / "a.hgs", pad_sh=3)
+    assert not list(tmp_path.iterdir())
+
+
+def test_levels_are_a_union_and_the_background_stays(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    export(scene, tmp_path / "a.hgs", levels=range(2))
+    loaded = load(tmp_path / "a.hgs")
+    assert loaded.level_counts == [4, 16]
+    assert int((loaded.level == -1).sum()) == 5
+
+
+def test_levels_that_select_nothing_are_refused(tmp_path: Path, scene_factory: SceneFactory) -> None:
+    with pytest.raises(FormatError, match=r"no Gaussian has a level of \[7\]; the scene's levels are 0 to 2"):
+        export(scene_factory(), tmp_path / "a.ply", levels=[7])
+
+
+def test_a_batch_of_scenes_is_refused(tmp_path: Path, scene_factory: SceneFactory) -> None:
+    with pytest.raises(FormatError, match="a batch of 2 scenes; a file holds one"):
+        export(scene_factory(batch=2), tmp_path / "a.ply")
+
+
+def test_an_existing_file_is_only_replaced_by_force(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    (tmp_path / "a.ply").write_bytes(b"mine")
+    with pytest.raises(HgsError, match="exists already; add --force"):
+        export(scene, tmp_path / "a.ply", force=False)
+    assert (tmp_path / "a.ply").read_bytes() == b"mine"
+
+
+def test_the_native_format_keeps_its_metadata_through_the_table(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    export(scene, tmp_path / "a.hgs", metadata=AssetMetadata(seed=7, focal=1.5))
+    asset = read_asset(tmp_path / "a.hgs")
+    assert (asset.metadata.seed, asset.metadata.focal) == (7, 1.5)
+    assert torch.equal(asset.scene.means, scene.means)
+
+
+@pytest.mark.parametrize("name", ["missing.ply", "missing.hgs"])
+def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=f"{name} does not exist; expected a splat file"):
+        load(tmp_path / name)
+
+
+def test_a_folder_is_no_splat_file(tmp_path: Path) -> None:
+    (tmp_path / "a.ply").mkdir()
+    with pytest.raises(FormatError, match="is a folder"):
+        load(tmp_path / "a.ply")
+
+
+def test_importing_the_package_imports_no_reader_command_or_network() -> None:
+    code = "import sys, hgs_toolkit; print([m for m in sys.modules if m.startswith('hgs_toolkit.') or m == 'torch'])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.strip() == "[]"
