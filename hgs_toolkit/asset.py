@@ -104,7 +104,7 @@ def load_asset(path: str | Path) -> Asset:
     path = Path(path)
     tensors, entries = read_safetensors(path)
     if METADATA_KEY not in entries:
-        hint = " (it looks like a model: sample it with 'hgs sample')" if "config" in entries else ""
+        hint = " (it looks like a model: sample it with 'hgs sample')" if "hgs_model" in entries else ""
         raise FormatError(f"{path} is a safetensors file but not a Gaussian asset{hint}; expected a .hgs file")
     metadata = _metadata(path, entries[METADATA_KEY])
     try:
@@ -119,7 +119,7 @@ def load_asset(path: str | Path) -> Asset:
 def load_metadata(path: str | Path) -> AssetMetadata:
     """The metadata of a ``.hgs`` file, without its tensors; raises as :func:`load_asset`."""
     path = Path(path)
-    with _opened(path) as file:
+    with open_safetensors(path) as file:
         return _metadata(path, (file.metadata() or {}).get(METADATA_KEY, ""))
 
 
@@ -131,12 +131,13 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         FormatError: if the file is missing, truncated or no safetensors file.
     """
-    with _opened(path) as file:
+    with open_safetensors(path) as file:
         # Copies: the originals are a map of the file, which must stay replaceable.
         return {name: file.get_tensor(name).clone() for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
 
 
-def _opened(path: Path) -> Any:
+def open_safetensors(path: Path) -> Any:
+    """A safetensors file, opened as a context; raises as :func:`read_safetensors`."""
     if not path.is_file():
         raise FormatError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; expected a file")
     try:

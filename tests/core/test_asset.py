@@ -130,7 +130,7 @@ def test_other_files_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "a.hgs").write_bytes(b"ply\nformat binary_little_endian 1.0\n" * 20)
     with pytest.raises(FormatError, match="no safetensors file"):
         load_asset(tmp_path / "a.hgs")
-    save_file({"x": torch.zeros(1)}, tmp_path / "model.safetensors", metadata={"config": "{}"})
+    save_file({"x": torch.zeros(1)}, tmp_path / "model.safetensors", metadata={"hgs_model": "{}"})
     with pytest.raises(FormatError, match="it looks like a model: sample it"):
         load_asset(tmp_path / "model.safetensors")
     with pytest.raises(FormatError, match="does not exist"):

@@ -1,0 +1,192 @@
+"""The model as a file: a safetensors of the generator's weights with the whole configuration in its metadata.
+
+The metadata's one entry, ``hgs_model``, is JSON: ``format_version``, ``config`` (every section of the run's
+configuration) and ``facts`` (such as the kimg it was trained for). Nothing in the file is unpickled or executed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from hgs_toolkit.asset import open_safetensors, read_safetensors
+from hgs_toolkit.config import Config, config_from_dict, config_to_dict
+from hgs_toolkit.devices import choose_device
+from hgs_toolkit.errors import CheckpointError, ConfigError, FormatError
+from hgs_toolkit.files import atomic_path, sha256
+
+if TYPE_CHECKING:
+    from hgs_toolkit.model.generator import Generator
+
+FORMAT_VERSION = 1
+
+METADATA_KEY = "hgs_model"
+
+MODEL_FILE = "model.safetensors"
+"""Name of the model within a run folder."""
+
+PRETRAINED = Path(__file__).parent / "pretrained" / "critters64.safetensors"
+"""The model that ships with the package."""
+
+STORAGE_TYPES = (torch.float32, torch.float16)
+
+
+@dataclass(frozen=True)
+class ModelHeader:
+    """What a model file says without its weights: the run's configuration and facts such as its kimg."""
+
+    config: Config
+    facts: dict[str, str]
+
+
+def save_model(
+    path: str | Path,
+    generator: Generator,
+    config: Config,
+    facts: dict[str, str] | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+    force: bool = True,
+) -> None:
+    """Write the weights of ``generator`` and the whole ``config``, atomically; equal input gives equal bytes.
+
+    Args:
+        facts: short texts to keep with it, such as ``{"kimg": "400"}``.
+        dtype: float32, or float16 for half the size (weights are float32 again when loaded).
+
+    Raises:
+        CheckpointError: if a weight does not fit float16, or ``dtype`` is another type.
+        HgsError: if the file cannot be written, or exists and not ``force``.
+    """
+    if dtype not in STORAGE_TYPES:
+        raise CheckpointError(f"weights cannot be stored as {dtype}; expected torch.float32 or torch.float16")
+    tensors = {name: _stored(name, value, dtype) for name, value in generator.state_dict().items()}
+    header = {"format_version": FORMAT_VERSION, "config": config_to_dict(config), "facts": facts or {}}
+    with atomic_path(path, force=force) as temporary:
+        save_file(tensors, temporary, metadata={METADATA_KEY: json.dumps(header)})
+
+
+def load_model(path: str | Path | None = None, device: str | torch.device = "auto") -> Generator:
+    """The generator of a model file or run folder, in eval mode and without gradients.
+
+    Args:
+        path: a model.safetensors, a run folder that holds one, or None for the model that ships with the package.
+        device: ``auto``, ``cpu``, ``cuda`` or a torch device.
+
+    Returns:
+        The generator; its ``config`` is the GeneratorConfig, its ``fingerprint`` the SHA-256 of the file.
+
+    Raises:
+        CheckpointError: if there is no such model, it is truncated, of another kind or of a newer version, or its
+            tensors are not those of its configuration.
+    """
+    from hgs_toolkit.model.generator import Generator
+
+    file = find_model(path)
+    config = read_header(file).config
+    try:
+        tensors = {name: _widened(value) for name, value in read_safetensors(file)[0].items()}
+    except FormatError as error:
+        raise CheckpointError(str(error)) from error
+    # Shapes alone first: a broken configuration must not allocate what its file does not hold.
+    with torch.device("meta"):
+        _check_tensors(file, tensors, Generator(config.generator).state_dict())
+    with torch.random.fork_rng(devices=[]):
+        generator = Generator(config.generator)
+    generator.load_state_dict(tensors)
+    generator.fingerprint = sha256(file)
+    target = choose_device(device) if isinstance(device, str) else device
+    return generator.to(target).eval().requires_grad_(False)
+
+
+def model_config(path: str | Path | None = None) -> Config:
+    """The whole configuration a model was trained with; ``path`` and errors as in :func:`load_model`."""
+    return read_header(find_model(path)).config
+
+
+def find_model(path: str | Path | None) -> Path:
+    """The model file that ``path`` (file, run folder, or None for the packaged one) means.
+
+    Raises:
+        CheckpointError: if there is none; the message says how to get one.
+    """
+    if path is None:
+        if not PRETRAINED.is_file():
+            raise CheckpointError(
+                "no model was named and none ships with this installation; name a model.safetensors or a run folder, "
+                "or train one: hgs demo --out demo"
+            )
+        return PRETRAINED
+    path = Path(path)
+    if path.is_dir():
+        if not (path / MODEL_FILE).is_file():
+            raise CheckpointError(f"the folder {path} holds no {MODEL_FILE}; expected a run folder of 'hgs train'")
+        return path / MODEL_FILE
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist; expected a {MODEL_FILE} or a run folder")
+    return path
+
+
+def read_header(path: Path) -> ModelHeader:
+    """Configuration and facts of a model file.
+
+    Raises:
+        CheckpointError: if the file is truncated, no model, of a newer version, or its configuration is not known.
+    """
+    try:
+        with open_safetensors(path) as file:
+            entries = file.metadata() or {}
+    except FormatError as error:
+        raise CheckpointError(str(error)) from error
+    if METADATA_KEY not in entries:
+        raise CheckpointError(f"{path} is a safetensors file but not a model of this toolkit; expected {MODEL_FILE}")
+    try:
+        header = json.loads(entries[METADATA_KEY])
+        version, values, facts = header["format_version"], header["config"], header["facts"]
+        if version != FORMAT_VERSION:
+            raise CheckpointError(
+                f"{path} has format version {version}, expected {FORMAT_VERSION}; upgrade hgs_toolkit"
+            )
+        return ModelHeader(config_from_dict(values), {str(name): str(value) for name, value in facts.items()})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        reason = str(error) if isinstance(error, ConfigError) else "its metadata are damaged"
+        raise CheckpointError(f"{path} carries no usable configuration: {reason}") from error
+
+
+def _stored(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
+    value = value.detach().cpu()
+    if not value.is_floating_point():
+        return value.contiguous()
+    stored = value.to(dtype).contiguous()
+    if dtype == torch.float16 and not bool((stored.isfinite() | ~value.isfinite()).all()):
+        raise CheckpointError(f"a weight of {name} exceeds what float16 can hold; store the model as float32")
+    return stored
+
+
+def _widened(value: Tensor) -> Tensor:
+    return value.float() if value.dtype == torch.float16 else value
+
+
+def _check_tensors(path: Path, found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Raise a CheckpointError that names missing, unexpected and misshapen tensors, if there are any."""
+    common = found.keys() & expected.keys()
+    faults = {
+        "missing": sorted(expected.keys() - found.keys()),
+        "unexpected": sorted(found.keys() - expected.keys()),
+        "of another shape or type": sorted(name for name in common if _kind(found[name]) != _kind(expected[name])),
+    }
+    described = [f"{len(names)} {fault} ({', '.join(names[:3])})" for fault, names in faults.items() if names]
+    if described:
+        raise CheckpointError(f"{path} does not hold the tensors of its configuration: {'; '.join(described)}")
+
+
+def _kind(value: Tensor) -> tuple[torch.Size, torch.dtype]:
+    return value.shape, value.dtype

@@ -1,0 +1,175 @@
+"""Seeds to scenes: latents, truncation, interpolation and mixing by level.
+
+A seed's latent is ``numpy.random.RandomState(seed).randn(z_dim)``, as in the scripts of the StyleGAN family (a stream
+numpy has frozen), and scenes are made one by one, so that a seed gives the same scene, bit by bit, whatever is sampled
+with it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hgs_toolkit.errors import ConfigError, ShapeError
+from hgs_toolkit.gaussians import GaussianHierarchy, stack
+
+if TYPE_CHECKING:
+    from hgs_toolkit.model.generator import Generator
+
+DEFAULT_PSI = 0.7
+
+MAX_SEED = 2**32 - 1
+
+MAX_SEEDS = 1_000_000
+"""Seeds that one text may stand for."""
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds of a text such as ``"0-31"`` or ``"1,5,9-12"``, in its order, without repetitions.
+
+    Raises:
+        ConfigError: if the text is something else, a range runs backwards, or there are too many.
+    """
+    seeds: dict[int, None] = {}
+    for part in text.replace(" ", "").split(","):
+        match = re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", part)
+        if match is None:
+            raise ConfigError(f"seeds '{text}': '{part}' is no number or range; expected for example 0-31 or 1,5,9-12")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last > MAX_SEED:
+            raise ConfigError(f"seeds '{text}': '{part}' runs backwards or beyond {MAX_SEED}")
+        if len(seeds) + last - first >= MAX_SEEDS:
+            raise ConfigError(f"seeds '{text}' are more than {MAX_SEEDS}; sample them in parts")
+        seeds |= dict.fromkeys(range(first, last + 1))
+    return list(seeds)
+
+
+def latents(seeds: Sequence[int], z_dim: int) -> Tensor:
+    """(B, z_dim) standard normal latents, each fixed by its seed alone."""
+    for seed in seeds:
+        if not 0 <= seed <= MAX_SEED:
+            raise ConfigError(f"seed {seed}; expected 0 to {MAX_SEED}")
+    values = [np.random.RandomState(seed).randn(z_dim) for seed in seeds]
+    return torch.from_numpy(np.array(values, dtype=np.float32).reshape(-1, z_dim))
+
+
+@torch.no_grad()
+def sample_w(
+    model: Generator,
+    seeds: Sequence[int],
+    psi: float = DEFAULT_PSI,
+    cutoff: int | None = None,
+    label: Tensor | None = None,
+) -> Tensor:
+    """Style vectors of seeds, (B, w_dim), or (B, num_ws, w_dim) with ``cutoff``.
+
+    Args:
+        psi: truncation: 0 is the average scene, 1 the whole variety.
+        cutoff: truncate only the first so many style slots (the coarse levels).
+        label: (25,) or (B, 25) EG3D camera label for a pose-conditioned model; None is the frontal camera.
+    """
+    device = next(model.parameters()).device
+    if label is not None:
+        label = label.to(device).expand(len(seeds), -1)
+    rows = [
+        model.map(z[None].to(device), None if label is None else label[i : i + 1], psi, cutoff)
+        for i, z in enumerate(latents(seeds, model.config.z_dim))
+    ]
+    if not rows:
+        raise ConfigError("no seeds given; expected at least one")
+    return torch.cat(rows)
+
+
+@torch.no_grad()
+def synthesize(model: Generator, w: Tensor, view_direction: Tensor | None = None) -> Iterator[GaussianHierarchy]:
+    """The scenes of style vectors (B, w_dim) or (B, num_ws, w_dim), one by one, each a batch of one."""
+    for i in range(len(w)):
+        yield model.synthesize(w[i : i + 1], None if view_direction is None else view_direction[i : i + 1])
+
+
+def sample(
+    model: Generator,
+    seeds: Sequence[int],
+    psi: float = DEFAULT_PSI,
+    cutoff: int | None = None,
+    label: Tensor | None = None,
+) -> GaussianHierarchy:
+    """The scenes of ``seeds`` as one batch; arguments as in :func:`sample_w`.
+
+    Raises:
+        ConfigError: if there is no seed, or one is out of range.
+    """
+    return stack(list(synthesize(model, sample_w(model, seeds, psi, cutoff, label))))
+
+
+def interpolate(
+    model: Generator, seeds: Sequence[int], steps: int, psi: float = DEFAULT_PSI, space: str = "w", loop: bool = False
+) -> Tensor:
+    """Style vectors (frames, w_dim) along a path through ``seeds``.
+
+    Args:
+        steps: frames from one seed to the next.
+        space: ``w`` for straight lines between style vectors, ``z`` for arcs between latents.
+        loop: return to the first seed, as a film that repeats needs it; then frames = steps * len(seeds),
+            otherwise steps * (len(seeds) - 1) + 1.
+
+    Raises:
+        ConfigError: if there are fewer than two seeds or ``space`` is neither.
+    """
+    if len(seeds) < 2 or steps < 1:
+        raise ConfigError(f"{len(seeds)} seeds and {steps} steps; expected at least 2 seeds and 1 step between them")
+    if space not in ("w", "z"):
+        raise ConfigError(f"interpolation in '{space}'; expected w or z")
+    stops = sample_w(model, seeds, psi) if space == "w" else latents(seeds, model.config.z_dim)
+    if loop:
+        stops = torch.cat([stops, stops[:1]])
+    fractions = torch.arange(steps, device=stops.device) / steps  # (S,)
+    blend = torch.lerp if space == "w" else slerp
+    path = [blend(a, b, fractions[:, None]) for a, b in itertools.pairwise(stops)]
+    points = torch.cat(path if loop else [*path, stops[-1:]])
+    if space == "w":
+        return points
+    with torch.no_grad():
+        device = next(model.parameters()).device
+        return torch.cat([model.map(z[None].to(device), None, psi) for z in points])
+
+
+def slerp(a: Tensor, b: Tensor, fraction: Tensor) -> Tensor:
+    """Points between the vectors ``a`` and ``b`` (..., D) on the arc they span, lengths interpolated linearly.
+
+    ``fraction`` (..., 1): 0 gives a, 1 gives b. Nearly parallel vectors are joined by a straight line.
+    """
+    length_a, length_b = a.norm(dim=-1, keepdim=True), b.norm(dim=-1, keepdim=True)
+    unit_a, unit_b = a / length_a, b / length_b
+    angle = (unit_a * unit_b).sum(-1, keepdim=True).clamp(-1, 1).acos()
+    sine = angle.sin()
+    arc = (((1 - fraction) * angle).sin() * unit_a + (fraction * angle).sin() * unit_b) / sine.clamp_min(1e-6)
+    direction = torch.where(sine > 1e-4, arc, torch.lerp(unit_a, unit_b, fraction))
+    return direction * torch.lerp(length_a, length_b, fraction)
+
+
+def mix(model: Generator, coarse: Tensor, styles: Tensor, levels: Sequence[int]) -> Tensor:
+    """Style vectors (B, num_ws, w_dim) of ``coarse``, with those of ``styles`` at some levels.
+
+    Args:
+        coarse, styles: (B, w_dim) or (B, num_ws, w_dim).
+        levels: levels of the tree that follow ``styles``; levels without style slots of their own follow the
+            features of the levels above them.
+
+    Raises:
+        ShapeError: if a level does not exist, or none of the levels has a style slot.
+    """
+    unknown = [level for level in levels if not 0 <= level < len(model.level_slots)]
+    slots = [slot for level in levels if level not in unknown for slot in model.level_slots[level]]
+    if unknown or not slots:
+        with_style = [level for level, taken in enumerate(model.level_slots) if len(taken)]
+        raise ShapeError(f"levels {list(levels)} cannot be mixed; this model has styles at the levels {with_style}")
+    mixed = model.expand_ws(coarse).clone()
+    mixed[:, slots] = model.expand_ws(styles)[:, slots]
+    return mixed
