@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -115,7 +116,11 @@ def choose_backend(device: torch.device | str | None = None, dtype: torch.dtype 
     return BackendChoice("cpu", gsplat_backend.unavailable_reason() or "the tensors are on the CPU")
 
 
-def _renderer(name: str):  # type: ignore[no-untyped-def]
-    if name in ("torch", "gsplat", "cpu"):
-        return reference.render
-    raise ShapeError(f"backend is '{name}'; expected one of {', '.join(BACKENDS)}")
+def _renderer(name: str) -> Callable[..., tuple[Tensor, Tensor]]:
+    if name not in BACKENDS:
+        raise ShapeError(f"backend is '{name}'; expected one of {', '.join(BACKENDS)}")
+    if name == "cpu":
+        from hgs_toolkit.rendering.cpu.autograd import render  # Numba takes a second to load: only when it draws
+
+        return render
+    return reference.render

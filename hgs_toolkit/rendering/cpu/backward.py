@@ -1,0 +1,153 @@
+"""The gradient of compositing: the tiles again, back to front.
+
+With w = alpha T the weight of a Gaussian at a pixel, v the gradient of the pixel's channels and c its channels,
+    dL/dc = w v,   dL/dalpha = T (c . v) - B / (1 - alpha),
+where B = sum over the Gaussians behind of w (c . v), plus what is left of T times (background . v - v_alpha): one
+number per pixel, whatever the number of channels. A pair leaves six moments of h = alpha dL/dalpha over its pixels
+and the sums of its channels in its own slot; nobody else writes there, so no order of threads can show.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hgs_toolkit.rendering.cpu.forward import (
+    BLOCK,
+    LEVEL_FLOOR,
+    MAX_OPACITY,
+    MIN_LEVEL,
+    ONE,
+    TILE_PIXELS,
+    ZERO,
+    local_ellipse,
+    row_of_ellipse,
+)
+from hgs_toolkit.rendering.cpu.jit import inlined, kernel
+from hgs_toolkit.rendering.cpu.projection import TILE_HEIGHT, TILE_WIDTH
+from hgs_toolkit.rendering.cpu.simd import exp2, fma, load, maximum, minimum, select, splat, store, sum_lanes
+
+MOMENTS = 6
+"""Sums over pixels of h, h dx', h dy, h dx'^2, h dx' dy, h dy^2, with dx' measured from the ellipse's axis."""
+
+
+@inlined
+def read_gradients(v_canvas, behind, v_image, v_alpha, i, x0, y0, left, background):
+    """Bring a tile's gradients next to each other; start B with what lies behind everything."""
+    height, width, channels = v_image.shape[1:]
+    v_canvas[:] = ZERO
+    behind[:] = ZERO
+    for row in range(min(TILE_HEIGHT, height - y0)):
+        for column in range(min(TILE_WIDTH, width - x0)):
+            at = row * TILE_WIDTH + column
+            seen = -v_alpha[i, y0 + row, x0 + column]
+            for k in range(channels):
+                value = v_image[i, y0 + row, x0 + column, k]
+                v_canvas[k * TILE_PIXELS + at] = value
+                seen += value * background[k]
+            behind[at] = abs(left[at]) * seen
+
+
+@inlined
+def sum_background(v_background, v_canvas, left):
+    """Gradient of the background within a tile."""
+    for k in range(v_background.shape[0]):
+        total = splat(ZERO)
+        for row in range(TILE_HEIGHT):
+            T = load(left, row * TILE_WIDTH)
+            total = fma(maximum(T, ZERO - T), load(v_canvas, k * TILE_PIXELS + row * TILE_WIDTH), total)
+        v_background[k] = sum_lanes(total)
+
+
+@inlined
+def dot_other_blocks(dots, v_canvas, features, g, first, last):
+    """c . v of the channels beyond the first block, for every row."""
+    for row in range(first, last + 1):
+        total = splat(ZERO)
+        for channel in range(BLOCK, features.shape[1]):
+            total = fma(load(v_canvas, channel * TILE_PIXELS + row * TILE_WIDTH), features[g, channel], total)
+        store(dots, row * TILE_WIDTH, total)
+
+
+@inlined
+def sum_other_blocks(slot, v_canvas, weights, first, last):
+    """Gradients of the channels beyond the first block, from the weights of the rows."""
+    for channel in range(BLOCK, slot.shape[0] - MOMENTS):
+        total = splat(ZERO)
+        for row in range(first, last + 1):
+            at = row * TILE_WIDTH
+            total = fma(load(weights, at), load(v_canvas, channel * TILE_PIXELS + at), total)
+        slot[MOMENTS + channel] = sum_lanes(total)
+
+
+@kernel
+def composite_vjp(
+    worker, workers,
+    means2d, ellipses, features, backgrounds,  # as in forward
+    tile_starts, pair_gaussians, pair_rows, pair_slots,
+    tiles_x, tiles_y, left, last_pairs,
+    v_image,  # (I, H, W, D)
+    v_alpha,  # (I, H, W)
+    slots,  # out (P, 6 + F)
+    v_backgrounds,  # out (I * tiles, D or 0)
+):  # fmt: skip
+    """Fill the slots of the pairs of the tiles ``worker``, ``worker + workers``, ..."""
+    tiles = tiles_x * tiles_y
+    v_canvas = np.empty(features.shape[1] * TILE_PIXELS, np.float32)
+    transmittance, behind = np.empty(TILE_PIXELS, np.float32), np.empty(TILE_PIXELS, np.float32)
+    weights, dots = np.empty(TILE_PIXELS, np.float32), np.zeros(TILE_PIXELS, np.float32)
+    columns = np.arange(TILE_WIDTH).astype(np.float32) + np.float32(0.5)
+    more_blocks = features.shape[1] > BLOCK
+    for task in range(worker, left.shape[0], workers):
+        i, tile = task // tiles, task % tiles
+        x0, y0 = tile % tiles_x * TILE_WIDTH, tile // tiles_x * TILE_HEIGHT
+        last_pair = last_pairs[task]
+        read_gradients(v_canvas, behind, v_image, v_alpha, i, x0, y0, left[task], backgrounds[i])
+        sum_background(v_backgrounds[task], v_canvas, left[task])
+        transmittance[:] = np.abs(left[task])
+        centres = load(columns, 0)
+        begin, drawn = tile_starts[task], tile_starts[task] + np.int64(last_pair.max())
+        for pair in range(drawn, tile_starts[task + 1]):
+            slots[pair_slots[pair]] = ZERO
+        for pair in range(drawn - 1, begin - 1, -1):
+            g = pair_gaussians[pair]
+            first, last = np.int64(pair_rows[pair, 0]), np.int64(pair_rows[pair, 1])
+            ellipse = local_ellipse(ellipses, means2d, g, x0, y0)
+            falloff_x = ellipse[2]
+            c0, c1, c2, c3 = features[g, 0], features[g, 1], features[g, 2], features[g, 3]
+            number = np.float32(pair - begin + 1)
+            if more_blocks:
+                dot_other_blocks(dots, v_canvas, features, g, first, last)
+            h0, hx, hy = splat(ZERO), splat(ZERO), splat(ZERO)
+            hxx, hxy, hyy = splat(ZERO), splat(ZERO), splat(ZERO)
+            s0, s1, s2, s3 = splat(ZERO), splat(ZERO), splat(ZERO), splat(ZERO)
+            for row in range(first, last + 1):
+                at = row * TILE_WIDTH
+                dy, axis, level = row_of_ellipse(ellipse, row)
+                dx = centres - axis
+                exponent = fma(dx * falloff_x, dx, level)
+                drawn_here = (exponent >= MIN_LEVEL) & (load(last_pair, at) >= number)
+                unclamped = exp2(maximum(exponent, LEVEL_FLOOR))
+                opacity = minimum(unclamped, MAX_OPACITY)
+                rest = ONE / (ONE - opacity)
+                T = load(transmittance, at)
+                T = select(drawn_here, T * rest, T)
+                store(transmittance, at, T)
+                v0, v1 = load(v_canvas, at), load(v_canvas, TILE_PIXELS + at)
+                v2, v3 = load(v_canvas, 2 * TILE_PIXELS + at), load(v_canvas, 3 * TILE_PIXELS + at)
+                dot = fma(v0, c0, fma(v1, c1, fma(v2, c2, fma(v3, c3, load(dots, at)))))
+                weight = select(drawn_here, opacity * T, ZERO)
+                B = load(behind, at)
+                store(behind, at, fma(weight, dot, B))
+                store(weights, at, weight)
+                h = select(drawn_here & (unclamped <= MAX_OPACITY), opacity * (T * dot - B * rest), ZERO)
+                h0 = h0 + h
+                h_dx, h_dy = h * dx, h * dy
+                hx, hy = hx + h_dx, hy + h_dy
+                hxx, hxy, hyy = fma(h_dx, dx, hxx), fma(h_dx, dy, hxy), fma(h_dy, dy, hyy)
+                s0, s1, s2, s3 = fma(weight, v0, s0), fma(weight, v1, s1), fma(weight, v2, s2), fma(weight, v3, s3)
+            slot = slots[pair_slots[pair]]
+            slot[0], slot[1], slot[2] = sum_lanes(h0), sum_lanes(hx), sum_lanes(hy)
+            slot[3], slot[4], slot[5] = sum_lanes(hxx), sum_lanes(hxy), sum_lanes(hyy)
+            slot[6], slot[7], slot[8], slot[9] = sum_lanes(s0), sum_lanes(s1), sum_lanes(s2), sum_lanes(s3)
+            if more_blocks:
+                sum_other_blocks(slot, v_canvas, weights, first, last)

@@ -1,0 +1,141 @@
+"""Which Gaussians touch which tile, front to back.
+
+Tiles are 8 x 16 pixels. A Gaussian is cut into tile columns; in each, the rows that its ellipse {alpha >= 1/255}
+covers are found exactly, and every tile of the column that holds some of them gets a pair (Gaussian, tile, rows).
+Pairs are ordered by tile, then depth, by a counting sort; each also owns a slot, ordered by Gaussian, in which the
+backward pass leaves its gradient.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from hgs_toolkit.rendering.cpu.jit import inlined, kernel
+from hgs_toolkit.rendering.cpu.projection import HALF_LOG2E, MARGIN, TILE_HEIGHT, TILE_WIDTH
+from hgs_toolkit.rendering.settings import MIN_ALPHA
+
+RADIX_BITS = 11
+LOG2_MIN_ALPHA = math.log2(MIN_ALPHA)
+
+
+@inlined
+def covered_rows(ellipse, u, v, x0, width, height):
+    """First and last pixel row that the ellipse covers within the tile column from ``x0``; first > last if none.
+
+    The ellipse's highest point within a strip is its highest point overall or, since its outline is concave, the
+    one on the strip's side that is nearer to it; likewise the lowest.
+    """
+    yy = HALF_LOG2E / ellipse[2]
+    xy = ellipse[1] * yy
+    det = HALF_LOG2E * yy / ellipse[0]
+    xx = (det + xy * xy) / yy
+    squared_extent = 2 * math.log(2.0) * max(ellipse[3] - LOG2_MIN_ALPHA, 0.0)
+    left, right = x0 + 0.5 - u, min(x0 + TILE_WIDTH, width) - 0.5 - u
+    peak = ellipse[1] * math.sqrt(squared_extent * yy)
+    top, bottom = min(max(-peak, left), right), min(max(peak, left), right)
+    lowest = xy / xx * top - math.sqrt(max(squared_extent - top * top / xx, 0.0) * det / xx)
+    highest = xy / xx * bottom + math.sqrt(max(squared_extent - bottom * bottom / xx, 0.0) * det / xx)
+    first = min(max(math.ceil(v + lowest - MARGIN - 0.5), 0.0), np.float64(height))
+    last = max(min(math.floor(v + highest + MARGIN - 0.5), height - 1.0), -1.0)
+    return np.int64(first), np.int64(last)
+
+
+@kernel
+def find_spans(
+    worker, workers, means2d, ellipses, columns, width, height,
+    span_starts,  # (I * N + 1,) int64: where a Gaussian's columns begin in spans
+    spans,  # out (S, 2) int32: first and last row
+    pair_counts,  # out (I * N,) int64: tiles that a Gaussian touches
+):  # fmt: skip
+    """Rows covered in every tile column of every Gaussian."""
+    images, count = columns.shape[0], columns.shape[1]
+    total = images * count
+    for item in range(worker * total // workers, (worker + 1) * total // workers):
+        i, n = item // count, item % count
+        tiles = 0
+        for j in range(columns[i, n, 1]):
+            x0 = np.float64((columns[i, n, 0] + j) * TILE_WIDTH)
+            first, last = covered_rows(ellipses[i, n], means2d[i, n, 0], means2d[i, n, 1], x0, width, height)
+            spans[span_starts[item] + j, 0], spans[span_starts[item] + j, 1] = first, last
+            if first <= last:
+                tiles += last // TILE_HEIGHT - first // TILE_HEIGHT + 1
+        pair_counts[item] = tiles
+
+
+@inlined
+def radix_digit(key, shift):
+    """``RADIX_BITS`` bits of a key."""
+    return (np.int64(key) >> shift) & ((1 << RADIX_BITS) - 1)
+
+
+@inlined
+def sort_by_depth(keys, order):
+    """``order`` sorted by ``keys[order]``, the bits of positive float32 numbers; equal keys keep their order."""
+    other = np.empty_like(order)
+    for shift in range(0, 32, RADIX_BITS):
+        starts = np.zeros((1 << RADIX_BITS) + 1, np.int64)
+        for n in order:
+            starts[radix_digit(keys[n], shift) + 1] += 1
+        for digit in range(1 << RADIX_BITS):
+            starts[digit + 1] += starts[digit]
+        for n in order:
+            digit = radix_digit(keys[n], shift)
+            other[starts[digit]] = n
+            starts[digit] += 1
+        order, other = other, order
+    return order
+
+
+@kernel
+def collect_pairs(
+    worker, workers, columns,
+    depth_bits,  # (I, N) uint32
+    span_starts, spans,
+    slot_starts,  # (I * N + 1,) int64: where a Gaussian's slots begin
+    tiles_x, tiles_y,
+    tile_starts,  # out (I * tiles + 1,) int64: where a tile's pairs begin
+    pair_gaussians,  # out (P,) int32: index into the I * N Gaussians
+    pair_slots,  # out (P,) int32
+    pair_rows,  # out (P, 2) uint8: first and last row within the tile
+):  # fmt: skip
+    """Sort the pairs of each image by tile, then depth."""
+    images, count = columns.shape[0], columns.shape[1]
+    tiles = tiles_x * tiles_y
+    for i in range(worker, images, workers):
+        visible = np.empty(count, np.int32)
+        found = 0
+        for n in range(count):
+            if columns[i, n, 1] > 0:
+                visible[found] = n
+                found += 1
+        order = sort_by_depth(depth_bits[i], visible[:found])
+
+        cursors = np.zeros(tiles + 1, np.int64)
+        for n in order:
+            for j in range(columns[i, n, 1]):
+                span = spans[span_starts[i * count + n] + j]
+                if span[0] <= span[1]:
+                    for row in range(span[0] // TILE_HEIGHT, span[1] // TILE_HEIGHT + 1):
+                        cursors[row * tiles_x + columns[i, n, 0] + j + 1] += 1
+        cursors[0] = slot_starts[i * count]
+        for tile in range(tiles):
+            cursors[tile + 1] += cursors[tile]
+            tile_starts[i * tiles + tile] = cursors[tile]
+
+        for n in order:
+            slot = slot_starts[i * count + n]
+            for j in range(columns[i, n, 1]):
+                span = spans[span_starts[i * count + n] + j]
+                if span[0] > span[1]:
+                    continue
+                for row in range(span[0] // TILE_HEIGHT, span[1] // TILE_HEIGHT + 1):
+                    tile = row * tiles_x + columns[i, n, 0] + j
+                    pair = cursors[tile]
+                    cursors[tile] += 1
+                    pair_gaussians[pair] = i * count + n
+                    pair_slots[pair] = slot
+                    pair_rows[pair, 0] = max(span[0] - row * TILE_HEIGHT, 0)
+                    pair_rows[pair, 1] = min(span[1] - row * TILE_HEIGHT, TILE_HEIGHT - 1)
+                    slot += 1

@@ -1,0 +1,145 @@
+"""Compositing: front to back, tile by tile, eight pixels of a row at a time.
+
+A tile's state lives in the first-level cache: the transmittance of its 16 rows, whose sign says "this pixel is done",
+and its channels. Channels come in blocks of four: the first block is drawn in the loop over the rows, the others from
+the weights that this loop leaves, so that one compiled kernel serves every number of channels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hgs_toolkit.rendering.cpu.binning import LOG2_MIN_ALPHA
+from hgs_toolkit.rendering.cpu.jit import inlined, kernel
+from hgs_toolkit.rendering.cpu.projection import TILE_HEIGHT, TILE_WIDTH
+from hgs_toolkit.rendering.cpu.simd import any_lane, exp2, fma, load, maximum, minimum, select, splat, store
+from hgs_toolkit.rendering.settings import MAX_ALPHA, MIN_TRANSMITTANCE
+
+BLOCK = 4
+"""Channels that are drawn together; features are padded to a multiple of it."""
+
+TILE_PIXELS = TILE_WIDTH * TILE_HEIGHT
+
+CHECK_EVERY = 16
+"""Gaussians between two looks at whether the whole tile is done."""
+
+# Kernels compute in float32; a Python number in an expression would make it float64.
+ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
+MAX_OPACITY = np.float32(MAX_ALPHA)
+MIN_LEFT = np.float32(MIN_TRANSMITTANCE)
+MIN_LEVEL = np.float32(LOG2_MIN_ALPHA)
+LEVEL_FLOOR = np.float32(-20.0)
+
+
+@inlined
+def local_ellipse(ellipses, means2d, g, x0, y0):
+    """Centre within the tile (taken in float64, so that large images stay sharp) and the ellipse's four numbers."""
+    u, v = np.float32(means2d[g, 0] - x0), np.float32(means2d[g, 1] - y0)
+    return u, v, -ellipses[g, 0], ellipses[g, 1], -ellipses[g, 2], ellipses[g, 3]
+
+
+@inlined
+def row_of_ellipse(ellipse, row):
+    """Distance dy of a row of pixels from the centre, the ellipse's axis in that row, and the level on this axis."""
+    u, v, _, slope, falloff_y, level = ellipse
+    dy = (np.float32(row) + HALF) - v
+    return dy, u + slope * dy, level + falloff_y * dy * dy
+
+
+@inlined
+def start_transmittance(transmittance, x0, y0, width, height):
+    """1 for pixels of the image; -1, done, for those of the tile outside of it."""
+    for row in range(TILE_HEIGHT):
+        for column in range(TILE_WIDTH):
+            inside = x0 + column < width and y0 + row < height
+            transmittance[row * TILE_WIDTH + column] = ONE if inside else -ONE
+
+
+@inlined
+def all_done(transmittance):
+    """Whether no pixel of the tile takes another Gaussian."""
+    most = load(transmittance, 0)
+    for row in range(1, TILE_HEIGHT):
+        most = maximum(most, load(transmittance, row * TILE_WIDTH))
+    return not any_lane(most > ZERO)
+
+
+@inlined
+def add_other_blocks(canvas, features, g, weights, first, last):
+    """Add a Gaussian's channels beyond the first block, with the ``weights`` of its rows."""
+    for channel in range(BLOCK, features.shape[1]):
+        value = features[g, channel]
+        for row in range(first, last + 1):
+            at = (channel * TILE_HEIGHT + row) * TILE_WIDTH
+            store(canvas, at, fma(load(weights, row * TILE_WIDTH), value, load(canvas, at)))
+
+
+@inlined
+def write_tile(image, alpha, i, x0, y0, canvas, transmittance, background):
+    """Copy a finished tile, over the background, to the image."""
+    height, width, channels = image.shape[1:]
+    for row in range(min(TILE_HEIGHT, height - y0)):
+        for column in range(min(TILE_WIDTH, width - x0)):
+            left = abs(transmittance[row * TILE_WIDTH + column])
+            alpha[i, y0 + row, x0 + column] = ONE - left
+            for k in range(channels):
+                color = canvas[(k * TILE_HEIGHT + row) * TILE_WIDTH + column]
+                image[i, y0 + row, x0 + column, k] = color + left * background[k]
+
+
+@kernel
+def composite(
+    worker, workers,
+    means2d, ellipses, features,  # (I * N, ...), see projection
+    backgrounds,  # (I, F)
+    tile_starts, pair_gaussians, pair_rows,  # see binning
+    tiles_x, tiles_y,
+    image,  # out (I, H, W, D)
+    alpha,  # out (I, H, W)
+    left,  # out (I * tiles, 128): final transmittance, kept for the backward pass
+    last_pairs,  # out (I * tiles, 128): the last pair drawn at a pixel, counted within the tile from 1
+):  # fmt: skip
+    """Draw the tiles ``worker``, ``worker + workers``, ..."""
+    height, width = image.shape[1], image.shape[2]
+    tiles = tiles_x * tiles_y
+    canvas = np.empty(features.shape[1] * TILE_PIXELS, np.float32)
+    weights = np.empty(TILE_PIXELS, np.float32)
+    columns = np.arange(TILE_WIDTH).astype(np.float32) + HALF
+    for task in range(worker, left.shape[0], workers):
+        i, tile = task // tiles, task % tiles
+        x0, y0 = tile % tiles_x * TILE_WIDTH, tile // tiles_x * TILE_HEIGHT
+        transmittance, last_pair = left[task], last_pairs[task]
+        start_transmittance(transmittance, x0, y0, width, height)
+        canvas[:] = ZERO
+        last_pair[:] = ZERO
+        centres = load(columns, 0)
+        for pair in range(tile_starts[task], tile_starts[task + 1]):
+            if (pair - tile_starts[task]) % CHECK_EVERY == 0 and all_done(transmittance):
+                break
+            g = pair_gaussians[pair]
+            first, last = np.int64(pair_rows[pair, 0]), np.int64(pair_rows[pair, 1])
+            ellipse = local_ellipse(ellipses, means2d, g, x0, y0)
+            falloff_x = ellipse[2]
+            c0, c1, c2, c3 = features[g, 0], features[g, 1], features[g, 2], features[g, 3]
+            number = np.float32(pair - tile_starts[task] + 1)
+            for row in range(first, last + 1):
+                at = row * TILE_WIDTH
+                _, axis, level = row_of_ellipse(ellipse, row)
+                dx = centres - axis
+                exponent = fma(dx * falloff_x, dx, level)
+                T = load(transmittance, at)
+                visible = exponent >= MIN_LEVEL
+                opacity = minimum(exp2(maximum(exponent, LEVEL_FLOOR)), MAX_OPACITY)
+                after = T * (ONE - opacity)
+                drawn = visible & (after > MIN_LEFT)
+                weight = select(drawn, opacity * T, ZERO)
+                # A pixel that would become too dark is done; one that is done (T < 0) stays so.
+                store(transmittance, at, select(drawn, after, select(visible, minimum(T, ZERO - T), T)))
+                store(last_pair, at, select(drawn, number, load(last_pair, at)))
+                store(weights, at, weight)
+                store(canvas, at, fma(weight, c0, load(canvas, at)))
+                store(canvas, TILE_PIXELS + at, fma(weight, c1, load(canvas, TILE_PIXELS + at)))
+                store(canvas, 2 * TILE_PIXELS + at, fma(weight, c2, load(canvas, 2 * TILE_PIXELS + at)))
+                store(canvas, 3 * TILE_PIXELS + at, fma(weight, c3, load(canvas, 3 * TILE_PIXELS + at)))
+            add_other_blocks(canvas, features, g, weights, first, last)
+        write_tile(image, alpha, i, x0, y0, canvas, transmittance, backgrounds[i])

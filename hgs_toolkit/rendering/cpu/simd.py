@@ -1,0 +1,235 @@
+"""Eight float32 lanes as a Numba type, so that kernels say which instructions they want.
+
+LLVM turns one value into an AVX register, two SSE or two NEON ones. Operators take vectors and float32 scalars, in
+any order. Multiply-adds are written as such (:func:`fma`), and no fast-math flag lets the compiler reorder anything:
+two kernels that compute the same expression get the same bits, which the backward pass relies on.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+LANES = 8
+
+# Minimax polynomial of 2^f on [0, 1), relative error 7.5e-8 (Lawson's iteratively reweighted least squares).
+EXP2_COEFFICIENTS = (
+    0.9999999250635274, 0.6931530732001296, 0.24015361704467253,
+    0.055826318052459994, 0.00898934009145938, 0.0018775766748000966,
+)  # fmt: skip
+
+_FLOATS = ir.VectorType(ir.FloatType(), LANES)
+_INTEGERS = ir.VectorType(ir.IntType(32), LANES)
+_BITS = ir.VectorType(ir.IntType(1), LANES)
+_UNALIGNED = 4
+
+
+class Float8(types.Type):  # type: ignore[misc]
+    """Eight float32 values."""
+
+    def __init__(self) -> None:
+        super().__init__("float8")
+
+
+class Mask8(types.Type):  # type: ignore[misc]
+    """Eight truth values."""
+
+    def __init__(self) -> None:
+        super().__init__("mask8")
+
+
+float8, mask8 = Float8(), Mask8()
+
+
+@register_model(Float8)
+class _Float8Model(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: Float8) -> None:
+        super().__init__(manager, kind, _FLOATS)
+
+
+@register_model(Mask8)
+class _Mask8Model(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: Mask8) -> None:
+        super().__init__(manager, kind, _BITS)
+
+
+def _broadcast(builder: Any, kind: types.Type, value: Any) -> Any:
+    """``value`` as a vector: itself, or a scalar copied to all lanes."""
+    if kind == float8:
+        return value
+    first = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, ir.Constant(_FLOATS, ir.Undefined), ir.Constant(_INTEGERS, None))
+
+
+def _define_operator(symbol: Callable[..., Any], result: types.Type, emit: Callable[[Any, Any, Any], Any]) -> None:
+    """Give ``symbol`` a meaning for two vectors or a vector and a float32."""
+    pairs = ((float8, float8), (float8, types.float32), (types.float32, float8))
+
+    @infer_global(symbol)
+    class _Template(ConcreteTemplate):  # type: ignore[misc]
+        cases = [signature(result, *pair) for pair in pairs]  # noqa: RUF012
+
+    for pair in pairs:
+
+        @lower_builtin(symbol, *pair)  # type: ignore[untyped-decorator]
+        def _lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            left, right = (_broadcast(builder, kind, value) for kind, value in zip(sig.args, args, strict=True))
+            return emit(builder, left, right)
+
+
+for _symbol, _method in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"),
+                         (operator.truediv, "fdiv")):  # fmt: skip
+    _define_operator(_symbol, float8, lambda builder, a, b, method=_method: getattr(builder, method)(a, b))
+
+for _symbol, _sign in ((operator.gt, ">"), (operator.ge, ">="), (operator.le, "<=")):
+    _define_operator(_symbol, mask8, lambda builder, a, b, sign=_sign: builder.fcmp_ordered(sign, a, b))
+
+
+@infer_global(operator.and_)
+class _AndTemplate(ConcreteTemplate):  # type: ignore[misc]
+    cases = [signature(mask8, mask8, mask8)]  # noqa: RUF012
+
+
+@lower_builtin(operator.and_, mask8, mask8)  # type: ignore[untyped-decorator]
+def _lower_and(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return builder.and_(*args)
+
+
+def _is_vector(*kinds: types.Type) -> bool:
+    return all(kind in (float8, types.float32) for kind in kinds)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def splat(typingctx: Any, value: Any) -> Any:
+    """A float32 copied to all lanes."""
+    return float8(types.float32), lambda context, builder, sig, args: _broadcast(builder, types.float32, args[0])
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def load(typingctx: Any, array: Any, index: Any) -> Any:
+    """Lanes ``array[index : index + 8]`` of a contiguous 1-D float32 array; not bounds-checked."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.load(_pointer(context, builder, sig, args), align=_UNALIGNED)
+
+    return float8(array, types.intp), emit
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write the lanes to ``array[index : index + 8]``; not bounds-checked."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        builder.store(args[2], _pointer(context, builder, sig, args), align=_UNALIGNED)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, float8), emit
+
+
+def _pointer(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    array = context.make_array(sig.args[0])(context, builder, args[0])
+    return builder.bitcast(builder.gep(array.data, [args[1]]), _FLOATS.as_pointer())
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+    """a * b + c, rounded once where the processor can."""
+    if not _is_vector(a, b, c):
+        return None
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _fma(builder, *(_broadcast(builder, kind, value) for kind, value in zip(sig.args, args, strict=True)))
+
+    return float8(a, b, c), emit
+
+
+def _fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    return _call(builder, "llvm.fmuladd", a, b, c)
+
+
+def _call(builder: Any, name: str, *args: Any) -> Any:
+    """An LLVM intrinsic from vectors to a vector."""
+    kind = ir.FunctionType(_FLOATS, [_FLOATS] * len(args))
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"{name}.v{LANES}f32"), args)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def select(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
+    """Lanes of ``a`` where ``mask`` is true, of ``b`` elsewhere."""
+    if mask != mask8 or not _is_vector(a, b):
+        return None
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        a, b = (_broadcast(builder, kind, value) for kind, value in zip(sig.args[1:], args[1:], strict=True))
+        return builder.select(args[0], a, b)
+
+    return float8(mask, a, b), emit
+
+
+def _choose(sign: str) -> Callable[..., Any]:
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        a, b = (_broadcast(builder, kind, value) for kind, value in zip(sig.args, args, strict=True))
+        return builder.select(builder.fcmp_ordered(sign, a, b, flags=("nnan", "nsz")), a, b)
+
+    return emit
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def minimum(typingctx: Any, a: Any, b: Any) -> Any:
+    """The smaller of two values in each lane; no NaN expected."""
+    return (float8(a, b), _choose("<")) if _is_vector(a, b) else None
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def maximum(typingctx: Any, a: Any, b: Any) -> Any:
+    """The larger of two values in each lane; no NaN expected."""
+    return (float8(a, b), _choose(">")) if _is_vector(a, b) else None
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def any_lane(typingctx: Any, mask: Any) -> Any:
+    """Whether the mask is true in some lane."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        bits = builder.bitcast(args[0], ir.IntType(LANES))
+        return builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(LANES), 0))
+
+    return types.boolean(mask), emit
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def sum_lanes(typingctx: Any, value: Any) -> Any:
+    """The sum of the eight lanes, halves first."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        total = args[0]
+        for width in (4, 2, 1):
+            order = ir.Constant(_INTEGERS, [lane ^ width for lane in range(LANES)])
+            total = builder.fadd(total, builder.shuffle_vector(total, ir.Constant(_FLOATS, ir.Undefined), order))
+        return builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
+
+    return types.float32(float8), emit
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def exp2(typingctx: Any, value: Any) -> Any:
+    """2^value for values in -126..126: a polynomial of the fraction, shifted by the whole part into the exponent."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        whole = _call(builder, "llvm.floor", args[0])
+        fraction = builder.fsub(args[0], whole)
+        constants = [ir.Constant(_FLOATS, [c] * LANES) for c in EXP2_COEFFICIENTS]
+        power = constants[-1]
+        for constant in reversed(constants[:-1]):
+            power = _fma(builder, power, fraction, constant)
+        exponent = builder.shl(builder.fptosi(whole, _INTEGERS), ir.Constant(_INTEGERS, [23] * LANES))
+        return builder.bitcast(builder.add(builder.bitcast(power, _INTEGERS), exponent), _FLOATS)
+
+    return float8(float8), emit
