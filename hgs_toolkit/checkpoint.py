@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hgs_toolkit.asset import open_safetensors, read_safetensors
-from hgs_toolkit.config import Config, config_from_dict, config_to_dict
+from hgs_toolkit.config import Config, GeneratorConfig, config_from_dict, config_to_dict
 from hgs_toolkit.devices import choose_device
 from hgs_toolkit.errors import CheckpointError, ConfigError, FormatError
 from hgs_toolkit.files import atomic_path, sha256
@@ -94,9 +94,7 @@ def load_model(path: str | Path | None = None, device: str | torch.device = "aut
         tensors = {name: _widened(value) for name, value in read_safetensors(file)[0].items()}
     except FormatError as error:
         raise CheckpointError(str(error)) from error
-    # Shapes alone first: a broken configuration must not allocate what its file does not hold.
-    with torch.device("meta"):
-        _check_tensors(file, tensors, Generator(config.generator).state_dict())
+    _check_tensors(file, tensors, _expected_tensors(file, config.generator))
     with torch.random.fork_rng(devices=[]):
         generator = Generator(config.generator)
     generator.load_state_dict(tensors)
@@ -173,6 +171,17 @@ def _stored(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _widened(value: Tensor) -> Tensor:
     return value.float() if value.dtype == torch.float16 else value
+
+
+def _expected_tensors(path: Path, config: GeneratorConfig) -> dict[str, Tensor]:
+    """The generator's tensors as shapes alone: a broken configuration must not allocate what its file does not hold."""
+    from hgs_toolkit.model.generator import Generator
+
+    try:
+        with torch.device("meta"):
+            return Generator(config).state_dict()
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} carries a configuration that no network can have ({error})") from error
 
 
 def _check_tensors(path: Path, found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:

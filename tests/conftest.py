@@ -1,4 +1,4 @@
-"""Scenes that every area's tests can use."""
+"""Scenes and a small model that every area's tests can use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from hgs_toolkit.config import Config, config_from_dict
 from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.model.generator import Generator
 
 SceneFactory = Callable[..., GaussianHierarchy]
 
@@ -48,3 +50,26 @@ def scene_factory() -> SceneFactory:
 def scene() -> GaussianHierarchy:
     """84 Gaussians in three levels and 5 of a background."""
     return make_scene(background=5)
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> Config:
+    """A generator of three levels at 16 pixels, with a background and styles at every level, small enough for tests."""
+    generator = {
+        "resolution": 16, "z_dim": 8, "w_dim": 16, "pose_conditioned": False, "view_dependent_color": False,
+        "points": 8, "channels": [16, 16, 8], "level_blocks": ["adain", "adain"], "transformer_blocks": 1, "heads": 2,
+        "background": "generator", "background_points": 4, "background_channels": 8, "poses": {"focal": 1.5},
+    }  # fmt: skip
+    discriminator = {"kind": "residual", "resolution": 16, "channels": [8, 8, 8]}
+    return config_from_dict({"name": "tiny", "generator": generator, "discriminator": discriminator})
+
+
+@pytest.fixture
+def tiny_model(tiny_config: Config) -> Generator:
+    """An untrained generator of ``tiny_config`` in eval mode."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = Generator(tiny_config.generator)
+        for parameter in model.parameters():  # layer scales start at zero, which would hide the styles
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    return model.eval().requires_grad_(False)
