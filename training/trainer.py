@@ -101,7 +101,7 @@ class Trainer:
         cameras = self.cameras(labels)
         mapping_labels = batch.mapping_labels if self.config.generator.pose_conditioned else None
         w = self.generator.map(latents, mapping_labels)
-        self.generator.update_w_avg(self.world.mean(w.detach().flatten(0, -2).mean(0)))
+        self.generator.update_w_avg(self.world.mean(w.detach().flatten(0, -2).mean(0, keepdim=True)))
         scene = self.generator.synthesize(w, cameras.forward[:, 0], background=self._background_is_on)
         images, _ = render(scene, cameras, resolution, resolution, background=batch.backgrounds[views])
         images = images.flatten(0, 1).movedim(-1, 1) * 2 - 1  # (b V, 3, H, W)

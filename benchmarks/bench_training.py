@@ -1,0 +1,144 @@
+"""What one training step costs and where, and the same step with a float32 depthwise-blur discriminator.
+
+    python benchmarks/bench_training.py [--preset critters64] [--steps 12]
+
+Prints seconds a step, images a second, the share of each part, the ratio to the comparison, and peak memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import resource
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from hgs_toolkit.cameras import PosePrior
+from hgs_toolkit.config import Config, load_preset
+from hgs_toolkit.rendering import render
+from hgs_toolkit.training import losses
+from hgs_toolkit.training.batches import Batch, make_batch
+from hgs_toolkit.training.distributed import World
+from hgs_toolkit.training.randomness import Purpose
+from hgs_toolkit.training.trainer import Fakes, Trainer
+
+
+class NoiseImages:
+    """Random posed RGBA images: what a step costs does not depend on what they show."""
+
+    has_alpha = True
+
+    def __init__(self, resolution: int, count: int = 256) -> None:
+        self.resolution = resolution
+        self.labels = PosePrior().sample(count, torch.Generator().manual_seed(0)).labels.numpy()
+        self.pixels = np.random.default_rng(0).integers(0, 256, (count, resolution, resolution, 4), np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.from_numpy(self.pixels[indices]), torch.from_numpy(self.labels[indices])
+
+
+class Clock:
+    """Seconds by part."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[name] += time.perf_counter() - started
+
+
+def parts_of_a_step(trainer: Trainer, data: NoiseImages, clock: Clock) -> None:
+    """A step in separately timed parts: the generator's backward pass is cut at the images and at the Gaussians."""
+    with clock.part("data"):
+        batch = make_batch(data, trainer.config, trainer.step, World())  # type: ignore[arg-type]
+    resolution = trainer.config.generator.resolution
+    with clock.part("generator forward"):
+        w = trainer.generator.map(batch.latents_g)
+        scene = trainer.generator.synthesize(w)
+    leaves = {name: value.detach().requires_grad_() for name, value in scene.parameters().items()}
+    cut = scene.replace(**leaves)
+    cameras = trainer.cameras(batch.fake_labels[:, None])
+    with clock.part("rasteriser forward"):
+        images, _ = render(cut, cameras, resolution, resolution, background=batch.backgrounds[:, None])
+    images = (images.flatten(0, 1).movedim(-1, 1) * 2 - 1).contiguous()
+    fakes = Fakes(images, batch.fake_labels, scene)
+    with clock.part("discriminator step"):
+        trainer._discriminator_step(batch, fakes)
+    generator_parts(trainer, batch, fakes, list(leaves.values()), clock)
+    trainer.step += 1
+
+
+def generator_parts(
+    trainer: Trainer, batch: Batch, fakes: Fakes, leaves: list[torch.Tensor], clock: Clock
+) -> None:
+    """The generator's step from its images on."""
+    trainer.discriminator.requires_grad_(False)
+    seen = fakes.images.detach().requires_grad_()
+    with clock.part("discriminator in G's step"):
+        logits = trainer._discriminate(seen, fakes.labels, Purpose.AUGMENT_FAKE_G).logits
+        (gradient,) = torch.autograd.grad(losses.logistic_generator_loss(logits), seen)
+    with clock.part("rasteriser backward"):
+        gradients = torch.autograd.grad(fakes.images, leaves, gradient)
+    with clock.part("generator backward"):
+        loss = trainer._anchor_losses(fakes.scene, {})
+        trainer.generator_optimizer.zero_grad()
+        torch.autograd.backward([*fakes.scene.parameters().values(), loss], [*gradients, torch.ones_like(loss)])
+        trainer.generator_optimizer.step()
+
+
+def seconds_a_step(run: Callable[[], object], steps: int) -> float:
+    """Mean wall seconds after two steps of warming up."""
+    for _ in range(4):
+        run()
+    started = time.perf_counter()
+    for _ in range(steps):
+        run()
+    return (time.perf_counter() - started) / steps
+
+
+def slow_variant(config: Config) -> Config:
+    """The same run with a float32, channels-first discriminator that blurs depthwise before striding."""
+    discriminator = replace(config.discriminator, downsample="blur", precision="float32", channels_last=False)
+    return replace(config, discriminator=discriminator)
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--preset", default="critters64")
+    parser.add_argument("--steps", type=int, default=12)
+    arguments = parser.parse_args()
+    config = load_preset(arguments.preset)
+    config = replace(config, training=replace(config.training, blur_kimg=0.0))
+    data = NoiseImages(config.generator.resolution)
+    trainer, slow = Trainer(config), Trainer(slow_variant(config))
+    fast_seconds = seconds_a_step(lambda: trainer.train_step(data), arguments.steps)  # type: ignore[arg-type]
+    slow_seconds = seconds_a_step(lambda: slow.train_step(data), arguments.steps)  # type: ignore[arg-type]
+    clock = Clock()
+    for _ in range(arguments.steps):
+        parts_of_a_step(trainer, data, clock)
+    total = sum(clock.seconds.values())
+    batch = config.training.batch
+    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(f"{arguments.preset}: {fast_seconds:.3f} s a step of {batch}, {batch / fast_seconds:.1f} images/s")
+    print(f"float32 depthwise-blur discriminator: {slow_seconds:.3f} s, "
+          f"ratio {slow_seconds / fast_seconds:.2f}")
+    for name, seconds in clock.seconds.items():
+        print(f"  {name:28} {seconds / arguments.steps:8.4f} s  {100 * seconds / total:5.1f} %")
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
+
+
+if __name__ == "__main__":
+    main()
