@@ -20,18 +20,13 @@ from hgs_toolkit.training.datasets.critter_anatomy import PART_NAMES, grow
 from hgs_toolkit.training.datasets.critter_coat import Coat, dress
 from hgs_toolkit.training.datasets.images import Pixels, to_uint8
 from hgs_toolkit.training.datasets.raycast import Array, Ellipsoids, Hits, Values, cast, projected_boxes
+from hgs_toolkit.training.datasets.scene_law import brightness, draw_camera, generator
 
 POSES = PosePrior()
 """The law of the set's cameras."""
 
 FRAME_FILL = 0.485
 """Half of the image's side that the critter may fill from any camera of the law."""
-
-LIGHT = (np.array([-0.45, 0.75, 0.62]) / np.linalg.norm([-0.45, 0.75, 0.62])).astype(np.float32)
-SKY, GROUND = np.array([[0.66, 0.68, 0.71], [0.50, 0.47, 0.46]], dtype=np.float32)
-SUN = np.array([0.44, 0.42, 0.38], dtype=np.float32)
-
-LABEL_DECIMALS = 7
 
 
 @dataclass(frozen=True)
@@ -105,27 +100,24 @@ class Critter:
         return ((points - self.shift) / self.scale).astype(np.float32)
 
     def _light(self, points: Values, normals: Values) -> Values:
-        """Brightness (n, 3): a soft sun, a hemisphere of sky and ground, and the shade of the head below it."""
-        lambert = np.maximum((normals @ LIGHT + 0.25) / 1.25, 0)
-        up = 0.5 * normals[:, 1] + 0.5
+        """Light (n, 3): the set's own, and the shade of the head on what is below it."""
         from_skull = points - self.solids.centers[0].astype(np.float32)
         distance = np.sqrt((from_skull**2).sum(axis=1)) + 1e-9
         facing = np.maximum(-(normals * from_skull).sum(axis=1) / distance, 0)
         shade = 1 - 0.55 * facing * np.minimum((float(self.solids.radii[0].mean()) / distance) ** 2, 1)
-        light: Values = (GROUND + (SKY - GROUND) * up[:, None] + SUN * lambert[:, None]) * shade[:, None]
+        light: Values = brightness(normals) * shade[:, None]
         return light
 
 
 def critter(seed: int, index: int) -> Critter:
     """The critter number ``index`` of the set ``seed`` (both 0 ... 2^64 - 1)."""
-    rng = np.random.Generator(np.random.Philox(key=np.array([seed, index], dtype=np.uint64)))
-    poses = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    rng = generator(seed, index)
+    label = draw_camera(POSES, rng)
     anatomy = grow(rng)
     coat = dress(anatomy, rng)
     solids, scale, shift = _fit(anatomy.solids())
     parts = np.array([PART_NAMES.index(name) for name in anatomy.names], dtype=np.uint8)
-    label = POSES.sample(1, poses).labels[0].double().numpy().round(LABEL_DECIMALS)
-    return Critter(solids, parts, coat, scale, shift, label.astype(np.float32))
+    return Critter(solids, parts, coat, scale, shift, label)
 
 
 def critter_image(seed: int, index: int, resolution: int) -> tuple[Pixels, npt.NDArray[np.float32]]:

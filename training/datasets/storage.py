@@ -61,7 +61,7 @@ class FolderStore:
     def read(self, name: str, limit: int) -> bytes:
         """See :meth:`FileStore.read`; only listed names can be read, so none leads out of the folder."""
         if name not in self._known:
-            raise DataError(f"{self.path} has no file {name}")
+            raise DataError(f"{self.path.name} has no file {name}")
         try:
             with open(self.path / name, "rb") as file:
                 _check_size(os.fstat(file.fileno()).st_size, limit, f"{self.path / name}")
@@ -100,7 +100,7 @@ class ZipStore:
         try:
             info = archive.getinfo(name)
         except KeyError as error:
-            raise DataError(f"{self.path} has no file {name}") from error
+            raise DataError(f"{self.path.name} has no file {name}") from error
         _check_size(info.file_size, limit, f"{self.path}/{name}")
         try:
             return archive.read(info)

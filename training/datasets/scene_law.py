@@ -1,0 +1,42 @@
+"""What the sets made here have in common: one random generator an image, its camera, and the light."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hgs_toolkit.cameras import PosePrior
+
+Values = npt.NDArray[np.float32]
+
+LIGHT = (np.array([-0.45, 0.75, 0.62]) / np.linalg.norm([-0.45, 0.75, 0.62])).astype(np.float32)
+"""Direction to the sun: high, in front, from the viewer's left."""
+
+SKY, GROUND = np.array([[0.66, 0.68, 0.71], [0.50, 0.47, 0.46]], dtype=np.float32)
+SUN = np.array([0.44, 0.42, 0.38], dtype=np.float32)
+
+WRAP = 0.25
+"""How far beyond the terminator the sun still reaches, as a cosine: shadows stay soft."""
+
+LABEL_DECIMALS = 7
+
+
+def generator(seed: int, index: int) -> np.random.Generator:
+    """The random numbers of image ``index`` of the set ``seed``: one Philox key (both 0 ... 2^64 - 1)."""
+    return np.random.Generator(np.random.Philox(key=np.array([seed, index], dtype=np.uint64)))
+
+
+def draw_camera(poses: PosePrior, rng: np.random.Generator) -> Values:
+    """An EG3D label (25,) drawn from ``poses`` with a seed from ``rng``."""
+    torch_rng = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    label = poses.sample(1, torch_rng).labels[0].double().numpy()
+    return label.round(LABEL_DECIMALS).astype(np.float32)
+
+
+def brightness(normals: Values) -> Values:
+    """Light (n, 3) on surfaces with unit ``normals`` (n, 3): wrapped Lambert, and a hemisphere of sky and ground."""
+    lambert = np.maximum((normals @ LIGHT + WRAP) / (1 + WRAP), 0)
+    up = 0.5 * normals[:, 1] + 0.5
+    light: Values = GROUND + (SKY - GROUND) * up[:, None] + SUN * lambert[:, None]
+    return light
