@@ -8,7 +8,6 @@ with it.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hgs_toolkit.asset import Asset, AssetMetadata
 from hgs_toolkit.errors import ConfigError, ShapeError
 from hgs_toolkit.gaussians import GaussianHierarchy, stack
+from hgs_toolkit.ranges import parse_ranges
 
 if TYPE_CHECKING:
     from hgs_toolkit.model.generator import Generator
@@ -26,9 +27,6 @@ DEFAULT_PSI = 0.7
 
 MAX_SEED = 2**32 - 1
 
-MAX_SEEDS = 1_000_000
-"""Seeds that one text may stand for."""
-
 
 def parse_seeds(text: str) -> list[int]:
     """Seeds of a text such as ``"0-31"`` or ``"1,5,9-12"``, in its order, without repetitions.
@@ -36,18 +34,7 @@ def parse_seeds(text: str) -> list[int]:
     Raises:
         ConfigError: if the text is something else, a range runs backwards, or there are too many.
     """
-    seeds: dict[int, None] = {}
-    for part in text.replace(" ", "").split(","):
-        match = re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", part)
-        if match is None:
-            raise ConfigError(f"seeds '{text}': '{part}' is no number or range; expected for example 0-31 or 1,5,9-12")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last < first or last > MAX_SEED:
-            raise ConfigError(f"seeds '{text}': '{part}' runs backwards or beyond {MAX_SEED}")
-        if len(seeds) + last - first >= MAX_SEEDS:
-            raise ConfigError(f"seeds '{text}' are more than {MAX_SEEDS}; sample them in parts")
-        seeds |= dict.fromkeys(range(first, last + 1))
-    return list(seeds)
+    return parse_ranges(text, "seeds", MAX_SEED)
 
 
 def latents(seeds: Sequence[int], z_dim: int) -> Tensor:
@@ -106,6 +93,24 @@ def sample(
         ConfigError: if there is no seed, or one is out of range.
     """
     return stack(list(synthesize(model, sample_w(model, seeds, psi, cutoff, label))))
+
+
+def sample_assets(
+    model: Generator, seeds: Sequence[int], psi: float = DEFAULT_PSI, cutoff: int | None = None, name: str = ""
+) -> Iterator[Asset]:
+    """The scenes of ``seeds`` one by one on the CPU, with latent and provenance, ready to be written.
+
+    Args:
+        name: name of the model's configuration.
+    """
+    latent = sample_w(model, seeds, psi, cutoff)
+    config = model.config
+    for i, scene in enumerate(synthesize(model, latent)):
+        metadata = AssetMetadata(
+            seed=seeds[i], psi=psi, generator=name, model=model.fingerprint,
+            focal=config.render_focal or config.poses.focal, radius=config.poses.radius,
+        )  # fmt: skip
+        yield Asset(scene.to("cpu"), metadata, latent[i].cpu())
 
 
 def interpolate(
