@@ -1,25 +1,32 @@
-"""The equalised-learning-rate linear layer, which every network here is made of, and the MLP of two of them.
+"""What every network here is made of: the equalised linear layer, style by instance normalisation, and the MLP.
 
-Karras et al. 2018 (arXiv 1710.10196, section 4.1): weights are stored at unit variance and scaled when used, so that
-Adam moves every layer at the same relative speed.
+Letters: B scenes, N points, C channels, W width of the style vector w.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 LRELU_SLOPE = 0.2
 ACTIVATION_GAIN = math.sqrt(2.0)
 """Gain after a leaky ReLU or GELU, which about halves the variance."""
 
+NORM_EPS = 1e-8
+"""Added to the standard deviation (not to the variance) in AdaIN."""
+
 
 class EqualLinear(nn.Module):
     """y = act(x (W · lr_multiplier / sqrt(in_features))ᵀ + b · lr_multiplier).
+
+    The equalised learning rate of Karras et al. 2018 (arXiv 1710.10196, section 4.1): weights are stored at unit
+    variance and scaled when used, so that Adam moves every layer at the same relative speed.
 
     Args:
         in_features: size of the last dimension of the input.
@@ -29,6 +36,7 @@ class EqualLinear(nn.Module):
         lr_multiplier: slows the layer down; weight and bias are stored divided by it, so the start is the same.
         weight_init: standard deviation of the initial weights (before the equalising factor).
         bias_init: initial bias as it acts, not as it is stored.
+        input_gain: factor the input is to be multiplied by, at no cost (the gain of an activation before this layer).
     """
 
     def __init__(
@@ -41,26 +49,96 @@ class EqualLinear(nn.Module):
         lr_multiplier: float = 1.0,
         weight_init: float = 1.0,
         bias_init: float = 0.0,
+        input_gain: float = 1.0,
     ) -> None:
         super().__init__()
         self.activation = activation
         self.weight = nn.Parameter(torch.randn(out_features, in_features) * (weight_init / lr_multiplier))
         self.bias = nn.Parameter(torch.full((out_features,), bias_init / lr_multiplier)) if bias else None
-        gain = ACTIVATION_GAIN if activation else 1.0
-        self.weight_gain = gain * lr_multiplier / math.sqrt(in_features)
-        self.bias_gain = gain * lr_multiplier
+        # A leaky ReLU commutes with a positive factor, so its gain is free here and a pass over all outputs otherwise.
+        self.bias_gain = lr_multiplier * (ACTIVATION_GAIN if activation else 1.0)
+        self.weight_gain = self.bias_gain * input_gain / math.sqrt(in_features)
 
     def effective(self) -> tuple[Tensor, Tensor | None]:
-        """Weight and bias as they act, the activation's gain included.
+        """Weight and bias as they act, the activation's gain included."""
+        return self.weight * self.weight_gain, self._effective_bias()
 
-        A leaky ReLU commutes with a positive factor, so its sqrt(2) costs nothing here and a pass over every
-        activation otherwise.
-        """
-        bias = self.bias
-        return self.weight * self.weight_gain, bias if bias is None or self.bias_gain == 1.0 else bias * self.bias_gain
+    def _effective_bias(self) -> Tensor | None:
+        return self.bias if self.bias is None or self.bias_gain == 1.0 else self.bias * self.bias_gain
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in_features) -> (..., out_features)."""
-        y = functional.linear(x, *self.effective())
+        if x.numel() < self.weight.numel():  # scale whichever is smaller
+            y = functional.linear(x * self.weight_gain, self.weight, self._effective_bias())
+        else:
+            y = functional.linear(x, *self.effective())
         # In place is safe: the linear layer's backward does not need its output.
         return functional.leaky_relu_(y, LRELU_SLOPE) if self.activation else y
+
+
+class AdaIN(nn.Module):
+    """Style of one slot: instance normalisation over the points with (γ, β) from w, and a scale for the block's output.
+
+    One linear layer makes all three of w: γ (bias 1), β, and the layer scale, which starts at zero so that every
+    residual block starts as the identity.
+    """
+
+    def __init__(self, channels: int, w_dim: int) -> None:
+        super().__init__()
+        self.style = EqualLinear(w_dim, 3 * channels)
+        with torch.no_grad():
+            assert self.style.bias is not None
+            self.style.bias[:channels] = 1.0
+            self.style.weight[2 * channels :] = 0.0
+
+    def forward(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, N, C), (B, W) -> normalised and styled (B, N, C), layer scale (B, 1, C)."""
+        gamma, beta, layer_scale = self.style(w).unsqueeze(1).chunk(3, dim=-1)  # (B, 1, C)
+        return _instance_norm(x, gamma, beta), layer_scale
+
+
+class _InstanceNorm(torch.autograd.Function):
+    """y = γ (x − mean) / (std + ε) + β, statistics over dim 1; the backward pass is written out.
+
+    On a CPU a layer like this is bound by memory: four passes over the gradient here, about nine through autograd.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+        mean = x.mean(1, keepdim=True)
+        std = (x - mean).square_().mean(1, keepdim=True).sqrt_()
+        scale = gamma / (std + NORM_EPS)
+        ctx.save_for_backward(x, mean, std, gamma)
+        return torch.addcmul(beta - mean * scale, x, scale)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, mean, std, gamma = ctx.saved_tensors
+        count = x.shape[1]
+        inverse = 1.0 / (std + NORM_EPS)
+        grad_beta = grad.sum(1, keepdim=True)
+        centered = (grad * x).sum(1, keepdim=True) - mean * grad_beta  # Σ g (x − mean)
+        # d std / d x = (x − mean) / (N std); a constant channel has no direction to move in.
+        slope = -gamma * inverse.square() * centered / (count * std.clamp_min(1e-30))
+        scale = gamma * inverse
+        offset = -scale * grad_beta / count - slope * mean
+        grad_x = torch.addcmul(offset, grad, scale).addcmul_(x, slope)
+        return grad_x, centered * inverse, grad_beta
+
+
+_instance_norm = cast(Callable[[Tensor, Tensor, Tensor], Tensor], _InstanceNorm.apply)
+
+
+class MLP(nn.Module):
+    """FC(C → 4C), GELU times sqrt(2), FC(4C → C)."""
+
+    def __init__(self, channels: int, expansion: int = 4) -> None:
+        super().__init__()
+        self.expand = EqualLinear(channels, expansion * channels)
+        self.project = EqualLinear(expansion * channels, channels, input_gain=ACTIVATION_GAIN)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, C) -> (B, N, C)."""
+        y: Tensor = self.project(functional.gelu(self.expand(x)))
+        return y

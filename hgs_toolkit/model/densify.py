@@ -1,0 +1,126 @@
+"""Densification: how raw network outputs and a parent anchor make a Gaussian (Hyun & Heo 2024, section 4.1).
+
+The paper's two constraints: a child's position is local to its parent, and its scale is below its parent's.
+Letters: B scenes, P parents, r children per parent, S sets (anchors, Gaussians).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hgs_toolkit.config import GeneratorConfig, Hierarchy
+from hgs_toolkit.encoding import quats_to_rotmats
+
+ROOT_SPREAD = 0.1
+"""The coarsest anchors start at tanh(0.1 h): gathered in the middle of the box."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Stored parameters of any leading shape; the last one packs what is merely added up along the tree.
+
+    Attributes:
+        means: (..., 3).
+        log_scales: (..., 3).
+        rest: (..., 8) quaternion wxyz, SH degree-0 colour, opacity logit.
+    """
+
+    means: Tensor
+    log_scales: Tensor
+    rest: Tensor
+
+    def inside_box(self) -> Parameters:
+        """With the means clamped to [-1, 1]."""
+        return replace(self, means=self.means.clamp(-1.0, 1.0))
+
+    def of_set(self, index: int) -> Parameters:
+        """One set of (..., S, ·)."""
+        return Parameters(self.means[..., index, :], self.log_scales[..., index, :], self.rest[..., index, :])
+
+    def flatten_children(self) -> Parameters:
+        """(B, P, r, ·) as (B, P·r, ·)."""
+        return Parameters(self.means.flatten(1, 2), self.log_scales.flatten(1, 2), self.rest.flatten(1, 2))
+
+
+@dataclass(frozen=True)
+class ScaleLaw:
+    """Bounds of the log-scales.
+
+    Attributes:
+        start: initial value and soft ceiling of a directly predicted log-scale.
+        step: what a child of a large parent is smaller by before its own choice.
+        large: parents whose largest log-scale exceeds this are large.
+        floor: lower bound of a child's log-scale.
+    """
+
+    start: float
+    step: float
+    large: float
+    floor: float
+
+    @classmethod
+    def of_tree(cls, config: GeneratorConfig) -> ScaleLaw:
+        """From 1/√N₀ at the root to 1/resolution at the finest level."""
+        start, end = -0.5 * math.log(config.points), -math.log(config.resolution)
+        return cls(start, (start - end) / max(config.levels - 1, 1), end, -8.0)
+
+    def ceiling(self, log_scales: Tensor) -> Tensor:
+        """C(s) = s_max − softplus(−(s − s_max)), with s counted from the start value, which equals s_max."""
+        return self.start + functional.logsigmoid(log_scales)
+
+
+class Densify(nn.Module):
+    """Combines raw rows with the parents'; the switches of the paper's ablation are ``local`` and ``shrinking``."""
+
+    initial: Tensor
+
+    def __init__(self, scales: ScaleLaw, initial_opacity_logit: float, hierarchy: Hierarchy = "full") -> None:
+        super().__init__()
+        self.scales = scales
+        self.local = hierarchy in ("full", "position")
+        self.shrinking = hierarchy in ("full", "scale")
+        self.inherits = hierarchy != "none"
+        initial = torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, initial_opacity_logit])
+        self.register_buffer("initial", initial, persistent=False)
+
+    def roots(self, raw: Tensor) -> tuple[Parameters, Parameters]:
+        """Raw (B, N₀, 2, 14) -> anchors and Gaussians (B, N₀, ·) of the coarsest level."""
+        log_scales = self.scales.ceiling(raw[..., 3:6])
+        rest = raw[..., 6:] + self.initial
+        anchors = Parameters(torch.tanh(ROOT_SPREAD * raw[..., 0, :3]), log_scales[..., 0, :], rest[..., 0, :])
+        means = torch.tanh(raw[..., 1, :3])
+        if self.local:
+            means = place(means.unsqueeze(2), anchors).squeeze(2)
+        return anchors, Parameters(means, log_scales[..., 1, :], rest[..., 1, :])
+
+    def offspring(self, raw: Tensor, parents: Parameters) -> Parameters:
+        """Raw (B, P, r, S, 14) and the parents (B, P, ·) -> children of all sets (B, P, r, S, ·)."""
+        means = torch.tanh(raw[..., :3])
+        if self.local:
+            means = place(means.flatten(2, 3), parents).view_as(means)
+        return Parameters(means, self._child_scales(raw[..., 3:6], parents), self._child_rest(raw[..., 6:], parents))
+
+    def _child_scales(self, raw: Tensor, parents: Parameters) -> Tensor:
+        if not self.shrinking:
+            return self.scales.ceiling(raw)
+        own = parents.log_scales  # (B, P, 3)
+        is_large = own.amax(-1, keepdim=True) > self.scales.large
+        inherited = torch.where(is_large, (own - self.scales.step).clamp(-100.0, 0.0), own)
+        # s' − softplus(−h), since logsigmoid(h) = −softplus(−h)
+        return (functional.logsigmoid(raw) + inherited[:, :, None, None]).clamp(self.scales.floor, 0.0)
+
+    def _child_rest(self, raw: Tensor, parents: Parameters) -> Tensor:
+        return raw + (parents.rest[:, :, None, None] if self.inherits else self.initial)
+
+
+def place(offsets: Tensor, parents: Parameters) -> Tensor:
+    """μ_p + R(q_p) (exp(s_p) ⊙ offset) for offsets (B, P, K, 3) in the parents' (B, P, ·) own frames."""
+    frames = quats_to_rotmats(parents.rest[..., :4]) * parents.log_scales.exp().unsqueeze(-2)  # (B, P, 3, 3)
+    centers = parents.means.unsqueeze(2).expand_as(offsets)
+    placed = torch.baddbmm(centers.flatten(0, 1), offsets.flatten(0, 1), frames.flatten(0, 1).mT)
+    return placed.view_as(offsets)
