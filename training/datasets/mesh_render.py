@@ -25,12 +25,6 @@ from hgs_toolkit.training.datasets.scene_law import brightness, draw_camera, gen
 
 logger = logging.getLogger(__name__)
 
-FULL_CIRCLE = PosePrior(
-    yaw_law="uniform", yaw_spread=np.pi, yaw_limit=np.pi,
-    pitch_law="uniform", pitch_mean=0.35, pitch_spread=0.35, pitch_limit=0.35,
-)  # fmt: skip
-"""All around, from level to 40 degrees above."""
-
 FRAME_FILL = 0.485
 """Half of the image's side that a model's bounding sphere fills."""
 
@@ -46,6 +40,15 @@ STEP = np.float32(1e-4)
 CACHE_BYTES = 1 << 29
 
 
+def camera_law(yaw: float = np.pi, pitch_min: float = 0.0, pitch_max: float = 0.7) -> PosePrior:
+    """Cameras spread evenly over +-``yaw`` and ``pitch_min`` ... ``pitch_max``, radians; by default all around."""
+    middle, half = (pitch_min + pitch_max) / 2, (pitch_max - pitch_min) / 2
+    return PosePrior(
+        yaw_law="uniform", yaw_spread=yaw, yaw_limit=yaw,
+        pitch_law="uniform", pitch_mean=middle, pitch_spread=half, pitch_limit=half,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class MeshLaw:
     """From an index to an image of one of the meshes and its label; see make.ImageLaw."""
@@ -53,7 +56,7 @@ class MeshLaw:
     meshes: tuple[MeshFile, ...]
     resolution: int
     seed: int = 0
-    poses: PosePrior = field(default_factory=lambda: FULL_CIRCLE)
+    poses: PosePrior = field(default_factory=camera_law)
     up: str = "y"
     samples: int = 2
 
@@ -71,7 +74,7 @@ class MeshLaw:
 
 def render_meshes(
     meshes: Sequence[MeshFile], path: str | Path, count: int, resolution: int, *, seed: int = 0,
-    poses: PosePrior = FULL_CIRCLE, up: str = "y", workers: int = 1, force: bool = False,
+    poses: PosePrior | None = None, up: str = "y", workers: int = 1, force: bool = False,
     progress: Progress | None = None,
 ) -> None:  # fmt: skip
     """Write ``count`` posed images of ``meshes`` as an EG3D zip or folder; see make_dataset.
@@ -82,7 +85,7 @@ def render_meshes(
     """
     _embree()
     check_law(resolution, seed)
-    law = MeshLaw(tuple(meshes), resolution, seed, poses, up)
+    law = MeshLaw(tuple(meshes), resolution, seed, poses or camera_law(), up)
     make_dataset(law, count, path, workers=workers, force=force, progress=progress)
 
 

@@ -1,0 +1,153 @@
+"""``hgs dataset``: make, render and check posed image sets."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from hgs_toolkit.cli.console import Force, JsonProgress, Reporter, Seed, reporting
+from hgs_toolkit.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hgs_toolkit.cli.console import Task
+    from hgs_toolkit.training.datasets.check import DatasetReport
+    from hgs_toolkit.training.datasets.mesh_library import MeshFile
+
+app = typer.Typer(help="Make, render and check posed image sets in the EG3D layout.", no_args_is_help=True)
+
+Out = Annotated[Path, typer.Option("--out", help="A .zip archive or a folder to write.", show_default=False)]
+Count = Annotated[int, typer.Option("--count", help="Number of images.", min=1)]
+Resolution = Annotated[int, typer.Option("--resolution", help="Side of the images, pixels.", min=8)]
+Workers = Annotated[int, typer.Option("--workers", help="Processes; the result does not depend on them.", min=1)]
+
+
+@app.command()
+def demo(
+    out: Out,
+    kind: Annotated[Literal["critters"], typer.Option("--kind", help="What to draw.")] = "critters",  # noqa: ARG001
+    count: Count = 10_000,
+    resolution: Resolution = 64,
+    seed: Seed = 0,
+    workers: Workers = 1,
+    force: Force = False,
+    json_progress: JsonProgress = False,
+) -> None:
+    """Draw the built-in demo set: procedural animal heads with alpha."""
+    from hgs_toolkit.training.datasets.make import make_critters
+
+    with reporting(json_progress) as report:
+        with report.progress("drawing critters", total=count) as task:
+            make_critters(out, count, resolution, seed=seed, workers=workers, force=force, progress=_follow(task))
+        report.file(out, images=count)
+
+
+@app.command()
+def render(
+    models: Annotated[Path, typer.Option("--models", help="Folder or archive of .obj, .glb, .gltf, .ply models.")],
+    out: Out,
+    match: Annotated[
+        str, typer.Option("--match", help="Only models whose path or catalogue entry has this regex.")
+    ] = "",
+    count: Count = 5000,
+    resolution: Resolution = 64,
+    yaw: Annotated[float, typer.Option("--yaw", help="Cameras turn by up to this many degrees.", min=0, max=180)] = 180,
+    pitch_min: Annotated[float, typer.Option("--pitch-min", help="Lowest camera, degrees.", min=-90, max=90)] = 0,
+    pitch_max: Annotated[float, typer.Option("--pitch-max", help="Highest camera, degrees.", min=-90, max=90)] = 40,
+    up: Annotated[Literal["y", "z"], typer.Option("--up", help="Up axis of the files.")] = "y",
+    skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave out models that cannot be read.")] = False,
+    list_only: Annotated[bool, typer.Option("--list", help="List the chosen models and stop.")] = False,
+    seed: Seed = 0,
+    workers: Workers = 1,
+    force: Force = False,
+    json_progress: JsonProgress = False,
+) -> None:
+    """Render posed images with alpha of a folder of textured models."""
+    from hgs_toolkit.files import refuse_overwrite
+    from hgs_toolkit.training.datasets.mesh_library import find_meshes
+    from hgs_toolkit.training.datasets.mesh_render import camera_law, render_meshes
+
+    with reporting(json_progress) as report:
+        if pitch_min > pitch_max:
+            raise DataError(f"--pitch-min {pitch_min:g} is above --pitch-max {pitch_max:g}")
+        meshes = find_meshes(models, match)
+        if list_only:
+            report.table(["model"], [[mesh.title] for mesh in meshes])
+            return
+        refuse_overwrite(out, force=force)
+        meshes = _readable(meshes, up, resolution, skip_broken, report)
+        poses = camera_law(*map(math.radians, (yaw, pitch_min, pitch_max)))
+        with report.progress(f"rendering {len(meshes)} models", total=count) as task:
+            render_meshes(
+                meshes, out, count, resolution, seed=seed, poses=poses, up=up, workers=workers, force=force,
+                progress=_follow(task),
+            )  # fmt: skip
+        report.file(out, images=count, models=len(meshes))
+
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="Folder or .zip archive in the EG3D layout.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    json_progress: JsonProgress = False,
+) -> None:
+    """Look at every image and label of a set; exit code 1 when it cannot be trained on."""
+    from hgs_toolkit.training.datasets.check import check_dataset
+
+    with reporting(json_progress) as report:
+        with report.progress("checking") as task:
+            result = check_dataset(path, progress=_follow(task))
+        if as_json or json_progress:
+            report.result(json.dumps(result.to_dict(), indent=2), **result.to_dict())
+        else:
+            _print_report(result, report)
+        if result.errors:
+            more = f" (and {len(result.errors) - 1} more)" if len(result.errors) > 1 else ""
+            raise DataError(f"{path} cannot be trained on: {result.errors[0]}{more}")
+
+
+def _follow(task: Task) -> Callable[[int, int], None]:
+    """A library's progress callback that moves ``task``."""
+    return lambda done, total: task.update(done, total)
+
+
+def _readable(meshes: list[MeshFile], up: str, resolution: int, skip_broken: bool, report: Reporter) -> list[MeshFile]:
+    """The meshes that can be read; a broken one is an error, or with ``skip_broken`` a warning that names it."""
+    from hgs_toolkit.training.datasets.mesh_render import usable_meshes
+
+    with report.progress("reading models", total=len(meshes)) as task:
+        usable, problems = usable_meshes(meshes, up=up, resolution=resolution, progress=_follow(task))
+    if problems and not (skip_broken and usable):
+        hint = "" if skip_broken else "; repair it, or leave such models out with --skip-broken"
+        raise DataError(f"{len(problems)} of {len(meshes)} models cannot be rendered: {problems[0]}{hint}")
+    for problem in problems:
+        report.note(problem, level="warning")
+    if problems:
+        report.note(f"{len(problems)} of {len(meshes)} models are left out", level="warning")
+    return usable
+
+
+def _print_report(result: DatasetReport, report: Reporter) -> None:
+    rows: list[tuple[str, object]] = [("images", result.images), ("labels", result.labels)]
+    rows += [(kind, f"{count} images") for kind, count in result.kinds.items()]
+    if (alpha := result.alpha) is not None:
+        rows += [("alpha coverage", f"{alpha.coverage:.1%}"), ("soft pixels", f"{alpha.partial:.1%}")]
+        rows += [("touching the border", f"{alpha.touching:.1%}")]
+    if (cameras := result.cameras) is not None:
+        target = ", ".join(f"{value:.3f}" for value in cameras.target)
+        rows += [("camera axes", cameras.axes), ("up in the images", cameras.up), ("looking at", f"({target})")]
+        rows += [("different labels", cameras.distinct), ("orthonormal within", f"{cameras.orthonormality:.1e}")]
+        rows += [("radius", cameras.radius), ("focal length / image size", cameras.focal)]
+        rows += [("yaw, degrees", cameras.yaw), ("pitch, degrees", cameras.pitch)]
+    report.table(["what", "value"], rows, title=result.path)
+    if cameras is not None:
+        report.result("\n".join(["", "yaw", *cameras.yaw_histogram, "", "pitch", *cameras.pitch_histogram, ""]))
+    for finding in result.findings:
+        report.result(f"{finding.severity}: {finding.text}")
+    if not result.findings:
+        report.result("nothing to complain about")
