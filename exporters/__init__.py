@@ -126,6 +126,15 @@ def _selected(scene: GaussianHierarchy, levels: Iterable[int] | None, sh_degree:
         raise FormatError(f"sh_degree is {sh_degree}; expected 0 to 3")
     # Replacing checks that every value is finite.
     scene = scene.replace(sh=scene.sh if sh_degree is None else scene.sh[:, :, : sh_bases(sh_degree)])
+    return chosen_levels(scene, levels)
+
+
+def chosen_levels(scene: GaussianHierarchy, levels: Iterable[int] | None) -> GaussianHierarchy:
+    """The Gaussians of ``levels`` and of the background; all for None.
+
+    Raises:
+        FormatError: if none is left.
+    """
     if levels is None:
         return scene
     wanted = list(levels)
