@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from hgs_toolkit.encoding import quats_to_rotmats
+from hgs_toolkit.errors import ShapeError
 from hgs_toolkit.rendering.settings import (
     FRUSTUM_MARGIN,
     MAX_ALPHA,
@@ -49,6 +50,7 @@ def render(
 ) -> tuple[Tensor, Tensor]:
     """Images (B, C, H, W, D), or D + 1 channels with depth (accumulated, not divided), and alphas (B, C, H, W, 1)."""
     batch, cameras = viewmats.shape[:2]
+    _refuse_non_finite(means, quats, scales, opacities)
     splats = project(means, quats, scales, opacities, viewmats, Ks, settings)
     if colors.ndim == 3:
         colors = colors[:, None].expand(-1, cameras, -1, -1)
@@ -145,6 +147,14 @@ def _composite_chunked(splats: Projected, colors: Tensor, background: Tensor, pi
         for part in pixels.split(size)
     ]
     return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+
+
+def _refuse_non_finite(*gaussians: Tensor) -> None:
+    usable = torch.stack([value.isfinite().reshape(*value.shape[:2], -1).all(-1) for value in gaussians]).all(
+        0
+    )  # (B, N)
+    if not bool(usable.all()):
+        raise ShapeError(f"{int((~usable).sum())} Gaussians hold NaN or infinite values; expected finite numbers only")
 
 
 def _clamp_to_frustum(ratio: Tensor, focal: Tensor, centre: Tensor, size: int) -> Tensor:

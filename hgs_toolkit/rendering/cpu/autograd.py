@@ -16,7 +16,7 @@ from hgs_toolkit.rendering.cpu import workers
 from hgs_toolkit.rendering.cpu.backward import MOMENTS, composite_vjp
 from hgs_toolkit.rendering.cpu.binning import collect_pairs, find_spans
 from hgs_toolkit.rendering.cpu.forward import BLOCK, TILE_PIXELS, composite
-from hgs_toolkit.rendering.cpu.projection import TILE_HEIGHT, TILE_WIDTH, project
+from hgs_toolkit.rendering.cpu.projection import TILE_HEIGHT, TILE_WIDTH, camera_table, project
 from hgs_toolkit.rendering.cpu.projection_vjp import BLOCK as CAMERA_BLOCK
 from hgs_toolkit.rendering.cpu.projection_vjp import project_vjp
 from hgs_toolkit.rendering.settings import RasterSettings
@@ -68,8 +68,9 @@ class _Rasterize(torch.autograd.Function):
         *tensors, settings = inputs
         means, quats, scales, opacities, colors, viewmats, Ks, backgrounds = (_contiguous(t) for t in tensors)
         batch, cameras = viewmats.shape[:2]
-        arrays = [t.numpy() for t in (means, quats, scales, opacities, _camera_axis(colors), viewmats, Ks)]
-        splats = _project(arrays, settings)
+        table = camera_table(viewmats.numpy(), Ks.numpy(), settings.width, settings.height)
+        gaussians = [t.numpy() for t in (means, quats, scales, opacities, _camera_axis(colors))]
+        splats = _project(gaussians, table, settings)
         channels = colors.shape[-1] + settings.with_depth
         background = _padded_background(backgrounds, splats.features.shape[-1], batch * cameras)
 
@@ -81,17 +82,16 @@ class _Rasterize(torch.autograd.Function):
             composite, splats.means2d, splats.ellipses, splats.features, background, splats.tile_starts,
             splats.pair_gaussians, splats.pair_rows, *splats.tiles, image.numpy(), alpha.numpy(), left, last_pairs,
         )  # fmt: skip
-        ctx.save_for_backward(means, quats, scales, opacities, colors, viewmats, Ks)
-        ctx.state = (splats, background, left, last_pairs, settings)
-        ctx.has_background = backgrounds is not None
+        ctx.save_for_backward(means, quats, scales, opacities, colors, viewmats)
+        ctx.state = (splats, table, background, left, last_pairs, settings)
         ctx.set_materialize_grads(True)
         return image.unflatten(0, (batch, cameras)), alpha[..., None].unflatten(0, (batch, cameras))
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, v_image: Tensor, v_alpha: Tensor) -> tuple[Tensor | None, ...]:
-        means, quats, scales, opacities, colors, viewmats, Ks = ctx.saved_tensors
-        splats, background, left, last_pairs, settings = ctx.state
+        means, quats, scales, opacities, colors, viewmats = ctx.saved_tensors
+        splats, table, background, left, last_pairs, settings = ctx.state
         batch, cameras = viewmats.shape[:2]
         v_backgrounds = np.empty((len(left), colors.shape[-1] if ctx.needs_input_grad[7] else 0), np.float32)
         slots = np.empty((len(splats.pair_slots), MOMENTS + splats.features.shape[-1]), np.float32)
@@ -102,37 +102,39 @@ class _Rasterize(torch.autograd.Function):
             slots, v_backgrounds,
         )  # fmt: skip
 
-        grads = [torch.empty_like(t) for t in (means, quats, scales, opacities)]
-        v_colors = torch.zeros_like(_camera_axis(colors))
+        gaussians = [t.numpy() for t in (means, quats, scales, opacities)]
+        grads = [np.empty_like(g) for g in gaussians]
+        v_colors = np.zeros(_camera_axis(colors).shape, np.float32)
         blocks = -(-means.shape[1] // CAMERA_BLOCK) if ctx.needs_input_grad[5] else 0
         v_viewmats = np.zeros((batch * cameras, blocks, 3, 4))
         workers.run(
-            project_vjp, *(t.numpy() for t in (means, quats, scales, opacities, viewmats, Ks)),
-            settings.width, settings.height, settings.eps2d, settings.antialiased, colors.shape[-1],
-            settings.with_depth, splats.slot_starts, slots, *(g.numpy() for g in grads), v_colors.numpy(), v_viewmats,
+            project_vjp, *gaussians, table, settings.eps2d, settings.antialiased, settings.with_depth,
+            splats.slot_starts, slots, *grads, v_colors, v_viewmats,
         )  # fmt: skip
         return (
-            *grads, v_colors.reshape(colors.shape),
+            *(torch.from_numpy(g) for g in grads), torch.from_numpy(v_colors).view(colors.shape),
             _sum_viewmats(v_viewmats, viewmats) if ctx.needs_input_grad[5] else None, None,
             _sum_tiles(v_backgrounds, batch, cameras) if ctx.needs_input_grad[7] else None, None,
         )  # fmt: skip
 
 
-def _project(arrays: list[Array], settings: RasterSettings) -> _Splats:
+def _project(gaussians: list[Array], table: Array, settings: RasterSettings) -> _Splats:
     """Projection and binning: everything before the pixels."""
-    means, colors, viewmats = arrays[0], arrays[4], arrays[5]
-    count, images = means.shape[1], viewmats.shape[0] * viewmats.shape[1]
-    channels = colors.shape[-1] + settings.with_depth
+    images, count = len(table), gaussians[0].shape[1]
+    channels = gaussians[-1].shape[-1] + settings.with_depth
     means2d = np.empty((images, count, 2))
     ellipses = np.empty((images, count, 4), np.float32)
     features = np.empty((images, count, -(-channels // BLOCK) * BLOCK), np.float32)
     depths = np.empty((images, count), np.float32)
     columns = np.empty((images, count, 2), np.int32)
+    unusable = np.zeros(workers.count(), np.int64)
     workers.run(
-        project, *arrays, settings.width, settings.height, settings.near_plane, settings.far_plane,
+        project, *gaussians, table, settings.width, settings.height, settings.near_plane, settings.far_plane,
         settings.radius_clip, settings.eps2d, settings.antialiased, settings.with_depth,
-        means2d, ellipses, features, depths, columns,
+        means2d, ellipses, features, depths, columns, unusable,
     )  # fmt: skip
+    if unusable.any():
+        raise ShapeError(f"{unusable.sum()} Gaussians hold NaN or infinite values; expected finite numbers only")
 
     span_starts = _starts(columns[..., 1])
     spans = np.empty((span_starts[-1], 2), np.int32)

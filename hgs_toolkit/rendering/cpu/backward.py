@@ -69,14 +69,14 @@ def dot_other_blocks(dots, v_canvas, features, g, first, last):
 
 
 @inlined
-def sum_other_blocks(slot, v_canvas, weights, first, last):
+def sum_other_blocks(slots, slot, v_canvas, weights, first, last):
     """Gradients of the channels beyond the first block, from the weights of the rows."""
-    for channel in range(BLOCK, slot.shape[0] - MOMENTS):
+    for channel in range(BLOCK, slots.shape[1] - MOMENTS):
         total = splat(ZERO)
         for row in range(first, last + 1):
             at = row * TILE_WIDTH
             total = fma(load(weights, at), load(v_canvas, channel * TILE_PIXELS + at), total)
-        slot[MOMENTS + channel] = sum_lanes(total)
+        slots[slot, MOMENTS + channel] = sum_lanes(total)
 
 
 @kernel
@@ -107,7 +107,8 @@ def composite_vjp(
         centres = load(columns, 0)
         begin, drawn = tile_starts[task], tile_starts[task] + np.int64(last_pair.max())
         for pair in range(drawn, tile_starts[task + 1]):
-            slots[pair_slots[pair]] = ZERO
+            for k in range(slots.shape[1]):
+                slots[pair_slots[pair], k] = ZERO
         for pair in range(drawn - 1, begin - 1, -1):
             g = pair_gaussians[pair]
             first, last = np.int64(pair_rows[pair, 0]), np.int64(pair_rows[pair, 1])
@@ -128,9 +129,9 @@ def composite_vjp(
                 drawn_here = (exponent >= MIN_LEVEL) & (load(last_pair, at) >= number)
                 unclamped = exp2(maximum(exponent, LEVEL_FLOOR))
                 opacity = minimum(unclamped, MAX_OPACITY)
-                rest = ONE / (ONE - opacity)
-                T = load(transmittance, at)
-                T = select(drawn_here, T * rest, T)
+                # Masked numbers, not masked stores: see forward.
+                rest = select(drawn_here, ONE / (ONE - opacity), ONE)
+                T = load(transmittance, at) * rest
                 store(transmittance, at, T)
                 v0, v1 = load(v_canvas, at), load(v_canvas, TILE_PIXELS + at)
                 v2, v3 = load(v_canvas, 2 * TILE_PIXELS + at), load(v_canvas, 3 * TILE_PIXELS + at)
@@ -145,9 +146,10 @@ def composite_vjp(
                 hx, hy = hx + h_dx, hy + h_dy
                 hxx, hxy, hyy = fma(h_dx, dx, hxx), fma(h_dx, dy, hxy), fma(h_dy, dy, hyy)
                 s0, s1, s2, s3 = fma(weight, v0, s0), fma(weight, v1, s1), fma(weight, v2, s2), fma(weight, v3, s3)
-            slot = slots[pair_slots[pair]]
-            slot[0], slot[1], slot[2] = sum_lanes(h0), sum_lanes(hx), sum_lanes(hy)
-            slot[3], slot[4], slot[5] = sum_lanes(hxx), sum_lanes(hxy), sum_lanes(hyy)
-            slot[6], slot[7], slot[8], slot[9] = sum_lanes(s0), sum_lanes(s1), sum_lanes(s2), sum_lanes(s3)
+            slot = pair_slots[pair]
+            slots[slot, 0], slots[slot, 1], slots[slot, 2] = sum_lanes(h0), sum_lanes(hx), sum_lanes(hy)
+            slots[slot, 3], slots[slot, 4], slots[slot, 5] = sum_lanes(hxx), sum_lanes(hxy), sum_lanes(hyy)
+            slots[slot, 6], slots[slot, 7] = sum_lanes(s0), sum_lanes(s1)
+            slots[slot, 8], slots[slot, 9] = sum_lanes(s2), sum_lanes(s3)
             if more_blocks:
-                sum_other_blocks(slot, v_canvas, weights, first, last)
+                sum_other_blocks(slots, slot, v_canvas, weights, first, last)

@@ -13,32 +13,42 @@ import math
 import numpy as np
 
 from hgs_toolkit.rendering.cpu.jit import inlined, kernel
-from hgs_toolkit.rendering.cpu.projection import HALF_LOG2E, MARGIN, TILE_HEIGHT, TILE_WIDTH
-from hgs_toolkit.rendering.settings import MIN_ALPHA
+from hgs_toolkit.rendering.cpu.projection import (
+    HALF_LOG2E,
+    LOG2_MIN_ALPHA,
+    MARGIN,
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    TWICE_LN2,
+)
 
 RADIX_BITS = 11
-LOG2_MIN_ALPHA = math.log2(MIN_ALPHA)
 
 
 @inlined
-def covered_rows(ellipse, u, v, x0, width, height):
-    """First and last pixel row that the ellipse covers within the tile column from ``x0``; first > last if none.
-
-    The ellipse's highest point within a strip is its highest point overall or, since its outline is concave, the
-    one on the strip's side that is nearer to it; likewise the lowest.
-    """
-    yy = HALF_LOG2E / ellipse[2]
-    xy = ellipse[1] * yy
-    det = HALF_LOG2E * yy / ellipse[0]
+def read_outline(ellipses, i, n):
+    """The outline {alpha = 1/255}: variances xx and xy / xx, det / xx, squared extent, and dx of its lowest point."""
+    yy = HALF_LOG2E / ellipses[i, n, 2]
+    xy = ellipses[i, n, 1] * yy
+    det = HALF_LOG2E * yy / ellipses[i, n, 0]
     xx = (det + xy * xy) / yy
-    squared_extent = 2 * math.log(2.0) * max(ellipse[3] - LOG2_MIN_ALPHA, 0.0)
-    left, right = x0 + 0.5 - u, min(x0 + TILE_WIDTH, width) - 0.5 - u
-    peak = ellipse[1] * math.sqrt(squared_extent * yy)
-    top, bottom = min(max(-peak, left), right), min(max(peak, left), right)
-    lowest = xy / xx * top - math.sqrt(max(squared_extent - top * top / xx, 0.0) * det / xx)
-    highest = xy / xx * bottom + math.sqrt(max(squared_extent - bottom * bottom / xx, 0.0) * det / xx)
-    first = min(max(math.ceil(v + lowest - MARGIN - 0.5), 0.0), np.float64(height))
-    last = max(min(math.floor(v + highest + MARGIN - 0.5), height - 1.0), -1.0)
+    squared_extent = TWICE_LN2 * max(ellipses[i, n, 3] - LOG2_MIN_ALPHA, 0.0)
+    return xx, xy / xx, det / xx, squared_extent, ellipses[i, n, 1] * math.sqrt(squared_extent * yy)
+
+
+@inlined
+def covered_rows(outline, v, left, right, height):
+    """First and last pixel row that an ellipse at height ``v`` covers between ``left`` and ``right`` of its centre.
+
+    First > last if there is none. The outline is concave: its lowest point within a strip is its lowest point
+    overall, or lies on the side of the strip that is nearer to that; likewise the highest.
+    """
+    xx, ratio, conditional, squared_extent, peak = outline
+    at_top, at_bottom = min(max(-peak, left), right), min(max(peak, left), right)
+    top = ratio * at_top - math.sqrt(max(squared_extent - at_top * at_top / xx, 0.0) * conditional)
+    bottom = ratio * at_bottom + math.sqrt(max(squared_extent - at_bottom * at_bottom / xx, 0.0) * conditional)
+    first = math.ceil(min(max(v + top - MARGIN - 0.5, 0.0), np.float64(height)))
+    last = math.floor(max(min(v + bottom + MARGIN - 0.5, height - 1.0), -1.0))
     return np.int64(first), np.int64(last)
 
 
@@ -54,14 +64,18 @@ def find_spans(
     total = images * count
     for item in range(worker * total // workers, (worker + 1) * total // workers):
         i, n = item // count, item % count
-        tiles = 0
+        pair_counts[item] = 0
+        if columns[i, n, 1] == 0:
+            continue
+        outline = read_outline(ellipses, i, n)
+        u, v = means2d[i, n, 0], means2d[i, n, 1]
         for j in range(columns[i, n, 1]):
             x0 = np.float64((columns[i, n, 0] + j) * TILE_WIDTH)
-            first, last = covered_rows(ellipses[i, n], means2d[i, n, 0], means2d[i, n, 1], x0, width, height)
+            left, right = x0 + 0.5 - u, min(x0 + TILE_WIDTH, np.float64(width)) - 0.5 - u
+            first, last = covered_rows(outline, v, left, right, height)
             spans[span_starts[item] + j, 0], spans[span_starts[item] + j, 1] = first, last
             if first <= last:
-                tiles += last // TILE_HEIGHT - first // TILE_HEIGHT + 1
-        pair_counts[item] = tiles
+                pair_counts[item] += last // TILE_HEIGHT - first // TILE_HEIGHT + 1
 
 
 @inlined
@@ -115,9 +129,9 @@ def collect_pairs(
         cursors = np.zeros(tiles + 1, np.int64)
         for n in order:
             for j in range(columns[i, n, 1]):
-                span = spans[span_starts[i * count + n] + j]
-                if span[0] <= span[1]:
-                    for row in range(span[0] // TILE_HEIGHT, span[1] // TILE_HEIGHT + 1):
+                first, last = spans[span_starts[i * count + n] + j, 0], spans[span_starts[i * count + n] + j, 1]
+                if first <= last:
+                    for row in range(first // TILE_HEIGHT, last // TILE_HEIGHT + 1):
                         cursors[row * tiles_x + columns[i, n, 0] + j + 1] += 1
         cursors[0] = slot_starts[i * count]
         for tile in range(tiles):
@@ -127,15 +141,15 @@ def collect_pairs(
         for n in order:
             slot = slot_starts[i * count + n]
             for j in range(columns[i, n, 1]):
-                span = spans[span_starts[i * count + n] + j]
-                if span[0] > span[1]:
+                first, last = spans[span_starts[i * count + n] + j, 0], spans[span_starts[i * count + n] + j, 1]
+                if first > last:
                     continue
-                for row in range(span[0] // TILE_HEIGHT, span[1] // TILE_HEIGHT + 1):
+                for row in range(first // TILE_HEIGHT, last // TILE_HEIGHT + 1):
                     tile = row * tiles_x + columns[i, n, 0] + j
                     pair = cursors[tile]
                     cursors[tile] += 1
                     pair_gaussians[pair] = i * count + n
                     pair_slots[pair] = slot
-                    pair_rows[pair, 0] = max(span[0] - row * TILE_HEIGHT, 0)
-                    pair_rows[pair, 1] = min(span[1] - row * TILE_HEIGHT, TILE_HEIGHT - 1)
+                    pair_rows[pair, 0] = max(first - row * TILE_HEIGHT, 0)
+                    pair_rows[pair, 1] = min(last - row * TILE_HEIGHT, TILE_HEIGHT - 1)
                     slot += 1

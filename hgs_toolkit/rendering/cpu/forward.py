@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hgs_toolkit.rendering.cpu.binning import LOG2_MIN_ALPHA
 from hgs_toolkit.rendering.cpu.jit import inlined, kernel
-from hgs_toolkit.rendering.cpu.projection import TILE_HEIGHT, TILE_WIDTH
+from hgs_toolkit.rendering.cpu.projection import LOG2_MIN_ALPHA, TILE_HEIGHT, TILE_WIDTH
 from hgs_toolkit.rendering.cpu.simd import any_lane, exp2, fma, load, maximum, minimum, select, splat, store
 from hgs_toolkit.rendering.settings import MAX_ALPHA, MIN_TRANSMITTANCE
 
@@ -130,12 +129,16 @@ def composite(
                 T = load(transmittance, at)
                 visible = exponent >= MIN_LEVEL
                 opacity = minimum(exp2(maximum(exponent, LEVEL_FLOOR)), MAX_OPACITY)
+                drawn = visible & (T * (ONE - opacity) > MIN_LEFT)
+                # Masking numbers instead of stores: a select between a new and a loaded value becomes a masked
+                # store, which is many times slower than a plain one.
+                opacity = select(drawn, opacity, ZERO)
                 after = T * (ONE - opacity)
-                drawn = visible & (after > MIN_LEFT)
-                weight = select(drawn, opacity * T, ZERO)
-                # A pixel that would become too dark is done; one that is done (T < 0) stays so.
-                store(transmittance, at, select(drawn, after, select(visible, minimum(T, ZERO - T), T)))
-                store(last_pair, at, select(drawn, number, load(last_pair, at)))
+                # A pixel that would become too dark is done, one that is done (T < 0) stays so.
+                ended = visible & (opacity <= ZERO)
+                store(transmittance, at, select(ended, minimum(after, ZERO - after), after))
+                store(last_pair, at, maximum(load(last_pair, at), select(drawn, number, ZERO)))
+                weight = opacity * T
                 store(weights, at, weight)
                 store(canvas, at, fma(weight, c0, load(canvas, at)))
                 store(canvas, TILE_PIXELS + at, fma(weight, c1, load(canvas, TILE_PIXELS + at)))

@@ -1,6 +1,6 @@
-"""From Gaussians in the world to ellipses in the images, and the gradients back.
+"""From Gaussians in the world to ellipses in the images.
 
-Arithmetic is float64: it costs nothing beside the compositing and needles keep their shape. An ellipse is stored as
+Arithmetic is float64: it costs little beside the compositing and needles keep their shape. An ellipse is stored as
 the compositing wants it. With the covariance S (eps2d included), d = pixel - mean and dx' = dx - slope dy,
     alpha = 2^(level - falloff_x dx'^2 - falloff_y dy^2),
     slope = S_xy / S_yy,  falloff_x = (log2 e / 2) S_yy / det S,  falloff_y = (log2 e / 2) / S_yy,
@@ -10,8 +10,10 @@ which is the usual exp(-d' S^-1 d / 2) without its cancellation, and one multipl
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hgs_toolkit.rendering.cpu.jit import inlined, kernel
 from hgs_toolkit.rendering.cpu.vectors import combine, dot, rotation, row_times, scale_columns, times_column
@@ -21,124 +23,143 @@ TILE_WIDTH = 8
 TILE_HEIGHT = 16
 
 HALF_LOG2E = 0.5 / math.log(2.0)
+TWICE_LN2 = 2.0 * math.log(2.0)
+LOG2_MIN_ALPHA = math.log2(MIN_ALPHA)
 MARGIN = 1e-3
 """Pixels by which ellipses are widened when tiles are collected; the exact test is made per pixel."""
 
 
-@inlined
-def covariance_root(quats, scales, b, n):
-    """Normalised quaternion, its length, the rotation R and R diag(scales); a zero quaternion is the identity."""
-    w, x, y, z = (np.float64(quats[b, n, 0]), np.float64(quats[b, n, 1]), np.float64(quats[b, n, 2]),
-                  np.float64(quats[b, n, 3]))  # fmt: skip
-    length = math.sqrt(w * w + x * x + y * y + z * z)
-    if length > 0:
-        w, x, y, z = w / length, x / length, y / length, z / length
-    R = rotation(w, x, y, z)
-    s = (np.float64(scales[b, n, 0]), np.float64(scales[b, n, 1]), np.float64(scales[b, n, 2]))
-    return (w, x, y, z), length, R, s, scale_columns(R, s)
+def camera_table(viewmats: NDArray[Any], Ks: NDArray[Any], width: int, height: int) -> NDArray[np.float64]:
+    """Rows (I, 20) of numbers that :func:`read_camera` takes apart, of cameras (B, C, 4, 4) and (B, C, 3, 3)."""
+    V, K = viewmats.reshape(-1, 4, 4).astype(np.float64), Ks.reshape(-1, 3, 3).astype(np.float64)
+    focal, centre = K[:, [0, 1], [0, 1]], K[:, :2, 2]  # (I, 2)
+    size = np.array([width, height])
+    margin = FRUSTUM_MARGIN * 0.5 * size / focal
+    parts = [
+        V[:, :3, :3].reshape(-1, 9), V[:, :3, 3], focal, centre,
+        -(centre / focal + margin), (size - centre) / focal + margin,
+    ]  # fmt: skip
+    return np.ascontiguousarray(np.concatenate(parts, axis=1))
 
 
 @inlined
-def world_to_camera(viewmats, b, c):
-    """Rows of the rotation, and the translation."""
-    V = viewmats[b, c]
+def read_camera(cameras, i):
+    """Rotation (rows), translation, focal lengths, centre, and lowest and highest x / z and y / z of the Jacobian."""
+    V = cameras
     return (
-        (
-            (np.float64(V[0, 0]), np.float64(V[0, 1]), np.float64(V[0, 2])),
-            (np.float64(V[1, 0]), np.float64(V[1, 1]), np.float64(V[1, 2])),
-            (np.float64(V[2, 0]), np.float64(V[2, 1]), np.float64(V[2, 2])),
-        ),
-        (np.float64(V[0, 3]), np.float64(V[1, 3]), np.float64(V[2, 3])),
+        ((V[i, 0], V[i, 1], V[i, 2]), (V[i, 3], V[i, 4], V[i, 5]), (V[i, 6], V[i, 7], V[i, 8])),
+        (V[i, 9], V[i, 10], V[i, 11]),
+        (V[i, 12], V[i, 13]),
+        (V[i, 14], V[i, 15]),
+        (V[i, 16], V[i, 17]),
+        (V[i, 18], V[i, 19]),
     )
 
 
 @inlined
-def to_camera(W, t, means, b, n):
-    """The world position and its place in the camera."""
-    m = (np.float64(means[b, n, 0]), np.float64(means[b, n, 1]), np.float64(means[b, n, 2]))
-    return m, combine(1.0, times_column(W, m), 1.0, t)
+def covariance_root(quats, scales, b, n):
+    """Normalised quaternion, the inverse of its length, the rotation R, and R diag(scales).
+
+    A zero quaternion is the identity, of inverse length 0.
+    """
+    w, x = np.float64(quats[b, n, 0]), np.float64(quats[b, n, 1])
+    y, z = np.float64(quats[b, n, 2]), np.float64(quats[b, n, 3])
+    squared = w * w + x * x + y * y + z * z
+    inverse = 1.0 / math.sqrt(squared) if squared > 0 else 0.0
+    q = (w * inverse, x * inverse, y * inverse, z * inverse)
+    R = rotation(q[0], q[1], q[2], q[3])
+    s = (np.float64(scales[b, n, 0]), np.float64(scales[b, n, 1]), np.float64(scales[b, n, 2]))
+    return q, inverse, R, s, scale_columns(R, s)
 
 
 @inlined
-def clamp_to_frustum(ratio, focal, centre, size):
-    """``ratio`` = x / z within the image and its margin."""
-    margin = FRUSTUM_MARGIN * 0.5 * size / focal
-    return min(max(ratio, -(centre / focal + margin)), (size - centre) / focal + margin)
+def read_point(means, b, n):
+    """A mean in float64."""
+    return np.float64(means[b, n, 0]), np.float64(means[b, n, 1]), np.float64(means[b, n, 2])
 
 
 @inlined
-def affine(W, p, K, width, height):
-    """Rows of J W, the local affine map from the world to pixels, and the clamped x / z and y / z."""
-    ratio_x = clamp_to_frustum(p[0] / p[2], np.float64(K[0, 0]), np.float64(K[0, 2]), width)
-    ratio_y = clamp_to_frustum(p[1] / p[2], np.float64(K[1, 1]), np.float64(K[1, 2]), height)
-    fx, fy = K[0, 0] / p[2], K[1, 1] / p[2]
-    return combine(fx, W[0], -fx * ratio_x, W[2]), combine(fy, W[1], -fy * ratio_y, W[2]), ratio_x, ratio_y
+def affine(W, ratio_x, ratio_y, fx, fy):
+    """Rows of J W, the local affine map from the world to pixels; fx and fy are already divided by z."""
+    return combine(fx, W[0], -fx * ratio_x, W[2]), combine(fy, W[1], -fy * ratio_y, W[2])
 
 
 @kernel
 def project(
     worker, workers,
-    means, quats, scales, opacities, colors, viewmats, Ks,  # (B, N, ...) and (B, C, ...); colors (B, 1 or C, N, D)
+    means, quats, scales, opacities,  # (B, N, ...)
+    colors,  # (B, 1 or C, N, D)
+    cameras,  # (I, 20) with I = B * C, see camera_table
     width, height, near, far, radius_clip, eps2d, antialiased, with_depth,
-    means2d,  # out (I, N, 2) float64, I = B * C
+    means2d,  # out (I, N, 2) float64
     ellipses,  # out (I, N, 4): falloff_x, slope, falloff_y, level
     features,  # out (I, N, F): colours, then depth, then zeros
     depths,  # out (I, N)
     columns,  # out (I, N, 2) int32: first tile column and their number, 0 where nothing is to be drawn
+    unusable,  # out (workers,) int64: Gaussians that hold a NaN or an infinity
 ):  # fmt: skip
     """Fill the outputs for every image and Gaussian; those of invisible Gaussians stay undefined but for columns."""
-    batch, count, cameras = means.shape[0], means.shape[1], viewmats.shape[1]
-    total = batch * count
-    for item in range(worker * total // workers, (worker + 1) * total // workers):
-        b, n = item // count, item % count
+    images, count = columns.shape[0], columns.shape[1]
+    per_scene = images // means.shape[0]
+    channels = colors.shape[3]
+    begin, end = worker * images * count // workers, (worker + 1) * images * count // workers
+    unusable[worker] = 0
+    for item in range(begin, end):
+        i, n = item // count, item % count
+        b, c = i // per_scene, i % per_scene
+        columns[i, n, 1] = 0
+        W, t, focal, centre, lowest, highest = read_camera(cameras, i)
+        p = combine(1.0, times_column(W, read_point(means, b, n)), 1.0, t)
         _, _, _, _, M = covariance_root(quats, scales, b, n)
-        for c in range(cameras):
-            i = b * cameras + c
-            columns[i, n, 1] = 0
-            W, t = world_to_camera(viewmats, b, c)
-            _, p = to_camera(W, t, means, b, n)
-            if p[2] < near or p[2] > far:
-                continue
-            P, Q, _, _ = affine(W, p, Ks[b, c], width, height)
-            H, G = row_times(P, M), row_times(Q, M)
-            xx, xy, yy = dot(H, H), dot(H, G), dot(G, G)
-            det = xx * yy - xy * xy
-            xx, yy = xx + eps2d, yy + eps2d
-            blurred = xx * yy - xy * xy
-            if not blurred > 0:
-                continue
-            opacity = np.float64(opacities[b, n])
-            if antialiased:
-                opacity *= math.sqrt(max(det / blurred, 0.0))
-            if opacity < MIN_ALPHA:
-                continue
-            squared_extent = 2 * math.log(opacity / MIN_ALPHA)
-            extent = min(math.sqrt(squared_extent), MAX_EXTENT)
-            if math.ceil(extent * math.sqrt(xx)) <= radius_clip and math.ceil(extent * math.sqrt(yy)) <= radius_clip:
+        opacity = np.float64(opacities[b, n])
+        total = dot(M[0], M[0]) + dot(M[1], M[1]) + dot(M[2], M[2]) + dot(p, p) + opacity
+        if not total < np.inf:
+            unusable[worker] += 1
+            continue
+        if p[2] < near or p[2] > far:
+            continue
+
+        inverse_z = 1.0 / p[2]
+        x, y = p[0] * inverse_z, p[1] * inverse_z
+        ratio_x = min(max(x, lowest[0]), highest[0])
+        ratio_y = min(max(y, lowest[1]), highest[1])
+        P, Q = affine(W, ratio_x, ratio_y, focal[0] * inverse_z, focal[1] * inverse_z)
+        H, G = row_times(P, M), row_times(Q, M)
+        xx, xy, yy = dot(H, H), dot(H, G), dot(G, G)
+        sharp_det = xx * yy - xy * xy
+        xx, yy = xx + eps2d, yy + eps2d
+        det = xx * yy - xy * xy
+        if not 0 < det < np.inf:
+            continue
+        inverse_det, inverse_yy = 1.0 / det, 1.0 / yy
+        if antialiased:
+            opacity *= math.sqrt(max(sharp_det * inverse_det, 0.0))
+        if opacity < MIN_ALPHA:
+            continue
+        level = math.log2(opacity)
+        extent = math.sqrt(TWICE_LN2 * max(level - LOG2_MIN_ALPHA, 0.0))
+        reach_x, reach_y = extent * math.sqrt(xx), extent * math.sqrt(yy)
+        if radius_clip > 0:
+            limit = min(1.0, MAX_EXTENT / extent) if extent > 0 else 1.0
+            if math.ceil(limit * reach_x) <= radius_clip and math.ceil(limit * reach_y) <= radius_clip:
                 continue
 
-            u = Ks[b, c, 0, 0] * p[0] / p[2] + Ks[b, c, 0, 2]
-            v = Ks[b, c, 1, 1] * p[1] / p[2] + Ks[b, c, 1, 2]
-            reach_x = math.sqrt(squared_extent * xx) + MARGIN
-            reach_y = math.sqrt(squared_extent * yy) + MARGIN
-            # Comparisons that are false for NaN come first: nothing below may turn a NaN into an index.
-            if not (u + reach_x >= 0.5 and u - reach_x <= width - 0.5
-                    and v + reach_y >= 0.5 and v - reach_y <= height - 0.5):  # fmt: skip
-                continue
-            first = np.int64(max(math.ceil(u - reach_x - 0.5), 0.0)) // TILE_WIDTH
-            last = np.int64(min(math.floor(u + reach_x - 0.5), width - 1.0)) // TILE_WIDTH
-            columns[i, n, 0], columns[i, n, 1] = first, last - first + 1
+        u, v = focal[0] * x + centre[0], focal[1] * y + centre[1]
+        left, right = u - reach_x - MARGIN - 0.5, u + reach_x + MARGIN - 0.5
+        top, bottom = v - reach_y - MARGIN - 0.5, v + reach_y + MARGIN - 0.5
+        if not (right >= 0 and left <= width - 1 and bottom >= 0 and top <= height - 1):
+            continue
+        first = np.int64(math.ceil(max(left, 0.0))) // TILE_WIDTH
+        last = np.int64(math.floor(min(right, width - 1.0))) // TILE_WIDTH
+        columns[i, n, 0], columns[i, n, 1] = first, last - first + 1
 
-            means2d[i, n, 0], means2d[i, n, 1] = u, v
-            ellipses[i, n, 0] = HALF_LOG2E * yy / blurred
-            ellipses[i, n, 1] = xy / yy
-            ellipses[i, n, 2] = HALF_LOG2E / yy
-            ellipses[i, n, 3] = math.log2(opacity)
-            depths[i, n] = p[2]
-            channels = colors.shape[3]
-            for k in range(channels):
-                features[i, n, k] = colors[b, c % colors.shape[1], n, k]
-            for k in range(channels, features.shape[2]):
-                features[i, n, k] = 0.0
-            if with_depth:
-                features[i, n, channels] = p[2]
+        means2d[i, n, 0], means2d[i, n, 1] = u, v
+        ellipses[i, n, 0], ellipses[i, n, 1] = HALF_LOG2E * yy * inverse_det, xy * inverse_yy
+        ellipses[i, n, 2], ellipses[i, n, 3] = HALF_LOG2E * inverse_yy, level
+        depths[i, n] = p[2]
+        for k in range(channels):
+            features[i, n, k] = colors[b, c % colors.shape[1], n, k]
+        for k in range(channels, features.shape[2]):
+            features[i, n, k] = 0.0
+        if with_depth:
+            features[i, n, channels] = p[2]

@@ -154,10 +154,12 @@ def _fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return _call(builder, "llvm.fmuladd", a, b, c)
 
 
-def _call(builder: Any, name: str, *args: Any) -> Any:
+def _call(builder: Any, name: str, *args: Any, flags: tuple[str, ...] = ()) -> Any:
     """An LLVM intrinsic from vectors to a vector."""
     kind = ir.FunctionType(_FLOATS, [_FLOATS] * len(args))
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"{name}.v{LANES}f32"), args)
+    return builder.call(
+        cgutils.get_or_insert_function(builder.module, kind, f"{name}.v{LANES}f32"), args, fastmath=flags
+    )
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -173,24 +175,24 @@ def select(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
     return float8(mask, a, b), emit
 
 
-def _choose(sign: str) -> Callable[..., Any]:
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        a, b = (_broadcast(builder, kind, value) for kind, value in zip(sig.args, args, strict=True))
-        return builder.select(builder.fcmp_ordered(sign, a, b, flags=("nnan", "nsz")), a, b)
-
-    return emit
-
-
 @intrinsic  # type: ignore[untyped-decorator]
 def minimum(typingctx: Any, a: Any, b: Any) -> Any:
     """The smaller of two values in each lane; no NaN expected."""
-    return (float8(a, b), _choose("<")) if _is_vector(a, b) else None
+    return (float8(a, b), _extremum("llvm.minnum")) if _is_vector(a, b) else None
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def maximum(typingctx: Any, a: Any, b: Any) -> Any:
     """The larger of two values in each lane; no NaN expected."""
-    return (float8(a, b), _choose(">")) if _is_vector(a, b) else None
+    return (float8(a, b), _extremum("llvm.maxnum")) if _is_vector(a, b) else None
+
+
+def _extremum(name: str) -> Callable[..., Any]:
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        a, b = (_broadcast(builder, kind, value) for kind, value in zip(sig.args, args, strict=True))
+        return _call(builder, name, a, b, flags=("nnan", "nsz"))
+
+    return emit
 
 
 @intrinsic  # type: ignore[untyped-decorator]
