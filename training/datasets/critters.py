@@ -25,7 +25,7 @@ from hgs_toolkit.training.datasets.scene_law import brightness, draw_camera, gen
 POSES = PosePrior()
 """The law of the set's cameras."""
 
-FRAME_FILL = 0.485
+FRAME_FILL = 0.475
 """Half of the image's side that the critter may fill from any camera of the law."""
 
 
