@@ -23,7 +23,7 @@ from hgs_toolkit.cameras import PosePrior
 from hgs_toolkit.config import Config, load_preset
 from hgs_toolkit.rendering import render
 from hgs_toolkit.training import losses
-from hgs_toolkit.training.batches import Batch, make_batch
+from hgs_toolkit.training.batches import make_batch
 from hgs_toolkit.training.distributed import World
 from hgs_toolkit.training.randomness import Purpose
 from hgs_toolkit.training.trainer import Fakes, Trainer
@@ -76,13 +76,11 @@ def parts_of_a_step(trainer: Trainer, data: NoiseImages, clock: Clock) -> None:
     fakes = Fakes(images, batch.fake_labels, scene)
     with clock.part("discriminator step"):
         trainer._discriminator_step(batch, fakes)
-    generator_parts(trainer, batch, fakes, list(leaves.values()), clock)
+    generator_parts(trainer, fakes, list(leaves.values()), clock)
     trainer.step += 1
 
 
-def generator_parts(
-    trainer: Trainer, batch: Batch, fakes: Fakes, leaves: list[torch.Tensor], clock: Clock
-) -> None:
+def generator_parts(trainer: Trainer, fakes: Fakes, leaves: list[torch.Tensor], clock: Clock) -> None:
     """The generator's step from its images on."""
     trainer.discriminator.requires_grad_(False)
     seen = fakes.images.detach().requires_grad_()
@@ -133,8 +131,7 @@ def main() -> None:
     batch = config.training.batch
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     print(f"{arguments.preset}: {fast_seconds:.3f} s a step of {batch}, {batch / fast_seconds:.1f} images/s")
-    print(f"float32 depthwise-blur discriminator: {slow_seconds:.3f} s, "
-          f"ratio {slow_seconds / fast_seconds:.2f}")
+    print(f"float32 depthwise-blur discriminator: {slow_seconds:.3f} s, ratio {slow_seconds / fast_seconds:.2f}")
     for name, seconds in clock.seconds.items():
         print(f"  {name:28} {seconds / arguments.steps:8.4f} s  {100 * seconds / total:5.1f} %")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")

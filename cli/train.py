@@ -6,7 +6,6 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -72,7 +71,9 @@ def _configuration(
     from hgs_toolkit.config import load_config, load_preset
     from hgs_toolkit.training.state import RunFolder
 
-    settings = settings + [f"training.{key}={value}" for key, value in (("kimg", kimg), ("seed", seed)) if value is not None]
+    settings = settings + [
+        f"training.{key}={value}" for key, value in (("kimg", kimg), ("seed", seed)) if value is not None
+    ]
     if preset and config:
         raise typer.BadParameter("both were given; choose one", param_hint="--preset / --config")
     if preset:
@@ -89,7 +90,7 @@ def _stop_flag(report: Reporter) -> Iterator[Callable[[], bool]]:
     """Turn the first Ctrl-C (or SIGTERM) into a request to stop after this step; the second one interrupts at once."""
     asked = False
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def ask(*_: object) -> None:
         nonlocal asked
         if asked:
             raise KeyboardInterrupt

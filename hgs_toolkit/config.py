@@ -279,8 +279,9 @@ def _plain(value: Any) -> Any:
 
 
 def _read_preset(name: str) -> dict[str, Any]:
-    if name not in preset_names():
-        raise ConfigError(f"unknown preset '{name}'{_nearest(name, preset_names())}; known: {', '.join(preset_names())}")
+    known = preset_names()
+    if name not in known:
+        raise ConfigError(f"unknown preset '{name}'{_nearest(name, known)}; known: {', '.join(known)}")
     return _resolve(_read_yaml(PRESET_FOLDER / f"{name}.yaml") | {"name": name}, name, seen=(name,))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ class World:
 
     rank: int = 0
     size: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
     def is_main(self) -> bool:
@@ -53,9 +53,7 @@ class World:
         if self.size == 1:
             flat = [p.grad for p in parameters if p.grad is not None]
             return sum(_zero_non_finite(gradient) for gradient in flat)
-        message = torch.cat(
-            [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]
-        )
+        message = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters])
         dist.all_reduce(message)
         message /= self.size
         bad = _zero_non_finite(message)

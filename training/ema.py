@@ -16,13 +16,13 @@ def ema_decay(config: TrainingConfig, images_seen: int) -> float:
     half_life = 1000 * (config.batch * 10 / 32 if config.ema_kimg is None else config.ema_kimg)
     if config.ema_rampup is not None:
         half_life = min(half_life, images_seen * config.ema_rampup)
-    return 0.5 ** (config.batch / max(half_life, 1e-8))
+    return float(0.5 ** (config.batch / max(half_life, 1e-8)))
 
 
 @torch.no_grad()
 def update_ema(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Move the parameters of ``average`` towards ``model``'s; buffers are copied."""
-    targets = list(average.parameters())
-    torch._foreach_lerp_(targets, list(model.parameters()), 1 - decay)
-    for target, source in zip(average.buffers(), model.buffers(), strict=True):
-        target.copy_(source)
+    for parameter, source in zip(average.parameters(), model.parameters(), strict=True):
+        parameter.lerp_(source, 1 - decay)
+    for buffer, current in zip(average.buffers(), model.buffers(), strict=True):
+        buffer.copy_(current)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
 from hgs_toolkit.config import Config
 from hgs_toolkit.pictures import save_png
 from hgs_toolkit.training.datasets.eg3d import PosedImages
@@ -74,7 +73,7 @@ def train(
     resume: bool = False,
     minutes: float | None = None,
     world: World | None = None,
-    report: Callable[[Progress], None] = lambda progress: None,
+    report: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> RunFolder:
     """Train ``config`` on ``data`` until ``config.training.kimg``, the time limit, or until asked to stop.
@@ -113,7 +112,7 @@ def _run(
     data: PosedImages,
     run: RunFolder,
     minutes: float | None,
-    report: Callable[[Progress], None],
+    report: Callable[[Progress], None] | None,
     should_stop: Callable[[], bool],
 ) -> None:
     config, world = trainer.config, trainer.world
@@ -130,7 +129,7 @@ def _run(
             tick = _tick(trainer, run, metric, pace, final=ends) if world.is_main else None
             pace = _Pace(pace.started)
             world.barrier()
-        if world.is_main:
+        if world.is_main and report is not None:
             report(_progress(trainer, stats, pace, deadline, tick))
         if ends:
             break
@@ -171,5 +170,3 @@ def _progress(
     by_images = (total - trainer.kimg) * 1000 / max(rate, 1e-9)
     left = max(0.0, min(by_images, deadline - time.monotonic()))
     return Progress(trainer.step, trainer.kimg, total, rate, left, stats, tick)
-
-

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from hgs_toolkit.training.distributed import World
 
 
 def logistic_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """Non-saturating logistic loss of D for logits (B,) and (B V,)."""
-    return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+    return functional.softplus(-real_logits).mean() + functional.softplus(fake_logits).mean()
 
 
 def logistic_generator_loss(fake_logits: Tensor) -> Tensor:
     """Non-saturating logistic loss of G."""
-    return F.softplus(-fake_logits).mean()
+    return functional.softplus(-fake_logits).mean()
 
 
 def relativistic_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """Relativistic pairing loss (Jolicoeur-Martineau 2018; R3GAN, Huang et al. 2024): real above its paired fake."""
-    return F.softplus(fake_logits - real_logits).mean()
+    return functional.softplus(fake_logits - real_logits).mean()
 
 
 def relativistic_generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """The same pairing from G's side: fake above its paired real."""
-    return F.softplus(real_logits - fake_logits).mean()
+    return functional.softplus(real_logits - fake_logits).mean()
 
 
 def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
@@ -44,11 +44,11 @@ def pose_loss(pose_features: Tensor, camera_features: Tensor, temperature: float
     Cosine similarity; the negatives are the other cameras of the global batch. Multiplied by the number of ranks,
     because each rank's gradient covers its own rows of the global loss only.
     """
-    poses = F.normalize(world.gather(pose_features), dim=1)  # (B, F)
-    cameras = F.normalize(world.gather(camera_features), dim=1)  # (B, F)
+    poses = functional.normalize(world.gather(pose_features), dim=1)  # (B, F)
+    cameras = functional.normalize(world.gather(camera_features), dim=1)  # (B, F)
     similarity = poses @ cameras.mT / temperature  # (B, B)
     target = torch.arange(len(poses), device=poses.device)
-    return F.cross_entropy(similarity, target) * world.size
+    return functional.cross_entropy(similarity, target) * world.size
 
 
 def neighbor_loss(anchors: Tensor, neighbors: int) -> Tensor:

@@ -88,7 +88,7 @@ class Trainer:
         stats, real_logits = self._discriminator_step(batch, fakes)
         if not share:
             fakes = self.generate(batch, batch.latents_g)
-        stats |= self._generator_step(batch, fakes, real_logits)
+        stats |= self._generator_step(fakes, real_logits)
         self.step += 1
         update_ema(self.ema, self.generator, ema_decay(self.config.training, self.images_seen))
         return stats
@@ -173,9 +173,7 @@ class Trainer:
         self._update(self.discriminator, self.discriminator_optimizer, penalty, clip, "d")
         return stats
 
-    def _penalty(
-        self, real: tuple[Tensor, Tensor], fake: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, dict[str, float]]:
+    def _penalty(self, real: tuple[Tensor, Tensor], fake: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
         """R1 and R2 of (logits, images), weighted by gamma / 2 and the interval they are computed at."""
         training = self.config.training
         total, stats = torch.zeros((), device=self.world.device), {}
@@ -192,9 +190,9 @@ class Trainer:
         training = self.config.training
         if training.gamma_final is None:
             return 1.0
-        return training.gamma_final ** min(self.kimg / training.gamma_kimg, 1.0)
+        return float(training.gamma_final ** min(self.kimg / training.gamma_kimg, 1.0))
 
-    def _generator_step(self, batch: Batch, fakes: Fakes, real_logits: Tensor) -> dict[str, float]:
+    def _generator_step(self, fakes: Fakes, real_logits: Tensor) -> dict[str, float]:
         """``real_logits`` are those of D's step, one update old: D(real) only shifts the pairing's weights here."""
         training = self.config.training
         self.discriminator.requires_grad_(False)
@@ -239,7 +237,7 @@ class Trainer:
     ) -> dict[str, float]:
         """Backward, average over ranks, guard against non-finite gradients, clip, step."""
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         parameters = list(network.parameters())
         bad = self.world.average_gradients(parameters)
         norm = nn.utils.clip_grad_norm_(parameters, clip)

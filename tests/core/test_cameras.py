@@ -57,9 +57,7 @@ def test_a_camera_straight_above_or_below_is_still_rigid(pitch: float) -> None:
 
 def test_viewmats_undo_camera_to_world() -> None:
     cameras = _some()
-    torch.testing.assert_close(
-        cameras.viewmats @ cameras.cam_to_world, torch.eye(4).expand(4, 4, 4), atol=1e-6, rtol=0
-    )
+    torch.testing.assert_close(cameras.viewmats @ cameras.cam_to_world, torch.eye(4).expand(4, 4, 4), atol=1e-6, rtol=0)
 
 
 def test_axis_conversion_to_opengl_turns_y_and_z_and_back_is_exact() -> None:

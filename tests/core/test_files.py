@@ -26,9 +26,14 @@ def test_an_interrupted_write_keeps_the_old_file_and_removes_the_temporary_one(
 ) -> None:
     path = tmp_path / "x.ply"
     path.write_bytes(b"old")
-    with pytest.raises((type(error), HgsError)), files.atomic_path(path) as temporary:
-        temporary.write_bytes(b"half")
-        raise error
+
+    def write_half() -> None:
+        with files.atomic_path(path) as temporary:
+            temporary.write_bytes(b"half")
+            raise error
+
+    with pytest.raises((type(error), HgsError)):
+        write_half()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

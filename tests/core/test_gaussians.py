@@ -11,7 +11,7 @@ from hgs_toolkit.errors import ShapeError
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate, stack
 
 
-def _tensors(batch: int = 2, count: int = 21, bases: int = 1, seed: int = 0) -> dict[str, torch.Tensor]:
+def _tensors(batch: int = 2, count: int = 21, bases: int = 1, seed: int = 0) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(seed)
     shapes = {
         "means": (batch, count, 3),
