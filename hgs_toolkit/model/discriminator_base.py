@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hgs_toolkit.cameras import LABEL_SIZE
+from hgs_toolkit.config import DiscriminatorConfig
 from hgs_toolkit.errors import ShapeError
 
 
 class DiscriminatorOutput(NamedTuple):
-    """What a discriminator says of a batch; always float32.
+    """What a discriminator says of a batch; in the type of the labels (float32), at any inner precision.
 
     Attributes:
         logits: (B,) higher means "looks real (and fits its camera)".
@@ -32,12 +33,13 @@ class Discriminator(nn.Module, ABC):
     """A discriminator of square RGB images with cameras; differentiable twice with respect to the images.
 
     Args:
-        resolution: height and width of the images it accepts.
+        config: ``resolution`` and ``channels_last`` are used here, the rest by the kind.
     """
 
-    def __init__(self, resolution: int) -> None:
+    def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
-        self.resolution = resolution
+        self.resolution = config.resolution
+        self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
 
     if TYPE_CHECKING:
 
@@ -52,6 +54,10 @@ class Discriminator(nn.Module, ABC):
         Raises:
             ShapeError: if the shapes are not these.
         """
+
+    def lay_out(self, images: Tensor) -> Tensor:
+        """``images`` in the memory layout of the weights."""
+        return images.contiguous(memory_format=self.memory_format)
 
     def check_input(self, images: Tensor, labels: Tensor) -> None:
         """Raise :class:`ShapeError` unless both shapes are those of :meth:`forward`."""
@@ -112,7 +118,9 @@ def append_minibatch_std(x: Tensor, group: int) -> Tensor:
     """
     batch, _, height, width = x.shape
     size = next(n for n in range(min(group, batch), 0, -1) if batch % n == 0)
-    grouped = x.float().reshape(size, batch // size, *x.shape[1:])  # (G, B/G, C, H, W)
+    grouped = x.to(torch.promote_types(x.dtype, torch.float32)).reshape(
+        size, batch // size, *x.shape[1:]
+    )  # (G, B/G, C, H, W)
     std = (grouped.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # (B/G,)
     channel = std.repeat(size)[:, None, None, None].expand(batch, 1, height, width)
     return torch.cat([x, channel.to(x.dtype)], dim=1)

@@ -87,7 +87,7 @@ class ResidualDiscriminator(Discriminator):
     """
 
     def __init__(self, config: DiscriminatorConfig) -> None:
-        super().__init__(config.resolution)
+        super().__init__(config)
         if config.pose == "branch":
             raise ConfigError("discriminator.pose is 'branch'; kind 'residual' knows 'projection' and 'none'")
         self.precision = config.precision
@@ -102,23 +102,28 @@ class ResidualDiscriminator(Discriminator):
         self.out = EqualLinear(last, 1)
         self.camera = CameraEmbedding(config.pose_dim) if config.pose == "projection" else None
         self.project = EqualLinear(last, config.pose_dim) if config.pose == "projection" else None
-        self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor, labels: Tensor) -> DiscriminatorOutput:
         """Judge ``images`` (B, 3, R, R) in [-1, 1] seen from ``labels`` (B, 25); there are no pose features."""
         self.check_input(images, labels)
-        images = images.contiguous(memory_format=self.memory_format)
         dtype = autocast_dtype(self.precision, images.device)
         with torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None):
-            x = functional.leaky_relu(self.fromrgb(images), LRELU_SLOPE)
-            x = self.blocks(x)
-            if self.mbstd_group:
-                x = append_minibatch_std(x, self.mbstd_group)
-            x = functional.leaky_relu(self.conv(x), LRELU_SLOPE)
-        features = self.fc(x.float().flatten(1))  # (B, C)
+            x = self._features(images)
+        with torch.autocast(images.device.type, enabled=False):
+            return DiscriminatorOutput(self._logits(x.to(labels.dtype), labels))
+
+    def _features(self, images: Tensor) -> Tensor:  # (B, 3, R, R) -> (B, C, 4, 4)
+        x = self.fromrgb(self.lay_out(images))
+        x = self.blocks(functional.leaky_relu(x, LRELU_SLOPE))
+        if self.mbstd_group:
+            x = append_minibatch_std(x, self.mbstd_group)
+        return functional.leaky_relu(self.conv(x), LRELU_SLOPE)
+
+    def _logits(self, x: Tensor, labels: Tensor) -> Tensor:  # (B, C, 4, 4), (B, 25) -> (B,)
+        features = self.fc(x.flatten(1))  # (B, C)
         logits: Tensor = self.out(features).squeeze(1)
         if self.camera is not None and self.project is not None:
             embedding = self.camera(labels)  # (B, P)
             logits = logits + (self.project(features) * embedding).sum(dim=1) / math.sqrt(embedding.shape[1])
-        return DiscriminatorOutput(logits)
+        return logits

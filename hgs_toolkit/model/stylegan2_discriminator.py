@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -77,15 +78,15 @@ class StyleGAN2Discriminator(Discriminator):
     """StyleGAN2 "resnet" discriminator; the label reaches the pose branch only, never the logit.
 
     Args:
-        config: ``resolution``, ``channel_base``, ``channel_max``, ``mbstd_group``, ``pose`` ("branch" or "none") and
-            ``pose_dim`` are used; it computes in float32 whatever ``precision`` says.
+        config: ``resolution``, ``channel_base``, ``channel_max``, ``mbstd_group``, ``pose`` ("branch" or "none"),
+            ``pose_dim`` and ``channels_last`` are used; it computes in float32 whatever ``precision`` says.
 
     Raises:
         ConfigError: if ``config.pose`` is "projection", which the reference does not have.
     """
 
     def __init__(self, config: DiscriminatorConfig) -> None:
-        super().__init__(config.resolution)
+        super().__init__(config)
         if config.pose == "projection":
             raise ConfigError("discriminator.pose is 'projection'; kind 'stylegan2' knows 'branch' and 'none'")
         sizes = block_resolutions(config.resolution)
@@ -98,10 +99,15 @@ class StyleGAN2Discriminator(Discriminator):
             self.pose_block = StyleGAN2Block(width[8], width[4])
             self.pose_layers = _feature_layers(width[4] * 4 * 4, config.pose_dim)
             self.camera_layers = _feature_layers(LABEL_SIZE, config.pose_dim)
+        self.to(memory_format=self.memory_format)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor, labels: Tensor) -> DiscriminatorOutput:
         """Judge ``images`` (B, 3, R, R) in [-1, 1]; ``labels`` (B, 25) only fill ``camera_features``."""
         self.check_input(images, labels)
+        with torch.autocast(images.device.type, enabled=False):
+            return self._judge(self.lay_out(images), labels)
+
+    def _judge(self, images: Tensor, labels: Tensor) -> DiscriminatorOutput:
         x = bounded_lrelu(self.fromrgb(images))
         for block in list(self.blocks.values())[:-1]:
             x = block(x)
