@@ -21,10 +21,10 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -47,6 +47,8 @@ Force = Annotated[bool, typer.Option("--force", help="Replace files that exist a
 Device = Annotated[str, typer.Option("--device", help="Where to compute: auto, cpu or cuda.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything that is drawn at random.")]
 
+T = TypeVar("T")
+
 
 class Task:
     """One running piece of work; made by :meth:`Reporter.progress`."""
@@ -68,6 +70,12 @@ class Task:
             self._bar.update(self._id, completed=done, total=self.total, description=self.text)
         self._emit(force=done == self.total)
 
+    def counted(self, items: Iterable[T]) -> Iterator[T]:
+        """``items`` as they come, each a step."""
+        for item in items:
+            yield item
+            self.advance()
+
     def _emit(self, *, force: bool) -> None:
         now = time.monotonic()
         if force or now - self._last_event >= JSON_INTERVAL:
@@ -87,7 +95,7 @@ class Reporter:
         self.json_lines = json_lines
         self.files: list[Path] = []
 
-    def event(self, kind: str, **facts: Any) -> None:
+    def event(self, kind: str, /, **facts: Any) -> None:
         """One JSON object on stdout; nothing outside JSON mode."""
         if self.json_lines:
             typer.echo(json.dumps({"event": kind} | facts, default=str))
@@ -106,7 +114,7 @@ class Reporter:
         if not self.json_lines:
             typer.echo(path)
 
-    def result(self, text: str, **facts: Any) -> None:
+    def result(self, text: str, /, **facts: Any) -> None:
         """An answer: ``text`` on stdout, ``facts`` as the event in JSON mode."""
         self.event("result", **facts)
         if not self.json_lines:
@@ -130,8 +138,10 @@ class Reporter:
 
     @contextmanager
     def progress(self, text: str, total: float | None = None) -> Iterator[Task]:
-        """A progress bar on stderr (a moving one where ``total`` is unknown), removed at the end."""
+        """A progress bar on stderr (a moving one where ``total`` is unknown), removed at the end; a line in a log."""
         if self.json_lines or not sys.stderr.isatty():
+            if not self.json_lines:
+                self.note(f"{text} ...")
             task = Task(self, text, total, bar=None)
             task.update(0)
             yield task

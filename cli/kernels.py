@@ -35,4 +35,4 @@ def _draw_and_differentiate() -> None:
     intrinsics = torch.tensor([[[[8.0, 0, 4], [0, 8, 4], [0, 0, 1]]]])
     ones = torch.ones(1, 1, 3)
     images, _ = rasterize(means, quat, ones, ones[..., 0], ones, view, intrinsics, 8, 8)
-    images.sum().backward()  # type: ignore[no-untyped-call]
+    images.sum().backward()

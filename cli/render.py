@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, Task, reporting
+from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, reporting
 from hgs_toolkit.cli.sources import (
     AssetArgument,
     Background,
@@ -77,7 +77,7 @@ def render(
             cameras = fit_cameras(cameras, source.scene)
         compile_kernels(report, target)
         with report.progress("drawing", total=count) as task:
-            pictures = _counted(shoot(scene.to(target), cameras.to(target), shot, mode), task)
+            pictures = task.counted(shoot(scene.to(target), cameras.to(target), shot, mode))
             _write(report, pictures, targets, fps, force)
 
 
@@ -101,12 +101,6 @@ def _check_output(targets: list[Path], force: bool) -> None:
 
     for target in targets:
         refuse_overwrite(target, force=force)
-
-
-def _counted(pictures: Iterator[Tensor], task: Task) -> Iterator[Tensor]:
-    for picture in pictures:
-        yield picture.cpu()
-        task.advance()
 
 
 def _write(report: Reporter, pictures: Iterator[Tensor], targets: list[Path], fps: float, force: bool) -> None:

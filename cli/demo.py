@@ -1,0 +1,154 @@
+"""``hgs demo``: the whole chain on one machine in a few minutes, from data to files that other programs open."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, format_bytes, reporting
+
+if TYPE_CHECKING:
+    import torch
+
+    from hgs_toolkit.asset import Asset
+    from hgs_toolkit.training.loop import Progress
+    from hgs_toolkit.training.state import RunFolder
+
+PRESET = "critters32"
+IMAGES = 2000
+SEEDS = list(range(16))
+PICTURE_SIZE = 256
+TURNTABLE_FRAMES = 60
+
+Made = dict[Path, str]
+"""Each thing made, and what opens it."""
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for everything.")],
+    minutes: Annotated[float, typer.Option("--minutes", min=0.05, max=600, help="How long to train.")] = 2.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of data and training.")] = 0,
+    device: Device = "auto",
+    force: Force = False,
+    json_progress: JsonProgress = False,
+) -> None:
+    """Make data, train on it, sample, draw and export: the whole chain in a few minutes."""
+    with reporting(json_progress) as report:
+        from hgs_toolkit.cli.kernels import compile_kernels
+        from hgs_toolkit.devices import choose_device
+        from hgs_toolkit.training.state import RunFolder
+
+        data, run = out / "critters.zip", RunFolder(out / "run")
+        _refuse_leftovers(out, run, force)
+        target = choose_device(device)
+        compile_kernels(report, target)
+        _make_data(report, data, seed, force)
+        _train(report, data, run, minutes, seed, target)
+        made: Made = {
+            data: "training images: any zip program",
+            run.path: "the run: hgs info, hgs train --resume --out, hgs sample",
+        }
+        made |= _sample(report, out / "samples", run.model_file, target)
+        _summarise(report, made)
+
+
+def _refuse_leftovers(out: Path, run: RunFolder, force: bool) -> None:
+    """An earlier demo's run is replaced by ``--force`` only."""
+    from hgs_toolkit.files import refuse_overwrite
+
+    refuse_overwrite(out / "critters.zip", force=force)
+    refuse_overwrite(run.state_file, force=force)
+    run.state_file.unlink(missing_ok=True)
+
+
+def _make_data(report: Reporter, path: Path, seed: int, force: bool) -> None:
+    from hgs_toolkit.config import load_preset
+    from hgs_toolkit.training.datasets.make import make_critters
+
+    resolution = load_preset(PRESET).generator.resolution
+    with report.progress(f"making {IMAGES} training images", total=IMAGES) as task:
+        make_critters(
+            path, IMAGES, resolution, seed=seed, workers=min(os.cpu_count() or 1, 4), force=force,
+            progress=lambda done, total: task.update(done, total),
+        )  # fmt: skip
+    report.file(path)
+
+
+def _train(report: Reporter, data: Path, run: RunFolder, minutes: float, seed: int, device: torch.device) -> None:
+    from hgs_toolkit.config import load_preset
+    from hgs_toolkit.training.datasets.eg3d import open_dataset
+    from hgs_toolkit.training.distributed import World
+    from hgs_toolkit.training.loop import train
+
+    config = load_preset(PRESET, [f"training.seed={seed}", "training.metric_kimg=null"])
+    started = time.monotonic()
+    with report.progress("training", total=round(minutes * 60)) as task:
+
+        def show(progress: Progress) -> None:
+            elapsed = min(round(time.monotonic() - started), round(minutes * 60))
+            task.update(elapsed, text=f"training, {progress.kimg * 1000:.0f} images shown, seconds")
+
+        images = open_dataset(data)
+        train(config, images, run.path, minutes=minutes, world=World(device=device), report=show)
+    report.file(run.model_file)
+
+
+def _sample(report: Reporter, folder: Path, trained: Path, device: torch.device) -> Made:
+    """Scenes of the shipped model, or of the one just trained where none ships."""
+    from hgs_toolkit.checkpoint import PRETRAINED, load_model, model_config
+    from hgs_toolkit.cli.sample import Plan, write_manifest, write_scenes
+    from hgs_toolkit.filming import Shot
+    from hgs_toolkit.sampling import sample_assets
+
+    file = PRETRAINED if PRETRAINED.is_file() else trained
+    model, name = load_model(file, device), model_config(file).name
+    plan = Plan(folder, SEEDS, ["hgs", "png"], views=1)
+    plan.check(force=True)
+    assets = list(sample_assets(model, SEEDS, name=name))
+    entries = write_scenes(report, plan, iter(assets), Shot(PICTURE_SIZE), device)
+    write_manifest(report, plan, entries, {"generator": name, "model": model.fingerprint})
+    made = {plan.sheet: f"{len(SEEDS)} samples of {'the shipped model' if file == PRETRAINED else 'your model'}"}
+    made[plan.file(SEEDS[0], "hgs")] = "one scene with its tree: hgs render, hgs export"
+    return made | _export(report, folder, assets[0]) | _film(report, folder / "turntable.mp4", assets[0], device)
+
+
+def _export(report: Reporter, folder: Path, asset: Asset) -> Made:
+    """The first scene in every format of other programs."""
+    from hgs_toolkit.asset import SUFFIX
+    from hgs_toolkit.exporters import FORMATS, export
+
+    made = {}
+    for known in FORMATS:
+        if known.writer is not None and known.suffix != SUFFIX:
+            path = folder / f"seed{SEEDS[0]:04d}{known.suffix}"
+            export(asset.scene, path, metadata=asset.metadata)
+            report.file(path)
+            made[path] = known.description
+    return made
+
+
+def _film(report: Reporter, path: Path, asset: Asset, device: torch.device) -> Made:
+    from hgs_toolkit.filming import Shot, camera_path, shoot
+    from hgs_toolkit.pictures import save_film, to_uint8
+
+    cameras = camera_path("orbit", TURNTABLE_FRAMES, asset.metadata.focal, asset.metadata.radius).to(device)
+    with report.progress("filming", total=TURNTABLE_FRAMES) as task:
+        pictures = task.counted(shoot(asset.scene.to(device), cameras, Shot(PICTURE_SIZE)))
+        save_film(path, map(to_uint8, pictures))
+    report.file(path)
+    return {path: "turntable film: any player or browser"}
+
+
+def _summarise(report: Reporter, made: Made) -> None:
+    rows = [(path, format_bytes(_size(path)), opened_by) for path, opened_by in made.items()]
+    report.table(["made", "size", "opens in"], rows)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
