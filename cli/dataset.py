@@ -39,7 +39,7 @@ def demo(
     json_progress: JsonProgress = False,
 ) -> None:
     """Draw the built-in demo set: procedural animal heads with alpha."""
-    from hgs_toolkit.training.datasets.make import make_critters
+    from hgs_toolkit.training.datasets.critters import make_critters
 
     with reporting(json_progress) as report:
         with report.progress("drawing critters", total=count) as task:

@@ -7,7 +7,8 @@ can be made on its own, in any order, by any number of processes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,9 @@ from hgs_toolkit.cameras import PosePrior, from_yaw_pitch
 from hgs_toolkit.errors import ShapeError
 from hgs_toolkit.training.datasets.critter_anatomy import PART_NAMES, grow
 from hgs_toolkit.training.datasets.critter_coat import Coat, dress
+from hgs_toolkit.training.datasets.eg3d import Progress
 from hgs_toolkit.training.datasets.images import Pixels, to_uint8
+from hgs_toolkit.training.datasets.make import check_law, make_dataset
 from hgs_toolkit.training.datasets.raycast import Array, Ellipsoids, Hits, Values, cast, projected_boxes
 from hgs_toolkit.training.datasets.scene_law import brightness, draw_camera, generator
 
@@ -124,6 +127,16 @@ def critter_image(seed: int, index: int, resolution: int) -> tuple[Pixels, npt.N
     """Training image (H, W, 4) uint8 with straight alpha and its label (25,)."""
     subject = critter(seed, index)
     return subject.render(subject.label, resolution).rgba, subject.label
+
+
+def make_critters(
+    path: str | Path, count: int, resolution: int, *, seed: int = 0, workers: int = 1, force: bool = False,
+    progress: Progress | None = None,
+) -> None:  # fmt: skip
+    """Write the demo set: ``count`` critters of ``resolution`` x ``resolution`` pixels with alpha; see make_dataset."""
+    check_law(resolution, seed)
+    law = partial(critter_image, seed, resolution=resolution)
+    make_dataset(law, count, path, workers=workers, force=force, progress=progress)
 
 
 def _fit(solids: Ellipsoids) -> tuple[Ellipsoids, float, Array]:

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +15,6 @@ import numpy.typing as npt
 import torch
 
 from hgs_toolkit.errors import HgsError
-from hgs_toolkit.training.datasets.critters import critter_image
 from hgs_toolkit.training.datasets.eg3d import Progress
 from hgs_toolkit.training.datasets.eg3d_writer import open_writer
 from hgs_toolkit.training.datasets.images import Pixels, encode_png
@@ -55,16 +53,6 @@ def make_dataset(
             writer.add(data, label)
             if progress is not None:
                 progress(done, count)
-
-
-def make_critters(
-    path: str | Path, count: int, resolution: int, *, seed: int = 0, workers: int = 1, force: bool = False,
-    progress: Progress | None = None,
-) -> None:  # fmt: skip
-    """Write the demo set: ``count`` critters of ``resolution`` x ``resolution`` pixels with alpha; see make_dataset."""
-    check_law(resolution, seed)
-    law = partial(critter_image, seed, resolution=resolution)
-    make_dataset(law, count, path, workers=workers, force=force, progress=progress)
 
 
 def check_law(resolution: int, seed: int) -> None:

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from hgs_toolkit.errors import HgsError
-from hgs_toolkit.training.datasets.critters import critter_image
+from hgs_toolkit.training.datasets.critters import critter_image, make_critters
 from hgs_toolkit.training.datasets.eg3d import open_dataset
 from hgs_toolkit.training.datasets.images import Pixels
-from hgs_toolkit.training.datasets.make import make_critters, make_dataset
+from hgs_toolkit.training.datasets.make import make_dataset
 from hgs_toolkit.training.datasets.raycast import Values
 
 

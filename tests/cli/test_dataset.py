@@ -1,0 +1,106 @@
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from hgs_toolkit.cli.main import app
+from hgs_toolkit.training.datasets.eg3d import open_dataset
+
+QUAD = "v -1 -1 0\nv 1 -1 0\nv 1 1 0\nv -1 1 0\nf 1 2 3\nf 1 3 4\n"
+
+
+def hgs(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["dataset", *map(str, arguments)])
+
+
+def test_demo_then_check(tmp_path: Path) -> None:
+    out = tmp_path / "critters.zip"
+    made = hgs("demo", "--kind", "critters", "--out", out, "--count", 12, "--resolution", 16, "--seed", 3)
+    assert made.exit_code == 0, made.output
+    assert made.stdout == f"{out}\n"
+    assert (len(open_dataset(out)), open_dataset(out).resolution) == (12, 16)
+    checked = hgs("check", out)
+    assert checked.exit_code == 0
+    assert "16 x 16 RGBA" in checked.stdout
+    assert "warning: 12 images are few" in checked.stdout
+    assert "█" in checked.stdout
+
+
+def test_nothing_is_overwritten_without_force(tmp_path: Path) -> None:
+    out = tmp_path / "set.zip"
+    out.write_text("mine")
+    refused = hgs("demo", "--out", out, "--count", 1, "--resolution", 8)
+    assert refused.exit_code == 1
+    assert "--force" in refused.stderr
+    assert out.read_text() == "mine"
+    assert hgs("demo", "--out", out, "--count", 1, "--resolution", 8, "--force").exit_code == 0
+    assert len(open_dataset(out)) == 1
+
+
+def test_json_progress_is_one_object_a_line_and_ends_with_done(tmp_path: Path) -> None:
+    made = hgs("demo", "--out", tmp_path / "set", "--count", 3, "--resolution", 8, "--json-progress")
+    events = [json.loads(line) for line in made.stdout.splitlines()]
+    assert [event["event"] for event in events if event["event"] != "progress"] == ["file", "done"]
+    assert any(event.get("done") == 3 and event.get("total") == 3 for event in events)
+
+
+def test_check_as_json_is_one_document(tmp_path: Path) -> None:
+    hgs("demo", "--out", tmp_path / "set", "--count", 3, "--resolution", 8)
+    report = json.loads(hgs("check", tmp_path / "set", "--json").stdout)
+    assert report["images"] == 3
+    assert report["cameras"]["axes"] == "opencv"
+    assert report["trainable"] is True
+
+
+def test_check_fails_with_a_sentence_on_what_cannot_be_trained_on(tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text("{}")
+    checked = hgs("check", tmp_path)
+    assert checked.exit_code == 1
+    assert "cannot be trained on" in checked.stderr
+    assert "(and 1 more)" in checked.stderr
+
+
+def test_models_are_listed_rendered_and_broken_ones_named(tmp_path: Path) -> None:
+    pytest.importorskip("embreex", reason="rendering meshes needs the extra [meshes]")
+    models, out = tmp_path / "models", tmp_path / "set.zip"
+    models.mkdir()
+    for name, text in (("chair", QUAD), ("sofa", QUAD), ("torn chair", "v 0 0 0\n")):
+        (models / f"{name}.obj").write_text(text)
+    listed = hgs("render", "--models", models, "--out", out, "--match", "chair", "--list")
+    assert listed.exit_code == 0
+    assert "chair.obj" in listed.stdout
+    assert "sofa" not in listed.stdout
+    size = ("--count", 4, "--resolution", 8)
+    failed = hgs("render", "--models", models, "--out", out, *size)
+    assert failed.exit_code == 1
+    assert "torn chair.obj has no triangles" in failed.stderr
+    assert "--skip-broken" in failed.stderr
+    assert not out.exists()
+    made = hgs("render", "--models", models, "--out", out, *size, "--skip-broken")
+    assert made.exit_code == 0, made.output
+    assert "torn chair.obj has no triangles" in made.stderr
+    assert "1 of 3 models are left out" in made.stderr
+    assert len(open_dataset(out)) == 4
+    only_torn = hgs("render", "--models", models, "--out", tmp_path / "x.zip", "--match", "torn", "--skip-broken")
+    assert only_torn.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("demo",),
+        ("demo", "--out", "x.zip", "--count", "0"),
+        ("demo", "--out", "x.zip", "--kind", "dragons"),
+        ("render", "--out", "x.zip"),
+        ("check",),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
+    assert hgs(*arguments).exit_code == 2
+
+
+def test_a_pitch_range_the_wrong_way_round_is_refused(tmp_path: Path) -> None:
+    result = hgs("render", "--models", tmp_path, "--out", tmp_path / "x.zip", "--pitch-min", 30, "--pitch-max", 10)
+    assert result.exit_code == 1
+    assert "--pitch-min 30 is above --pitch-max 10" in result.stderr
