@@ -67,7 +67,7 @@ def _refuse_leftovers(out: Path, run: RunFolder, force: bool) -> None:
 
 def _make_data(report: Reporter, path: Path, seed: int, force: bool) -> None:
     from hgs_toolkit.config import load_preset
-    from hgs_toolkit.training.datasets.make import make_critters
+    from hgs_toolkit.training.datasets.critters import make_critters
 
     resolution = load_preset(PRESET).generator.resolution
     with report.progress(f"making {IMAGES} training images", total=IMAGES) as task:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import signal
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-COMMANDS = ("sample", "train", "demo", "render", "export", "info", "doctor")
-"""Commands in the order of the help text: function NAME of hgs_toolkit.cli.NAME."""
+from hgs_toolkit.cli import dataset, demo, doctor, export, info, render, sample, train
 
-GROUPS = ("dataset",)
-"""Commands with commands of their own: typer application ``app`` of hgs_toolkit.cli.NAME."""
+COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo.demo,
+    "train": train.train,
+    "sample": sample.sample,
+    "render": render.render,
+    "export": export.export,
+    "info": info.info,
+    "doctor": doctor.doctor,
+}
+"""Commands in the order of the help text."""
+
+GROUPS: dict[str, typer.Typer] = {
+    "dataset": dataset.app,
+}
+"""Commands with commands of their own."""
 
 app = typer.Typer(
     name="hgs",
@@ -41,18 +52,10 @@ def _root(
     pass
 
 
-def _register() -> None:
-    for name in COMMANDS + GROUPS:
-        if importlib.util.find_spec(f"hgs_toolkit.cli.{name}") is None:
-            continue
-        module = importlib.import_module(f"hgs_toolkit.cli.{name}")
-        if name in GROUPS:
-            app.add_typer(module.app, name=name)
-        else:
-            app.command(name)(getattr(module, name))
-
-
-_register()
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
+for _name, _group in GROUPS.items():
+    app.add_typer(_group, name=_name)
 
 
 def main() -> None:

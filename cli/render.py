@@ -34,7 +34,7 @@ def render(
     ],
     trajectory: Annotated[
         str | None,
-        typer.Option("--trajectory", help="orbit, ellipse, sweep or frontal; default: frontal for one frame, orbit for more."),
+        typer.Option("--trajectory", help="orbit, ellipse, sweep or frontal; default: orbit, frontal for one frame."),
     ] = None,
     frames: Annotated[
         int | None, typer.Option("--frames", min=1, help=f"Default: 1 for .png, {FILM_FRAMES} for films.")
