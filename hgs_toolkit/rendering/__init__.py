@@ -1,10 +1,18 @@
 """Drawing Gaussians: one interface, three backends."""
 
-from hgs_toolkit.rendering.dispatch import BACKENDS, BackendChoice, choose_backend, rasterize
+from hgs_toolkit.rendering.dispatch import (
+    BACKENDS,
+    BackendChoice,
+    choose_backend,
+    needs_compiling,
+    rasterize,
+    warm_up,
+)
 from hgs_toolkit.rendering.scene import (
     NOTHING_DRAWN,
     render,
     render_depth,
+    render_features,
     render_level_map,
     render_normals,
     shortest_axes,
@@ -18,10 +26,13 @@ __all__ = [
     "RENDER_MODES",
     "BackendChoice",
     "choose_backend",
+    "needs_compiling",
     "rasterize",
     "render",
     "render_depth",
+    "render_features",
     "render_level_map",
     "render_normals",
     "shortest_axes",
+    "warm_up",
 ]

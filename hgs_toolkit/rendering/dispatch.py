@@ -120,7 +120,27 @@ def _renderer(name: str) -> Callable[..., tuple[Tensor, Tensor]]:
     if name not in BACKENDS:
         raise ShapeError(f"backend is '{name}'; expected one of {', '.join(BACKENDS)}")
     if name == "cpu":
-        from hgs_toolkit.rendering.cpu.autograd import render  # Numba takes a second to load: only when it draws
+        from hgs_toolkit.rendering import cpu  # only now, since it loads Numba
 
-        return render
+        return cpu.render
     return reference.render
+
+
+def needs_compiling() -> bool:
+    """Whether the next drawing on this machine's CPU compiles kernels first, half a minute once per installation."""
+    if choose_backend("cpu").name != "cpu":
+        return False
+    from hgs_toolkit.rendering import cpu
+
+    return cpu.needs_compiling()
+
+
+def warm_up() -> None:
+    """Compile the CPU kernels, forward and backward, or load them from Numba's cache, by drawing one Gaussian."""
+    if choose_backend("cpu").name != "cpu":
+        return
+    means = torch.tensor([[[0.0, 0.0, 2.0]]], requires_grad=True)
+    ones, eye = torch.ones(1, 1, 4), torch.eye(4).view(1, 1, 4, 4)
+    Ks = torch.tensor([[[[8.0, 0.0, 4.0], [0.0, 8.0, 4.0], [0.0, 0.0, 1.0]]]])
+    image, _ = rasterize(means, ones, ones[..., :3], ones[..., 0] / 2, ones, eye, Ks, 8, 8, backend="cpu")
+    image.sum().backward()

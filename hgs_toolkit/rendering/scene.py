@@ -10,8 +10,11 @@ from torch import Tensor
 from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.encoding import log_scales_to_scales, logits_to_opacities, quats_to_rotmats
 from hgs_toolkit.errors import ShapeError
-from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
 from hgs_toolkit.rendering.dispatch import rasterize
+
+NOTHING_DRAWN = -2
+"""Value of a level map's pixels that no Gaussian covers."""
 
 Background = Sequence[float] | Tensor
 
@@ -28,22 +31,22 @@ def render(
         width, height: image size in pixels.
         background: one colour, or a tensor (3,), (B, 3) or (B, C, 3).
         render_mode: as in :func:`rasterize`.
-        splat_scale: factor on every Gaussian's size; 0.2 shows the structure underneath.
+        splat_scale: factor on every Gaussian's size; small values show the structure underneath.
         backend: as in :func:`rasterize`.
 
     Returns:
-        Images (B, C, H, W, 3), with the depth as a further channel if ``render_mode`` asks for it ((..., 1) for
-        depth alone), and alphas (B, C, H, W, 1). Not clamped above.
+        Images (B, C, H, W, 3), with depth as a further channel or alone if ``render_mode`` asks for it, not clamped
+        above, and alphas (B, C, H, W, 1).
 
     Raises:
         ShapeError: if the leading dimensions of cameras or background do not fit the scene.
     """
     cameras = _per_scene(cameras, scene)
-    shape = (scene.batch, len(cameras[0]))
     return rasterize(
-        **_activated(scene, splat_scale), colors=scene.sh, sh_degree=scene.sh_degree,
-        **_views(cameras, scene, width, height), backgrounds=_backgrounds(background, shape, scene.means),
-        render_mode=render_mode, backend=backend,
+        scene.means, scene.quats, log_scales_to_scales(scene.log_scales) * splat_scale,
+        logits_to_opacities(scene.opacity_logits), scene.sh, cameras.viewmats,
+        cameras.pixel_intrinsics(width, height), width, height, sh_degree=scene.sh_degree,
+        backgrounds=_backgrounds(background, cameras), render_mode=render_mode, backend=backend,
     )  # fmt: skip
 
 
@@ -63,33 +66,36 @@ def render_normals(
     """
     cameras = _per_scene(cameras, scene)
     normals = shortest_axes(scene)[:, None]  # (B, 1, N, 3)
-    to_camera = cameras.to(scene.device, scene.means.dtype).positions[:, :, None] - scene.means[:, None]  # (B, C, N, 3)
+    to_camera = cameras.positions[:, :, None] - scene.means[:, None]  # (B, C, N, 3)
     facing = torch.where((normals * to_camera).sum(-1, keepdim=True) < 0, -normals, normals)
-    return rasterize(
-        **_activated(scene), colors=facing, **_views(cameras, scene, width, height), backend=backend
-    )  # fmt: skip
+    return render_features(scene, facing, cameras, width, height, backend=backend)
 
 
 def render_level_map(
     scene: GaussianHierarchy, cameras: Cameras, width: int, height: int, *, backend: str = "auto"
 ) -> Tensor:
-    """The level that contributes most to each pixel, (B, C, H, W) int64.
+    """The level that contributes most to each pixel, (B, C, H, W) int64, without gradient.
 
-    -1 is the background generator's Gaussians; -2 a pixel where nothing is drawn.
+    -1 stands for the background generator's Gaussians, :data:`NOTHING_DRAWN` for pixels without any.
     """
-    levels = torch.arange(-1, scene.num_levels, device=scene.device)
+    levels = torch.arange(BACKGROUND_LEVEL, scene.num_levels, device=scene.device)
     membership = (scene.level[:, None] == levels).to(scene.means.dtype)  # (N, L + 1)
-    colors = membership.expand(scene.batch, -1, -1)
     with torch.no_grad():
-        weights, alphas = rasterize(
-            **_activated(scene), colors=colors, **_views(_per_scene(cameras, scene), scene, width, height),
-            backend=backend,
-        )  # fmt: skip
-    return torch.where(alphas[..., 0] > 0, weights.argmax(-1) - 1, NOTHING_DRAWN)
+        weights, alphas = render_features(
+            scene, membership.expand(scene.batch, -1, -1), cameras, width, height, backend=backend
+        )
+    return torch.where(alphas[..., 0] > 0, weights.argmax(-1) + BACKGROUND_LEVEL, NOTHING_DRAWN)
 
 
-NOTHING_DRAWN = -2
-"""Value of a level map's pixels that no Gaussian covers."""
+def render_features(
+    scene: GaussianHierarchy, features: Tensor, cameras: Cameras, width: int, height: int, *, backend: str = "auto"
+) -> tuple[Tensor, Tensor]:
+    """Any per-Gaussian values (B, N, D) or (B, C, N, D) composited: (B, C, H, W, D) and alphas (B, C, H, W, 1)."""
+    cameras = _per_scene(cameras, scene)
+    return rasterize(
+        scene.means, scene.quats, log_scales_to_scales(scene.log_scales), logits_to_opacities(scene.opacity_logits),
+        features, cameras.viewmats, cameras.pixel_intrinsics(width, height), width, height, backend=backend,
+    )  # fmt: skip
 
 
 def shortest_axes(scene: GaussianHierarchy) -> Tensor:
@@ -99,18 +105,10 @@ def shortest_axes(scene: GaussianHierarchy) -> Tensor:
     return rotations.gather(-1, index).squeeze(-1)
 
 
-def _activated(scene: GaussianHierarchy, splat_scale: float = 1.0) -> dict[str, Tensor]:
-    return {
-        "means": scene.means,
-        "quats": scene.quats,
-        "scales": log_scales_to_scales(scene.log_scales) * splat_scale,
-        "opacities": logits_to_opacities(scene.opacity_logits),
-    }
-
-
 def _per_scene(cameras: Cameras, scene: GaussianHierarchy) -> Cameras:
-    """Cameras with leading dimensions (B, C)."""
+    """Cameras with leading dimensions (B, C), of the scene's type and device."""
     lead = tuple(cameras.cam_to_world.shape[:-2])
+    cameras = cameras.to(scene.device, scene.means.dtype)
     if len(lead) == 1:
         return cameras.expand(scene.batch, *lead)
     if len(lead) == 2 and lead[0] == scene.batch:
@@ -118,21 +116,13 @@ def _per_scene(cameras: Cameras, scene: GaussianHierarchy) -> Cameras:
     raise ShapeError(f"cameras have leading dimensions {lead}; expected (C,) or ({scene.batch}, C)")
 
 
-def _views(cameras: Cameras, scene: GaussianHierarchy, width: int, height: int) -> dict[str, Tensor | int]:
-    cameras = cameras.to(scene.device, scene.means.dtype)
-    return {
-        "viewmats": cameras.viewmats, "Ks": cameras.pixel_intrinsics(width, height), "width": width, "height": height,
-    }  # fmt: skip
-
-
-def _backgrounds(background: Background, shape: tuple[int, int], like: Tensor) -> Tensor:
-    """Background colours (B, C, 3)."""
-    colors = torch.as_tensor(background).to(like)
+def _backgrounds(background: Background, cameras: Cameras) -> Tensor:
+    """Background colours (B, C, 3) for cameras (B, C)."""
+    colors = torch.as_tensor(background).to(cameras.cam_to_world)
     if colors.ndim == 2:
         colors = colors[:, None]  # (B, 1, 3)
+    shape = (*cameras.cam_to_world.shape[:2], 3)
     try:
-        return colors.expand(*shape, 3)
+        return colors.expand(shape)
     except RuntimeError:
-        raise ShapeError(
-            f"background is {tuple(colors.shape)}; expected (3,), ({shape[0]}, 3) or {(*shape, 3)}"
-        ) from None
+        raise ShapeError(f"background is {tuple(colors.shape)}; expected (3,), ({shape[0]}, 3) or {shape}") from None

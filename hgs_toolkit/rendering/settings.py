@@ -39,6 +39,8 @@ class RasterSettings:
         for name in ("width", "height"):
             if getattr(self, name) < 1:
                 raise ShapeError(f"{name} is {getattr(self, name)}; expected at least one pixel")
+        if self.near_plane <= 0:
+            raise ShapeError(f"near_plane is {self.near_plane}; expected a positive distance")
         for name, known in (("render_mode", RENDER_MODES), ("rasterize_mode", RASTERIZE_MODES)):
             if getattr(self, name) not in known:
                 raise ShapeError(f"{name} is '{getattr(self, name)}'; expected one of {', '.join(known)}")

@@ -43,7 +43,7 @@ def render(
     """
     if means.device.type != "cpu" or means.dtype != torch.float32:
         raise ShapeError(f"backend 'cpu' was given {means.dtype} on {means.device}; expected torch.float32 on cpu")
-    images, alphas = _Rasterize.apply(means, quats, scales, opacities, colors, viewmats, Ks, backgrounds, settings)  # type: ignore[no-untyped-call]
+    images, alphas = _Rasterize.apply(means, quats, scales, opacities, colors, viewmats, Ks, backgrounds, settings)
     return images, alphas
 
 
@@ -88,7 +88,7 @@ class _Rasterize(torch.autograd.Function):
         return image.unflatten(0, (batch, cameras)), alpha[..., None].unflatten(0, (batch, cameras))
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, v_image: Tensor, v_alpha: Tensor) -> tuple[Tensor | None, ...]:
         means, quats, scales, opacities, colors, viewmats = ctx.saved_tensors
         splats, table, background, left, last_pairs, settings = ctx.state

@@ -11,7 +11,7 @@ import numpy as np
 
 from hgs_toolkit.rendering.cpu.jit import inlined, kernel
 from hgs_toolkit.rendering.cpu.projection import LOG2_MIN_ALPHA, TILE_HEIGHT, TILE_WIDTH
-from hgs_toolkit.rendering.cpu.simd import any_lane, exp2, fma, load, maximum, minimum, select, splat, store
+from hgs_toolkit.rendering.cpu.simd import any_lane, exp2, fma, load, maximum, minimum, select, store
 from hgs_toolkit.rendering.settings import MAX_ALPHA, MIN_TRANSMITTANCE
 
 BLOCK = 4

@@ -4,6 +4,7 @@ LLVM turns one value into an AVX register, two SSE or two NEON ones. Operators t
 any order. Multiply-adds are written as such (:func:`fma`), and no fast-math flag lets the compiler reorder anything:
 two kernels that compute the same expression get the same bits, which the backward pass relies on.
 """
+# ruff: noqa: ARG001, ARG005 -- Numba decides the arguments of typing and lowering functions
 
 from __future__ import annotations
 
@@ -11,11 +12,15 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
-from numba import types
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import extending, types
 from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, models, register_model
+from numba.extending import models, register_model
+
+# Numba annotates these by the compiler's arguments, which are not what a caller of the decorated function passes.
+intrinsic: Any = extending.intrinsic
+lower_builtin: Any = extending.lower_builtin
 
 LANES = 8
 
@@ -31,14 +36,14 @@ _BITS = ir.VectorType(ir.IntType(1), LANES)
 _UNALIGNED = 4
 
 
-class Float8(types.Type):  # type: ignore[misc]
+class Float8(types.Type):
     """Eight float32 values."""
 
     def __init__(self) -> None:
         super().__init__("float8")
 
 
-class Mask8(types.Type):  # type: ignore[misc]
+class Mask8(types.Type):
     """Eight truth values."""
 
     def __init__(self) -> None:
@@ -49,13 +54,13 @@ float8, mask8 = Float8(), Mask8()
 
 
 @register_model(Float8)
-class _Float8Model(models.PrimitiveModel):  # type: ignore[misc]
+class _Float8Model(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Float8) -> None:
         super().__init__(manager, kind, _FLOATS)
 
 
 @register_model(Mask8)
-class _Mask8Model(models.PrimitiveModel):  # type: ignore[misc]
+class _Mask8Model(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Mask8) -> None:
         super().__init__(manager, kind, _BITS)
 
@@ -73,31 +78,40 @@ def _define_operator(symbol: Callable[..., Any], result: types.Type, emit: Calla
     pairs = ((float8, float8), (float8, types.float32), (types.float32, float8))
 
     @infer_global(symbol)
-    class _Template(ConcreteTemplate):  # type: ignore[misc]
+    class _Template(ConcreteTemplate):
         cases = [signature(result, *pair) for pair in pairs]  # noqa: RUF012
 
     for pair in pairs:
 
-        @lower_builtin(symbol, *pair)  # type: ignore[untyped-decorator]
+        @lower_builtin(symbol, *pair)
         def _lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             left, right = (_broadcast(builder, kind, value) for kind, value in zip(sig.args, args, strict=True))
             return emit(builder, left, right)
 
 
-for _symbol, _method in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"),
-                         (operator.truediv, "fdiv")):  # fmt: skip
-    _define_operator(_symbol, float8, lambda builder, a, b, method=_method: getattr(builder, method)(a, b))
+def _arithmetic(method: str) -> Callable[[Any, Any, Any], Any]:
+    return lambda builder, a, b: getattr(builder, method)(a, b)
 
-for _symbol, _sign in ((operator.gt, ">"), (operator.ge, ">="), (operator.le, "<=")):
-    _define_operator(_symbol, mask8, lambda builder, a, b, sign=_sign: builder.fcmp_ordered(sign, a, b))
+
+def _comparison(sign: str) -> Callable[[Any, Any, Any], Any]:
+    return lambda builder, a, b: builder.fcmp_ordered(sign, a, b)
+
+
+_define_operator(operator.add, float8, _arithmetic("fadd"))
+_define_operator(operator.sub, float8, _arithmetic("fsub"))
+_define_operator(operator.mul, float8, _arithmetic("fmul"))
+_define_operator(operator.truediv, float8, _arithmetic("fdiv"))
+_define_operator(operator.gt, mask8, _comparison(">"))
+_define_operator(operator.ge, mask8, _comparison(">="))
+_define_operator(operator.le, mask8, _comparison("<="))
 
 
 @infer_global(operator.and_)
-class _AndTemplate(ConcreteTemplate):  # type: ignore[misc]
+class _AndTemplate(ConcreteTemplate):
     cases = [signature(mask8, mask8, mask8)]  # noqa: RUF012
 
 
-@lower_builtin(operator.and_, mask8, mask8)  # type: ignore[untyped-decorator]
+@lower_builtin(operator.and_, mask8, mask8)
 def _lower_and(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return builder.and_(*args)
 
@@ -106,13 +120,13 @@ def _is_vector(*kinds: types.Type) -> bool:
     return all(kind in (float8, types.float32) for kind in kinds)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def splat(typingctx: Any, value: Any) -> Any:
     """A float32 copied to all lanes."""
     return float8(types.float32), lambda context, builder, sig, args: _broadcast(builder, types.float32, args[0])
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def load(typingctx: Any, array: Any, index: Any) -> Any:
     """Lanes ``array[index : index + 8]`` of a contiguous 1-D float32 array; not bounds-checked."""
 
@@ -122,7 +136,7 @@ def load(typingctx: Any, array: Any, index: Any) -> Any:
     return float8(array, types.intp), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     """Write the lanes to ``array[index : index + 8]``; not bounds-checked."""
 
@@ -138,7 +152,7 @@ def _pointer(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return builder.bitcast(builder.gep(array.data, [args[1]]), _FLOATS.as_pointer())
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """a * b + c, rounded once where the processor can."""
     if not _is_vector(a, b, c):
@@ -162,7 +176,7 @@ def _call(builder: Any, name: str, *args: Any, flags: tuple[str, ...] = ()) -> A
     )
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def select(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
     """Lanes of ``a`` where ``mask`` is true, of ``b`` elsewhere."""
     if mask != mask8 or not _is_vector(a, b):
@@ -175,13 +189,13 @@ def select(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
     return float8(mask, a, b), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def minimum(typingctx: Any, a: Any, b: Any) -> Any:
     """The smaller of two values in each lane; no NaN expected."""
     return (float8(a, b), _extremum("llvm.minnum")) if _is_vector(a, b) else None
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def maximum(typingctx: Any, a: Any, b: Any) -> Any:
     """The larger of two values in each lane; no NaN expected."""
     return (float8(a, b), _extremum("llvm.maxnum")) if _is_vector(a, b) else None
@@ -195,7 +209,7 @@ def _extremum(name: str) -> Callable[..., Any]:
     return emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def any_lane(typingctx: Any, mask: Any) -> Any:
     """Whether the mask is true in some lane."""
 
@@ -206,7 +220,7 @@ def any_lane(typingctx: Any, mask: Any) -> Any:
     return types.boolean(mask), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def sum_lanes(typingctx: Any, value: Any) -> Any:
     """The sum of the eight lanes, halves first."""
 
@@ -220,7 +234,7 @@ def sum_lanes(typingctx: Any, value: Any) -> Any:
     return types.float32(float8), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def exp2(typingctx: Any, value: Any) -> Any:
     """2^value for values in -126..126: a polynomial of the fraction, shifted by the whole part into the exponent."""
 

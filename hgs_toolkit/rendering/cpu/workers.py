@@ -33,7 +33,7 @@ def run(kernel: Any, *args: Any) -> None:
 
 
 def _threads() -> ThreadPoolExecutor:
-    global _pool  # noqa: PLW0603
+    global _pool
     if _pool is None:
         _pool = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="hgs-rasterizer")
     return _pool
@@ -41,7 +41,7 @@ def _threads() -> ThreadPoolExecutor:
 
 def _forget_pool() -> None:
     """A forked child inherits the pool but not its threads."""
-    global _pool  # noqa: PLW0603
+    global _pool
     _pool = None
 
 
