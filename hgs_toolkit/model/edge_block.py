@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hgs_toolkit.model.layers import LRELU_SLOPE, AdaIN, EqualLinear
+from hgs_toolkit.model.layers import LRELU_SLOPE, AdaIN, EqualLinear, in_pieces
 
 SEARCH_CELLS = 1 << 22
 """Distances held at a time in the neighbour search (16 MB)."""
@@ -69,9 +69,17 @@ class AdaptiveEdgeBlock(nn.Module):
         """(B, N, C), (B, 1, W) -> (B, N, C)."""
         y, scale = self.norm(x, ws[:, 0])
         index = nearest_neighbors(y.detach(), self.neighbors)  # (B, N, k)
-        sent, received = self.edges.per_point(y)
-        gathered = torch.stack([s[i] for s, i in zip(sent, index, strict=True)])  # (B, N, k, 3C/2)
-        return torch.addcmul(x, self.edges.on_edges(gathered + received.unsqueeze(2)), scale)
+        sums = [self._of_scene(*scene) for scene in zip(*self.edges.per_point(y), index, strict=True)]
+        return torch.addcmul(x, torch.stack(sums), scale)
+
+    def _of_scene(self, sent: Tensor, received: Tensor, index: Tensor) -> Tensor:
+        """(N, 3C/2), (N, 3C/2), (N, k) -> (N, C)."""
+
+        def on_piece(index: Tensor, received: Tensor) -> Tensor:
+            gathered = sent.index_select(0, index.flatten()).view(*index.shape, -1)  # (n, k, 3C/2)
+            return self.edges.on_edges(gathered + received.unsqueeze(1))
+
+        return in_pieces(on_piece, index, received, width=self.neighbors * sent.shape[1])
 
 
 class LocalEdgeBlock(nn.Module):

@@ -18,6 +18,10 @@ LRELU_SLOPE = 0.2
 ACTIVATION_GAIN = math.sqrt(2.0)
 """Gain after a leaky ReLU or GELU, which about halves the variance."""
 
+PIECE = 1 << 19
+"""Floats of a layer's widest intermediate that a CPU works on at a time (2 MB): they stay in its cache, and buffers
+below 32 MB are reused, whereas glibc maps and faults in larger ones anew every time. Twice as fast for wide layers."""
+
 NORM_EPS = 1e-8
 """Added to the standard deviation (not to the variance) in AdaIN."""
 
@@ -139,6 +143,26 @@ class MLP(nn.Module):
         self.project = EqualLinear(expansion * channels, channels, input_gain=ACTIVATION_GAIN)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, N, C) -> (B, N, C)."""
-        y: Tensor = self.project(functional.gelu(self.expand(x)))
-        return y
+        """(..., C) -> (..., C)."""
+        expand, project = self.expand.effective(), self.project.effective()
+
+        def on_piece(piece: Tensor) -> Tensor:
+            return functional.linear(functional.gelu(functional.linear(piece, *expand)), *project)
+
+        return in_pieces(on_piece, x.flatten(0, -2), width=self.expand.weight.shape[0]).view_as(x)
+
+
+def in_pieces(function: Callable[..., Tensor], *tensors: Tensor, width: int, multiple: int = 1) -> Tensor:
+    """``function`` of ``tensors`` (M, ...), on a CPU piece by piece along dim 0, elsewhere at once.
+
+    Args:
+        function: treats its rows independently, or in groups of ``multiple`` rows.
+        tensors: split alike.
+        width: floats of its widest intermediate per row.
+        multiple: each piece has a multiple of this many rows.
+    """
+    rows = max(1, PIECE // (width * multiple)) * multiple
+    if tensors[0].device.type != "cpu" or len(tensors[0]) <= rows:
+        return function(*tensors)
+    pieces = zip(*(torch.split(tensor, rows) for tensor in tensors), strict=True)
+    return torch.cat([function(*piece) for piece in pieces])

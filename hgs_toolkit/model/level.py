@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from hgs_toolkit.config import GeneratorConfig
 from hgs_toolkit.model.edge_block import AdaptiveEdgeBlock, LocalEdgeBlock
-from hgs_toolkit.model.layers import LRELU_SLOPE, MLP, AdaIN, EqualLinear
+from hgs_toolkit.model.layers import LRELU_SLOPE, MLP, AdaIN, EqualLinear, in_pieces
 
 
 class SubpixelUpsampling(nn.Module):
@@ -104,6 +104,18 @@ class Level(nn.Module):
 
     def forward(self, x: Tensor, ws: Tensor) -> Tensor:
         """(B, N, C_in), (B, style_slots, W) -> (B, N·r, C_out)."""
+        if self.style_slots:
+            return self._children_of(x, ws)
+        # Without styles nothing is shared beyond the siblings: families go through the whole level in pieces.
+        children = in_pieces(
+            lambda piece: self._children_of(piece.unsqueeze(0), ws[:1]).squeeze(0),
+            x.flatten(0, 1),
+            width=4 * self.upsampling.subpixel.weight.shape[0],
+            multiple=self.upsampling.branching,
+        )
+        return children.view(len(x), -1, children.shape[-1])
+
+    def _children_of(self, x: Tensor, ws: Tensor) -> Tensor:
         for_edges = self.edge_block.style_slots
         x = self.upsampling(self.edge_block(x, ws[:, :for_edges]))
         out: Tensor = self.mlp_block(x, ws[:, for_edges:])
