@@ -23,6 +23,7 @@ IMAGES = 2000
 SEEDS = list(range(16))
 PICTURE_SIZE = 256
 TURNTABLE_FRAMES = 60
+WORKERS = min(os.cpu_count() or 1, 4)
 
 Made = dict[Path, str]
 """Each thing made, and what opens it."""
@@ -43,8 +44,8 @@ def demo(
         from hgs_toolkit.training.state import RunFolder
 
         data, run = out / "critters.zip", RunFolder(out / "run")
-        _refuse_leftovers(out, run, force)
         target = choose_device(device)
+        refuse_leftovers(out, run, force)
         compile_kernels(report, target)
         _make_data(report, data, seed, force)
         _train(report, data, run, minutes, seed, target)
@@ -56,10 +57,11 @@ def demo(
         _summarise(report, made)
 
 
-def _refuse_leftovers(out: Path, run: RunFolder, force: bool) -> None:
+def refuse_leftovers(out: Path, run: RunFolder, force: bool) -> None:
     """An earlier demo's run is replaced by ``--force`` only."""
-    from hgs_toolkit.files import refuse_overwrite
+    from hgs_toolkit.files import make_folder, refuse_overwrite
 
+    make_folder(out)
     refuse_overwrite(out / "critters.zip", force=force)
     refuse_overwrite(run.state_file, force=force)
     run.state_file.unlink(missing_ok=True)
@@ -72,7 +74,7 @@ def _make_data(report: Reporter, path: Path, seed: int, force: bool) -> None:
     resolution = load_preset(PRESET).generator.resolution
     with report.progress(f"making {IMAGES} training images", total=IMAGES) as task:
         make_critters(
-            path, IMAGES, resolution, seed=seed, workers=min(os.cpu_count() or 1, 4), force=force,
+            path, IMAGES, resolution, seed=seed, workers=WORKERS, force=force,
             progress=lambda done, total: task.update(done, total),
         )  # fmt: skip
     report.file(path)

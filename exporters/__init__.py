@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from hgs_toolkit.asset import Asset, AssetMetadata, load_asset, save_asset
+from hgs_toolkit.asset import Asset, AssetMetadata, load_asset, write_asset
 from hgs_toolkit.encoding import sh_bases
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.options import ExportOptions, Format
@@ -23,7 +23,7 @@ def _read_hgs(path: Path) -> GaussianHierarchy:
 
 
 def _write_hgs(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
-    save_asset(path, Asset(scene, options.metadata))
+    write_asset(path, Asset(scene, options.metadata))
 
 
 FORMATS = (
@@ -133,12 +133,11 @@ def chosen_levels(scene: GaussianHierarchy, levels: Iterable[int] | None) -> Gau
     """The Gaussians of ``levels`` and of the background; all for None.
 
     Raises:
-        FormatError: if none is left.
+        FormatError: if no Gaussian has one of the levels.
     """
     if levels is None:
         return scene
     wanted = list(levels)
-    chosen = scene.levels(wanted)
-    if not chosen.num_gaussians:
+    if not scene.levels(wanted, background=False).num_gaussians:
         raise FormatError(f"no Gaussian has a level of {wanted}; the scene's levels are 0 to {scene.num_levels - 1}")
-    return chosen
+    return scene.levels(wanted)

@@ -82,6 +82,12 @@ def save_asset(path: str | Path, asset: Asset, *, force: bool = True) -> None:
         ShapeError: if the scene is not a batch of one.
         HgsError: if the file cannot be written, or exists and not ``force``.
     """
+    with atomic_path(path, force=force) as temporary:
+        write_asset(temporary, asset)
+
+
+def write_asset(path: Path, asset: Asset) -> None:
+    """As :func:`save_asset`, but straight to ``path``: for callers who make it atomic themselves."""
     if asset.scene.batch != 1:
         raise ShapeError(f"a batch of {asset.scene.batch} scenes; a .hgs file holds one, save scene[i] for each i")
     tensors = _tensors(asset.scene, "")
@@ -90,8 +96,7 @@ def save_asset(path: str | Path, asset: Asset, *, force: bool = True) -> None:
     if asset.latent is not None:
         tensors[LATENT] = asset.latent.detach().cpu().contiguous()
     text = json.dumps({"format_version": FORMAT_VERSION} | dataclasses.asdict(asset.metadata), allow_nan=False)
-    with atomic_path(path, force=force) as temporary:
-        save_file(tensors, temporary, metadata={METADATA_KEY: text})
+    save_file(tensors, path, metadata={METADATA_KEY: text})
 
 
 def load_asset(path: str | Path) -> Asset:

@@ -60,7 +60,7 @@ def tiny_config() -> Config:
         "points": 8, "channels": [16, 16, 8], "level_blocks": ["adain", "adain"], "transformer_blocks": 1, "heads": 2,
         "background": "generator", "background_points": 4, "background_channels": 8, "poses": {"focal": 1.5},
     }  # fmt: skip
-    discriminator = {"kind": "residual", "resolution": 16, "channels": [8, 8, 8]}
+    discriminator = {"kind": "residual", "resolution": 16, "channels": [8, 8, 8], "pose": "projection"}
     return config_from_dict({"name": "tiny", "generator": generator, "discriminator": discriminator})
 
 

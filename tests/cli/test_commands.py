@@ -1,0 +1,152 @@
+"""What the commands make of good input."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import imageio.v3
+import numpy as np
+import pytest
+import torch
+from plyfile import PlyData
+from typer.testing import Result
+
+from hgs_toolkit.asset import load_asset
+from hgs_toolkit.checkpoint import load_model
+from hgs_toolkit.exporters import export, load
+from hgs_toolkit.files import sha256
+from hgs_toolkit.pictures import load_png
+from hgs_toolkit.sampling import sample
+
+Hgs = Callable[..., Result]
+
+
+def made(result: Result) -> list[Path]:
+    """The files a successful command says it made; they are there."""
+    assert result.exit_code == 0, result.output
+    files = [Path(line) for line in result.stdout.splitlines()]
+    assert all(path.is_file() for path in files)
+    return files
+
+
+def test_export_writes_the_suffix_format_with_its_options(hgs: Hgs, asset_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.ply"
+    assert made(hgs("export", asset_file, out, "--extras", "--no-normals", "--pad-sh", 3, "--levels", "0-1")) == [out]
+    vertex = PlyData.read(str(out))["vertex"]
+    names = [p.name for p in vertex.properties]
+    assert names[3:6] == ["f_dc_0", "f_dc_1", "f_dc_2"]
+    assert names[-2:] == ["level", "parent"]
+    assert "f_rest_44" in names
+    assert set(vertex["level"]) == {-1, 0, 1}
+
+
+def test_export_there_and_back_keeps_the_scene(hgs: Hgs, asset_file: Path, tmp_path: Path) -> None:
+    made(hgs("export", asset_file, tmp_path / "a.ply", "--extras", "--frame", "y_up"))
+    made(hgs("export", tmp_path / "a.ply", tmp_path / "b.hgs"))
+    back, scene = load(tmp_path / "b.hgs"), load(asset_file)
+    torch.testing.assert_close(back.means, scene.means)
+    assert torch.equal(back.parent, scene.parent)
+
+
+def test_export_of_a_model_and_seed_is_that_seeds_scene(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:
+    made(hgs("export", f"{model_file}@5", tmp_path / "a.hgs", "--psi", 0.5))
+    asset = load_asset(tmp_path / "a.hgs")
+    assert torch.equal(asset.scene.means, sample(load_model(model_file), [5], psi=0.5).means)
+    assert (asset.metadata.seed, asset.metadata.psi, asset.metadata.generator) == (5, 0.5, "tiny")
+    assert asset.metadata.model == sha256(model_file)
+    assert asset.metadata.focal == 1.5
+
+
+def test_sample_writes_scenes_pictures_a_sheet_and_a_manifest(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "s"
+    files = made(
+        hgs("sample", model_file.parent, "--seeds", "7,2", "--out", out, "--save", "hgs,ply,png",
+            "--views", 3, "--size", 16)
+    )  # fmt: skip
+    assert {path.name for path in files} == {
+        "seed0007.hgs", "seed0007.ply", "seed0007.png", "seed0002.hgs", "seed0002.ply", "seed0002.png",
+        "contact.png", "manifest.json",
+    }  # fmt: skip
+    assert {path.name for path in out.iterdir()} == {path.name for path in files}
+    assert load_png(out / "seed0002.png").shape == (16, 48, 3)
+    assert load_png(out / "contact.png").shape == (32, 48, 3)
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert (manifest["generator"], manifest["model"]) == ("tiny", sha256(model_file))
+    assert [entry["seed"] for entry in manifest["scenes"]] == [7, 2]
+    assert manifest["scenes"][0]["files"]["ply"] == "seed0007.ply"
+    latent = load_asset(out / "seed0007.hgs").latent
+    assert latent is not None
+    assert latent.shape == (16,)
+
+
+def test_sample_gives_the_same_bytes_again(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:
+    made(hgs("sample", model_file, "--seeds", "0-2", "--out", tmp_path / "a", "--size", 16))
+    made(hgs("sample", model_file, "--seeds", "1", "--out", tmp_path / "b", "--size", 16))
+    for name in ("seed0001.hgs", "seed0001.png"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_render_draws_pictures_grids_sequences_and_films(hgs: Hgs, asset_file: Path, tmp_path: Path) -> None:
+    def draw(name: str, *options: object) -> list[Path]:
+        return made(hgs("render", asset_file, tmp_path / name, "--size", 16, *options))
+
+    draw("a.png")
+    assert load_png(tmp_path / "a.png").shape == (16, 16, 3)
+    draw("grid.png", "--frames", 4)
+    assert load_png(tmp_path / "grid.png").shape == (32, 32, 3)
+    assert [path.name for path in draw("f-%02d.png", "--frames", 3)] == ["f-00.png", "f-01.png", "f-02.png"]
+    for suffix in ("mp4", "gif"):
+        draw(f"a.{suffix}", "--frames", 5)
+        assert imageio.v3.imread(tmp_path / f"a.{suffix}").shape == (5, 16, 16, 3)
+
+
+@pytest.mark.parametrize("mode", ["rgb", "depth", "alpha", "normal", "level"])
+def test_render_shows_every_side_of_a_scene(mode: str, hgs: Hgs, asset_file: Path, tmp_path: Path) -> None:
+    made(hgs("render", asset_file, tmp_path / "a.png", "--size", 32, "--mode", mode))
+    assert load_png(tmp_path / "a.png").std() > 1
+
+
+def test_render_without_background_is_transparent_where_nothing_is(hgs: Hgs, asset_file: Path, tmp_path: Path) -> None:
+    scene = load(asset_file)
+    export(scene.replace(sh=scene.sh.clamp(-1.7, 1.7)), asset_file)  # bytes with straight alpha hold colours to 1
+    made(hgs("render", asset_file, tmp_path / "a.png", "--size", 32, "--background", "transparent"))
+    made(hgs("render", asset_file, tmp_path / "b.png", "--size", 32, "--background", "#ff0000"))
+    rgba, on_red = load_png(tmp_path / "a.png").astype(float) / 255, load_png(tmp_path / "b.png").astype(float)
+    assert rgba[0, 0, 3] == 0
+    composed = rgba[..., :3] * rgba[..., 3:] + np.array([1.0, 0, 0]) * (1 - rgba[..., 3:])
+    np.testing.assert_allclose(composed * 255, on_red, atol=3)
+
+
+def test_render_frames_a_foreign_scene_wherever_it_lies(hgs: Hgs, asset_file: Path, tmp_path: Path) -> None:
+    scene = load(asset_file)
+    moved = scene.replace(means=scene.means * 50 + 700, log_scales=scene.log_scales + torch.tensor(50.0).log())
+    export(scene, tmp_path / "near.ply")
+    export(moved, tmp_path / "far.ply")
+    for name in ("near", "far"):
+        made(hgs("render", tmp_path / f"{name}.ply", tmp_path / f"{name}.png", "--size", 32))
+    difference = load_png(tmp_path / "near.png").astype(int) - load_png(tmp_path / "far.png")
+    assert abs(difference).max() <= 3
+
+
+def test_info_knows_scenes_models_runs_and_data(hgs: Hgs, asset_file: Path, model_file: Path) -> None:
+    scene = hgs("info", asset_file).stdout
+    assert "levels:     4 16 64" in scene
+    assert "seed:       3" in scene
+    assert "license:    CC0" in scene
+    assert "model 'tiny'" in hgs("info", model_file).stdout
+    run = hgs("info", model_file.parent).stdout
+    assert "kimg:       4.0" in run
+    assert "resumable:  False" in run
+    facts = json.loads(hgs("info", asset_file, "--json-progress").stdout.splitlines()[0])
+    assert (facts["event"], facts["gaussians"]) == ("result", 89)
+
+
+def test_doctor_lists_what_is_there_and_how_to_get_the_rest(hgs: Hgs) -> None:
+    result = hgs("doctor")
+    assert result.exit_code == 0
+    for word in ("torch", "CUDA", "renderer", "CPU kernels", "disk", "[meshes]"):
+        assert word in result.stdout
+    rows = json.loads(hgs("doctor", "--json-progress").stdout.splitlines()[-2])["rows"]
+    assert all("pip install" in row["remark"] for row in rows if row["state"] == "missing")

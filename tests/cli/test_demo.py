@@ -1,0 +1,58 @@
+"""The demo: every link of the chain, on a model and data small enough for a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import imageio.v3
+import pytest
+from typer.testing import Result
+
+from hgs_toolkit import checkpoint, config
+from hgs_toolkit.cli import demo
+from hgs_toolkit.config import Config, config_from_dict, config_to_dict
+from hgs_toolkit.errors import HgsError
+from hgs_toolkit.exporters import FORMATS, load
+from hgs_toolkit.pictures import load_png
+from hgs_toolkit.training.state import RunFolder
+
+Hgs = Callable[..., Result]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_config: Config) -> None:
+    values = config_to_dict(tiny_config)
+    values["training"] |= {"batch": 2, "grid": 1, "knn_neighbors": 2}
+    monkeypatch.setattr(config, "load_preset", lambda name, overrides=None: config_from_dict(values))
+    monkeypatch.setattr(checkpoint, "PRETRAINED", tmp_path / "none.safetensors")
+    for name, value in {"IMAGES": 4, "SEEDS": [0, 1], "PICTURE_SIZE": 16, "TURNTABLE_FRAMES": 3, "WORKERS": 1}.items():
+        monkeypatch.setattr(demo, name, value)
+
+
+def test_the_demo_makes_everything_it_lists_and_nothing_twice(small: None, hgs: Hgs, tmp_path: Path) -> None:
+    out = tmp_path / "demo"
+    result = hgs("demo", "--out", out, "--minutes", 0.05)
+    assert result.exit_code == 0, result.stderr
+    table = result.stdout[result.stdout.index("made ") :]
+    listed = [Path(line.split()[0]) for line in table.splitlines()[1:]]
+    assert all(path.exists() for path in listed)
+    assert {path.suffix for path in listed} >= {".zip", ".png", ".mp4", *(f.suffix for f in FORMATS if f.writer)}
+    samples = out / "samples"
+    assert load_png(samples / "contact.png").shape == (16, 32, 3)
+    assert imageio.v3.imread(samples / "turntable.mp4").shape == (3, 16, 16, 3)
+    assert load(samples / "seed0000.ply").num_gaussians == load(samples / "seed0000.hgs").num_gaussians
+
+    again = hgs("demo", "--out", out, "--minutes", 0.05)
+    assert again.exit_code == 1
+    assert "critters.zip exists already; add --force" in again.stderr
+
+
+def test_force_makes_way_for_a_new_run(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    run.state_file.write_bytes(b"old")
+    with pytest.raises(HgsError, match=r"state\.pt exists already; add --force"):
+        demo.refuse_leftovers(tmp_path, run, force=False)
+    demo.refuse_leftovers(tmp_path, run, force=True)
+    assert not run.state_file.exists()
