@@ -69,10 +69,9 @@ def _devices() -> list[Row]:
 def _kernels() -> list[Row]:
     if importlib.util.find_spec("numba") is None:
         return [("CPU kernels", "missing", "pip install numba")]
-    from hgs_toolkit.rendering.cpu import autograd, jit
+    from hgs_toolkit.rendering import needs_compiling
 
-    assert autograd  # it names every kernel
-    if jit.needs_compiling():
+    if needs_compiling():
         return [("CPU kernels", "not compiled yet", "the first picture takes up to a minute longer")]
     return [("CPU kernels", "compiled", f"numba {version('numba')}")]
 

@@ -85,4 +85,4 @@ def quats_to_rotmats(quats: Tensor) -> Tensor:
         s * (x * y + w * z), 1 - s * (x * x + z * z), s * (y * z - w * x),
         s * (x * z - w * y), s * (y * z + w * x), 1 - s * (x * x + y * y),
     )  # fmt: skip
-    return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+    return torch.stack(rows, dim=-1).reshape(*quats.shape[:-1], 3, 3)

@@ -239,8 +239,9 @@ def test_trimesh_finds_the_same_points(tmp_path: Path, scene: GaussianHierarchy)
     import trimesh
 
     export(scene, tmp_path / "a.ply", extras=True)
-    points = trimesh.load(tmp_path / "a.ply").vertices
-    np.testing.assert_allclose(points, (scene.means[0] * torch.tensor([1.0, -1.0, -1.0])).numpy(), atol=1e-6)
+    cloud = trimesh.load(tmp_path / "a.ply")
+    assert isinstance(cloud, trimesh.PointCloud)
+    np.testing.assert_allclose(cloud.vertices, (scene.means[0] * torch.tensor([1.0, -1.0, -1.0])).numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("degree", [0, 3])
