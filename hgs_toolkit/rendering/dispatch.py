@@ -78,7 +78,8 @@ def rasterize(
         HgsError: if the backend asked for does not work here.
     """
     settings = RasterSettings(
-        width, height, near_plane, far_plane, radius_clip, eps2d, render_mode, rasterize_mode
+        int(width), int(height), float(near_plane), float(far_plane), float(radius_clip), float(eps2d),
+        render_mode, rasterize_mode,
     )  # fmt: skip
     gaussians = {"means": means, "quats": quats, "scales": scales, "opacities": opacities}
     check_inputs(gaussians, colors, viewmats, Ks, backgrounds, sh_degree)

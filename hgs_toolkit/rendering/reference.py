@@ -66,9 +66,12 @@ def render(
         for b in range(batch)
         for c in range(cameras)
     ]
-    size = (batch, cameras, settings.height, settings.width, -1)
-    images, alphas = (torch.stack(values).reshape(size) for values in zip(*parts, strict=True))
-    return images, alphas
+    images, alphas = (torch.stack(values) for values in zip(*parts, strict=True))  # (B * C, P, D), (B * C, P, 1)
+    size = (settings.height, settings.width)
+    return (
+        images.unflatten(0, (batch, cameras)).unflatten(2, size),
+        alphas.unflatten(0, (batch, cameras)).unflatten(2, size),
+    )
 
 
 def project(
@@ -150,9 +153,9 @@ def _composite_chunked(splats: Projected, colors: Tensor, background: Tensor, pi
 
 
 def _refuse_non_finite(*gaussians: Tensor) -> None:
-    usable = torch.stack([value.isfinite().reshape(*value.shape[:2], -1).all(-1) for value in gaussians]).all(
-        0
-    )  # (B, N)
+    usable = torch.ones_like(gaussians[0][..., 0], dtype=torch.bool)  # (B, N)
+    for value in gaussians:
+        usable &= value.isfinite().all(-1) if value.ndim == 3 else value.isfinite()
     if not bool(usable.all()):
         raise ShapeError(f"{int((~usable).sum())} Gaussians hold NaN or infinite values; expected finite numbers only")
 

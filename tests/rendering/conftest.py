@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -72,6 +73,15 @@ def differentiate(image: Tensor, alpha: Tensor) -> None:
     generator = torch.Generator().manual_seed(99)
     weights = [torch.randn(value.shape, generator=generator).to(value) for value in (image, alpha)]
     torch.autograd.backward([image, alpha], weights)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small tensors are drawn faster by one thread, above all on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

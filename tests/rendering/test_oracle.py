@@ -16,7 +16,13 @@ WIDTH, HEIGHT = 40, 24
 
 
 def composite(
-    means2d: Tensor, conics: Tensor, opacities: Tensor, radii: Tensor, depths: Tensor, colors: Tensor, background: Tensor
+    means2d: Tensor,
+    conics: Tensor,
+    opacities: Tensor,
+    radii: Tensor,
+    depths: Tensor,
+    colors: Tensor,
+    background: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """One image, one Gaussian after another."""
     y, x = torch.meshgrid(torch.arange(HEIGHT) + 0.5, torch.arange(WIDTH) + 0.5, indexing="ij")
@@ -44,7 +50,7 @@ def oracle(inputs: dict[str, Tensor], render_mode: str = "RGB", rasterize_mode: 
         inputs["means"], covariances, inputs["viewmats"], inputs["Ks"], WIDTH, HEIGHT,
         calc_compensations=rasterize_mode == "antialiased",
     )  # fmt: skip
-    batch, cameras, count = depths.shape
+    batch, cameras = depths.shape[:2]
     opacities = inputs["opacities"][:, None].expand(-1, cameras, -1)
     if compensations is not None:
         opacities = opacities * compensations

@@ -157,7 +157,7 @@ def _project(gaussians: list[Array], table: Array, settings: RasterSettings) -> 
         tile_starts, pair_gaussians, pair_slots, pair_rows,
     )  # fmt: skip
     return _Splats(
-        means2d.reshape(-1, 2), ellipses.reshape(-1, 4), features.reshape(images * count, -1),
+        means2d.reshape(-1, 2), ellipses.reshape(-1, 4), features.reshape(images * count, features.shape[-1]),
         slot_starts, tile_starts, pair_gaussians, pair_rows, pair_slots, tiles,
     )  # fmt: skip
 

@@ -45,6 +45,11 @@ def needs_compiling() -> bool:
     return any(not compiled.signatures and not _index_files(compiled) for compiled in _kernels)
 
 
+def signature_counts() -> dict[str, int]:
+    """How many variants of each kernel this process has compiled or loaded."""
+    return {compiled.py_func.__name__: len(compiled.signatures) for compiled in _kernels}
+
+
 def _index_files(compiled: Any) -> list[Path]:
     """Files in which Numba lists the compiled forms of a kernel; the name ends in line number and Python version."""
     folder = compiled.stats.cache_path
