@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,13 +16,19 @@ from torch import Tensor
 
 from hgs_toolkit.config import GeneratorConfig
 from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.model.stylegan2_discriminator import reference_names
 
 State = dict[str, Tensor]
 KINDS = ("xyz", "scale", "rotation", "color", "opacity")
 """Their names of the parameter kinds, in the order of our raw rows."""
 
-UNUSED = re.compile(r".*\.(resample_filter|scale_init|scale_threshold|rotation_init|color_init|opacity_init)"
-                    r"|point_gen\.camera_dep_affine\..*")  # fmt: skip
+PREFIXES = ("point_gen.", "point_gen_bg.", "mapping_network.", "_xyz")
+"""Where a generator's weights are; its other tensors (statistics of the dataset's labels) play no part in it."""
+
+UNUSED = re.compile(
+    r".*\.(resample_filter|scale_init|scale_threshold|rotation_init|color_init|opacity_init)"
+    r"|point_gen\.camera_dep_affine\..*"
+)
 """Constants that this toolkit computes from its configuration, and a layer that the authors never call."""
 
 
@@ -35,6 +41,18 @@ class _Rule:
     make: Callable[[list[Tensor]], Tensor]
 
 
+def discriminator_state(theirs: State, resolution: int) -> State:
+    """The state dict of our :class:`StyleGAN2Discriminator` from the authors' names (without prefix).
+
+    Raises:
+        CheckpointError: if a tensor is missing or left over; the message names it.
+    """
+    names = reference_names(resolution)
+    _require_all(names, theirs, "discriminator")
+    _refuse_leftovers([name for name in theirs if name not in names and not UNUSED.fullmatch(name)], "discriminator")
+    return {ours: theirs[name].float() for name, ours in names.items()}
+
+
 def generator_state(theirs: State, config: GeneratorConfig) -> State:
     """The state dict of our :class:`Generator` for ``config`` from the authors' ``theirs``.
 
@@ -45,26 +63,34 @@ def generator_state(theirs: State, config: GeneratorConfig) -> State:
     seen: set[str] = set()
     for rule in _rules(config):
         seen.update(rule.sources)
-        missing = [name for name in rule.sources if name not in theirs]
-        if missing:
-            raise CheckpointError(f"the checkpoint lacks '{missing[0]}'; expected a GSGAN generator of this layout")
+        _require_all(rule.sources, theirs, "generator")
         try:
             ours[rule.name] = rule.make([theirs[name].float() for name in rule.sources]).clone()
         except (RuntimeError, IndexError) as error:
             raise CheckpointError(f"'{rule.sources[0]}' and its companions have shapes that do not fit") from error
-    left = [name for name in theirs if name not in seen and not _is_unused(name, config)]
-    if left:
-        raise CheckpointError(f"the checkpoint holds '{left[0]}' ({len(left)} such); no GSGAN generator known has that")
+    _refuse_leftovers([name for name in theirs if name not in seen and not _is_unused(name, config)], "generator")
     return ours
+
+
+def _require_all(names: Iterable[str], state: State, network: str) -> None:
+    for name in names:
+        if name not in state:
+            raise CheckpointError(f"the {network} lacks '{name}'; expected a GSGAN {network} of this layout")
+
+
+def _refuse_leftovers(names: list[str], network: str) -> None:
+    if names:
+        raise CheckpointError(f"the {network} holds '{names[0]}' ({len(names)} such), which no known GSGAN one has")
 
 
 def _is_unused(name: str, config: GeneratorConfig) -> bool:
     """Whether ``name`` is known and not needed; the last level's anchor heads exist but place nothing."""
-    last_anchors = rf"point_gen\.out_layers\.\w+\.{_block(config.levels - 1)}\.0\.(weight|bias)"
-    return bool(UNUSED.fullmatch(name) or re.fullmatch(last_anchors, name))
+    last_anchors = rf"point_gen\.out_layers\.\w+\.{block_name(config.levels - 1)}\.0\.(weight|bias)"
+    return bool(not name.startswith(PREFIXES) or UNUSED.fullmatch(name) or re.fullmatch(last_anchors, name))
 
 
-def _block(level: int) -> str:
+def block_name(level: int) -> str:
+    """What the authors call level ``level`` in their names: by a resolution of long ago."""
     return f"block_{4 * 2**level}"
 
 
@@ -97,7 +123,7 @@ def _mapping_rules(config: GeneratorConfig) -> Iterator[_Rule]:
 
 
 def _level_rules(config: GeneratorConfig, level: int) -> Iterator[_Rule]:
-    theirs, ours = f"point_gen.blocks.{_block(level)}", f"levels.{level - 1}"
+    theirs, ours = f"point_gen.blocks.{block_name(level)}", f"levels.{level - 1}"
     for ours_net, theirs_net in (("weight", "conv_w"), ("value", "conv_x")):
         for ours_part, theirs_part in (("hidden", 0), ("out", 1)):
             yield from _linear(
@@ -117,7 +143,7 @@ def _level_rules(config: GeneratorConfig, level: int) -> Iterator[_Rule]:
 
 def _head_rules(config: GeneratorConfig, level: int) -> Iterator[_Rule]:
     sets = (0, 1) if level < config.levels - 1 else (1,)
-    heads = [f"point_gen.out_layers.{kind}.{_block(level)}.{s}" for s in sets for kind in KINDS]
+    heads = [f"point_gen.out_layers.{kind}.{block_name(level)}.{s}" for s in sets for kind in KINDS]
     channels = config.channels[level]
     yield _Rule(
         f"heads.{level}.weight",
@@ -126,7 +152,7 @@ def _head_rules(config: GeneratorConfig, level: int) -> Iterator[_Rule]:
     )
     yield _join(f"heads.{level}.bias", *(f"{head}.bias" for head in heads))
     if config.view_dependent_color:
-        color = f"point_gen.out_layers.color.{_block(level)}.1.weight"
+        color = f"point_gen.out_layers.color.{block_name(level)}.1.weight"
         yield _Rule(f"heads.{level}.view_weight", (color,), lambda parts: parts[0][:, channels:])
 
 

@@ -1,0 +1,326 @@
+"""A reader of the authors' pickles that runs nothing of them.
+
+Python's unpickler calls whatever a file names. This one is a small machine of its own for the opcodes that such files
+use: a name in the file is looked up in the tables below and nowhere else, calls go to the few functions of this module,
+and what is only stored beside the weights (renderer objects, functions) becomes an inert mark. Every other name is
+refused. Nothing is imported, resolved or called on the file's behalf; tensor bytes go through ``torch.load`` with
+``weights_only``.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import mmap
+import pickletools
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, cast
+
+import torch
+from torch import Tensor
+
+from hgs_toolkit.errors import CheckpointError
+
+MAX_OPCODES = 2_000_000
+"""A real file has some 50,000; each may build an object many times its own size."""
+
+NUMBER_TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32, torch.bool)
+MAX_DIMENSIONS = 8
+MAX_NUMBERS = 1 << 40
+
+
+@dataclass(frozen=True)
+class Name:
+    """A global that the file names and this module knows, by name only."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Inert:
+    """Stands for something that is not needed and was not made."""
+
+    what: Name
+
+
+@dataclass(eq=False)
+class Module:
+    """A network module of the file: its ``__dict__`` as plain values.
+
+    Attributes:
+        kind: class name.
+        state: attributes by name; ``_parameters``, ``_buffers`` and ``_modules`` among them.
+    """
+
+    kind: str
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+def read_pickle(path: Path) -> Any:
+    """What the pickle at ``path`` holds: plain values, tensors, :class:`Module` and :class:`Inert`.
+
+    Raises:
+        CheckpointError: if the file cannot be read, is damaged, truncated or no pickle, or names anything unknown.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _Machine().run(cast(IO[bytes], data))
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, LookupError, TypeError, OverflowError, MemoryError, RuntimeError) as error:
+        raise CheckpointError(f"{path} is damaged, truncated or no pickle ({error})") from error
+
+
+class _Machine:
+    """The stack machine of a pickle, reduced to what builds plain values and calls the functions below."""
+
+    def __init__(self) -> None:
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, Any] = {}
+
+    def run(self, data: IO[bytes]) -> Any:
+        """Execute ``data`` until its STOP and return the result."""
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+            if count > MAX_OPCODES:
+                raise CheckpointError(f"more than {MAX_OPCODES} pickle opcodes; expected a checkpoint of some 50,000")
+            self.step(opcode.name, argument)
+        if len(self.stack) != 1 or self.marks:
+            raise CheckpointError("the pickle ends in the middle of a value")
+        return self.stack.pop()
+
+    def step(self, opcode: str, argument: Any) -> None:
+        """Execute one opcode."""
+        if opcode in _LITERALS:
+            self.stack.append(argument)
+        elif opcode in _CONSTANTS:
+            self.stack.append(_CONSTANTS[opcode])
+        elif opcode in _EMPTY:
+            self.stack.append(_EMPTY[opcode]())
+        elif opcode in _FIXED_TUPLES:
+            self.stack.append(tuple(self.pop_many(_FIXED_TUPLES[opcode])))
+        elif opcode in _OPERATIONS:
+            _OPERATIONS[opcode](self, argument)
+        elif opcode not in ("PROTO", "FRAME", "STOP"):
+            raise CheckpointError(f"pickle opcode {opcode} is not used by such checkpoints; the file was refused")
+
+    def pop_many(self, count: int) -> list[Any]:
+        """The topmost ``count`` values, which must lie above the last mark."""
+        bottom = len(self.stack) - count
+        if bottom < (self.marks[-1] if self.marks else 0):
+            raise IndexError("stack underflow")
+        values = self.stack[bottom:]
+        del self.stack[bottom:]
+        return values
+
+    def pop(self) -> Any:
+        """The topmost value."""
+        return self.pop_many(1)[0]
+
+    def pop_mark(self) -> list[Any]:
+        """The values above the last mark."""
+        return self.pop_many(len(self.stack) - self.marks.pop())
+
+    def top(self, kind: type) -> Any:
+        """The topmost value without removing it, which must be of ``kind``."""
+        if not self.stack or not isinstance(self.stack[-1], kind):
+            raise TypeError(f"no {kind.__name__} where the pickle needs one")
+        return self.stack[-1]
+
+    def set_items(self, pairs: list[Any]) -> None:
+        target = self.top(dict)
+        for key, value in zip(pairs[::2], pairs[1::2], strict=True):
+            target[_simple(key)] = value
+
+    def call(self, _: Any) -> None:
+        """REDUCE and NEWOBJ, which differ only in what Python would call."""
+        name, arguments = self.pop_many(2)
+        if not isinstance(name, Name) or not isinstance(arguments, tuple):
+            raise CheckpointError(f"the pickle calls {_describe(name)}; only known functions may be called")
+        self.stack.append(_CALLS[name](*arguments) if name in _CALLS else Inert(name))
+
+    def build(self, _: Any) -> None:
+        """BUILD: attributes of the object below. Those of dictionaries and inert marks are dropped."""
+        target, state = self.pop_many(2)
+        if isinstance(target, Module):
+            if not isinstance(state, dict):
+                raise TypeError("the state of a module is not a dictionary")
+            target.state.update(state)
+        elif not isinstance(target, dict | Inert):
+            raise TypeError(f"attributes for {_describe(target)}")
+        self.stack.append(target)
+
+    def global_name(self, argument: str) -> None:
+        module, _, name = argument.partition(" ")
+        self.stack.append(_known_name(module, name))
+
+    def stack_global(self, _: Any) -> None:
+        self.stack.append(_known_name(*self.pop_many(2)))
+
+    def memoize(self, key: int | None) -> None:
+        self.memo[len(self.memo) if key is None else key] = self.top(object)
+
+
+_LITERALS = {
+    "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8",
+    "SHORT_BINBYTES", "BINBYTES", "BINBYTES8",
+}  # fmt: skip
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_EMPTY: dict[str, Callable[[], Any]] = {
+    "EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": set,
+}  # fmt: skip
+_FIXED_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_OPERATIONS: dict[str, Callable[[_Machine, Any], None]] = {
+    "MARK": lambda m, _: m.marks.append(len(m.stack)),
+    "POP": lambda m, _: m.pop_many(1).clear(),
+    "TUPLE": lambda m, _: m.stack.append(tuple(m.pop_mark())),
+    "APPEND": lambda m, _: _extend(m, m.pop_many(1)),
+    "APPENDS": lambda m, _: _extend(m, m.pop_mark()),
+    "ADDITEMS": lambda m, _: _add(m, m.pop_mark()),
+    "SETITEM": lambda m, _: m.set_items(m.pop_many(2)),
+    "SETITEMS": lambda m, _: m.set_items(m.pop_mark()),
+    "MEMOIZE": _Machine.memoize,
+    "BINPUT": _Machine.memoize,
+    "LONG_BINPUT": _Machine.memoize,
+    "BINGET": lambda m, key: m.stack.append(m.memo[key]),
+    "LONG_BINGET": lambda m, key: m.stack.append(m.memo[key]),
+    "GLOBAL": _Machine.global_name,
+    "STACK_GLOBAL": _Machine.stack_global,
+    "REDUCE": _Machine.call,
+    "NEWOBJ": _Machine.call,
+    "BUILD": _Machine.build,
+}
+
+
+def _extend(machine: _Machine, values: list[Any]) -> None:
+    machine.top(list).extend(values)
+
+
+def _add(machine: _Machine, values: list[Any]) -> None:
+    machine.top(set).update(_simple(value) for value in values)
+
+
+def _simple(key: Any) -> Any:
+    """``key`` if it is text, a number or None: hashing anything nested is a file's way to exhaust the stack."""
+    if key is not None and not isinstance(key, str | int | float):
+        raise TypeError(f"{_describe(key)} as a key")
+    return key
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, Inert):
+        return f"what was made by '{value.what}'"
+    return f"'{value}'" if isinstance(value, Name) else f"a value of type {type(value).__name__}"
+
+
+def _persistent_object(meta: dict[str, Any]) -> Module:
+    """The authors' own networks: source text, which is left alone, and the instance's ``__dict__``."""
+    if not isinstance(meta, dict) or not isinstance(meta.get("state"), dict):
+        raise TypeError("a network object without a state")
+    return Module(str(meta.get("class_name")), meta["state"])
+
+
+def _storage(data: bytes) -> torch.storage.TypedStorage:
+    """A typed storage from the legacy ``torch.save`` bytes that a pickled tensor carries."""
+    if not isinstance(data, bytes):
+        raise TypeError("tensor data that are not bytes")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # typed storages are deprecated; these files have them
+            storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch names no set of exceptions for damaged or refused data
+        reason = str(error).partition("\n")[0][:200]
+        raise CheckpointError(f"tensor data of {len(data)} bytes are damaged or refused ({reason})") from error
+    if not isinstance(storage, torch.storage.TypedStorage):
+        raise CheckpointError(f"tensor data hold {_describe(storage)}; expected one storage of numbers")
+    return storage
+
+
+def _tensor(storage: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
+    """The view of a storage that a tensor is, after checking that it lies within."""
+    if not isinstance(storage, torch.storage.TypedStorage):
+        raise CheckpointError(f"a tensor is made of {_describe(storage)}; expected a storage of numbers")
+    if not isinstance(size, tuple) or not isinstance(stride, tuple) or len(size) != len(stride):
+        raise TypeError("a tensor whose size and stride do not fit each other")
+    numbers = (offset, *size, *stride)
+    if len(size) > MAX_DIMENSIONS or not all(type(n) is int and 0 <= n < MAX_NUMBERS for n in numbers):
+        raise TypeError("a tensor whose size, stride or offset are no sensible numbers")
+    untyped = storage._untyped_storage
+    if storage.dtype not in NUMBER_TYPES:
+        raise CheckpointError(f"a tensor of type {storage.dtype}; expected real numbers")
+    available = untyped.nbytes() // storage.dtype.itemsize
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    count = math.prod(list(size))
+    if count > available or (count and last >= available):
+        raise CheckpointError(f"a tensor of size {size} in a storage of {available} numbers; the file is damaged")
+    return torch.empty(0, dtype=storage.dtype).set_(untyped, offset, size, stride)
+
+
+def _parameter(data: Tensor, *_: Any) -> Tensor:
+    if not isinstance(data, Tensor):
+        raise CheckpointError(f"a parameter is made of {_describe(data)}; expected a tensor")
+    return data
+
+
+def _empty_dict(*arguments: Any) -> dict[Any, Any]:
+    if arguments:
+        raise TypeError("a dictionary with unexpected arguments")
+    return {}
+
+
+def _set_of(values: list[Any]) -> set[Any]:
+    if not isinstance(values, list):
+        raise TypeError("a set of something else than a list")
+    return {_simple(value) for value in values}
+
+
+def _module_maker(kind: str) -> Callable[..., Module]:
+    return lambda *_: Module(kind)
+
+
+_MODULES = {
+    Name(f"torch.nn.modules.{file}", kind)
+    for file, kind in (
+        ("container", "ModuleDict"), ("container", "ModuleList"), ("container", "Sequential"),
+        ("container", "ParameterDict"), ("linear", "Linear"), ("activation", "GELU"),
+    )
+}  # fmt: skip
+
+_CALLS: dict[Name, Callable[..., Any]] = {
+    Name("torch_utils.persistence", "_reconstruct_persistent_obj"): _persistent_object,
+    Name("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    Name("torch._utils", "_rebuild_parameter"): _parameter,
+    Name("torch.storage", "_load_from_bytes"): _storage,
+    Name("builtins", "set"): _set_of,
+    Name("collections", "OrderedDict"): _empty_dict,
+    Name("dnnlib.util", "EasyDict"): _empty_dict,
+    **{name: _module_maker(name.name) for name in _MODULES},
+}
+"""What is understood."""
+
+_INERT = {
+    Name("builtins", "getattr"), Name("torch._C", "_VariableFunctionsClass"), Name("torch.nn.functional", "normalize"),
+    Name("numpy", "dtype"), Name("numpy.core.multiarray", "scalar"), Name("numpy._core.multiarray", "scalar"),
+} | {
+    Name("training.gaussian3d_splatting.renderer", name)
+    for name in ("Renderer", "build_covariance_from_scaling_rotation", "inverse_sigmoid")
+}  # fmt: skip
+"""What a real file names beside the weights: marked, never resolved, never called."""
+
+
+def _known_name(module: Any, name: Any) -> Name:
+    if not isinstance(module, str) or not isinstance(name, str):
+        raise TypeError("a global whose name is not text")
+    found = Name(module, name)
+    if found not in _CALLS and found not in _INERT:
+        raise CheckpointError(f"the pickle names '{str(found)[:200]}', which no GSGAN snapshot needs; it was refused")
+    return found

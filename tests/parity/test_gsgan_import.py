@@ -1,0 +1,362 @@
+"""Snapshots of the authors are imported without running anything of them; hostile and broken ones end in one error."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import random
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hgs_toolkit.config import GeneratorConfig, LevelBlock
+from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.gsgan_import import ImportedCheckpoint, import_gsgan
+from hgs_toolkit.gsgan_weights import generator_state
+from hgs_toolkit.model.discriminator import make_discriminator
+from hgs_toolkit.model.generator import Generator
+from tests.parity import lookalike
+from tests.parity.reference_weights import reference_shapes
+
+SMALL = GeneratorConfig(
+    resolution=16, z_dim=12, w_dim=16, points=32, channels=(16, 16, 8), level_blocks=("adaptive", "local"),
+    transformer_blocks=2, background_points=6, background_channels=8,
+)  # fmt: skip
+STATES = {
+    "G": lookalike.random_state(lookalike.generator_shapes(SMALL, table=8), 1),
+    "G_ema": lookalike.random_state(lookalike.generator_shapes(SMALL, table=8), 2),
+    "D": lookalike.random_state(lookalike.discriminator_shapes(16, channel_base=128, channel_max=16), 3),
+}
+
+
+def write(path: Path, make: Callable[[], Any], protocol: int = 4) -> Path:
+    with lookalike.authors_modules():
+        path.write_bytes(pickle.dumps(make(), protocol=protocol))
+    return path
+
+
+def small_snapshot() -> dict[str, Any]:
+    return lookalike.snapshot(STATES["G"], STATES["G_ema"], STATES["D"])
+
+
+@pytest.fixture(scope="module")
+def snapshot_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("snapshot") / "network-snapshot.pkl", small_snapshot)
+
+
+@pytest.fixture(scope="module")
+def imported(snapshot_file: Path) -> ImportedCheckpoint:
+    return import_gsgan(snapshot_file)
+
+
+class Hostile:
+    """Pickled as a call."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.call = (function, arguments)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.call
+
+
+def test_the_lookalike_has_the_layout_of_the_authors_networks() -> None:
+    assert lookalike.generator_shapes(GeneratorConfig()) == reference_shapes(discriminator=False)
+    theirs = {name.removeprefix("D."): shape for name, shape in reference_shapes(discriminator=True).items()}
+    assert lookalike.discriminator_shapes(64) == theirs
+
+
+def test_the_configuration_is_inferred_from_the_shapes(imported: ImportedCheckpoint) -> None:
+    found = imported.config.generator
+    names = [
+        "resolution", "z_dim", "w_dim", "mapping_layers", "points", "children", "channels", "level_blocks",
+        "transformer_blocks", "background", "background_points", "background_channels", "pose_conditioned",
+        "view_dependent_color",
+    ]  # fmt: skip
+    assert {name: getattr(found, name) for name in names} == {name: getattr(SMALL, name) for name in names}
+    assert imported.config.discriminator.channel_max == 16
+
+
+def test_the_render_focal_and_the_label_focal_are_recorded(imported: ImportedCheckpoint) -> None:
+    assert imported.config.generator.render_focal == 2.5077
+    assert imported.config.generator.poses.focal == 4.2647
+
+
+def test_weights_arrive_where_the_map_of_names_puts_them(imported: ImportedCheckpoint) -> None:
+    for found, name in ((imported.generator_state, "G"), (imported.ema_state, "G_ema")):
+        expected = generator_state(STATES[name], SMALL)
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[key], expected[key]) for key in expected)
+    assert torch.equal(imported.discriminator_state["head.out.weight"], STATES["D"]["b4.out.weight"])
+
+
+def test_the_imported_networks_load_and_run(imported: ImportedCheckpoint) -> None:
+    with torch.random.fork_rng(devices=[]):
+        generator = Generator(imported.config.generator).eval()
+        discriminator = make_discriminator(imported.config.discriminator)
+    generator.load_state_dict(imported.ema_state)
+    discriminator.load_state_dict(imported.discriminator_state)
+    with torch.inference_mode():
+        scene = generator.synthesize(generator.map(torch.zeros(1, SMALL.z_dim)))
+    assert scene.level_counts == list(SMALL.level_counts)
+
+
+@pytest.mark.parametrize("protocol", [3, 5])
+def test_other_pickle_protocols_are_read_too(tmp_path: Path, protocol: int, imported: ImportedCheckpoint) -> None:
+    found = import_gsgan(write(tmp_path / "a.pkl", small_snapshot, protocol))
+    assert all(torch.equal(value, imported.ema_state[name]) for name, value in found.ema_state.items())
+
+
+def test_six_levels_are_told_from_five(tmp_path: Path) -> None:
+    blocks: tuple[LevelBlock, ...] = ("adaptive", "adaptive", "local", "local", "local")
+    config = replace(SMALL, channels=(16, 16, 8, 8, 8, 8), level_blocks=blocks)
+    state = lookalike.random_state(lookalike.generator_shapes(config, table=8), 4)
+    found = import_gsgan(write(tmp_path / "a.pkl", lambda: lookalike.snapshot(state, state, STATES["D"])))
+    assert found.config.generator.channels == config.channels
+    assert found.config.generator.level_blocks == blocks
+
+
+def test_stored_source_text_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trace = tmp_path / "trace"
+    monkeypatch.setattr(lookalike.Persistent, "source", f"open({str(trace)!r}, 'w').close()")
+    import_gsgan(write(tmp_path / "a.pkl", small_snapshot))
+    assert not trace.exists()
+
+
+def planted(hostile: Callable[[], Any], place: str) -> Callable[[], dict[str, Any]]:
+    """A snapshot of a few tensors with an object at a place."""
+    generator, judge = {"mapping_network.embed.weight": torch.ones(2, 2)}, {"b4.out.weight": torch.ones(1, 2)}
+
+    def make() -> dict[str, Any]:
+        content = lookalike.snapshot(generator, generator, judge)
+        if place == "top":
+            content["augment_pipe"] = hostile()
+        elif place == "state":
+            content["G"].renderer = hostile()
+        elif place == "module":
+            content["G_ema"].mapping_network._modules["embed"] = hostile()
+        elif place == "parameter":
+            content["D"]._modules["b4"]._modules["out"]._parameters["weight"] = hostile()
+        return content
+
+    return make
+
+
+@pytest.mark.parametrize("place", ["top", "state", "module", "parameter"])
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [(os.system, "system"), (eval, "eval"), (exec, "exec"), (__import__, "__import__"), (subprocess.call, "call")],
+)
+def test_calls_are_refused_by_name_wherever_they_are(tmp_path: Path, place: str, function: Any, name: str) -> None:
+    trace = tmp_path / "trace"
+    path = write(tmp_path / "a.pkl", planted(lambda: Hostile(function, f"touch {trace}"), place))
+    with pytest.raises(CheckpointError, match=name):
+        import_gsgan(path)
+    assert not trace.exists()
+
+
+def test_a_mere_mention_is_refused_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.pkl", planted(lambda: os.system, "top"))
+    with pytest.raises(CheckpointError, match="system"):
+        import_gsgan(path)
+
+
+def test_calling_what_getattr_would_give_is_refused(tmp_path: Path) -> None:
+    # getattr(_VariableFunctionsClass, "exp")(...): the inner call leaves a mark, the outer finds nothing to call.
+    inner = pickle.dumps(torch.exp, protocol=2)[2:-1]
+    path = tmp_path / "a.pkl"
+    path.write_bytes(b"\x80\x02" + inner + b"K\x01\x85R.")
+    with pytest.raises(CheckpointError, match="getattr"):
+        import_gsgan(path)
+
+
+def test_an_inert_mark_is_no_tensor(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.pkl", planted(lambda: torch.exp, "parameter"))
+    with pytest.raises(CheckpointError, match=r"b4\.out\.weight"):
+        import_gsgan(path)
+
+
+def test_calls_inside_tensor_data_are_refused(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    data = pickle.dumps(Hostile(os.system, f"touch {trace}"), protocol=2)
+    legacy = io.BytesIO()
+    torch.save(torch.zeros(2), legacy, _use_new_zipfile_serialization=False)
+    for inner in (data, legacy.getvalue()[:60] + data):
+        hostile = Hostile(torch.storage._load_from_bytes, inner)
+        path = write(tmp_path / "a.pkl", planted(partial(lambda value: value, hostile), "parameter"))
+        with pytest.raises(CheckpointError, match="tensor data"):
+            import_gsgan(path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "stride"),
+    [(0, (1 << 50,), (1,)), (0, (100, 100), (0, 0)), (5, (4,), (1,)), (0, (4,), (9,)), (-1, (2,), (1,)), (0, (2,), ())],
+)
+def test_tensors_beyond_their_storage_are_refused(
+    tmp_path: Path, offset: int, size: tuple[int, ...], stride: tuple[int, ...]
+) -> None:
+    storage = torch.zeros(8)._typed_storage()
+    hostile = Hostile(torch._utils._rebuild_tensor_v2, storage, offset, size, stride, False, {})
+    path = write(tmp_path / "a.pkl", planted(lambda: hostile, "parameter"))
+    with pytest.raises(CheckpointError):
+        import_gsgan(path)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"", b"\x80\x04", b"\x80\x04.", b"hello world\n", b"PK\x03\x04" + bytes(60), bytes(100),
+        b"\x80\x04\x8e" + struct.pack("<Q", 1 << 50) + b"abc.",  # bytes of a petabyte
+        b"\x80\x04\x8d" + struct.pack("<Q", 1 << 62) + b"abc.",  # text of exabytes
+        b"\x80\x05\x96" + struct.pack("<Q", 1 << 40) + b"abc.",  # a bytearray of a terabyte
+        b"\x80\x02Nr\xff\xff\xff\xff.",  # memo entry four billion, the only one: harmless here, not in CPython's own
+        b"\x80\x02K\x010.", b"\x80\x02(.", b"\x80\x02h\x07.", b"\x80\x02)(K\x01s.", b"\x80\x02}(K\x01u.",
+        b"\x80\x02" + b")" * 1_000 + b"\x85" * 100_000 + b"0" * 999 + b"\x85}(" + b"h\x00K\x01u.",
+        b"\x80\x02cos\nsystem\n.", b"\x80\x02(ios\nsystem\n.", b"\x80\x02\x82\x01.", b"\x80\x02}}}\x87QK\x01.",
+    ],
+)  # fmt: skip
+def test_files_that_are_no_snapshot_end_in_one_error(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "a.pkl"
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"a\.pkl"):
+        import_gsgan(path)
+
+
+def test_a_deeply_nested_key_is_refused_rather_than_hashed(tmp_path: Path) -> None:
+    path = tmp_path / "a.pkl"
+    path.write_bytes(b"\x80\x02}(" + b")" + b"\x85" * 500_000 + b"K\x01u.")
+    with pytest.raises(CheckpointError, match="key"):
+        import_gsgan(path)
+
+
+def test_an_endless_stream_of_small_objects_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.pkl"
+    path.write_bytes(b"\x80\x02(" + b"}" * 2_100_000 + b"l.")
+    with pytest.raises(CheckpointError, match="opcodes"):
+        import_gsgan(path)
+
+
+def test_a_module_that_is_in_the_tree_twice_is_refused(tmp_path: Path) -> None:
+    def make() -> dict[str, Any]:
+        content = small_snapshot()
+        content["G"]._modules["one"] = content["G"]._modules["two"] = nn.Linear(1, 1)
+        return content
+
+    with pytest.raises(CheckpointError, match="twice"):
+        import_gsgan(write(tmp_path / "a.pkl", make))
+
+
+@pytest.mark.parametrize("part", [0.001, 0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_snapshot_ends_in_one_error(tmp_path: Path, snapshot_file: Path, part: float) -> None:
+    data = snapshot_file.read_bytes()
+    path = tmp_path / "a.pkl"
+    path.write_bytes(data[: int(len(data) * part)])
+    with pytest.raises(CheckpointError, match=r"a\.pkl"):
+        import_gsgan(path)
+
+
+def changed(state: dict[str, Tensor], **changes: Tensor | None) -> dict[str, Tensor]:
+    merged = state | {name.replace("__", "."): value for name, value in changes.items()}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"point_gen__blocks__block_8__0__conv_w__0__weight": None}, "lacks"),
+        ({"point_gen__blocks__block_8__0__surprise": torch.zeros(2)}, "surprise"),
+        ({"point_gen__out_layers__xyz__block_8__0__weight": torch.zeros(3, 24)}, "block_8|shape|expected"),
+        ({"mapping_network__fc1__weight": torch.zeros(16)}, "fc1"),
+        ({"_xyz": torch.zeros(32)}, "_xyz"),
+        ({"point_gen__conv_in__const_pe__const_pe": torch.zeros(())}, "fit"),
+    ],
+)
+def test_a_generator_of_another_layout_is_refused_by_name(
+    tmp_path: Path, changes: dict[str, Tensor | None], message: str
+) -> None:
+    state = changed(STATES["G"], **changes)
+    path = write(tmp_path / "a.pkl", lambda: lookalike.snapshot(state, state, STATES["D"]))
+    with pytest.raises(CheckpointError, match=message):
+        import_gsgan(path)
+
+
+@pytest.mark.parametrize("missing", ["G", "D", "G_ema"])
+def test_a_missing_network_is_named(tmp_path: Path, missing: str) -> None:
+    path = write(tmp_path / "a.pkl", lambda: {k: v for k, v in small_snapshot().items() if k != missing})
+    with pytest.raises(CheckpointError, match=f"'{missing}'"):
+        import_gsgan(path)
+
+
+def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"nothing\.pkl"):
+        import_gsgan(tmp_path / "nothing.pkl")
+
+
+def mutate(data: bytes, rng: random.Random) -> bytes:
+    """One to four changed, cut, doubled or inserted stretches."""
+    mutated = bytearray(data)
+    for _ in range(rng.randint(1, 4)):
+        at, length = rng.randrange(len(mutated)), rng.randint(1, 8)
+        kind = rng.randrange(4)
+        if kind == 0:
+            mutated[at] = rng.randrange(256)
+        elif kind == 1:
+            del mutated[at : at + length]
+        elif kind == 2:
+            mutated[at:at] = mutated[at : at + length]
+        else:
+            mutated[at : at + length] = rng.randbytes(length)
+    return bytes(mutated)
+
+
+def run_mutations(data: bytes, path: Path, count: int, seed: int) -> int:
+    """Imports of mutated files that failed, all of them cleanly."""
+    rng, failures = random.Random(seed), 0
+    for _ in range(count):
+        path.write_bytes(mutate(data, rng))
+        try:
+            import_gsgan(path)
+        except CheckpointError:
+            failures += 1
+    return failures
+
+
+def test_two_thousand_mutations_of_a_tiny_snapshot_give_clean_errors_only(tmp_path: Path) -> None:
+    tiny = {"a.weight": torch.ones(2, 2), "b.0.w_avg": torch.zeros(3)}
+    path = write(tmp_path / "a.pkl", lambda: lookalike.snapshot(tiny, tiny, tiny))
+    assert run_mutations(path.read_bytes(), path, 2000, seed=0) == 2000  # it lacks all that a generator needs
+
+
+def test_mutations_of_a_whole_snapshot_give_clean_errors_or_a_whole_import(tmp_path: Path, snapshot_file: Path) -> None:
+    assert run_mutations(snapshot_file.read_bytes(), tmp_path / "a.pkl", 40, seed=1) > 0
+
+
+MEASURE = """
+import resource, sys
+from hgs_toolkit.gsgan_import import import_gsgan
+found = import_gsgan(sys.argv[1])
+print(found.config.generator.levels, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has other units elsewhere")
+def test_a_snapshot_of_real_size_needs_less_than_three_gigabytes(tmp_path: Path) -> None:
+    state = lookalike.random_state(lookalike.generator_shapes(GeneratorConfig()), 0)
+    judge = lookalike.random_state(lookalike.discriminator_shapes(256), 1)
+    path = write(tmp_path / "a.pkl", lambda: lookalike.snapshot(state, {k: v + 1 for k, v in state.items()}, judge))
+    assert path.stat().st_size > 400e6
+    run = subprocess.run([sys.executable, "-c", MEASURE, str(path)], capture_output=True, text=True, check=True)
+    levels, kilobytes = map(int, run.stdout.split())
+    assert levels == 5
+    assert kilobytes < 3_000_000
