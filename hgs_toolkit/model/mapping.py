@@ -35,7 +35,7 @@ class MappingNetwork(nn.Module):
             width = config.w_dim
         self.layers = nn.Sequential(*layers)
         self.register_buffer("w_avg", torch.zeros(config.w_dim))
-        label = frontal(config.render_focal or config.poses.focal, config.poses.radius).labels
+        label = frontal(config.poses.focal, config.poses.radius).labels
         self.register_buffer("frontal_label", label, persistent=False)
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
