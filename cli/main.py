@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from typing import Annotated
@@ -60,5 +61,8 @@ for _name, _group in GROUPS.items():
 
 def main() -> None:
     """Entry of the console script; a polite kill (SIGTERM) stops a command as cleanly as Ctrl-C."""
+    # Before torch loads OpenMP: its threads otherwise spin while they wait, and where another program wants a core,
+    # a training step takes 4 to 14 times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()
