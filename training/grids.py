@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -22,16 +24,16 @@ CHUNK = 16
 
 
 @torch.inference_mode()
-def sample_images(
+def sample_chunks(
     model: Generator, config: Config, count: int, purpose: Purpose, background: float = GRID_BACKGROUND
-) -> Tensor:
-    """Images (count, H, W, 3) in 0..1 of the average model under cameras of its pose prior; fixed by the purpose."""
+) -> Iterator[Tensor]:
+    """Images (<= CHUNK, H, W, 3) in 0..1 of the average model under cameras of its pose prior; fixed by the purpose."""
     generator = keyed_generator(config.training.seed, 0, purpose)
     latents = torch.randn(count, config.generator.z_dim, generator=generator)
     cameras = config.generator.poses.sample(count, generator)
     if config.generator.render_focal is not None:
         cameras = Cameras(cameras.cam_to_world, make_intrinsics(config.generator.render_focal, (count,)))
-    device, resolution, images = next(model.parameters()).device, config.generator.resolution, []
+    device, resolution = next(model.parameters()).device, config.generator.resolution
     has_background = config.generator.background != "none"
     for start in range(0, count, CHUNK):
         part = cameras[start : start + CHUNK].to(device)
@@ -40,23 +42,27 @@ def sample_images(
         scene = model.synthesize(w, part.forward, background=has_background)
         color = (background,) * 3 if config.training.background == "random" else (0.0,) * 3
         image, _ = render(scene, part.reshape(-1, 1), resolution, resolution, background=color)
-        images.append(image[:, 0].clamp(0, 1).cpu())
-    return torch.cat(images)
+        yield image[:, 0].clamp(0, 1).cpu()
 
 
-def real_images(data: PosedImages, config: Config, count: int, background: float = GRID_BACKGROUND) -> Tensor:
-    """Images (count, H, W, 3) in 0..1 of the dataset, over the same background; a fixed random choice."""
-    indices = dataset_indices(config.training.seed + 1, 0, count, len(data))
-    images, _ = data.batch(indices)
+def real_chunks(data: PosedImages, config: Config, count: int, background: float = GRID_BACKGROUND) -> Iterator[Tensor]:
+    """Images (<= CHUNK, H, W, 3) in 0..1 of the dataset, over the same background; a fixed random choice."""
     color = background if config.training.background == "random" else 0.0
-    return (compose(images, torch.full((count, 3), color)).movedim(1, -1) + 1) / 2
+    indices = dataset_indices(config.training.seed + 1, 0, count, len(data))
+    for start in range(0, count, CHUNK):
+        images, _ = data.batch(indices[start : start + CHUNK])
+        yield (compose(images, torch.full((len(images), 3), color)).movedim(1, -1) + 1) / 2
 
 
 def sample_grid(model: Generator, config: Config) -> Tensor:
     """The grid (H, W, 3) of ``training.grid``^2 samples."""
-    return grid(sample_images(model, config, config.training.grid**2, Purpose.GRID), config.training.grid)
+    return _grid(sample_chunks(model, config, config.training.grid**2, Purpose.GRID), config)
 
 
 def real_grid(data: PosedImages, config: Config) -> Tensor:
     """The grid (H, W, 3) of as many real images, for comparison."""
-    return grid(real_images(data, config, config.training.grid**2), config.training.grid)
+    return _grid(real_chunks(data, config, config.training.grid**2), config)
+
+
+def _grid(chunks: Iterator[Tensor], config: Config) -> Tensor:
+    return grid(torch.cat(list(chunks)), config.training.grid)
