@@ -15,8 +15,8 @@ from hgs_toolkit.errors import HgsError, ShapeError
 from hgs_toolkit.rendering.cpu import workers
 from hgs_toolkit.rendering.cpu.backward import MOMENTS, composite_vjp
 from hgs_toolkit.rendering.cpu.binning import collect_pairs, find_spans
-from hgs_toolkit.rendering.cpu.forward import BLOCK, TILE_PIXELS, composite
-from hgs_toolkit.rendering.cpu.projection import TILE_HEIGHT, TILE_WIDTH, camera_table, project
+from hgs_toolkit.rendering.cpu.forward import TILE_PIXELS, composite
+from hgs_toolkit.rendering.cpu.projection import BLOCK, RECORD, TILE_HEIGHT, TILE_WIDTH, camera_table, project
 from hgs_toolkit.rendering.cpu.projection_vjp import BLOCK as CAMERA_BLOCK
 from hgs_toolkit.rendering.cpu.projection_vjp import project_vjp
 from hgs_toolkit.rendering.settings import RasterSettings
@@ -51,14 +51,11 @@ def render(
 class _Splats:
     """Projected Gaussians and their pairs; see the kernels for the shapes."""
 
-    means2d: Array
-    ellipses: Array
-    features: Array
+    records: Array
+    others: Array
     slot_starts: Array
     tile_starts: Array
-    pair_gaussians: Array
-    pair_rows: Array
-    pair_slots: Array
+    pairs: Array
     tiles: tuple[int, int]
 
 
@@ -72,15 +69,15 @@ class _Rasterize(torch.autograd.Function):
         gaussians = [t.numpy() for t in (means, quats, scales, opacities, _camera_axis(colors))]
         splats = _project(gaussians, table, settings)
         channels = colors.shape[-1] + settings.with_depth
-        background = _padded_background(backgrounds, splats.features.shape[-1], batch * cameras)
+        background = _padded_background(backgrounds, BLOCK + splats.others.shape[-1], batch * cameras)
 
         image = torch.empty(batch * cameras, settings.height, settings.width, channels)
         alpha = torch.empty(batch * cameras, settings.height, settings.width)
         left = np.empty((len(splats.tile_starts) - 1, TILE_PIXELS), np.float32)
         last_pairs = np.empty_like(left)
         workers.run(
-            composite, splats.means2d, splats.ellipses, splats.features, background, splats.tile_starts,
-            splats.pair_gaussians, splats.pair_rows, *splats.tiles, image.numpy(), alpha.numpy(), left, last_pairs,
+            composite, splats.records, splats.others, background, splats.tile_starts,
+            splats.pairs, *splats.tiles, image.numpy(), alpha.numpy(), left, last_pairs,
         )  # fmt: skip
         ctx.save_for_backward(means, quats, scales, opacities, colors, viewmats)
         ctx.state = (splats, table, background, left, last_pairs, settings)
@@ -94,12 +91,12 @@ class _Rasterize(torch.autograd.Function):
         splats, table, background, left, last_pairs, settings = ctx.state
         batch, cameras = viewmats.shape[:2]
         v_backgrounds = np.empty((len(left), colors.shape[-1] if ctx.needs_input_grad[7] else 0), np.float32)
-        slots = np.empty((len(splats.pair_slots), MOMENTS + splats.features.shape[-1]), np.float32)
+        slots = np.empty((len(splats.pairs), MOMENTS + BLOCK + splats.others.shape[-1]), np.float32)
         workers.run(
-            composite_vjp, splats.means2d, splats.ellipses, splats.features, background, splats.tile_starts,
-            splats.pair_gaussians, splats.pair_rows, splats.pair_slots, *splats.tiles, left, last_pairs,
+            composite_vjp, splats.records, splats.others, background, splats.tile_starts,
+            splats.pairs, *splats.tiles, left, last_pairs,
             v_image.flatten(0, 1).contiguous().numpy(), v_alpha.flatten(0, 1)[..., 0].contiguous().numpy(),
-            slots, v_backgrounds,
+            slots.reshape(-1), v_backgrounds,
         )  # fmt: skip
 
         gaussians = [t.numpy() for t in (means, quats, scales, opacities)]
@@ -122,16 +119,15 @@ def _project(gaussians: list[Array], table: Array, settings: RasterSettings) -> 
     """Projection and binning: everything before the pixels."""
     images, count = len(table), gaussians[0].shape[1]
     channels = gaussians[-1].shape[-1] + settings.with_depth
-    means2d = np.empty((images, count, 2))
-    ellipses = np.empty((images, count, 4), np.float32)
-    features = np.empty((images, count, -(-channels // BLOCK) * BLOCK), np.float32)
+    records = np.empty((images, count, RECORD), np.float32)
+    others = np.empty((images, count, max(-(-channels // BLOCK), 1) * BLOCK - BLOCK), np.float32)
     depths = np.empty((images, count), np.float32)
     columns = np.empty((images, count, 2), np.int32)
     unusable = np.zeros(workers.count(), np.int64)
     workers.run(
         project, *gaussians, table, settings.width, settings.height, settings.near_plane, settings.far_plane,
         settings.radius_clip, settings.eps2d, settings.antialiased, settings.with_depth,
-        means2d, ellipses, features, depths, columns, unusable,
+        records, others, depths, columns, unusable,
     )  # fmt: skip
     if unusable.any():
         raise ShapeError(f"{unusable.sum()} Gaussians hold NaN or infinite values; expected finite numbers only")
@@ -139,26 +135,23 @@ def _project(gaussians: list[Array], table: Array, settings: RasterSettings) -> 
     span_starts = _starts(columns[..., 1])
     spans = np.empty((span_starts[-1], 2), np.int32)
     pair_counts = np.empty(images * count, np.int64)
-    workers.run(
-        find_spans, means2d, ellipses, columns, settings.width, settings.height, span_starts, spans, pair_counts
-    )
+    workers.run(find_spans, records, columns, settings.width, settings.height, span_starts, spans, pair_counts)
     slot_starts = _starts(pair_counts)
-    pairs = int(slot_starts[-1])
-    if max(pairs, images * count) > MAX_PAIRS:
-        raise HgsError(f"{pairs} pairs of Gaussians and tiles; draw smaller images, fewer scenes or smaller Gaussians")
+    total = int(slot_starts[-1])
+    if max(total, images * count) > MAX_PAIRS:
+        raise HgsError(f"{total} pairs of Gaussians and tiles; draw smaller images, fewer scenes or smaller Gaussians")
 
     tiles = (-(-settings.width // TILE_WIDTH), -(-settings.height // TILE_HEIGHT))
     tile_starts = np.empty(images * tiles[0] * tiles[1] + 1, np.int64)
-    tile_starts[-1] = pairs
-    pair_gaussians, pair_slots = np.empty(pairs, np.int32), np.empty(pairs, np.int32)
-    pair_rows = np.empty((pairs, 2), np.uint8)
+    tile_starts[-1] = total
+    pairs = np.empty((total, 4), np.int32)
     workers.run(
         collect_pairs, columns, depths.view(np.uint32), span_starts, spans, slot_starts, *tiles,
-        tile_starts, pair_gaussians, pair_slots, pair_rows,
+        tile_starts, pairs,
     )  # fmt: skip
     return _Splats(
-        means2d.reshape(-1, 2), ellipses.reshape(-1, 4), features.reshape(images * count, features.shape[-1]),
-        slot_starts, tile_starts, pair_gaussians, pair_rows, pair_slots, tiles,
+        records.reshape(-1, RECORD), others.reshape(images * count, others.shape[-1]),
+        slot_starts, tile_starts, pairs, tiles,
     )  # fmt: skip
 
 

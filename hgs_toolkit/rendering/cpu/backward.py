@@ -12,19 +12,33 @@ from __future__ import annotations
 import numpy as np
 
 from hgs_toolkit.rendering.cpu.forward import (
-    BLOCK,
+    AHEAD,
     LEVEL_FLOOR,
     MAX_OPACITY,
     MIN_LEVEL,
     ONE,
     TILE_PIXELS,
     ZERO,
+    evaluate_row,
+    first_channels,
     local_ellipse,
-    row_of_ellipse,
+    prefetch_record,
 )
 from hgs_toolkit.rendering.cpu.jit import inlined, kernel
-from hgs_toolkit.rendering.cpu.projection import TILE_HEIGHT, TILE_WIDTH
-from hgs_toolkit.rendering.cpu.simd import exp2, fma, load, maximum, minimum, select, splat, store, sum_lanes
+from hgs_toolkit.rendering.cpu.projection import BLOCK, TILE_HEIGHT, TILE_WIDTH
+from hgs_toolkit.rendering.cpu.simd import (
+    exp2,
+    fma,
+    load,
+    maximum,
+    minimum,
+    prefetch,
+    select,
+    splat,
+    store,
+    sum_each,
+    sum_lanes,
+)
 
 MOMENTS = 6
 """Sums over pixels of h, h dx', h dy, h dx'^2, h dx' dy, h dy^2, with dx' measured from the ellipse's axis."""
@@ -59,44 +73,45 @@ def sum_background(v_background, v_canvas, left):
 
 
 @inlined
-def dot_other_blocks(dots, v_canvas, features, g, first, last):
+def dot_other_blocks(dots, v_canvas, others, g, first, last):
     """c . v of the channels beyond the first block, for every row."""
     for row in range(first, last + 1):
         total = splat(ZERO)
-        for channel in range(BLOCK, features.shape[1]):
-            total = fma(load(v_canvas, channel * TILE_PIXELS + row * TILE_WIDTH), features[g, channel], total)
+        for k in range(others.shape[1]):
+            total = fma(load(v_canvas, (BLOCK + k) * TILE_PIXELS + row * TILE_WIDTH), others[g, k], total)
         store(dots, row * TILE_WIDTH, total)
 
 
 @inlined
-def sum_other_blocks(slots, slot, v_canvas, weights, first, last):
-    """Gradients of the channels beyond the first block, from the weights of the rows."""
-    for channel in range(BLOCK, slots.shape[1] - MOMENTS):
+def sum_other_blocks(slots, start, v_canvas, weights, first, last):
+    """Gradients of the channels beyond the first block, from the weights of the rows, at ``start`` and after."""
+    for k in range(v_canvas.size // TILE_PIXELS - BLOCK):
         total = splat(ZERO)
         for row in range(first, last + 1):
             at = row * TILE_WIDTH
-            total = fma(load(weights, at), load(v_canvas, channel * TILE_PIXELS + at), total)
-        slots[slot, MOMENTS + channel] = sum_lanes(total)
+            total = fma(load(weights, at), load(v_canvas, (BLOCK + k) * TILE_PIXELS + at), total)
+        slots[start + k] = sum_lanes(total)
 
 
 @kernel
 def composite_vjp(
     worker, workers,
-    means2d, ellipses, features, backgrounds,  # as in forward
-    tile_starts, pair_gaussians, pair_rows, pair_slots,
+    records, others, backgrounds,  # as in forward
+    tile_starts, pairs,
     tiles_x, tiles_y, left, last_pairs,
     v_image,  # (I, H, W, D)
     v_alpha,  # (I, H, W)
-    slots,  # out (P, 6 + F)
+    slots,  # out (P * (6 + F),)
     v_backgrounds,  # out (I * tiles, D or 0)
 ):  # fmt: skip
     """Fill the slots of the pairs of the tiles ``worker``, ``worker + workers``, ..."""
     tiles = tiles_x * tiles_y
-    v_canvas = np.empty(features.shape[1] * TILE_PIXELS, np.float32)
+    v_canvas = np.empty((BLOCK + others.shape[1]) * TILE_PIXELS, np.float32)
     transmittance, behind = np.empty(TILE_PIXELS, np.float32), np.empty(TILE_PIXELS, np.float32)
     weights, dots = np.empty(TILE_PIXELS, np.float32), np.zeros(TILE_PIXELS, np.float32)
     columns = np.arange(TILE_WIDTH).astype(np.float32) + np.float32(0.5)
-    more_blocks = features.shape[1] > BLOCK
+    width_of_slot = MOMENTS + BLOCK + others.shape[1]
+    more_blocks = others.shape[1] > 0
     for task in range(worker, left.shape[0], workers):
         i, tile = task // tiles, task % tiles
         x0, y0 = tile % tiles_x * TILE_WIDTH, tile // tiles_x * TILE_HEIGHT
@@ -107,25 +122,26 @@ def composite_vjp(
         centres = load(columns, 0)
         begin, drawn = tile_starts[task], tile_starts[task] + np.int64(last_pair.max())
         for pair in range(drawn, tile_starts[task + 1]):
-            for k in range(slots.shape[1]):
-                slots[pair_slots[pair], k] = ZERO
+            for k in range(width_of_slot):
+                slots[pairs[pair, 1] * width_of_slot + k] = ZERO
         for pair in range(drawn - 1, begin - 1, -1):
-            g = pair_gaussians[pair]
-            first, last = np.int64(pair_rows[pair, 0]), np.int64(pair_rows[pair, 1])
-            ellipse = local_ellipse(ellipses, means2d, g, x0, y0)
-            falloff_x = ellipse[2]
-            c0, c1, c2, c3 = features[g, 0], features[g, 1], features[g, 2], features[g, 3]
+            prefetch_record(records, pairs, pair - AHEAD)
+            coming = np.int64(pairs[max(pair - AHEAD, 0), 1]) * width_of_slot
+            prefetch(slots, coming)
+            prefetch(slots, coming + width_of_slot - 1)
+            g, slot = pairs[pair, 0], pairs[pair, 1]
+            first, last = np.int64(pairs[pair, 2]), np.int64(pairs[pair, 3])
+            u, falloff_x, slope, falloff_y, level, dy = local_ellipse(records, g, x0, y0, first)
+            c0, c1, c2, c3 = first_channels(records, g)
             number = np.float32(pair - begin + 1)
             if more_blocks:
-                dot_other_blocks(dots, v_canvas, features, g, first, last)
+                dot_other_blocks(dots, v_canvas, others, g, first, last)
             h0, hx, hy = splat(ZERO), splat(ZERO), splat(ZERO)
             hxx, hxy, hyy = splat(ZERO), splat(ZERO), splat(ZERO)
             s0, s1, s2, s3 = splat(ZERO), splat(ZERO), splat(ZERO), splat(ZERO)
             for row in range(first, last + 1):
                 at = row * TILE_WIDTH
-                dy, axis, level = row_of_ellipse(ellipse, row)
-                dx = centres - axis
-                exponent = fma(dx * falloff_x, dx, level)
+                dx, exponent = evaluate_row(centres, u, falloff_x, slope, falloff_y, level, dy)
                 drawn_here = (exponent >= MIN_LEVEL) & (load(last_pair, at) >= number)
                 unclamped = exp2(maximum(exponent, LEVEL_FLOOR))
                 opacity = minimum(unclamped, MAX_OPACITY)
@@ -146,10 +162,8 @@ def composite_vjp(
                 hx, hy = hx + h_dx, hy + h_dy
                 hxx, hxy, hyy = fma(h_dx, dx, hxx), fma(h_dx, dy, hxy), fma(h_dy, dy, hyy)
                 s0, s1, s2, s3 = fma(weight, v0, s0), fma(weight, v1, s1), fma(weight, v2, s2), fma(weight, v3, s3)
-            slot = pair_slots[pair]
-            slots[slot, 0], slots[slot, 1], slots[slot, 2] = sum_lanes(h0), sum_lanes(hx), sum_lanes(hy)
-            slots[slot, 3], slots[slot, 4], slots[slot, 5] = sum_lanes(hxx), sum_lanes(hxy), sum_lanes(hyy)
-            slots[slot, 6], slots[slot, 7] = sum_lanes(s0), sum_lanes(s1)
-            slots[slot, 8], slots[slot, 9] = sum_lanes(s2), sum_lanes(s3)
+                dy = dy + ONE
+            store(slots, slot * width_of_slot, sum_each(h0, hx, hy, hxx, hxy, hyy, s0, s1))
+            slots[slot * width_of_slot + 8], slots[slot * width_of_slot + 9] = sum_lanes(s2), sum_lanes(s3)
             if more_blocks:
-                sum_other_blocks(slots, slot, v_canvas, weights, first, last)
+                sum_other_blocks(slots, slot * width_of_slot + MOMENTS + BLOCK, v_canvas, weights, first, last)

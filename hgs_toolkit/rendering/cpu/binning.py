@@ -14,6 +14,7 @@ import numpy as np
 
 from hgs_toolkit.rendering.cpu.jit import inlined, kernel
 from hgs_toolkit.rendering.cpu.projection import (
+    ELLIPSE,
     HALF_LOG2E,
     LOG2_MIN_ALPHA,
     MARGIN,
@@ -26,14 +27,15 @@ RADIX_BITS = 11
 
 
 @inlined
-def read_outline(ellipses, i, n):
+def read_outline(records, i, n):
     """The outline {alpha = 1/255}: variances xx and xy / xx, det / xx, squared extent, and dx of its lowest point."""
-    yy = HALF_LOG2E / ellipses[i, n, 2]
-    xy = ellipses[i, n, 1] * yy
-    det = HALF_LOG2E * yy / ellipses[i, n, 0]
+    slope = np.float64(records[i, n, ELLIPSE + 1])
+    yy = HALF_LOG2E / records[i, n, ELLIPSE + 2]
+    det = HALF_LOG2E * yy / records[i, n, ELLIPSE]
+    xy = slope * yy
     xx = (det + xy * xy) / yy
-    squared_extent = TWICE_LN2 * max(ellipses[i, n, 3] - LOG2_MIN_ALPHA, 0.0)
-    return xx, xy / xx, det / xx, squared_extent, ellipses[i, n, 1] * math.sqrt(squared_extent * yy)
+    squared_extent = TWICE_LN2 * max(records[i, n, ELLIPSE + 3] - LOG2_MIN_ALPHA, 0.0)
+    return xx, xy / xx, det / xx, squared_extent, slope * math.sqrt(squared_extent * yy)
 
 
 @inlined
@@ -54,7 +56,7 @@ def covered_rows(outline, v, left, right, height):
 
 @kernel
 def find_spans(
-    worker, workers, means2d, ellipses, columns, width, height,
+    worker, workers, records, columns, width, height,
     span_starts,  # (I * N + 1,) int64: where a Gaussian's columns begin in spans
     spans,  # out (S, 2) int32: first and last row
     pair_counts,  # out (I * N,) int64: tiles that a Gaussian touches
@@ -67,8 +69,9 @@ def find_spans(
         pair_counts[item] = 0
         if columns[i, n, 1] == 0:
             continue
-        outline = read_outline(ellipses, i, n)
-        u, v = means2d[i, n, 0], means2d[i, n, 1]
+        outline = read_outline(records, i, n)
+        u = np.float64(records[i, n, 0]) + records[i, n, 1]
+        v = np.float64(records[i, n, 2]) + records[i, n, 3]
         for j in range(columns[i, n, 1]):
             x0 = np.float64((columns[i, n, 0] + j) * TILE_WIDTH)
             left, right = x0 + 0.5 - u, min(x0 + TILE_WIDTH, np.float64(width)) - 0.5 - u
@@ -110,9 +113,7 @@ def collect_pairs(
     slot_starts,  # (I * N + 1,) int64: where a Gaussian's slots begin
     tiles_x, tiles_y,
     tile_starts,  # out (I * tiles + 1,) int64: where a tile's pairs begin
-    pair_gaussians,  # out (P,) int32: index into the I * N Gaussians
-    pair_slots,  # out (P,) int32
-    pair_rows,  # out (P, 2) uint8: first and last row within the tile
+    pairs,  # out (P, 4) int32: index into the I * N Gaussians, slot, first and last row within the tile
 ):  # fmt: skip
     """Sort the pairs of each image by tile, then depth."""
     images, count = columns.shape[0], columns.shape[1]
@@ -148,8 +149,8 @@ def collect_pairs(
                     tile = row * tiles_x + columns[i, n, 0] + j
                     pair = cursors[tile]
                     cursors[tile] += 1
-                    pair_gaussians[pair] = i * count + n
-                    pair_slots[pair] = slot
-                    pair_rows[pair, 0] = max(first - row * TILE_HEIGHT, 0)
-                    pair_rows[pair, 1] = min(last - row * TILE_HEIGHT, TILE_HEIGHT - 1)
+                    pairs[pair, 0] = i * count + n
+                    pairs[pair, 1] = slot
+                    pairs[pair, 2] = max(first - row * TILE_HEIGHT, 0)
+                    pairs[pair, 3] = min(last - row * TILE_HEIGHT, TILE_HEIGHT - 1)
                     slot += 1

@@ -10,14 +10,22 @@ from __future__ import annotations
 import numpy as np
 
 from hgs_toolkit.rendering.cpu.jit import inlined, kernel
-from hgs_toolkit.rendering.cpu.projection import LOG2_MIN_ALPHA, TILE_HEIGHT, TILE_WIDTH
-from hgs_toolkit.rendering.cpu.simd import any_lane, exp2, fma, load, maximum, minimum, select, store
+from hgs_toolkit.rendering.cpu.projection import (
+    BLOCK,
+    CHANNELS,
+    ELLIPSE,
+    LOG2_MIN_ALPHA,
+    RECORD,
+    TILE_HEIGHT,
+    TILE_WIDTH,
+)
+from hgs_toolkit.rendering.cpu.simd import any_lane, exp2, fma, load, maximum, minimum, prefetch, select, splat, store
 from hgs_toolkit.rendering.settings import MAX_ALPHA, MIN_TRANSMITTANCE
 
-BLOCK = 4
-"""Channels that are drawn together; features are padded to a multiple of it."""
-
 TILE_PIXELS = TILE_WIDTH * TILE_HEIGHT
+
+AHEAD = 4
+"""Pairs between fetching a Gaussian's record and using it."""
 
 CHECK_EVERY = 16
 """Gaussians between two looks at whether the whole tile is done."""
@@ -31,18 +39,33 @@ LEVEL_FLOOR = np.float32(-20.0)
 
 
 @inlined
-def local_ellipse(ellipses, means2d, g, x0, y0):
-    """Centre within the tile (taken in float64, so that large images stay sharp) and the ellipse's four numbers."""
-    u, v = np.float32(means2d[g, 0] - x0), np.float32(means2d[g, 1] - y0)
-    return u, v, -ellipses[g, 0], ellipses[g, 1], -ellipses[g, 2], ellipses[g, 3]
+def local_ellipse(records, g, x0, y0, row):
+    """A Gaussian within a tile: u, falloff_x, slope, falloff_y, level, and dy, a ``row``'s distance from the centre."""
+    u = (records[g, 0] - np.float32(x0)) + records[g, 1]
+    dy = ((np.float32(y0 + row) - records[g, 2]) + HALF) - records[g, 3]
+    falloff_x, falloff_y = -records[g, ELLIPSE], -records[g, ELLIPSE + 2]
+    return splat(u), falloff_x, splat(records[g, ELLIPSE + 1]), falloff_y, splat(records[g, ELLIPSE + 3]), splat(dy)
 
 
 @inlined
-def row_of_ellipse(ellipse, row):
-    """Distance dy of a row of pixels from the centre, the ellipse's axis in that row, and the level on this axis."""
-    u, v, _, slope, falloff_y, level = ellipse
-    dy = (np.float32(row) + HALF) - v
-    return dy, u + slope * dy, level + falloff_y * dy * dy
+def prefetch_record(records, pairs, pair):
+    """Fetch what a coming pair needs: in the order of depth Gaussians lie all over the memory."""
+    at = np.int64(pairs[min(max(pair, 0), pairs.shape[0] - 1), 0]) * RECORD
+    prefetch(records, at)
+    prefetch(records, at + RECORD - 1)
+
+
+@inlined
+def first_channels(records, g):
+    """The block of channels that lies in the record."""
+    return records[g, CHANNELS], records[g, CHANNELS + 1], records[g, CHANNELS + 2], records[g, CHANNELS + 3]
+
+
+@inlined
+def evaluate_row(centres, u, falloff_x, slope, falloff_y, level, dy):
+    """dx' and the exponent log2(alpha) at eight pixels of a row; the same instructions forward and backward."""
+    dx = centres - fma(slope, dy, u)
+    return dx, fma(dx * falloff_x, dx, fma(dy * falloff_y, dy, level))
 
 
 @inlined
@@ -64,12 +87,12 @@ def all_done(transmittance):
 
 
 @inlined
-def add_other_blocks(canvas, features, g, weights, first, last):
+def add_other_blocks(canvas, others, g, weights, first, last):
     """Add a Gaussian's channels beyond the first block, with the ``weights`` of its rows."""
-    for channel in range(BLOCK, features.shape[1]):
-        value = features[g, channel]
+    for k in range(others.shape[1]):
+        value = others[g, k]
         for row in range(first, last + 1):
-            at = (channel * TILE_HEIGHT + row) * TILE_WIDTH
+            at = (BLOCK + k) * TILE_PIXELS + row * TILE_WIDTH
             store(canvas, at, fma(load(weights, row * TILE_WIDTH), value, load(canvas, at)))
 
 
@@ -89,9 +112,9 @@ def write_tile(image, alpha, i, x0, y0, canvas, transmittance, background):
 @kernel
 def composite(
     worker, workers,
-    means2d, ellipses, features,  # (I * N, ...), see projection
+    records, others,  # (I * N, ...), see projection
     backgrounds,  # (I, F)
-    tile_starts, pair_gaussians, pair_rows,  # see binning
+    tile_starts, pairs,  # see binning
     tiles_x, tiles_y,
     image,  # out (I, H, W, D)
     alpha,  # out (I, H, W)
@@ -101,7 +124,7 @@ def composite(
     """Draw the tiles ``worker``, ``worker + workers``, ..."""
     height, width = image.shape[1], image.shape[2]
     tiles = tiles_x * tiles_y
-    canvas = np.empty(features.shape[1] * TILE_PIXELS, np.float32)
+    canvas = np.empty((BLOCK + others.shape[1]) * TILE_PIXELS, np.float32)
     weights = np.empty(TILE_PIXELS, np.float32)
     columns = np.arange(TILE_WIDTH).astype(np.float32) + HALF
     for task in range(worker, left.shape[0], workers):
@@ -115,17 +138,15 @@ def composite(
         for pair in range(tile_starts[task], tile_starts[task + 1]):
             if (pair - tile_starts[task]) % CHECK_EVERY == 0 and all_done(transmittance):
                 break
-            g = pair_gaussians[pair]
-            first, last = np.int64(pair_rows[pair, 0]), np.int64(pair_rows[pair, 1])
-            ellipse = local_ellipse(ellipses, means2d, g, x0, y0)
-            falloff_x = ellipse[2]
-            c0, c1, c2, c3 = features[g, 0], features[g, 1], features[g, 2], features[g, 3]
+            prefetch_record(records, pairs, pair + AHEAD)
+            g, first, last = pairs[pair, 0], np.int64(pairs[pair, 2]), np.int64(pairs[pair, 3])
+            u, falloff_x, slope, falloff_y, level, dy = local_ellipse(records, g, x0, y0, first)
+            c0, c1, c2, c3 = first_channels(records, g)
             number = np.float32(pair - tile_starts[task] + 1)
             for row in range(first, last + 1):
                 at = row * TILE_WIDTH
-                _, axis, level = row_of_ellipse(ellipse, row)
-                dx = centres - axis
-                exponent = fma(dx * falloff_x, dx, level)
+                _, exponent = evaluate_row(centres, u, falloff_x, slope, falloff_y, level, dy)
+                dy = dy + ONE
                 T = load(transmittance, at)
                 visible = exponent >= MIN_LEVEL
                 opacity = minimum(exp2(maximum(exponent, LEVEL_FLOOR)), MAX_OPACITY)
@@ -144,5 +165,5 @@ def composite(
                 store(canvas, TILE_PIXELS + at, fma(weight, c1, load(canvas, TILE_PIXELS + at)))
                 store(canvas, 2 * TILE_PIXELS + at, fma(weight, c2, load(canvas, 2 * TILE_PIXELS + at)))
                 store(canvas, 3 * TILE_PIXELS + at, fma(weight, c3, load(canvas, 3 * TILE_PIXELS + at)))
-            add_other_blocks(canvas, features, g, weights, first, last)
+            add_other_blocks(canvas, others, g, weights, first, last)
         write_tile(image, alpha, i, x0, y0, canvas, transmittance, backgrounds[i])

@@ -4,7 +4,10 @@ Arithmetic is float64: it costs little beside the compositing and needles keep t
 the compositing wants it. With the covariance S (eps2d included), d = pixel - mean and dx' = dx - slope dy,
     alpha = 2^(level - falloff_x dx'^2 - falloff_y dy^2),
     slope = S_xy / S_yy,  falloff_x = (log2 e / 2) S_yy / det S,  falloff_y = (log2 e / 2) / S_yy,
-which is the usual exp(-d' S^-1 d / 2) without its cancellation, and one multiply-add per pixel and row.
+which is the usual exp(-d' S^-1 d / 2) without its cancellation, and one multiply-add per pixel and row. All that a
+tile needs to know of a Gaussian lies in one record of twelve float32 numbers, about one cache line:
+    floor(u), u - floor(u), floor(v), v - floor(v), falloff_x, slope, falloff_y, level, and four channels;
+split in two, the mean (u, v) is as exact as in float64 once the tile's corner is subtracted.
 """
 
 from __future__ import annotations
@@ -21,6 +24,12 @@ from hgs_toolkit.rendering.settings import FRUSTUM_MARGIN, MAX_EXTENT, MIN_ALPHA
 
 TILE_WIDTH = 8
 TILE_HEIGHT = 16
+
+BLOCK = 4
+"""Channels that are drawn together, and kept in the record; their number is padded to a multiple of it."""
+ELLIPSE, CHANNELS = 4, 8
+"""Where the ellipse and the channels begin in a record."""
+RECORD = CHANNELS + BLOCK
 
 HALF_LOG2E = 0.5 / math.log(2.0)
 TWICE_LN2 = 2.0 * math.log(2.0)
@@ -57,31 +66,30 @@ def read_camera(cameras, i):
 
 
 @inlined
-def covariance_root(quats, scales, b, n):
-    """Normalised quaternion, the inverse of its length, the rotation R, and R diag(scales).
-
-    A zero quaternion is the identity, of inverse length 0.
-    """
+def read_quaternion(quats, b, n):
+    """A quaternion in float64 and its squared length."""
     w, x = np.float64(quats[b, n, 0]), np.float64(quats[b, n, 1])
     y, z = np.float64(quats[b, n, 2]), np.float64(quats[b, n, 3])
-    squared = w * w + x * x + y * y + z * z
-    inverse = 1.0 / math.sqrt(squared) if squared > 0 else 0.0
-    q = (w * inverse, x * inverse, y * inverse, z * inverse)
-    R = rotation(q[0], q[1], q[2], q[3])
-    s = (np.float64(scales[b, n, 0]), np.float64(scales[b, n, 1]), np.float64(scales[b, n, 2]))
-    return q, inverse, R, s, scale_columns(R, s)
+    return (w, x, y, z), w * w + x * x + y * y + z * z
 
 
 @inlined
-def read_point(means, b, n):
-    """A mean in float64."""
-    return np.float64(means[b, n, 0]), np.float64(means[b, n, 1]), np.float64(means[b, n, 2])
+def read_triple(values, b, n):
+    """A mean or scales in float64."""
+    return np.float64(values[b, n, 0]), np.float64(values[b, n, 1]), np.float64(values[b, n, 2])
 
 
 @inlined
 def affine(W, ratio_x, ratio_y, fx, fy):
     """Rows of J W, the local affine map from the world to pixels; fx and fy are already divided by z."""
     return combine(fx, W[0], -fx * ratio_x, W[2]), combine(fy, W[1], -fy * ratio_y, W[2])
+
+
+@inlined
+def is_small(xx, yy, squared_extent, radius_clip):
+    """Whether a Gaussian's box is at most ``radius_clip`` wide and high (half size, whole pixels)."""
+    extent = min(math.sqrt(squared_extent), MAX_EXTENT)
+    return math.ceil(extent * math.sqrt(xx)) <= radius_clip and math.ceil(extent * math.sqrt(yy)) <= radius_clip
 
 
 @kernel
@@ -91,9 +99,8 @@ def project(
     colors,  # (B, 1 or C, N, D)
     cameras,  # (I, 20) with I = B * C, see camera_table
     width, height, near, far, radius_clip, eps2d, antialiased, with_depth,
-    means2d,  # out (I, N, 2) float64
-    ellipses,  # out (I, N, 4): falloff_x, slope, falloff_y, level
-    features,  # out (I, N, F): colours, then depth, then zeros
+    records,  # out (I, N, 12), see above; channels are the colours, then depth, then zeros
+    others,  # out (I, N, F - 4): channels beyond the fourth
     depths,  # out (I, N)
     columns,  # out (I, N, 2) int32: first tile column and their number, 0 where nothing is to be drawn
     unusable,  # out (workers,) int64: Gaussians that hold a NaN or an infinity
@@ -109,8 +116,10 @@ def project(
         b, c = i // per_scene, i % per_scene
         columns[i, n, 1] = 0
         W, t, focal, centre, lowest, highest = read_camera(cameras, i)
-        p = combine(1.0, times_column(W, read_point(means, b, n)), 1.0, t)
-        _, _, _, _, M = covariance_root(quats, scales, b, n)
+        p = combine(1.0, times_column(W, read_triple(means, b, n)), 1.0, t)
+        q, squared = read_quaternion(quats, b, n)
+        R = rotation(q[0], q[1], q[2], q[3], 2.0 / squared if squared > 0 else 0.0)  # 0: the identity
+        M = scale_columns(R, read_triple(scales, b, n))
         opacity = np.float64(opacities[b, n])
         total = dot(M[0], M[0]) + dot(M[1], M[1]) + dot(M[2], M[2]) + dot(p, p) + opacity
         if not total < np.inf:
@@ -131,18 +140,17 @@ def project(
         det = xx * yy - xy * xy
         if not 0 < det < np.inf:
             continue
-        inverse_det, inverse_yy = 1.0 / det, 1.0 / yy
+        inverse = 1.0 / (det * yy)
+        inverse_det, inverse_yy = inverse * yy, inverse * det
         if antialiased:
             opacity *= math.sqrt(max(sharp_det * inverse_det, 0.0))
         if opacity < MIN_ALPHA:
             continue
         level = math.log2(opacity)
-        extent = math.sqrt(TWICE_LN2 * max(level - LOG2_MIN_ALPHA, 0.0))
-        reach_x, reach_y = extent * math.sqrt(xx), extent * math.sqrt(yy)
-        if radius_clip > 0:
-            limit = min(1.0, MAX_EXTENT / extent) if extent > 0 else 1.0
-            if math.ceil(limit * reach_x) <= radius_clip and math.ceil(limit * reach_y) <= radius_clip:
-                continue
+        squared_extent = TWICE_LN2 * max(level - LOG2_MIN_ALPHA, 0.0)
+        reach_x, reach_y = math.sqrt(squared_extent * xx), math.sqrt(squared_extent * yy)
+        if radius_clip > 0 and is_small(xx, yy, squared_extent, radius_clip):
+            continue
 
         u, v = focal[0] * x + centre[0], focal[1] * y + centre[1]
         left, right = u - reach_x - MARGIN - 0.5, u + reach_x + MARGIN - 0.5
@@ -153,13 +161,18 @@ def project(
         last = np.int64(math.floor(min(right, width - 1.0))) // TILE_WIDTH
         columns[i, n, 0], columns[i, n, 1] = first, last - first + 1
 
-        means2d[i, n, 0], means2d[i, n, 1] = u, v
-        ellipses[i, n, 0], ellipses[i, n, 1] = HALF_LOG2E * yy * inverse_det, xy * inverse_yy
-        ellipses[i, n, 2], ellipses[i, n, 3] = HALF_LOG2E * inverse_yy, level
         depths[i, n] = p[2]
-        for k in range(channels):
-            features[i, n, k] = colors[b, c % colors.shape[1], n, k]
-        for k in range(channels, features.shape[2]):
-            features[i, n, k] = 0.0
-        if with_depth:
-            features[i, n, channels] = p[2]
+        records[i, n, 0], records[i, n, 1] = math.floor(u), u - math.floor(u)
+        records[i, n, 2], records[i, n, 3] = math.floor(v), v - math.floor(v)
+        records[i, n, ELLIPSE], records[i, n, ELLIPSE + 1] = HALF_LOG2E * yy * inverse_det, xy * inverse_yy
+        records[i, n, ELLIPSE + 2], records[i, n, ELLIPSE + 3] = HALF_LOG2E * inverse_yy, level
+        for k in range(BLOCK + others.shape[2]):
+            value = np.float32(0.0)
+            if k < channels:
+                value = colors[b, c % colors.shape[1], n, k]
+            elif k == channels and with_depth:
+                value = np.float32(p[2])
+            if k < BLOCK:
+                records[i, n, CHANNELS + k] = value
+            else:
+                others[i, n, k - BLOCK] = value

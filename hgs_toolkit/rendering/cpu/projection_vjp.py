@@ -6,12 +6,22 @@ size. Neither depends on the number of threads.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from hgs_toolkit.rendering.cpu.backward import MOMENTS
 from hgs_toolkit.rendering.cpu.jit import inlined, kernel
-from hgs_toolkit.rendering.cpu.projection import affine, covariance_root, read_camera, read_point
-from hgs_toolkit.rendering.cpu.vectors import combine, dot, rotation_vjp, row_times, scale_columns, times_column
+from hgs_toolkit.rendering.cpu.projection import affine, read_camera, read_quaternion, read_triple
+from hgs_toolkit.rendering.cpu.vectors import (
+    combine,
+    dot,
+    rotation,
+    rotation_vjp,
+    row_times,
+    scale_columns,
+    times_column,
+)
 
 BLOCK = 256
 """Gaussians whose contributions to a camera's gradient are summed together."""
@@ -27,6 +37,14 @@ def sum_slots(slots, begin, end, sums):
 
 
 @inlined
+def normalized(quats, b, n):
+    """Unit quaternion and the inverse of the given one's length; for a zero quaternion zeros (the identity)."""
+    q, squared = read_quaternion(quats, b, n)
+    inverse = 1.0 / math.sqrt(squared) if squared > 0 else 0.0
+    return (q[0] * inverse, q[1] * inverse, q[2] * inverse, q[3] * inverse), inverse
+
+
+@inlined
 def covariance_vjp(sums, H, G, eps2d, antialiased):
     """Gradients of the mean (u, v) and the covariance (xx, xy, yy) of an ellipse from its moments.
 
@@ -37,7 +55,8 @@ def covariance_vjp(sums, H, G, eps2d, antialiased):
     sharp_xx, xy, sharp_yy = dot(H, H), dot(H, G), dot(G, G)
     xx, yy = sharp_xx + eps2d, sharp_yy + eps2d
     det = xx * yy - xy * xy
-    inverse_det, inverse_yy = 1.0 / det, 1.0 / yy
+    inverse = 1.0 / (det * yy)
+    inverse_det, inverse_yy = inverse * yy, inverse * det
     falloff, slope = yy * inverse_det, xy * inverse_yy
 
     v_u = falloff * sums[1]
@@ -91,8 +110,10 @@ def project_vjp(
     for task in range(worker * batch * blocks // workers, (worker + 1) * batch * blocks // workers):
         b, block = task // blocks, task % blocks
         for n in range(block * BLOCK, min((block + 1) * BLOCK, count)):
-            q, inverse_length, R, s, M = covariance_root(quats, scales, b, n)
-            m = read_point(means, b, n)
+            q, inverse_length = normalized(quats, b, n)
+            R, s = rotation(q[0], q[1], q[2], q[3], 2.0), read_triple(scales, b, n)
+            M = scale_columns(R, s)
+            m = read_triple(means, b, n)
             v_m, v_M0, v_M1, v_M2, v_log_opacity = zero, zero, zero, zero, 0.0
             for c in range(per_scene):
                 i = b * per_scene + c

@@ -153,6 +153,21 @@ def _pointer(context: Any, builder: Any, sig: Any, args: Any) -> Any:
 
 
 @intrinsic
+def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line that holds the flat element ``index`` of a contiguous array."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        address = builder.bitcast(builder.gep(data, [args[1]]), cgutils.voidptr_t)
+        hints = [ir.Constant(ir.IntType(32), hint) for hint in (0, 3, 1)]  # to read, keep in all levels, data
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, *(hint.type for hint in hints)])
+        builder.call(builder.module.declare_intrinsic("llvm.prefetch", [cgutils.voidptr_t], kind), [address, *hints])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), emit
+
+
+@intrinsic
 def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """a * b + c, rounded once where the processor can."""
     if not _is_vector(a, b, c):
@@ -232,6 +247,26 @@ def sum_lanes(typingctx: Any, value: Any) -> Any:
         return builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
 
     return types.float32(float8), emit
+
+
+@intrinsic
+def sum_each(
+    typingctx: Any, v0: Any, v1: Any, v2: Any, v3: Any, v4: Any, v5: Any, v6: Any, v7: Any
+) -> Any:  # fmt: skip
+    """The lane sums of eight vectors, as the lanes of one; a third of the work of eight :func:`sum_lanes`."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        def add_halves(a: Any, b: Any, even: list[int], odd: list[int]) -> Any:
+            parts = [builder.shuffle_vector(a, b, ir.Constant(_INTEGERS, order)) for order in (even, odd)]
+            return builder.fadd(*parts)
+
+        # Neighbours are added within 128 bits twice, as SSE and AVX shuffle them, then the halves across.
+        neighbours = ([0, 2, 8, 10, 4, 6, 12, 14], [1, 3, 9, 11, 5, 7, 13, 15])
+        pairs = [add_halves(args[k], args[k + 1], *neighbours) for k in (0, 2, 4, 6)]
+        fours = [add_halves(pairs[k], pairs[k + 1], *neighbours) for k in (0, 2)]
+        return add_halves(fours[0], fours[1], [0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15])
+
+    return float8(*[float8] * LANES), emit
 
 
 @intrinsic

@@ -47,18 +47,18 @@ def scale_columns(M: Rows, s: Vector) -> Rows:
 
 
 @inlined
-def rotation(w: float, x: float, y: float, z: float) -> Rows:
-    """Rotation matrix of a unit quaternion."""
+def rotation(w: float, x: float, y: float, z: float, s: float) -> Rows:
+    """Rotation matrix of a quaternion, where s = 2 / (w^2 + x^2 + y^2 + z^2)."""
     return (
-        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
-        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
-        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+        (1 - s * (y * y + z * z), s * (x * y - w * z), s * (x * z + w * y)),
+        (s * (x * y + w * z), 1 - s * (x * x + z * z), s * (y * z - w * x)),
+        (s * (x * z - w * y), s * (y * z + w * x), 1 - s * (x * x + y * y)),
     )
 
 
 @inlined
 def rotation_vjp(w: float, x: float, y: float, z: float, v: Rows) -> tuple[float, float, float, float]:
-    """Gradient of a unit quaternion from the gradient ``v`` of its rotation matrix."""
+    """Gradient of a unit quaternion from the gradient ``v`` of its rotation matrix, with s = 2 held fixed."""
     return (
         2 * (x * (v[2][1] - v[1][2]) + y * (v[0][2] - v[2][0]) + z * (v[1][0] - v[0][1])),
         2 * (w * (v[2][1] - v[1][2]) + y * (v[0][1] + v[1][0]) + z * (v[0][2] + v[2][0]) - 2 * x * (v[1][1] + v[2][2])),
