@@ -128,7 +128,7 @@ def _read_table(path: Path) -> tuple[dict[str, Columns], str]:
     """The columns a splat can have, each (N,) float32, by name, and the file's frame."""
     check_size(path)
     try:
-        data = PlyData.read(str(path), mmap=False)
+        data = PlyData.read(str(path))
         vertex = data["vertex"]
         _check_required(path, {p.name for p in vertex.properties})
         names = [p.name for p in vertex.properties if p.name in (*REQUIRED, *TREE) or p.name.startswith("f_rest_")]

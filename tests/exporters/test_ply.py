@@ -50,6 +50,19 @@ def test_a_scene_comes_back_with_its_tree(degree: int, frame: str, tmp_path: Pat
     assert torch.equal(loaded.parent, scene.parent)
 
 
+def test_a_scene_without_gaussians_is_a_file_too(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    export(scene.select(scene.level > 99), tmp_path / "a.ply", extras=True)
+    assert load(tmp_path / "a.ply").num_gaussians == 0
+
+
+def test_a_loaded_scene_does_not_hang_on_its_file(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    export(scene, tmp_path / "a.ply")
+    loaded = load(tmp_path / "a.ply")
+    with open(tmp_path / "a.ply", "r+b") as file:
+        file.write(bytes((tmp_path / "a.ply").stat().st_size))
+    assert_same(loaded, scene)
+
+
 def test_without_extras_the_tree_is_flat(tmp_path: Path, scene: GaussianHierarchy) -> None:
     export(scene, tmp_path / "a.ply")
     assert load(tmp_path / "a.ply").level_counts == [scene.num_gaussians]
