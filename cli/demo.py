@@ -24,7 +24,7 @@ LEANER = (
     "discriminator.channels=[32,64,96,128]", "training.batch=8", "training.warmup_steps=20", "training.blur_kimg=1",
     "training.blur_sigma=2", "training.ema_kimg=0.3", "training.generator_lr=0.002", "training.metric_kimg=null",
 )  # fmt: skip
-"""Changes to the preset for a run of minutes: a step costs a seventh, so that a shape appears in two minutes."""
+"""Changes to the preset for a run of minutes: a step costs a seventh; silhouettes appear after some 2.5 kimg."""
 
 IMAGES = 2000
 SEEDS = list(range(16))

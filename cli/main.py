@@ -61,8 +61,8 @@ for _name, _group in GROUPS.items():
 
 def main() -> None:
     """Entry of the console script; a polite kill (SIGTERM) stops a command as cleanly as Ctrl-C."""
-    # Before torch loads OpenMP: its threads otherwise spin while they wait, and where another program wants a core,
-    # a training step takes 4 to 14 times as long.
+    # Before torch loads OpenMP: its threads otherwise spin while they wait. Where other programs want the cores too,
+    # a training step took 1.5 to 14 times as long (four pairs of runs on two busy cores; not tried on idle ones).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()
