@@ -32,6 +32,5 @@ class MissingExtraError(HgsError, ImportError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(
-            f"{purpose} needs the package '{package}', which is not installed; "
-            f"run: pip install 'hgs_toolkit[{extra}]'"
+            f"{purpose} needs the package '{package}', which is not installed; run: pip install 'hgs_toolkit[{extra}]'"
         )
