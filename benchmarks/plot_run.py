@@ -1,6 +1,6 @@
 """Losses, logits and KID of a training run over kimg, from its log.jsonl, as one picture.
 
-    python benchmarks/plot_run.py RUN OUT.png          (needs matplotlib, part of the extra [dev])
+python benchmarks/plot_run.py RUN OUT.png          (needs matplotlib, part of the extra [dev])
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ from hgs_toolkit.rendering.cpu.forward import (
     ONE,
     TILE_PIXELS,
     ZERO,
+    column_centres,
     evaluate_row,
+    fill,
     first_channels,
     local_ellipse,
     prefetch_record,
@@ -45,11 +47,11 @@ MOMENTS = 6
 
 
 @inlined
-def read_gradients(v_canvas, behind, v_image, v_alpha, i, x0, y0, left, background):
+def read_gradients(v_canvas, behind, v_image, v_alpha, i, x0, y0, transmittance, background):
     """Bring a tile's gradients next to each other; start B with what lies behind everything."""
     height, width, channels = v_image.shape[1:]
-    v_canvas[:] = ZERO
-    behind[:] = ZERO
+    fill(v_canvas, ZERO)
+    fill(behind, ZERO)
     for row in range(min(TILE_HEIGHT, height - y0)):
         for column in range(min(TILE_WIDTH, width - x0)):
             at = row * TILE_WIDTH + column
@@ -58,18 +60,28 @@ def read_gradients(v_canvas, behind, v_image, v_alpha, i, x0, y0, left, backgrou
                 value = v_image[i, y0 + row, x0 + column, k]
                 v_canvas[k * TILE_PIXELS + at] = value
                 seen += value * background[k]
-            behind[at] = abs(left[at]) * seen
+            behind[at] = transmittance[at] * seen
 
 
 @inlined
-def sum_background(v_background, v_canvas, left):
+def read_ends(left, last_pairs, task, transmittance):
+    """Load a tile's final transmittance; the number of its pairs that were drawn anywhere."""
+    drawn = ZERO
+    for at in range(TILE_PIXELS):
+        transmittance[at] = abs(left[task, at])
+        drawn = max(drawn, last_pairs[task, at])
+    return np.int64(drawn)
+
+
+@inlined
+def sum_background(v_backgrounds, task, v_canvas, transmittance):
     """Gradient of the background within a tile."""
-    for k in range(v_background.shape[0]):
+    for k in range(v_backgrounds.shape[1]):
         total = splat(ZERO)
         for row in range(TILE_HEIGHT):
-            T = load(left, row * TILE_WIDTH)
-            total = fma(maximum(T, ZERO - T), load(v_canvas, k * TILE_PIXELS + row * TILE_WIDTH), total)
-        v_background[k] = sum_lanes(total)
+            at = row * TILE_WIDTH
+            total = fma(load(transmittance, at), load(v_canvas, k * TILE_PIXELS + at), total)
+        v_backgrounds[task, k] = sum_lanes(total)
 
 
 @inlined
@@ -108,19 +120,19 @@ def composite_vjp(
     tiles = tiles_x * tiles_y
     v_canvas = np.empty((BLOCK + others.shape[1]) * TILE_PIXELS, np.float32)
     transmittance, behind = np.empty(TILE_PIXELS, np.float32), np.empty(TILE_PIXELS, np.float32)
-    weights, dots = np.empty(TILE_PIXELS, np.float32), np.zeros(TILE_PIXELS, np.float32)
-    columns = np.arange(TILE_WIDTH).astype(np.float32) + np.float32(0.5)
+    weights, dots = np.empty(TILE_PIXELS, np.float32), np.empty(TILE_PIXELS, np.float32)
+    fill(dots, ZERO)
+    centres = column_centres()
     width_of_slot = MOMENTS + BLOCK + others.shape[1]
     more_blocks = others.shape[1] > 0
     for task in range(worker, left.shape[0], workers):
         i, tile = task // tiles, task % tiles
         x0, y0 = tile % tiles_x * TILE_WIDTH, tile // tiles_x * TILE_HEIGHT
         last_pair = last_pairs[task]
-        read_gradients(v_canvas, behind, v_image, v_alpha, i, x0, y0, left[task], backgrounds[i])
-        sum_background(v_backgrounds[task], v_canvas, left[task])
-        transmittance[:] = np.abs(left[task])
-        centres = load(columns, 0)
-        begin, drawn = tile_starts[task], tile_starts[task] + np.int64(last_pair.max())
+        begin = tile_starts[task]
+        drawn = begin + read_ends(left, last_pairs, task, transmittance)
+        read_gradients(v_canvas, behind, v_image, v_alpha, i, x0, y0, transmittance, backgrounds[i])
+        sum_background(v_backgrounds, task, v_canvas, transmittance)
         for pair in range(drawn, tile_starts[task + 1]):
             for k in range(width_of_slot):
                 slots[pairs[pair, 1] * width_of_slot + k] = ZERO

@@ -69,6 +69,22 @@ def evaluate_row(centres, u, falloff_x, slope, falloff_y, level, dy):
 
 
 @inlined
+def fill(values, value):
+    """Set every element."""
+    for k in range(values.shape[0]):
+        values[k] = value
+
+
+@inlined
+def column_centres():
+    """x of a tile's pixel centres."""
+    centres = np.empty(TILE_WIDTH, np.float32)
+    for column in range(TILE_WIDTH):
+        centres[column] = np.float32(column) + HALF
+    return load(centres, 0)
+
+
+@inlined
 def start_transmittance(transmittance, x0, y0, width, height):
     """1 for pixels of the image; -1, done, for those of the tile outside of it."""
     for row in range(TILE_HEIGHT):
@@ -126,15 +142,14 @@ def composite(
     tiles = tiles_x * tiles_y
     canvas = np.empty((BLOCK + others.shape[1]) * TILE_PIXELS, np.float32)
     weights = np.empty(TILE_PIXELS, np.float32)
-    columns = np.arange(TILE_WIDTH).astype(np.float32) + HALF
+    centres = column_centres()
     for task in range(worker, left.shape[0], workers):
         i, tile = task // tiles, task % tiles
         x0, y0 = tile % tiles_x * TILE_WIDTH, tile // tiles_x * TILE_HEIGHT
         transmittance, last_pair = left[task], last_pairs[task]
         start_transmittance(transmittance, x0, y0, width, height)
-        canvas[:] = ZERO
-        last_pair[:] = ZERO
-        centres = load(columns, 0)
+        fill(canvas, ZERO)
+        fill(last_pair, ZERO)
         for pair in range(tile_starts[task], tile_starts[task + 1]):
             if (pair - tile_starts[task]) % CHECK_EVERY == 0 and all_done(transmittance):
                 break
