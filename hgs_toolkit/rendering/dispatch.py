@@ -84,17 +84,18 @@ def rasterize(
     gaussians = {"means": means, "quats": quats, "scales": scales, "opacities": opacities}
     check_inputs(gaussians, colors, viewmats, Ks, backgrounds, sh_degree)
     name = choose_backend(means.device, means.dtype).name if backend == "auto" else backend
-    if name == "gsplat" and means.shape[1] > 0:
-        return gsplat_backend.rasterize(
-            means, quats, scales, opacities, colors, viewmats, Ks, backgrounds, sh_degree, settings
-        )
-    if sh_degree is not None and settings.with_color:
-        colors = sh_to_rgb(colors, means, viewmats, sh_degree)
-    if not settings.with_color:
-        colors, backgrounds = means.new_zeros(*means.shape[:2], 0), None
-    images, alphas = _renderer(name)(
-        means, quats, scales, opacities, colors, viewmats, Ks, backgrounds, settings
-    )  # fmt: skip
+    with torch.autocast(means.device.type, enabled=False):
+        if name == "gsplat" and means.shape[1] > 0:
+            return gsplat_backend.rasterize(
+                means, quats, scales, opacities, colors, viewmats, Ks, backgrounds, sh_degree, settings
+            )
+        if sh_degree is not None and settings.with_color:
+            colors = sh_to_rgb(colors, means, viewmats, sh_degree)
+        if not settings.with_color:
+            colors, backgrounds = means.new_zeros(*means.shape[:2], 0), None
+        images, alphas = _renderer(name)(
+            means, quats, scales, opacities, colors, viewmats, Ks, backgrounds, settings
+        )  # fmt: skip
     if settings.expected_depth:
         depth = images[..., -1:] / alphas.clamp_min(MIN_ALPHA_FOR_DEPTH)
         images = torch.cat([images[..., :-1], depth], dim=-1)
@@ -114,7 +115,7 @@ def choose_backend(device: torch.device | str | None = None, dtype: torch.dtype 
         return BackendChoice("torch", f"the CPU kernels draw float32 only, not {dtype}")
     if importlib.util.find_spec("numba") is None:
         return BackendChoice("torch", "numba is not installed; run: pip install numba")
-    return BackendChoice("cpu", gsplat_backend.unavailable_reason() or "the tensors are on the CPU")
+    return BackendChoice("cpu", "the tensors are on the CPU" if torch.cuda.is_available() else "no CUDA device")
 
 
 def _renderer(name: str) -> Callable[..., tuple[Tensor, Tensor]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from hgs_toolkit.encoding import sh_bases
@@ -27,6 +28,8 @@ def check_inputs(
         raise ShapeError(
             f"means is {tuple(means.shape)} and viewmats {tuple(viewmats.shape)}; expected (B, N, 3) and (B, C, 4, 4)"
         )
+    if means.dtype not in (torch.float32, torch.float64):
+        raise ShapeError(f"means is {means.dtype}; expected torch.float32 (or torch.float64): convert with .float()")
     batch, count, cameras = means.shape[0], means.shape[1], viewmats.shape[1]
     if batch == 0 or cameras == 0:
         raise ShapeError(f"{batch} scenes and {cameras} cameras; expected at least one of each")

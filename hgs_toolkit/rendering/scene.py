@@ -44,8 +44,7 @@ def render(
     cameras = _per_scene(cameras, scene)
     return rasterize(
         scene.means, scene.quats, log_scales_to_scales(scene.log_scales) * splat_scale,
-        logits_to_opacities(scene.opacity_logits), scene.sh, cameras.viewmats,
-        cameras.pixel_intrinsics(width, height), width, height, sh_degree=scene.sh_degree,
+        logits_to_opacities(scene.opacity_logits), scene.sh, *_views(cameras, width, height), sh_degree=scene.sh_degree,
         backgrounds=_backgrounds(background, cameras), render_mode=render_mode, backend=backend,
     )  # fmt: skip
 
@@ -94,7 +93,7 @@ def render_features(
     cameras = _per_scene(cameras, scene)
     return rasterize(
         scene.means, scene.quats, log_scales_to_scales(scene.log_scales), logits_to_opacities(scene.opacity_logits),
-        features, cameras.viewmats, cameras.pixel_intrinsics(width, height), width, height, backend=backend,
+        features, *_views(cameras, width, height), backend=backend,
     )  # fmt: skip
 
 
@@ -114,6 +113,12 @@ def _per_scene(cameras: Cameras, scene: GaussianHierarchy) -> Cameras:
     if len(lead) == 2 and lead[0] == scene.batch:
         return cameras
     raise ShapeError(f"cameras have leading dimensions {lead}; expected (C,) or ({scene.batch}, C)")
+
+
+def _views(cameras: Cameras, width: int, height: int) -> tuple[Tensor, Tensor, int, int]:
+    """View matrices, pixel intrinsics and image size, in full precision also where a trainer uses autocast."""
+    with torch.autocast(cameras.cam_to_world.device.type, enabled=False):
+        return cameras.viewmats, cameras.pixel_intrinsics(width, height), width, height
 
 
 def _backgrounds(background: Background, cameras: Cameras) -> Tensor:

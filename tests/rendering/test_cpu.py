@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import threading
+import time
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -146,6 +149,30 @@ def test_a_forked_child_draws_after_its_parent_has_drawn(studio: Any) -> None:
     assert queue.get(timeout=60) == expected
     child.join(timeout=60)
     assert child.exitcode == 0
+
+
+def test_a_kernel_needs_compiling_until_its_code_is_in_the_cache_and_again_when_the_sources_change(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(jit, "_kernels", [])
+    compiled = jit.kernel(add_one)
+    assert jit.needs_compiling()
+    compiled(0, 1, torch.zeros(1).numpy())
+    assert not jit.needs_compiling()
+
+    monkeypatch.setattr(jit, "_kernels", [])
+    jit.kernel(add_one)
+    assert not jit.needs_compiling(), "another process finds the code in the cache"
+
+    source = tmp_path / "helper.py"
+    source.touch()
+    later = time.time() + 10
+    os.utime(source, (later, later))
+    monkeypatch.setattr(jit, "_SOURCES", [source])
+    monkeypatch.setattr(jit, "_kernels", [])
+    jit.kernel(add_one)
+    assert jit.needs_compiling(), "a helper is newer than the cached code"
 
 
 def test_without_a_writable_cache_kernels_still_compile_and_say_so(

@@ -56,6 +56,12 @@ def test_mixed_types_are_refused(studio: Any) -> None:
         rasterize(**(inputs | {"quats": inputs["quats"].double()}), width=8, height=8)
 
 
+def test_half_precision_is_refused_in_place_of_a_slow_or_coarse_image(studio: Any) -> None:
+    inputs = {name: value.bfloat16() for name, value in studio.scene().items()}
+    with pytest.raises(ShapeError, match=r"means is torch\.bfloat16; expected torch\.float32"):
+        rasterize(**inputs, width=8, height=8)
+
+
 @pytest.mark.parametrize(("degree", "bases"), [(1, 1), (3, 9)])
 def test_too_few_harmonics_for_the_degree_are_refused(studio: Any, degree: int, bases: int) -> None:
     inputs = studio.scene() | {"colors": torch.zeros(1, 120, bases, 3)}

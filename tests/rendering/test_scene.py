@@ -163,3 +163,12 @@ def test_double_precision_scenes_are_drawn_by_the_reference() -> None:
     cameras = Cameras(frontal().cam_to_world, frontal().intrinsics)
     image, _ = render(scene, cameras, 9, 9)
     assert image.dtype == torch.float64
+
+
+def test_autocast_changes_no_bit_of_the_image() -> None:
+    scene = dots((0.1, 0.0, 0.0), (0.0, 0.1, 0.3), size=0.2)
+    scene = scene.replace(sh=torch.randn(1, 2, 4, 3, generator=torch.Generator().manual_seed(0)))
+    plain, _ = render(scene, orbit(3), 20, 20)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        image, _ = render(scene, orbit(3), 20, 20)
+    assert torch.equal(image, plain)
