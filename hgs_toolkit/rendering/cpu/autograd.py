@@ -123,14 +123,14 @@ def _project(gaussians: list[Array], table: Array, settings: RasterSettings) -> 
     others = np.empty((images, count, max(-(-channels // BLOCK), 1) * BLOCK - BLOCK), np.float32)
     depths = np.empty((images, count), np.float32)
     columns = np.empty((images, count, 2), np.int32)
-    unusable = np.zeros(workers.count(), np.int64)
     workers.run(
         project, *gaussians, table, settings.width, settings.height, settings.near_plane, settings.far_plane,
         settings.radius_clip, settings.eps2d, settings.antialiased, settings.with_depth,
-        records, others, depths, columns, unusable,
+        records, others, depths, columns,
     )  # fmt: skip
-    if unusable.any():
-        raise ShapeError(f"{unusable.sum()} Gaussians hold NaN or infinite values; expected finite numbers only")
+    if columns[..., 1].min(initial=0) < 0:
+        unusable = int((columns[..., 1] < 0).reshape(len(gaussians[0]), -1, count).any(axis=1).sum())
+        raise ShapeError(f"{unusable} Gaussians hold NaN or infinite values; expected finite numbers only")
 
     span_starts = _starts(columns[..., 1])
     spans = np.empty((span_starts[-1], 2), np.int32)

@@ -102,15 +102,13 @@ def project(
     records,  # out (I, N, 12), see above; channels are the colours, then depth, then zeros
     others,  # out (I, N, F - 4): channels beyond the fourth
     depths,  # out (I, N)
-    columns,  # out (I, N, 2) int32: first tile column and their number, 0 where nothing is to be drawn
-    unusable,  # out (workers,) int64: Gaussians that hold a NaN or an infinity
+    columns,  # out (I, N, 2) int32: first tile column and their number; 0 if not to be drawn, -1 if not finite
 ):  # fmt: skip
     """Fill the outputs for every image and Gaussian; those of invisible Gaussians stay undefined but for columns."""
     images, count = columns.shape[0], columns.shape[1]
     per_scene = images // means.shape[0]
     channels = colors.shape[3]
     begin, end = worker * images * count // workers, (worker + 1) * images * count // workers
-    unusable[worker] = 0
     for item in range(begin, end):
         i, n = item // count, item % count
         b, c = i // per_scene, i % per_scene
@@ -123,7 +121,7 @@ def project(
         opacity = np.float64(opacities[b, n])
         total = dot(M[0], M[0]) + dot(M[1], M[1]) + dot(M[2], M[2]) + dot(p, p) + opacity
         if not total < np.inf:
-            unusable[worker] += 1
+            columns[i, n, 1] = -1
             continue
         if p[2] < near or p[2] > far:
             continue

@@ -16,14 +16,9 @@ import torch
 _pool: ThreadPoolExecutor | None = None
 
 
-def count() -> int:
-    """Number of workers, ``torch.get_num_threads()``."""
-    return torch.get_num_threads()
-
-
 def run(kernel: Any, *args: Any) -> None:
-    """Call ``kernel(worker, workers, *args)`` for each of :func:`count` workers and wait for all."""
-    workers = count()
+    """Call ``kernel(worker, workers, *args)`` for ``torch.get_num_threads()`` workers and wait for all."""
+    workers = torch.get_num_threads()
     others = [_threads().submit(kernel, worker, workers, *args) for worker in range(1, workers)]
     try:
         kernel(0, workers, *args)
