@@ -81,6 +81,7 @@ def test_a_channel_without_spread_gives_finite_gradients() -> None:
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layers, "PIECE", 100)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
 
 
 def mlp_and_gradients(mlp: MLP, x: Tensor) -> list[Tensor]:
