@@ -82,13 +82,18 @@ class ModulatedHeads(nn.Module):
 
 
 class BackgroundGenerator(nn.Module):
-    """Points on the sphere, and their children, which move on it."""
+    """Points on the sphere, and their children, which move on it.
+
+    Attributes:
+        count: Gaussians it makes, of both levels together.
+    """
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         channels, w_dim = config.background_channels, config.w_dim
         self.radius = config.background_radius
         self.branching = config.children
+        self.count = config.background_points * (1 + config.children)
         self.points = nn.Parameter(initial_points(config.background_points))
         self.features = nn.Linear(3, channels)
         nn.init.uniform_(self.features.weight, -math.sqrt(3.0), math.sqrt(3.0))

@@ -55,6 +55,9 @@ class Generator(nn.Module):
         self.background = BackgroundGenerator(config) if config.background == "generator" else None
         self._assign_slots()
         level, parent = _make_tree(config.level_counts, config.children)
+        if self.background is not None:
+            level = nn.functional.pad(level, (0, self.background.count), value=BACKGROUND_LEVEL)
+            parent = nn.functional.pad(parent, (0, self.background.count), value=NO_PARENT)
         self.register_buffer("tree_level", level, persistent=False)
         self.register_buffer("tree_parent", parent, persistent=False)
 
@@ -137,10 +140,7 @@ class Generator(nn.Module):
         gaussians = [part.inside_box() for part in gaussians]
         if background and self.background is not None:
             gaussians += self.background(ws[:, self.background_slot])
-        level, parent = self._forest(sum(part.means.shape[1] for part in gaussians))
-        count = sum(part.means.shape[1] for part in anchors)
-        anchor_cloud = self._join(anchors, self.tree_level[:count], self.tree_parent[:count])
-        return self._join(gaussians, level, parent, anchor_cloud)
+        return self._join(gaussians, self._join(anchors))
 
     def forward(
         self, z: Tensor, label: Tensor | None = None, view_direction: Tensor | None = None
@@ -176,24 +176,18 @@ class Generator(nn.Module):
         embedded: Tensor = self.view_embedding(view_direction)
         return embedded
 
-    def _forest(self, count: int) -> tuple[Tensor, Tensor]:
-        """Levels and parents (count,): the tree's, then as many background Gaussians as are left."""
-        extra = (0, count - len(self.tree_level))
-        pad = nn.functional.pad
-        return pad(self.tree_level, extra, value=BACKGROUND_LEVEL), pad(self.tree_parent, extra, value=NO_PARENT)
-
-    def _join(
-        self, parts: list[Parameters], level: Tensor, parent: Tensor, anchors: GaussianHierarchy | None = None
-    ) -> GaussianHierarchy:
+    def _join(self, parts: list[Parameters], anchors: GaussianHierarchy | None = None) -> GaussianHierarchy:
+        """One cloud of the parts, which are the first so many of the tree's levels and then the background's."""
         rest = torch.cat([part.rest for part in parts], dim=1)  # (B, N, 8)
+        count = rest.shape[1]
         return GaussianHierarchy(
             means=torch.cat([part.means for part in parts], dim=1),
             log_scales=torch.cat([part.log_scales for part in parts], dim=1),
             quats=rest[..., :4],
             sh=rest[..., 4:7].unsqueeze(2),
             opacity_logits=rest[..., 7],
-            level=level,
-            parent=parent,
+            level=self.tree_level[:count],
+            parent=self.tree_parent[:count],
             anchors=anchors,
             check_finite=not self.training,
         )

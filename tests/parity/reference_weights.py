@@ -1,4 +1,4 @@
-"""The weights of the golden numbers: not shipped, but a rule from a tensor's name and shape (docs/conventions.md)."""
+"""The weights of the golden numbers: not shipped, but a rule from a tensor's name and shape."""
 
 from __future__ import annotations
 
