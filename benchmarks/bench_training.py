@@ -97,7 +97,7 @@ def generator_parts(trainer: Trainer, fakes: Fakes, leaves: list[torch.Tensor], 
 
 
 def seconds_a_step(run: Callable[[], object], steps: int) -> float:
-    """Mean wall seconds after two steps of warming up."""
+    """Mean wall seconds after a few steps of warming up; ``steps`` is a multiple of the penalty interval."""
     for _ in range(4):
         run()
     started = time.perf_counter()
@@ -106,10 +106,19 @@ def seconds_a_step(run: Callable[[], object], steps: int) -> float:
     return (time.perf_counter() - started) / steps
 
 
-def slow_variant(config: Config) -> Config:
-    """The same run with a float32, channels-first discriminator that blurs depthwise before striding."""
-    discriminator = replace(config.discriminator, downsample="blur", precision="float32", channels_last=False)
-    return replace(config, discriminator=discriminator)
+def slow_variants(config: Config) -> dict[str, Config]:
+    """The same run with float32, channels-first discriminators that blur depthwise before striding."""
+    ours = config.discriminator
+    blurred = replace(ours, downsample="blur", precision="float32", channels_last=False)
+    # The reference's own type at the same widths: channel_base / resolution, up to the widest; no pose branch.
+    reference = replace(
+        blurred, kind="stylegan2", channel_base=ours.channels[0] * ours.resolution, channel_max=max(ours.channels),
+        channels=(), pose="none",
+    )  # fmt: skip
+    return {
+        "float32 depthwise blur in our residual type": replace(config, discriminator=blurred),
+        "float32 StyleGAN2 type, depthwise blur": replace(config, discriminator=reference),
+    }
 
 
 def main() -> None:
@@ -121,9 +130,8 @@ def main() -> None:
     config = load_preset(arguments.preset)
     config = replace(config, training=replace(config.training, blur_kimg=0.0))
     data = NoiseImages(config.generator.resolution)
-    trainer, slow = Trainer(config), Trainer(slow_variant(config))
+    trainer = Trainer(config)
     fast_seconds = seconds_a_step(lambda: trainer.train_step(data), arguments.steps)  # type: ignore[arg-type]
-    slow_seconds = seconds_a_step(lambda: slow.train_step(data), arguments.steps)  # type: ignore[arg-type]
     clock = Clock()
     for _ in range(arguments.steps):
         parts_of_a_step(trainer, data, clock)
@@ -131,7 +139,10 @@ def main() -> None:
     batch = config.training.batch
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     print(f"{arguments.preset}: {fast_seconds:.3f} s a step of {batch}, {batch / fast_seconds:.1f} images/s")
-    print(f"float32 depthwise-blur discriminator: {slow_seconds:.3f} s, ratio {slow_seconds / fast_seconds:.2f}")
+    for name, variant in slow_variants(config).items():
+        slow = Trainer(variant)
+        seconds = seconds_a_step(lambda slow=slow: slow.train_step(data), arguments.steps)  # type: ignore[misc]
+        print(f"  {name}: {seconds:.3f} s, ratio {seconds / fast_seconds:.2f}")
     for name, seconds in clock.seconds.items():
         print(f"  {name:28} {seconds / arguments.steps:8.4f} s  {100 * seconds / total:5.1f} %")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
