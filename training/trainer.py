@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from hgs_toolkit.cameras import Cameras, make_intrinsics
 from hgs_toolkit.config import Config, TrainingConfig
+from hgs_toolkit.encoding import SH_C0
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.model.discriminator import DiscriminatorOutput, make_discriminator
@@ -23,10 +24,14 @@ from hgs_toolkit.rendering import render
 from hgs_toolkit.training import losses
 from hgs_toolkit.training.augment import Augmentation, blur
 from hgs_toolkit.training.batches import Batch, make_batch
+from hgs_toolkit.training.clamping import floor_with_way_back
 from hgs_toolkit.training.datasets.eg3d import PosedImages
 from hgs_toolkit.training.distributed import World, local_batch
 from hgs_toolkit.training.ema import ema_decay, update_ema
 from hgs_toolkit.training.randomness import Purpose, keyed_generator
+
+DARKEST_DC = -0.499 / SH_C0
+"""Degree-0 coefficient just above black: the renderer's own clamp at 0 is never reached."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,9 @@ class Trainer:
         w = self.generator.map(latents, mapping_labels)
         self.generator.update_w_avg(self.world.mean(w.detach().flatten(0, -2).mean(0, keepdim=True)))
         scene = self.generator.synthesize(w, cameras.forward[:, 0], background=self._background_is_on)
-        images, _ = render(scene, cameras, resolution, resolution, background=batch.backgrounds[views])
+        # The renderer clamps colours at black, where a Gaussian would get no gradient any more and stay black for good.
+        visible = scene.replace(sh=floor_with_way_back(scene.sh, DARKEST_DC), check_finite=False)
+        images, _ = render(visible, cameras, resolution, resolution, background=batch.backgrounds[views])
         images = images.flatten(0, 1).movedim(-1, 1) * 2 - 1  # (b V, 3, H, W)
         return Fakes(images.contiguous(), labels.flatten(0, 1), scene)
 
