@@ -185,9 +185,9 @@ class GaussianHierarchy(GaussianCloud):
         return self._with({name: value.detach() for name, value in self.parameters().items()},
                           anchors=None if self.anchors is None else self.anchors.detach())  # fmt: skip
 
-    def replace(self, check_finite: bool = True, **changes: Any) -> Self:
-        """A copy with some fields changed, checked like a new one."""
-        return self._with({}, check_finite=check_finite, **changes)
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed, checked like a new one (``check_finite=False``: like a new one so made)."""
+        return self._with({}, **({"check_finite": True} | changes))
 
     def _with(self, parameters: dict[str, Tensor], check_finite: bool = False, **changes: Any) -> Self:
         values = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -15,7 +15,7 @@ class _FloorWithWayBack(torch.autograd.Function):
         return values.clamp_min(floor)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (below,) = ctx.saved_tensors
         return torch.where(below, gradient.clamp_max(0), gradient), None
 
