@@ -118,6 +118,9 @@ def slow_variants(config: Config) -> dict[str, Config]:
     return {
         "float32 depthwise blur in our residual type": replace(config, discriminator=blurred),
         "float32 StyleGAN2 type, depthwise blur": replace(config, discriminator=reference),
+        "float32 StyleGAN2 type, depthwise blur, widths of the -gsgan preset": replace(
+            config, discriminator=replace(load_preset(f"{config.name}-gsgan").discriminator, channels_last=False)
+        ),
     }
 
 
@@ -138,11 +141,14 @@ def main() -> None:
     total = sum(clock.seconds.values())
     batch = config.training.batch
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    print(f"{arguments.preset}: {fast_seconds:.3f} s a step of {batch}, {batch / fast_seconds:.1f} images/s")
+    weights = sum(p.numel() for p in trainer.discriminator.parameters()) / 1e6
+    print(f"{arguments.preset}, discriminator of {weights:.2f} M weights:")
+    print(f"  {fast_seconds:.3f} s a step of {batch}, {batch / fast_seconds:.1f} images/s")
     for name, variant in slow_variants(config).items():
         slow = Trainer(variant)
         seconds = seconds_a_step(lambda slow=slow: slow.train_step(data), arguments.steps)  # type: ignore[misc]
-        print(f"  {name}: {seconds:.3f} s, ratio {seconds / fast_seconds:.2f}")
+        weights = sum(p.numel() for p in slow.discriminator.parameters()) / 1e6
+        print(f"  {name}, {weights:.2f} M weights: {seconds:.3f} s, ratio {seconds / fast_seconds:.2f}")
     for name, seconds in clock.seconds.items():
         print(f"  {name:28} {seconds / arguments.steps:8.4f} s  {100 * seconds / total:5.1f} %")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
