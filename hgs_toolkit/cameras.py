@@ -89,6 +89,13 @@ class Cameras:
         size = torch.tensor([width, height, 1.0], dtype=self.intrinsics.dtype, device=self.intrinsics.device)
         return self.intrinsics * size[:, None]
 
+    def with_focal(self, focal: float | None) -> Cameras:
+        """The same cameras with the normalised focal length ``focal`` and a centred image; None changes nothing."""
+        if focal is None:
+            return self
+        shape = tuple(self.intrinsics.shape[:-2])
+        return Cameras(self.cam_to_world, make_intrinsics(focal, shape).to(self.intrinsics))
+
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Cameras:
         """The same cameras on another device or in another floating-point type."""
         return Cameras(self.cam_to_world.to(device, dtype), self.intrinsics.to(device, dtype))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hgs_toolkit.cameras import mirror_labels
 from hgs_toolkit.config import Config
 from hgs_toolkit.training.augment import compose, mirror
 from hgs_toolkit.training.datasets.eg3d import PosedImages
@@ -48,7 +49,8 @@ def make_batch(data: PosedImages, config: Config, step: int, world: World) -> Ba
     mirrored = torch.rand(size, generator=draw(Purpose.MIRROR)) < training.augment.mirror
     images, local_labels = mirror(images, local_labels, world.rows(mirrored))
     # Labels of the whole global batch: swapping poses looks at the neighbouring row, which another rank may hold.
-    labels = _mirrored_labels(torch.as_tensor(data.labels)[indices], mirrored)
+    labels = torch.as_tensor(data.labels)[indices]
+    labels = torch.where(mirrored[:, None], mirror_labels(labels), labels)
     labels = _with_random_poses(labels, config, draw(Purpose.RANDOM_POSE))
     mapping_labels = _with_swapped_poses(labels, pose_swap_probability(config, step), draw(Purpose.POSE_SWAP))
     backgrounds = torch.zeros(size, 3)
@@ -73,11 +75,6 @@ def pose_swap_probability(config: Config, step: int) -> float:
     training = config.training
     progress = min(step * training.batch / (1000 * max(training.pose_swap_kimg, 1e-9)), 1.0)
     return 1.0 + (training.pose_swap - 1.0) * progress
-
-
-def _mirrored_labels(labels: Tensor, flags: Tensor) -> Tensor:
-    empty = torch.empty(len(labels), 1, 1, 0)
-    return mirror(empty, labels, flags)[1]
 
 
 def _with_random_poses(labels: Tensor, config: Config, generator: torch.Generator) -> Tensor:

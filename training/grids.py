@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from hgs_toolkit.cameras import Cameras, make_intrinsics
 from hgs_toolkit.config import Config
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.pictures import grid
@@ -30,9 +29,7 @@ def sample_chunks(
     """Images (<= CHUNK, H, W, 3) in 0..1 of the average model under cameras of its pose prior; fixed by the purpose."""
     generator = keyed_generator(config.training.seed, 0, purpose)
     latents = torch.randn(count, config.generator.z_dim, generator=generator)
-    cameras = config.generator.poses.sample(count, generator)
-    if config.generator.render_focal is not None:
-        cameras = Cameras(cameras.cam_to_world, make_intrinsics(config.generator.render_focal, (count,)))
+    cameras = config.generator.poses.sample(count, generator).with_focal(config.generator.render_focal)
     device, resolution = next(model.parameters()).device, config.generator.resolution
     has_background = config.generator.background != "none"
     for start in range(0, count, CHUNK):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hgs_toolkit.cameras import Cameras, make_intrinsics
+from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.config import Config, TrainingConfig
 from hgs_toolkit.encoding import SH_C0
 from hgs_toolkit.errors import ConfigError
@@ -116,11 +116,7 @@ class Trainer:
 
     def cameras(self, labels: Tensor) -> Cameras:
         """Cameras of labels (..., 25), with the model's own focal length where it has one."""
-        cameras = Cameras.from_labels(labels)
-        focal = self.config.generator.render_focal
-        if focal is None:
-            return cameras
-        return Cameras(cameras.cam_to_world, make_intrinsics(focal, tuple(labels.shape[:-1])).to(labels))
+        return Cameras.from_labels(labels).with_focal(self.config.generator.render_focal)
 
     @property
     def _background_is_on(self) -> bool:

@@ -131,3 +131,11 @@ def test_wrong_shapes_and_laws_are_refused_with_what_was_expected() -> None:
         cam.Cameras(torch.eye(4), torch.zeros(1, 3, 3))
     with pytest.raises(ShapeError, match="normal"):
         cam.PosePrior(yaw_law="gauss")
+
+
+def test_another_focal_length_keeps_the_pose_and_none_changes_nothing() -> None:
+    cameras = _some()
+    assert cameras.with_focal(None) is cameras
+    other = cameras.with_focal(2.5)
+    assert torch.equal(other.cam_to_world, cameras.cam_to_world)
+    assert torch.equal(other.intrinsics, cam.make_intrinsics(2.5, (4,)))
