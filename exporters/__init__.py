@@ -14,6 +14,7 @@ from hgs_toolkit.encoding import sh_bases
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.options import ExportOptions, Format
 from hgs_toolkit.exporters.ply import read_ply, write_ply
+from hgs_toolkit.exporters.sog import read_sog, write_sog
 from hgs_toolkit.files import atomic_path
 from hgs_toolkit.gaussians import GaussianHierarchy
 
@@ -31,6 +32,10 @@ FORMATS = (
     Format(
         ".ply", "3D-GS splats: SuperSplat, Blender add-ons, Unity, Unreal, Houdini", read_ply, write_ply,
         options=frozenset({"extras", "pad_sh", "normals", "frame"}),
+    ),
+    Format(
+        ".sog", "images in a zip, 14 to 20 bytes a Gaussian: SuperSplat, PlayCanvas, Spark", read_sog, write_sog,
+        options=frozenset({"frame"}),
     ),
 )  # fmt: skip
 """Every splat format; of the suffixes that fit a name, the longest wins."""

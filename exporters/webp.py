@@ -1,0 +1,66 @@
+"""Lossless WebP images of bytes: four channels a pixel, exactly as given, also where alpha is 0."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hgs_toolkit.errors import FormatError
+
+Bytes = NDArray[np.uint8]
+
+SIDE = 4
+"""Widths and heights are multiples of this, as the makers of .sog have them."""
+
+SLACK = 4096
+"""Pixels an image may have more than four times those it needs: whole rows, in small images."""
+
+MAX_SIDE = 16383
+"""Greatest width and height of a WebP image."""
+
+EFFORT = {"method": 2, "quality": 50}
+"""Settings of the lossless encoder: a few per cent more bytes than the greatest effort, at a tenth of its time."""
+
+
+def pixels_to_webp(pixels: Bytes, width: int | None = None) -> bytes:
+    """Pixels (N, 4) or (N, 3), row by row, as a lossless image; by default about square, padded with zeros.
+
+    Raises:
+        FormatError: if there are more pixels than the largest image has.
+    """
+    width = width or SIDE * math.ceil(math.sqrt(len(pixels)) / SIDE)
+    height = SIDE * math.ceil(len(pixels) / width / SIDE)
+    if max(width, height) > MAX_SIDE:
+        raise FormatError(f"{len(pixels)} values do not fit a WebP image of at most {MAX_SIDE} pixels a side")
+    image = np.zeros((width * height, 4), np.uint8)
+    image[:, 3] = 255
+    image[: len(pixels), : pixels.shape[1]] = pixels
+    buffer = io.BytesIO()
+    Image.fromarray(image.reshape(height, width, 4)).save(buffer, "WEBP", lossless=True, exact=True, **EFFORT)
+    return buffer.getvalue()
+
+
+def webp_to_pixels(data: bytes, name: str, count: int, width: int | None = None) -> Bytes:
+    """The first ``count`` pixels (count, 4) of an image.
+
+    Its size is compared with ``count`` before it is decoded.
+
+    Raises:
+        FormatError: if it is no lossless-decodable WebP, too small, far larger than needed, or not ``width`` wide.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=["WEBP"]) as image:
+            available = image.width * image.height
+            if width is not None and image.width != width:
+                raise FormatError(f"{name} is {image.width} pixels wide; expected {width}")
+            if not count <= available <= 4 * count + SLACK:
+                raise FormatError(f"{name} has {image.width} x {image.height} pixels for {count} values")
+            return np.asarray(image.convert("RGBA")).reshape(-1, 4)[:count]
+    except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(f"{name} is no readable WebP image: {error}") from error

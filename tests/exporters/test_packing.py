@@ -1,0 +1,101 @@
+"""What packed formats share: quaternions without their largest component, Morton order, codebooks, palettes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hgs_toolkit.exporters.codebooks import codebook, codes, palette
+from hgs_toolkit.exporters.morton import morton_order
+from hgs_toolkit.exporters.quaternions import BOUND, KEPT, drop_largest, restore_largest
+from hgs_toolkit.exporters.splats import Floats, logits_of_bytes, opacity_bytes
+
+
+def unit_quats(count: int) -> Floats:
+    quats = np.random.default_rng(0).standard_normal((count, 4)).astype(np.float32)
+    unit: Floats = quats / np.linalg.norm(quats, axis=1, keepdims=True)
+    return unit
+
+
+def test_three_components_are_bounded_and_give_the_rotation_back() -> None:
+    quats = unit_quats(2000)
+    largest, three = drop_largest(quats)
+    assert np.abs(three).max() <= BOUND + 1e-7
+    assert sorted(set(largest.tolist())) == [0, 1, 2, 3]
+    np.testing.assert_allclose(np.abs((restore_largest(largest, three) * quats).sum(1)), 1, atol=1e-6)
+
+
+def test_the_dropped_component_comes_back_positive() -> None:
+    largest, three = drop_largest(np.array([[0, 0, -1, 0], [0.5, 0.5, 0.5, 0.5]], np.float32))
+    assert largest.tolist() == [2, 0]
+    expected = np.array([[0, 0, 1, 0], [0.5, 0.5, 0.5, 0.5]])
+    np.testing.assert_allclose(restore_largest(largest, three), expected)
+    assert all(index not in KEPT[index] for index in range(4))
+
+
+def test_components_too_large_to_be_a_rotation_still_give_a_unit_quaternion() -> None:
+    quats = restore_largest(np.array([1]), np.full((1, 3), BOUND))
+    np.testing.assert_allclose(np.linalg.norm(quats, axis=1), 1, rtol=1e-6)
+
+
+def test_morton_order_visits_the_corners_of_a_cube_like_a_binary_counter() -> None:
+    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], np.float32)
+    ordered = corners[morton_order(corners)]
+    np.testing.assert_array_equal(ordered @ [1, 2, 4], np.arange(8))
+
+
+def test_morton_order_keeps_equal_points_and_single_ones() -> None:
+    assert morton_order(np.ones((5, 3), np.float32)).tolist() == [0, 1, 2, 3, 4]
+    assert morton_order(np.zeros((0, 3), np.float32)).tolist() == []
+
+
+def test_neighbours_on_the_curve_are_near() -> None:
+    points = np.random.default_rng(0).random((4096, 3)).astype(np.float32)
+    step = np.linalg.norm(np.diff(points[morton_order(points)], axis=0), axis=1).mean()
+    assert step < 0.15 < np.linalg.norm(np.diff(points, axis=0), axis=1).mean()
+
+
+@given(st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=256))
+def test_few_values_are_kept_exactly(values: list[float]) -> None:
+    array = np.array(values, np.float32)
+    book = codebook(array)
+    assert book.shape == (256,)
+    np.testing.assert_array_equal(book[codes(array, book)], array)
+
+
+def test_the_greatest_error_is_that_of_the_best_equal_cells_at_most() -> None:
+    values = np.random.default_rng(0).standard_normal(20_000).astype(np.float32)
+    book = codebook(values)
+    assert np.all(np.diff(book) >= 0)
+    error = np.abs(book[codes(values, book)] - values).max()
+    assert error <= np.ptp(values) / 256 / 2
+    outlier = np.append(values, np.float32(1000))
+    book = codebook(outlier)
+    assert np.abs(book[codes(outlier, book)] - outlier).max() <= np.ptp(values) / 255 / 2
+
+
+def test_a_palette_that_is_large_enough_is_exact() -> None:
+    vectors = np.random.default_rng(0).standard_normal((500, 9)).astype(np.float32)
+    centres, labels = palette(np.concatenate([vectors, vectors]), 500)
+    assert len(centres) == 500
+    np.testing.assert_array_equal(centres[labels], np.concatenate([vectors, vectors]))
+
+
+@pytest.mark.parametrize("size", [1, 64, 700])
+def test_a_smaller_palette_is_near_and_no_larger_than_asked(size: int) -> None:
+    random = np.random.default_rng(0)
+    groups = random.standard_normal((50, 9)) * 5
+    vectors = (groups[random.integers(0, 50, 4000)] + 0.1 * random.standard_normal((4000, 9))).astype(np.float32)
+    centres, labels = palette(vectors, size)
+    assert len(centres) <= size
+    error = np.square(vectors - centres[labels]).mean()
+    assert error <= {1: 1.001, 64: 0.25, 700: 0.01}[size] * vectors.var(axis=0).mean()
+
+
+def test_opacities_come_back_to_half_a_step() -> None:
+    logits = np.linspace(-20, 20, 1001).astype(np.float32)
+    back = logits_of_bytes(opacity_bytes(logits))
+    assert np.isfinite(back).all()
+    assert np.abs(1 / (1 + np.exp(-back)) - 1 / (1 + np.exp(-logits))).max() <= 0.5 / 255 + 1e-6
