@@ -8,12 +8,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OUT ?= demo_output
+NODE := tests/oracles/node
+ORACLES := $(NODE)/node_modules/.ready
 
-.PHONY: help install demo test test-slow lint format benchmarks clean
+.PHONY: help install demo test test-slow test-oracles lint format benchmarks clean
 
 help:
 	@sed -n 's/^#//p' Makefile | head -4
-	@echo "  make lint | test-slow | benchmarks | format | clean"
+	@echo "  make lint | test-slow | test-oracles | benchmarks | format | clean"
 
 install: $(READY)
 
@@ -30,10 +32,19 @@ demo: $(READY)
 	$(BIN)/hgs demo --out $(OUT) --force
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not oracle"
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not oracle"
+
+# Other people's programs read our files and write some for us; node 20+ and npm are needed.
+test-oracles: $(READY) $(ORACLES)
+	HGS_ORACLES=1 $(BIN)/python -m pytest -m oracle
+
+$(ORACLES): $(NODE)/package.json $(NODE)/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed (Debian: apt-get install nodejs npm)"; exit 1; }
+	cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 lint: $(READY)
 	$(BIN)/ruff check .

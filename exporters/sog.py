@@ -218,8 +218,8 @@ def _take_harmonics(meta: Meta, load: Callable[[str], bytes]) -> Floats:
     label = low + 256 * high
     if int(label.max()) >= count:
         raise FormatError(f"{labels} asks for entry {label.max()} of a palette of {count}")
-    centres: Floats = meta.book("shN")[entries].reshape(count, bases, 3)
-    return centres[label]
+    harmonics: Floats = meta.book("shN")[entries].reshape(count, bases, 3)[label]
+    return harmonics
 
 
 def _pixels(meta: Meta, load: Callable[[str], bytes], part: str) -> Bytes:
