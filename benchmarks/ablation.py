@@ -17,7 +17,6 @@ import argparse
 import json
 import logging
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 

@@ -64,9 +64,11 @@ def _asset(path: Path) -> Facts:
 
 
 def _model(path: Path) -> Facts:
-    from hgs_toolkit.checkpoint import load_model, read_header
+    from hgs_toolkit.checkpoint import NETWORKS_KEY, load_model, read_header, read_metadata
     from hgs_toolkit.files import sha256
 
+    if NETWORKS_KEY in read_metadata(path):
+        return _networks(path)
     header = read_header(path)
     config = header.config.generator
     weights = sum(value.numel() for value in load_model(path, "cpu").state_dict().values())
@@ -78,6 +80,22 @@ def _model(path: Path) -> Facts:
         "levels": " ".join(map(str, config.level_counts)),
         "hierarchy": config.hierarchy,
         "background": config.background,
+        "sha256": sha256(path),
+        **header.facts,
+    }
+
+
+def _networks(path: Path) -> Facts:
+    from hgs_toolkit.checkpoint import NETWORKS_KEY, read_header
+    from hgs_toolkit.files import sha256
+
+    header = read_header(path, NETWORKS_KEY)
+    return {
+        "kind": f"networks to train on from: '{header.config.name}' (hgs train --init)",
+        "size": format_bytes(path.stat().st_size),
+        "resolution": header.config.generator.resolution,
+        "levels": " ".join(map(str, header.config.generator.level_counts)),
+        "discriminator": header.config.discriminator.kind,
         "sha256": sha256(path),
         **header.facts,
     }

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from hgs_toolkit.cli import dataset, demo, doctor, export, info, render, sample, train
+from hgs_toolkit.cli import dataset, demo, doctor, export, import_snapshot, info, render, sample, train
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
@@ -17,6 +17,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sample": sample.sample,
     "render": render.render,
     "export": export.export,
+    "import": import_snapshot.import_snapshot,
     "info": info.info,
     "doctor": doctor.doctor,
 }

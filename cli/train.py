@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -15,6 +15,7 @@ from hgs_toolkit.cli.console import Device, JsonProgress, Reporter, reporting
 if TYPE_CHECKING:
     from hgs_toolkit.config import Config
     from hgs_toolkit.training.loop import Progress
+    from hgs_toolkit.training.networks import Networks
 
 Show = Callable[["Progress"], None]
 
@@ -33,13 +34,20 @@ def train(
     kimg: Annotated[float | None, typer.Option("--kimg", help="Thousands of real images to show in all.")] = None,
     minutes: Annotated[float | None, typer.Option("--minutes", help="Stop after so many minutes, saved.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out exactly.")] = False,
+    init: Annotated[
+        Path | None,
+        typer.Option("--init", help="Start from these weights: a file of 'hgs import', a run folder or a model."),
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything drawn at random.")] = None,
     device: Device = "auto",
     json_progress: JsonProgress = False,
 ) -> None:
     """Train a hierarchical Gaussian GAN on posed images; Ctrl-C stops it with its state saved."""
     with reporting(json_progress) as report:
-        chosen = _configuration(preset, config, out, resume, settings or [], kimg, seed)
+        _refuse_contradictions(preset, config, resume, init)
+        start = _read_start(init, report)
+        given = [f"training.{key}={value}" for key, value in (("kimg", kimg), ("seed", seed)) if value is not None]
+        chosen = _configuration(preset, config, out, resume, start, (settings or []) + given)
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.training.datasets.eg3d import open_dataset
@@ -56,33 +64,50 @@ def train(
                     images.preload(lambda done, total: task.update(done, total))
             with _display(report, chosen) as show:
                 run = run_training(
-                    chosen, images, out, resume=resume, minutes=minutes, world=world, report=show,
+                    chosen, images, out, start=start, resume=resume, minutes=minutes, world=world, report=show,
                     should_stop=should_stop,
                 )  # fmt: skip
             if world.is_main:
                 report.file(run.model_file)
 
 
-def _configuration(
-    preset: str | None, config: Path | None, out: Path, resume: bool, settings: list[str],
-    kimg: float | None, seed: int | None,
-) -> Config:  # fmt: skip
-    """The configuration the flags describe; a resumed run without preset or file uses its own."""
-    from hgs_toolkit.config import load_config, load_preset
-    from hgs_toolkit.training.state import RunFolder
-
-    settings = settings + [
-        f"training.{key}={value}" for key, value in (("kimg", kimg), ("seed", seed)) if value is not None
-    ]
+def _refuse_contradictions(preset: str | None, config: Path | None, resume: bool, init: Path | None) -> None:
     if preset and config:
         raise typer.BadParameter("both were given; choose one", param_hint="--preset / --config")
-    if preset:
-        return load_preset(preset, settings)
-    if config:
-        return load_config(config, settings)
-    if resume:
-        return load_config(RunFolder(out).config_file, settings)
-    raise typer.BadParameter("one of the two is needed", param_hint="--preset / --config")
+    if resume and init:
+        raise typer.BadParameter("a resumed run has its weights; choose one", param_hint="--resume / --init")
+    if not (preset or config or resume or init):
+        raise typer.BadParameter("one of the two is needed", param_hint="--preset / --config")
+
+
+def _read_start(init: Path | None, report: Reporter) -> Networks | None:
+    if init is None:
+        return None
+    from hgs_toolkit.training.warm_start import read_networks
+
+    networks = read_networks(init)
+    if networks.discriminator is None:
+        report.note(f"{init} has no discriminator; a new one starts beside the trained generator", "warning")
+    return networks
+
+
+def _configuration(
+    preset: str | None, config: Path | None, out: Path, resume: bool, start: Networks | None, settings: list[str]
+) -> Config:
+    """The configuration the flags describe; a resumed run without preset or file uses its own.
+
+    With weights to start from, the networks' settings are theirs, and a preset or file gives the training alone.
+    """
+    from hgs_toolkit.config import load_config, load_preset, with_settings
+    from hgs_toolkit.training.state import RunFolder
+    from hgs_toolkit.training.warm_start import starting_config
+
+    if resume and not (preset or config):
+        config = RunFolder(out).config_file
+    if start is None:
+        return load_preset(preset, settings) if preset else load_config(cast(Path, config), settings)
+    recipe = load_preset(preset) if preset else load_config(config) if config else None
+    return with_settings(starting_config(start, recipe), settings)
 
 
 @contextmanager

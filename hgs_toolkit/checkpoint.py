@@ -7,6 +7,7 @@ configuration) and ``facts`` (such as the kimg it was trained for). Nothing in t
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 
 METADATA_KEY = "hgs_model"
+
+NETWORKS_KEY = "hgs_networks"
+"""The entry's name in a file of several networks to train on from; its content is the same."""
 
 MODEL_FILE = "model.safetensors"
 """Name of the model within a run folder."""
@@ -64,12 +68,26 @@ def save_model(
         CheckpointError: if a weight does not fit float16, or ``dtype`` is another type.
         HgsError: if the file cannot be written, or exists and not ``force``.
     """
+    save_weights(path, generator.state_dict(), config, facts, dtype=dtype, force=force)
+
+
+def save_weights(
+    path: str | Path,
+    weights: Mapping[str, Tensor],
+    config: Config,
+    facts: dict[str, str] | None = None,
+    *,
+    key: str = METADATA_KEY,
+    dtype: torch.dtype = torch.float32,
+    force: bool = True,
+) -> None:
+    """Write named ``weights`` with the whole ``config`` under ``key`` of the metadata; else as :func:`save_model`."""
     if dtype not in STORAGE_TYPES:
         raise CheckpointError(f"weights cannot be stored as {dtype}; expected torch.float32 or torch.float16")
-    tensors = {name: _stored(name, value, dtype) for name, value in generator.state_dict().items()}
+    tensors = {name: _stored(name, value, dtype) for name, value in weights.items()}
     header = {"format_version": FORMAT_VERSION, "config": config_to_dict(config), "facts": facts or {}}
     with atomic_path(path, force=force) as temporary:
-        save_file(tensors, temporary, metadata={METADATA_KEY: json.dumps(header)})
+        save_file(tensors, temporary, metadata={key: json.dumps(header)})
 
 
 def load_model(path: str | Path | None = None, device: str | torch.device = "auto") -> Generator:
@@ -90,10 +108,7 @@ def load_model(path: str | Path | None = None, device: str | torch.device = "aut
 
     file = find_model(path)
     config = read_header(file).config
-    try:
-        tensors = {name: _widened(value) for name, value in read_safetensors(file)[0].items()}
-    except FormatError as error:
-        raise CheckpointError(str(error)) from error
+    tensors = read_weights(file)
     _check_tensors(file, tensors, _expected_tensors(file, config.generator))
     with torch.random.fork_rng(devices=[]):
         generator = Generator(config.generator)
@@ -131,21 +146,22 @@ def find_model(path: str | Path | None) -> Path:
     return path
 
 
-def read_header(path: Path) -> ModelHeader:
-    """Configuration and facts of a model file.
+def read_header(path: Path, key: str = METADATA_KEY) -> ModelHeader:
+    """Configuration and facts of a model file (or, by ``key``, of one of several networks).
 
     Raises:
         CheckpointError: if the file is truncated, no model, of a newer version, or its configuration is not known.
     """
+    entries = read_metadata(path)
+    if key not in entries:
+        what = (
+            "holds networks to train on from, for 'hgs train --init'"
+            if NETWORKS_KEY in entries
+            else ("is a safetensors file but not a model of this toolkit")
+        )
+        raise CheckpointError(f"{path} {what}; expected {MODEL_FILE}")
     try:
-        with open_safetensors(path) as file:
-            entries = file.metadata() or {}
-    except FormatError as error:
-        raise CheckpointError(str(error)) from error
-    if METADATA_KEY not in entries:
-        raise CheckpointError(f"{path} is a safetensors file but not a model of this toolkit; expected {MODEL_FILE}")
-    try:
-        header = json.loads(entries[METADATA_KEY])
+        header = json.loads(entries[key])
         version, values, facts = header["format_version"], header["config"], header["facts"]
         if version != FORMAT_VERSION:
             raise CheckpointError(
@@ -157,6 +173,23 @@ def read_header(path: Path) -> ModelHeader:
             raise
         reason = str(error) if isinstance(error, ConfigError) else "its metadata are damaged"
         raise CheckpointError(f"{path} carries no usable configuration: {reason}") from error
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file; CheckpointError if it is none."""
+    try:
+        with open_safetensors(path) as file:
+            return file.metadata() or {}
+    except FormatError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, in float32 where they are stored shorter; CheckpointError if it is none."""
+    try:
+        return {name: _widened(value) for name, value in read_safetensors(path)[0].items()}
+    except FormatError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def _stored(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:

@@ -257,6 +257,11 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
     return config_from_dict(_with_overrides(values, overrides or []))
 
 
+def with_settings(config: Config, overrides: list[str]) -> Config:
+    """``config`` with ``key=value`` overrides applied."""
+    return config_from_dict(_with_overrides(config_to_dict(config), overrides))
+
+
 def config_from_dict(values: dict[str, Any]) -> Config:
     """The :class:`Config` of nested plain values; every unknown key is refused with the nearest known one."""
     return _build(Config, values, "")

@@ -18,7 +18,7 @@ from torch import Tensor
 from hgs_toolkit.cameras import PosePrior
 from hgs_toolkit.config import Config, DiscriminatorConfig, GeneratorConfig, LevelBlock
 from hgs_toolkit.errors import CheckpointError, ConfigError
-from hgs_toolkit.gsgan_pickle import Module, read_pickle
+from hgs_toolkit.gsgan_pickle import Module, Progress, read_pickle
 from hgs_toolkit.gsgan_weights import State, block_name, discriminator_state, generator_state
 from hgs_toolkit.model.discriminator import make_discriminator
 from hgs_toolkit.model.generator import Generator
@@ -59,15 +59,18 @@ class ImportedCheckpoint:
     discriminator_state: State
 
 
-def import_gsgan(path: str | Path) -> ImportedCheckpoint:
+def import_gsgan(path: str | Path, progress: Progress | None = None) -> ImportedCheckpoint:
     """Read a GSGAN ``network-snapshot-*.pkl``.
+
+    Args:
+        progress: called now and then with the bytes that are read and the file's size.
 
     Raises:
         CheckpointError: if the file cannot be read, is damaged, names anything but what such files need, or does not
             hold a generator, its average and a discriminator of a known layout.
     """
     path = Path(path)
-    content = read_pickle(path)
+    content = read_pickle(path, progress)
     try:
         states = {name: _network_state(content, name) for name in NETWORKS}
         del content

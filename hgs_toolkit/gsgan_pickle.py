@@ -27,9 +27,15 @@ from hgs_toolkit.errors import CheckpointError
 MAX_OPCODES = 2_000_000
 """A real file has some 50,000; each may build an object many times its own size."""
 
+OPCODES_A_REPORT = 1000
+"""Between two reports of progress."""
+
 NUMBER_TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32, torch.bool)
 MAX_DIMENSIONS = 8
 MAX_NUMBERS = 1 << 40
+
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -63,15 +69,20 @@ class Module:
     state: dict[str, Any] = field(default_factory=dict)
 
 
-def read_pickle(path: Path) -> Any:
+def read_pickle(path: Path, progress: Progress | None = None) -> Any:
     """What the pickle at ``path`` holds: plain values, tensors, :class:`Module` and :class:`Inert`.
+
+    Args:
+        progress: called now and then with the bytes that are read and the file's size.
 
     Raises:
         CheckpointError: if the file cannot be read, is damaged, truncated or no pickle, or names anything unknown.
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _Machine().run(cast(IO[bytes], data))
+            total = len(data)
+            advance = None if progress is None else lambda position: progress(position, total)
+            return _Machine().run(cast(IO[bytes], data), advance)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except OSError as error:
@@ -88,9 +99,11 @@ class _Machine:
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
 
-    def run(self, data: IO[bytes]) -> Any:
-        """Execute ``data`` until its STOP and return the result."""
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+    def run(self, data: IO[bytes], advance: Callable[[int], None] | None = None) -> Any:
+        """Execute ``data`` until its STOP and return the result; ``advance`` is told the position now and then."""
+        for count, (opcode, argument, position) in enumerate(pickletools.genops(data)):
+            if advance is not None and count % OPCODES_A_REPORT == 0:
+                advance(position or 0)
             if count > MAX_OPCODES:
                 raise CheckpointError(f"more than {MAX_OPCODES} pickle opcodes; expected a checkpoint of some 50,000")
             self.step(opcode.name, argument)

@@ -16,6 +16,7 @@ from hgs_toolkit.training.datasets.eg3d import PosedImages
 from hgs_toolkit.training.distributed import World
 from hgs_toolkit.training.grids import real_grid, sample_grid
 from hgs_toolkit.training.metrics.ticks import TickMetric
+from hgs_toolkit.training.networks import Networks
 from hgs_toolkit.training.state import RunFolder
 from hgs_toolkit.training.trainer import Trainer, check_data
 
@@ -70,6 +71,7 @@ def train(
     data: PosedImages,
     out: str | Path,
     *,
+    start: Networks | None = None,
     resume: bool = False,
     minutes: float | None = None,
     world: World | None = None,
@@ -82,18 +84,22 @@ def train(
     state.pt; the last two are written at every tick and at the end, whatever ends the run.
 
     Args:
+        start: weights that a new run begins with, in place of random ones.
+        resume: continue the run in ``out`` (``start`` then plays no part any more).
         minutes: wall-clock limit of this call; None for none.
         report: called after every step on the main process.
         should_stop: asked after every step; a true answer ends the run with its state saved.
 
     Raises:
         ConfigError: if data and configuration do not fit.
-        CheckpointError: if a resumed run's state is broken or of another configuration.
+        CheckpointError: if a resumed run's state is broken or of another configuration, or ``start`` does not fit.
         HgsError: if the folder holds a run already or cannot be written.
     """
     world = world or World()
     check_data(config, data)
     run, trainer = RunFolder(out), Trainer(config, world)
+    if start is not None and not resume:
+        trainer.load_networks(start)
     if world.is_main:
         if resume:
             run.restore(trainer)

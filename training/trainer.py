@@ -28,6 +28,7 @@ from hgs_toolkit.training.clamping import floor_with_way_back
 from hgs_toolkit.training.datasets.eg3d import PosedImages
 from hgs_toolkit.training.distributed import World, local_batch
 from hgs_toolkit.training.ema import ema_decay, update_ema
+from hgs_toolkit.training.networks import Networks, load_into
 from hgs_toolkit.training.randomness import Purpose, keyed_generator
 
 DARKEST_DC = -0.499 / SH_C0
@@ -253,6 +254,17 @@ class Trainer:
         for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
             for group in optimizer.param_groups:
                 group["lr"] = group["base_lr"] * factor
+
+    def load_networks(self, networks: Networks) -> None:
+        """Start from the weights of ``networks``; optimisers and the step counter stay as they are.
+
+        Raises:
+            CheckpointError: if they are not those of the configuration; the message names the network.
+        """
+        for name in ("generator", "ema", "discriminator"):
+            weights = getattr(networks, name)
+            if weights is not None:
+                load_into(getattr(self, name), weights, name)
 
     def state(self) -> dict[str, Any]:
         """Everything that an exact continuation needs; plain tensors and numbers."""

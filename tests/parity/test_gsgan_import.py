@@ -8,7 +8,6 @@ import pickle
 import random
 import struct
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -27,26 +26,7 @@ from hgs_toolkit.model.discriminator import make_discriminator
 from hgs_toolkit.model.generator import Generator
 from tests.parity import lookalike
 from tests.parity.reference_weights import reference_shapes
-
-SMALL = GeneratorConfig(
-    resolution=16, z_dim=12, w_dim=16, points=32, channels=(16, 16, 8), level_blocks=("adaptive", "local"),
-    transformer_blocks=2, background_points=6, background_channels=8,
-)  # fmt: skip
-STATES = {
-    "G": lookalike.random_state(lookalike.generator_shapes(SMALL, table=8), 1),
-    "G_ema": lookalike.random_state(lookalike.generator_shapes(SMALL, table=8), 2),
-    "D": lookalike.random_state(lookalike.discriminator_shapes(16, channel_base=128, channel_max=16), 3),
-}
-
-
-def write(path: Path, make: Callable[[], Any], protocol: int = 4) -> Path:
-    with lookalike.authors_modules():
-        path.write_bytes(pickle.dumps(make(), protocol=protocol))
-    return path
-
-
-def small_snapshot() -> dict[str, Any]:
-    return lookalike.snapshot(STATES["G"], STATES["G_ema"], STATES["D"])
+from tests.parity.snapshots import SMALL, STATES, mutate, small_snapshot, write
 
 
 @pytest.fixture(scope="module")
@@ -302,23 +282,6 @@ def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
         import_gsgan(tmp_path / "nothing.pkl")
 
 
-def mutate(data: bytes, rng: random.Random) -> bytes:
-    """One to four changed, cut, doubled or inserted stretches."""
-    mutated = bytearray(data)
-    for _ in range(rng.randint(1, 4)):
-        at, length = rng.randrange(len(mutated)), rng.randint(1, 8)
-        kind = rng.randrange(4)
-        if kind == 0:
-            mutated[at] = rng.randrange(256)
-        elif kind == 1:
-            del mutated[at : at + length]
-        elif kind == 2:
-            mutated[at:at] = mutated[at : at + length]
-        else:
-            mutated[at : at + length] = rng.randbytes(length)
-    return bytes(mutated)
-
-
 def run_mutations(data: bytes, path: Path, count: int, seed: int) -> int:
     """Imports of mutated files that failed, all of them cleanly."""
     rng, failures = random.Random(seed), 0
@@ -339,26 +302,3 @@ def test_two_thousand_mutations_of_a_tiny_snapshot_give_clean_errors_only(tmp_pa
 
 def test_mutations_of_a_whole_snapshot_give_clean_errors_or_a_whole_import(tmp_path: Path, snapshot_file: Path) -> None:
     assert run_mutations(snapshot_file.read_bytes(), tmp_path / "a.pkl", 40, seed=1) > 0
-
-
-MEASURE = """
-import sys
-from pathlib import Path
-from hgs_toolkit.gsgan_import import import_gsgan
-found = import_gsgan(sys.argv[1])
-peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-print(found.config.generator.levels, peak.split()[1])
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_snapshot_of_real_size_needs_less_than_three_gigabytes(tmp_path: Path) -> None:
-    state = lookalike.random_state(lookalike.generator_shapes(GeneratorConfig()), 0)
-    judge = lookalike.random_state(lookalike.discriminator_shapes(256), 1)
-    path = write(tmp_path / "a.pkl", lambda: lookalike.snapshot(state, {k: v + 1 for k, v in state.items()}, judge))
-    assert path.stat().st_size > 400e6
-    run = subprocess.run([sys.executable, "-c", MEASURE, str(path)], capture_output=True, text=True, check=True)
-    levels, kilobytes = map(int, run.stdout.split())
-    assert levels == 5
-    assert kilobytes < 3_000_000

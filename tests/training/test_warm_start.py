@@ -1,0 +1,133 @@
+"""A new run may start from the weights of an import, of another run, or of a model alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from hgs_toolkit.checkpoint import NETWORKS_KEY, save_weights
+from hgs_toolkit.config import Config, load_preset
+from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.training.datasets.eg3d import PosedImages
+from hgs_toolkit.training.loop import train
+from hgs_toolkit.training.networks import load_into, save_networks
+from hgs_toolkit.training.state import RunFolder
+from hgs_toolkit.training.trainer import Trainer
+from hgs_toolkit.training.warm_start import after_the_opening, read_networks, starting_config
+
+
+@pytest.fixture
+def finished(tiny: Config, images: PosedImages, tmp_path: Path) -> RunFolder:
+    return train(replace(tiny, training=replace(tiny.training, kimg=0.008)), images, tmp_path / "finished")
+
+
+def equal(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> bool:
+    return found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in found)
+
+
+def test_a_runs_networks_are_those_of_its_state(tiny: Config, finished: RunFolder) -> None:
+    networks = read_networks(finished.path)
+    trainer = Trainer(replace(tiny, training=replace(tiny.training, kimg=0.008)))
+    finished.restore(trainer)
+    for name in ("generator", "ema", "discriminator"):
+        assert equal(getattr(networks, name), getattr(trainer, name).state_dict())
+
+
+def test_a_model_alone_stands_for_both_generators_and_brings_no_discriminator(finished: RunFolder) -> None:
+    networks = read_networks(finished.model_file)
+    assert networks.discriminator is None
+    assert equal(networks.generator, networks.ema)
+    finished.state_file.unlink()
+    assert equal(read_networks(finished.path).ema, networks.ema)
+
+
+def test_networks_survive_their_file(finished: RunFolder, tmp_path: Path) -> None:
+    networks = read_networks(finished.path)
+    save_networks(tmp_path / "a.training.safetensors", networks, {})
+    found = read_networks(tmp_path / "a.training.safetensors")
+    assert found.config == networks.config
+    assert found.discriminator is not None
+    assert networks.discriminator is not None
+    pairs = [(found.generator, networks.generator), (found.ema, networks.ema)]
+    assert all(equal(*pair) for pair in [*pairs, (found.discriminator, networks.discriminator)])
+
+
+def test_a_new_run_begins_with_the_weights_and_fresh_optimisers(finished: RunFolder) -> None:
+    networks = read_networks(finished.path)
+    trainer = Trainer(starting_config(networks, None))
+    trainer.load_networks(networks)
+    assert equal(trainer.generator.state_dict(), networks.generator)
+    assert equal(trainer.ema.state_dict(), networks.ema)
+    assert trainer.step == 0
+    assert not trainer.generator_optimizer.state
+
+
+def test_the_average_survives_the_first_step(finished: RunFolder, images: PosedImages, tmp_path: Path) -> None:
+    """In a run from scratch the first step makes the average equal to the model; here it barely moves."""
+    networks = read_networks(finished.path)
+    shifted = replace(networks, ema={name: value + 1.0 for name, value in networks.ema.items()})
+    config = starting_config(shifted, None)
+    run = train(replace(config, training=replace(config.training, kimg=0.004)), images, tmp_path / "new", start=shifted)
+    after = read_networks(run.path).ema
+    for name in (name for name in after if "w_avg" not in name):
+        assert (after[name] - shifted.ema[name]).abs().max() < 0.1
+
+
+def test_resuming_a_started_run_does_not_start_it_again(
+    finished: RunFolder, images: PosedImages, tmp_path: Path
+) -> None:
+    networks = read_networks(finished.path)
+    config = starting_config(networks, None)
+    whole = replace(config, training=replace(config.training, kimg=0.016))
+    half = replace(config, training=replace(config.training, kimg=0.008))
+    undisturbed = train(whole, images, tmp_path / "whole", start=networks)
+    train(half, images, tmp_path / "halves", start=networks)
+    resumed = train(whole, images, tmp_path / "halves", resume=True)
+    assert equal(read_networks(resumed.path).generator, read_networks(undisturbed.path).generator)
+
+
+def test_the_opening_schedules_are_not_repeated(tiny: Config) -> None:
+    training = replace(tiny.training, gamma_final=0.5, r1_gamma=0.2, r2_gamma=0.4)
+    after = after_the_opening(training)
+    assert (after.blur_sigma, after.pose_swap_kimg, after.background_kimg, after.ema_rampup) == (0.0, 0.0, 0.0, None)
+    assert (after.r1_gamma, after.r2_gamma, after.gamma_final) == (0.1, 0.2, None)
+    assert after.batch == training.batch
+
+
+def test_a_recipe_gives_the_training_and_the_file_the_networks(finished: RunFolder) -> None:
+    networks, recipe = read_networks(finished.path), load_preset("critters32")
+    config = starting_config(networks, recipe)
+    assert config.generator == networks.config.generator
+    assert config.discriminator == networks.config.discriminator
+    assert config.training == after_the_opening(recipe.training)
+    assert config.name == "critters32"
+
+
+def test_networks_of_other_settings_are_refused_by_name(tiny: Config, finished: RunFolder) -> None:
+    networks = read_networks(finished.path)
+    other = replace(tiny, generator=replace(tiny.generator, w_dim=24))
+    with pytest.raises(CheckpointError, match=r"the generator to start from does not fit.*mapping"):
+        Trainer(other).load_networks(networks)
+    with pytest.raises(CheckpointError, match="the ema to start from"):
+        load_into(Trainer(tiny).ema, {}, "ema")
+
+
+def test_what_holds_no_networks_is_refused(finished: RunFolder, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.safetensors").write_text("text")
+    config = read_networks(finished.path).config
+    save_weights(tmp_path / "stray.safetensors", {"b.a": torch.ones(1)}, config, key=NETWORKS_KEY)
+    for name, message in (
+        ("empty", r"holds neither state\.pt nor model\.safetensors"),
+        ("text.safetensors", "truncated or no safetensors file"),
+        ("missing", "does not exist"),
+        ("stray.safetensors", "holds 'b.a'"),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            read_networks(tmp_path / name)
+    finished.state_file.write_bytes(b"broken")
+    with pytest.raises(CheckpointError, match="cannot be read as a training state"):
+        read_networks(finished.path)

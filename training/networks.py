@@ -1,0 +1,67 @@
+"""The three networks of a run as weights, to be stored together and trained on from.
+
+An import stores them in one safetensors file (``NAME.training.safetensors``): the tensors' names begin with
+``generator.``, ``ema.`` and ``discriminator.``, the metadata's entry is that of a model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from hgs_toolkit.checkpoint import NETWORKS_KEY, save_weights
+from hgs_toolkit.config import Config
+from hgs_toolkit.errors import CheckpointError
+
+Weights = dict[str, Tensor]
+
+PARTS = ("generator", "ema", "discriminator")
+
+
+@dataclass(frozen=True)
+class Networks:
+    """State dicts of the networks of ``config``.
+
+    Attributes:
+        config: of the run or file they come from.
+        generator: the weights that training moves.
+        ema: their moving average.
+        discriminator: None where the source has none; it then starts anew.
+    """
+
+    config: Config
+    generator: Weights
+    ema: Weights
+    discriminator: Weights | None
+
+
+def save_networks(path: str | Path, networks: Networks, facts: dict[str, str], *, force: bool = True) -> None:
+    """Write ``networks`` and their configuration to one safetensors file, atomically.
+
+    Raises:
+        HgsError: if the file cannot be written, or exists and not ``force``.
+    """
+    tensors = {
+        f"{part}.{name}": value
+        for part in PARTS
+        for name, value in (getattr(networks, part) or {}).items()
+    }  # fmt: skip
+    save_weights(path, tensors, networks.config, facts, key=NETWORKS_KEY, force=force)
+
+
+def load_into(network: nn.Module, weights: Weights, name: str) -> None:
+    """Copy ``weights`` into ``network``.
+
+    Raises:
+        CheckpointError: if names or shapes differ; the message names the network and the first difference.
+    """
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        reasons = str(error).strip().splitlines()
+        raise CheckpointError(
+            f"the {name} to start from does not fit the configuration ({reasons[min(1, len(reasons) - 1)].strip()}); "
+            "leave the settings of the networks as they are in the file"
+        ) from error

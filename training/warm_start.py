@@ -1,0 +1,77 @@
+"""Starting a new run from weights that exist: of an imported checkpoint, of another run, or of a model alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from hgs_toolkit.checkpoint import MODEL_FILE, NETWORKS_KEY, read_header, read_metadata, read_weights
+from hgs_toolkit.config import Config, TrainingConfig, config_from_dict
+from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.training.networks import PARTS, Networks, Weights
+from hgs_toolkit.training.state import RunFolder, read_state
+
+
+def starting_config(networks: Networks, recipe: Config | None) -> Config:
+    """The configuration of a run that starts from ``networks``: their settings, and the training of ``recipe``.
+
+    Without a recipe the training is that of the networks' own run.
+    """
+    recipe = recipe or networks.config
+    return replace(networks.config, name=recipe.name, training=after_the_opening(recipe.training))
+
+
+def after_the_opening(training: TrainingConfig) -> TrainingConfig:
+    """``training`` without what only a network that knows nothing needs.
+
+    Trained networks would be thrown back by blurred images, swapped poses or a missing background, and their average
+    would be forgotten in the first steps, while its half-life is still short.
+    """
+    gamma = 1.0 if training.gamma_final is None else training.gamma_final
+    return replace(
+        training,
+        blur_sigma=0.0, pose_swap_kimg=0.0, background_kimg=0.0, ema_rampup=None,
+        r1_gamma=training.r1_gamma * gamma, r2_gamma=training.r2_gamma * gamma, gamma_final=None,
+    )  # fmt: skip
+
+
+def read_networks(path: str | Path) -> Networks:
+    """The networks of an import's training file, of a run folder, or of a model (which has no discriminator).
+
+    Raises:
+        CheckpointError: if there is none of these, or it is broken.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _of_run(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist; expected a file of 'hgs import', a run folder or a model")
+    entries = read_metadata(path)
+    if NETWORKS_KEY not in entries:
+        return _of_model(path)
+    weights = read_weights(path)
+    parts: dict[str, Weights] = {part: {} for part in PARTS}
+    for name, value in weights.items():
+        part, _, rest = name.partition(".")
+        if part not in parts:
+            raise CheckpointError(f"{path} holds '{name}'; expected names that begin with {', '.join(PARTS)}")
+        parts[part][rest] = value
+    return Networks(
+        read_header(path, NETWORKS_KEY).config, parts["generator"], parts["ema"], parts["discriminator"] or None
+    )
+
+
+def _of_run(folder: Path) -> Networks:
+    run = RunFolder(folder)
+    if not run.state_file.is_file():
+        if run.model_file.is_file():
+            return _of_model(run.model_file)
+        raise CheckpointError(f"the folder {folder} holds neither state.pt nor {MODEL_FILE}; expected a run folder")
+    state = read_state(run.state_file)
+    return Networks(config_from_dict(json.loads(state["config"])), *(state[part] for part in PARTS))
+
+
+def _of_model(path: Path) -> Networks:
+    weights = read_weights(path)
+    return Networks(read_header(path).config, weights, weights, None)
