@@ -1,4 +1,6 @@
-"""Pictures of one scene along a camera path, in colour or as one of its other sides: depth, alpha, normals, levels."""
+"""Pictures of one scene along a camera path, in colour or as one of its other sides: depth, alpha, normals, levels,
+ellipsoids, anchors.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +13,14 @@ from torch import Tensor
 from hgs_toolkit.cameras import Cameras, ellipse, from_yaw_pitch, frontal, orbit
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
-from hgs_toolkit.rendering import NOTHING_DRAWN, render, render_level_map, render_normals
+from hgs_toolkit.looks import anchor_balls, level_colors
+from hgs_toolkit.rendering import NOTHING_DRAWN, render, render_ellipsoids, render_level_map, render_normals
 
 SUBJECT_RADIUS = 0.6
 """Radius of what our own cameras are set up to frame, world units."""
 
 SWEEP_YAW = 0.6
 """Half the angle, radians, over which a row of views turns."""
-
-LEVEL_COLORS = (
-    (0.35, 0.35, 0.40), (0.90, 0.25, 0.20), (0.95, 0.65, 0.15), (0.40, 0.75, 0.30), (0.20, 0.55, 0.90),
-    (0.60, 0.35, 0.85), (0.90, 0.45, 0.70), (0.30, 0.80, 0.80),
-)  # fmt: skip
-"""Display colours of the background and of the levels 0, 1, ...; they repeat after the last."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class Shot:
     Attributes:
         size: height and width, pixels.
         background: colour behind the scene, RGB in 0..1; None leaves it transparent (RGBA pictures, straight alpha).
-        splat_scale: factor on every Gaussian's size, in colour pictures.
+        splat_scale: factor on every Gaussian's size; normals and levels are drawn without it.
     """
 
     size: int = 256
@@ -145,13 +142,23 @@ def _normal(scene: GaussianHierarchy, camera: Cameras, shot: Shot) -> Tensor:
 
 
 def _level(scene: GaussianHierarchy, camera: Cameras, shot: Shot) -> Tensor:
-    """The level that contributes most to a pixel, by LEVEL_COLORS; nothing is the picture's background."""
+    """The level that contributes most to a pixel, by its colour; nothing is the picture's background."""
     levels = render_level_map(scene, camera, shot.size, shot.size)[0, 0]  # (H, W)
-    palette = torch.tensor(LEVEL_COLORS, device=levels.device)
-    foreground = 1 + (levels.clamp_min(0) % (len(LEVEL_COLORS) - 1))
-    colors = palette[torch.where(levels == BACKGROUND_LEVEL, 0, foreground)]
     empty = torch.tensor(shot.background or (0.0, 0.0, 0.0), device=levels.device)
-    return torch.where((levels == NOTHING_DRAWN)[..., None], empty, colors)
+    return torch.where((levels == NOTHING_DRAWN)[..., None], empty, level_colors(levels))
+
+
+def _ellipsoid(scene: GaussianHierarchy, camera: Cameras, shot: Shot) -> Tensor:
+    """Hard, shaded ellipsoids over the picture's background."""
+    colors, coverage = render_ellipsoids(scene, camera, shot.size, shot.size, splat_scale=shot.splat_scale)
+    if shot.background is not None:
+        return colors + (1 - coverage) * colors.new_tensor(shot.background)
+    return torch.cat([colors / coverage.clamp_min(1e-6), coverage], dim=-1)
+
+
+def _anchors(scene: GaussianHierarchy, camera: Cameras, shot: Shot) -> Tensor:
+    """The anchors as balls in their levels' colours."""
+    return _ellipsoid(anchor_balls(scene, float(subject(scene, 0.95)[1])), camera, shot)
 
 
 MODES: dict[str, Callable[[GaussianHierarchy, Cameras, Shot], Tensor]] = {
@@ -160,5 +167,7 @@ MODES: dict[str, Callable[[GaussianHierarchy, Cameras, Shot], Tensor]] = {
     "alpha": _alpha,
     "normal": _normal,
     "level": _level,
+    "ellipsoid": _ellipsoid,
+    "anchors": _anchors,
 }
 """What a picture shows, by name: from a scene, one camera (1,) and a shot to (H, W, 3 or 4)."""

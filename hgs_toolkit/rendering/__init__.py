@@ -8,6 +8,7 @@ from hgs_toolkit.rendering.dispatch import (
     rasterize,
     warm_up,
 )
+from hgs_toolkit.rendering.ellipsoids import render_ellipsoids
 from hgs_toolkit.rendering.scene import (
     NOTHING_DRAWN,
     render,
@@ -30,6 +31,7 @@ __all__ = [
     "rasterize",
     "render",
     "render_depth",
+    "render_ellipsoids",
     "render_features",
     "render_level_map",
     "render_normals",

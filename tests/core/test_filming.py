@@ -10,7 +10,6 @@ import torch
 from hgs_toolkit.cameras import frontal, yaw_pitch_radius
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.filming import (
-    LEVEL_COLORS,
     SWEEP_YAW,
     TRAJECTORIES,
     Shot,
@@ -21,6 +20,7 @@ from hgs_toolkit.filming import (
     subject,
 )
 from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.looks import LEVEL_COLORS
 
 
 def blobs(*positions: tuple[float, float, float], levels: list[int] | None = None) -> GaussianHierarchy:
