@@ -9,13 +9,15 @@ from typing import Annotated
 
 import typer
 
-from hgs_toolkit.cli import dataset, demo, doctor, export, import_snapshot, info, render, sample, train
+from hgs_toolkit.cli import dataset, demo, doctor, export, import_snapshot, info, mix, render, sample, train, video
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
     "train": train.train,
     "sample": sample.sample,
     "render": render.render,
+    "video": video.video,
+    "mix": mix.mix,
     "export": export.export,
     "import": import_snapshot.import_snapshot,
     "info": info.info,

@@ -19,6 +19,10 @@ ModelArgument = Annotated[
     Path | None,
     typer.Argument(metavar="[MODEL]", help="A model.safetensors or run folder; default: the model that ships."),
 ]
+ModelAndOut = Annotated[
+    list[Path],
+    typer.Argument(metavar="[MODEL] OUT", help="A model (default: the one that ships), then the file to write."),
+]
 Psi = Annotated[float, typer.Option("--psi", help="Truncation: 0 the average, 1 the whole variety.")]
 Levels = Annotated[
     str | None, typer.Option("--levels", help="Keep these levels, e.g. 0-3; default all.", show_default=False)
@@ -30,8 +34,8 @@ Background = Annotated[
 ]  # fmt: skip
 
 
-def open_asset(text: str, psi: float, device: str, frame: str | None = None) -> Asset:
-    """The asset that ``text`` means: a file (whose ``frame`` is as in ``exporters.load``), or a scene of a model.
+def open_asset(text: str, psi: float, device: str) -> Asset:
+    """The asset that ``text`` means: a file, or a scene sampled from a model.
 
     Raises:
         HgsError: if there is no such file or model, or it cannot be read.
@@ -41,7 +45,7 @@ def open_asset(text: str, psi: float, device: str, frame: str | None = None) -> 
     model, at, seed = text.rpartition("@")
     if at and not Path(text).exists():
         return _sampled(Path(model) if model else None, seed, psi, device)
-    return read_asset(text, frame)
+    return read_asset(text)
 
 
 def _sampled(model_path: Path | None, seed: str, psi: float, device: str) -> Asset:
@@ -53,6 +57,17 @@ def _sampled(model_path: Path | None, seed: str, psi: float, device: str) -> Ass
         raise ConfigError(f"'@{seed}' names {len(seeds)} seeds; expected one, 'hgs sample' makes many")
     model = load_model(model_path, device)
     return next(sample_assets(model, seeds, psi, name=model_config(model_path).name))
+
+
+def model_and_out(paths: list[Path]) -> tuple[Path | None, Path]:
+    """The two paths of ``[MODEL] OUT``; None for the model that ships.
+
+    Raises:
+        BadParameter: if there are more.
+    """
+    if len(paths) > 2:
+        raise typer.BadParameter(f"{len(paths)} paths; expected [MODEL] OUT")
+    return (paths[0] if len(paths) == 2 else None), paths[-1]
 
 
 def parse_levels(text: str | None) -> list[int] | None:
