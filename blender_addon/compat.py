@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where Blender's interface differs between the versions that are supported (4.5 to 5.x): asked for, not assumed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bpy.types import NodesModifier
+
+
+def input_identifier(modifier: Any, name: str) -> str:
+    """Identifier, such as ``Socket_2``, of the input called ``name`` of a geometry-nodes modifier."""
+    for item in modifier.node_group.interface.items_tree:
+        if item.item_type == "SOCKET" and item.in_out == "INPUT" and item.name == name:
+            return str(item.identifier)
+    raise KeyError(f"{modifier.node_group.name} has no input '{name}'")
+
+
+def get_input(modifier: Any, name: str) -> Any:
+    """Value of an input of a geometry-nodes modifier."""
+    identifier = input_identifier(modifier, name)
+    return getattr(modifier.properties.inputs, identifier).value if _has_properties() else modifier[identifier]
+
+
+def set_input(modifier: Any, name: str, value: Any) -> None:
+    """Set an input of a geometry-nodes modifier, and let the object be evaluated anew."""
+    identifier = input_identifier(modifier, name)
+    if _has_properties():
+        getattr(modifier.properties.inputs, identifier).value = value
+    else:
+        modifier[identifier] = value
+    modifier.id_data.update_tag()
+
+
+def key_input(modifier: Any, name: str, frame: float) -> None:
+    """Insert a keyframe of an input's present value."""
+    identifier = input_identifier(modifier, name)
+    if _has_properties():
+        getattr(modifier.properties.inputs, identifier).keyframe_insert("value", frame=frame)
+    else:
+        modifier.id_data.keyframe_insert(f'modifiers["{escape(modifier.name)}"]["{identifier}"]', frame=frame)
+
+
+def escape(name: str) -> str:
+    """``name`` as it stands between the quotes of a data path."""
+    return name.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _has_properties() -> bool:
+    """Inputs are properties of the modifier since 5.x; before, they were its custom properties."""
+    return "properties" in NodesModifier.bl_rna.properties
