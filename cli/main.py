@@ -9,7 +9,20 @@ from typing import Annotated
 
 import typer
 
-from hgs_toolkit.cli import dataset, demo, doctor, export, import_snapshot, info, mix, render, sample, train, video
+from hgs_toolkit.cli import (
+    blender,
+    dataset,
+    demo,
+    doctor,
+    export,
+    import_snapshot,
+    info,
+    mix,
+    render,
+    sample,
+    train,
+    video,
+)
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
@@ -26,6 +39,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 """Commands in the order of the help text."""
 
 GROUPS: dict[str, typer.Typer] = {
+    "blender": blender.app,
     "dataset": dataset.app,
 }
 """Commands with commands of their own."""

@@ -12,6 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"cli": "cli", "exporters": "exporters", "training": "training"}
+SHIPPED = "blender_addon"
+"""A folder that the wheel carries for another program; it is not imported, so no link leads to it."""
 
 
 def _project() -> dict[str, object]:
@@ -21,7 +23,7 @@ def _project() -> dict[str, object]:
 def _packages() -> list[str]:
     """Every folder with an __init__.py, named as it is imported."""
     found = []
-    for top in ("hgs_toolkit", *FOLDERS):
+    for top in ("hgs_toolkit", *FOLDERS, SHIPPED):
         prefix = top if top == "hgs_toolkit" else f"hgs_toolkit.{top}"
         for init in (ROOT / top).rglob("__init__.py"):
             parts = init.parent.relative_to(ROOT / top).parts
@@ -93,6 +95,7 @@ def test_the_wheel_holds_every_module_preset_and_the_type_marker(wheel: Path) ->
         assert f"hgs_toolkit/presets/{preset.name}" in names
     for package in _packages():
         assert package.replace(".", "/") + "/__init__.py" in names
+    assert {f"hgs_toolkit/{SHIPPED}/{name}" for name in ("blender_manifest.toml", "LICENSE")} <= names
 
 
 def test_no_tracked_file_is_over_8_megabytes() -> None:

@@ -1,0 +1,126 @@
+"""``hgs blender``: pack the Blender extension, install it, open an asset in Blender."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, reporting
+from hgs_toolkit.cli.sources import AssetArgument, Psi
+
+if TYPE_CHECKING:
+    from hgs_toolkit.blender import Blender
+
+app = typer.Typer(help="The Blender extension: pack it, install it, open an asset with it.", no_args_is_help=True)
+
+READABLE = (".hgs", ".ply", ".spz", ".splat", ".glb")
+"""Suffixes the extension reads itself; others are converted on the way."""
+
+BlenderOption = Annotated[
+    Path | None,
+    typer.Option("--blender", help="The Blender program; default: $HGS_BLENDER, else the newest that is found.",
+                 show_default=False),
+]  # fmt: skip
+
+
+@app.command()
+def package(
+    out: Annotated[Path, typer.Option("--out", help="The .zip to write, or a folder for it.")] = Path("dist"),
+    blender: BlenderOption = None,
+    force: Force = False,
+    json_progress: JsonProgress = False,
+) -> None:
+    """Build the extension's archive and check it; the same files give the same bytes everywhere."""
+    with reporting(json_progress) as report:
+        from hgs_toolkit import blender as extension
+
+        checker = extension.find_blender(blender) if blender else None
+        _package(report, out, checker, force)
+
+
+@app.command()
+def install(
+    blender: BlenderOption = None,
+    archive: Annotated[
+        Path | None, typer.Option("--archive", help="A packed extension; default: packed now.", show_default=False)
+    ] = None,
+    list_only: Annotated[bool, typer.Option("--list", help="List the Blenders that are found and stop.")] = False,
+    json_progress: JsonProgress = False,
+) -> None:
+    """Install and enable the extension in a Blender on this machine."""
+    import tempfile
+
+    with reporting(json_progress) as report:
+        from hgs_toolkit import blender as extension
+
+        if list_only:
+            rows = [[b.path, b.version_text, "yes" if b.suits else "no"] for b in extension.find_blenders()]
+            report.table(["Blender", "version", "new enough"], rows)
+            return
+        target = extension.find_blender(blender)
+        with tempfile.TemporaryDirectory() as folder:
+            if archive is None:
+                archive = extension.package(Path(folder))
+            checked_by = extension.check_archive(archive, target)
+            with report.progress(f"installing into {target.path}"):
+                extension.install(target, archive)
+        report.result(
+            f"installed and enabled in Blender {target.version_text} ({target.path})",
+            blender=target.path, version=target.version_text, checked_by=checked_by,
+        )  # fmt: skip
+
+
+@app.command()
+def launch(
+    asset: AssetArgument,
+    blender: BlenderOption = None,
+    psi: Psi = 0.7,
+    device: Device = "auto",
+    json_progress: JsonProgress = False,
+) -> None:
+    """Open an asset in Blender, and wait until Blender is closed; needs the extension installed."""
+    import tempfile
+
+    with reporting(json_progress) as report:
+        from hgs_toolkit import blender as extension
+
+        target = extension.find_blender(blender)
+        identifier = extension.read_manifest(extension.extension_folder())["id"]
+        with tempfile.TemporaryDirectory() as folder:
+            path = _as_file(asset, Path(folder), psi, device)
+            with report.progress(f"{path.name} is open in Blender {target.version_text}"):
+                extension.open_in(target, identifier, path)
+        report.result("Blender was closed", blender=target.path)
+
+
+def _package(report: Reporter, out: Path, checker: Blender | None, force: bool) -> None:
+    """Pack and check in a folder of its own, so that an archive which is refused never gets the final name."""
+    import tempfile
+
+    from hgs_toolkit import blender as extension
+    from hgs_toolkit.files import refuse_overwrite, write_bytes
+
+    with tempfile.TemporaryDirectory() as folder:
+        packed = extension.package(Path(folder))
+        target = out if out.suffix.lower() == ".zip" else out / packed.name
+        refuse_overwrite(target, force=force)
+        checked_by = extension.check_archive(packed, checker)
+        write_bytes(target, packed.read_bytes(), force=force)
+    report.file(target, checked_by=checked_by)
+    report.note(f"checked by {checked_by}")
+
+
+def _as_file(asset: str, folder: Path, psi: float, device: str) -> Path:
+    """``asset`` as a file the extension reads: itself, or a .hgs in ``folder``."""
+    from hgs_toolkit.asset import save_asset
+    from hgs_toolkit.cli.sources import open_asset
+
+    if Path(asset).is_file() and Path(asset).suffix.lower() in READABLE:
+        return Path(asset)
+    source = open_asset(asset, psi, device)
+    seed = source.metadata.seed
+    path = folder / f"{Path(asset).stem if seed is None else f'seed{seed:04d}'}.hgs"
+    save_asset(path, source)
+    return path

@@ -1,0 +1,23 @@
+"""The Blender extension from outside: packing its folder, checking the archive, finding Blenders and driving them.
+
+The extension itself (``blender_addon/``, GPL-3.0-or-later) is a program of its own that shares no code with the
+toolkit: here its files are data. Nothing here imports ``bpy``.
+"""
+
+from hgs_toolkit.blender.checking import check_archive, find_checker
+from hgs_toolkit.blender.extension import check_manifest, extension_folder, package, read_manifest
+from hgs_toolkit.blender.programs import Blender, find_blender, find_blenders, install, open_in
+
+__all__ = [
+    "Blender",
+    "check_archive",
+    "check_manifest",
+    "extension_folder",
+    "find_blender",
+    "find_blenders",
+    "find_checker",
+    "install",
+    "open_in",
+    "package",
+    "read_manifest",
+]

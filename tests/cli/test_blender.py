@@ -1,0 +1,105 @@
+"""``hgs blender``: an archive, an installation, an asset opened, with a script in Blender's place."""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from hgs_toolkit.asset import load_asset
+from hgs_toolkit.blender import programs
+
+Hgs = Callable[..., Result]
+
+BLENDER = f"""#!{sys.executable}
+import json, os, shutil, sys
+if sys.argv[1:] == ["--version"]:
+    print("Blender 4.5.15 LTS")
+else:
+    folder = os.path.dirname(__file__)
+    with open(os.path.join(folder, "calls"), "a") as log: log.write(json.dumps(sys.argv[1:]) + "\\n")
+    if os.path.isfile(sys.argv[-1]): shutil.copy(sys.argv[-1], folder)
+"""
+
+
+@pytest.fixture
+def blender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program that says it is Blender 4.5.15, logs how it is called and keeps the file it is given."""
+    path = tmp_path / "a Blender" / "blender"
+    path.parent.mkdir()
+    path.write_text(BLENDER)
+    path.chmod(0o755)
+    monkeypatch.setenv("HGS_BLENDER", str(path))
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(programs, "PLACES", {})
+    return path
+
+
+def calls(blender: Path) -> list[list[str]]:
+    return [json.loads(line) for line in (blender.parent / "calls").read_text().splitlines()]
+
+
+def test_package_writes_a_checked_archive_and_replaces_none(hgs: Hgs, tmp_path: Path) -> None:
+    out = tmp_path / "dist"
+    result = hgs("blender", "package", "--out", out)
+    assert result.exit_code == 0, result.output
+    archive = Path(result.stdout.strip())
+    assert archive.parent == out
+    assert "blender_manifest.toml" in zipfile.ZipFile(archive).namelist()
+    assert "checked by " in result.stderr
+    before = archive.read_bytes()
+    again = hgs("blender", "package", "--out", out)
+    assert (again.exit_code, "exists already; add --force" in again.stderr) == (1, True)
+    assert hgs("blender", "package", "--out", archive, "--force").exit_code == 0
+    assert archive.read_bytes() == before
+
+
+def test_an_archive_that_blender_refuses_is_not_left_behind(hgs: Hgs, blender: Path, tmp_path: Path) -> None:
+    blender.write_text(BLENDER + "    sys.exit('FATAL: not this one')\n")
+    result = hgs("blender", "package", "--out", tmp_path / "a.zip", "--blender", blender)
+    assert result.exit_code == 1
+    assert "FATAL: not this one" in result.stderr
+    assert not (tmp_path / "a.zip").exists()
+
+
+def test_install_checks_and_installs_a_fresh_archive(hgs: Hgs, blender: Path) -> None:
+    result = hgs("blender", "install")
+    assert result.exit_code == 0, result.output
+    assert "installed and enabled in Blender 4.5.15" in result.stdout
+    check, install = calls(blender)
+    assert check[:3] == ["--command", "extension", "validate"]
+    assert install[:3] == ["--command", "extension", "install-file"]
+    assert (blender.parent / Path(install[-1]).name).read_bytes()[:2] == b"PK"
+
+
+def test_install_lists_what_it_finds(hgs: Hgs, blender: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(blender.parent))
+    listed = hgs("blender", "install", "--list").stdout
+    assert str(blender) in listed
+    assert "4.5.15" in listed
+
+
+def test_launch_opens_files_as_they_are_and_samples_seeds(
+    hgs: Hgs, blender: Path, asset_file: Path, model_file: Path
+) -> None:
+    assert hgs("blender", "launch", asset_file).exit_code == 0
+    assert calls(blender)[-1][-2:] == ["--", str(asset_file)]
+    assert hgs("blender", "launch", f"{model_file}@5").exit_code == 0
+    sampled = blender.parent / "seed0005.hgs"
+    assert load_asset(sampled).metadata.seed == 5
+    assert not Path(calls(blender)[-1][-1]).exists()
+
+
+def test_without_a_blender_the_commands_say_what_to_do(
+    hgs: Hgs, blender: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HGS_BLENDER")
+    for arguments in (["install"], ["launch", "a.hgs"]):
+        result = hgs("blender", *arguments)
+        assert result.exit_code == 1
+        assert "no Blender was found" in result.stderr
