@@ -26,6 +26,10 @@ def export(
     frame: Annotated[
         str | None, typer.Option("--frame", help="World frame of the file: rdf (y down) or y_up; default the format's.")
     ] = None,
+    source_frame: Annotated[
+        str | None,
+        typer.Option("--source-frame", help="World frame of ASSET where its format leaves it open: rdf or y_up."),
+    ] = None,
     psi: Psi = 0.7,
     device: Device = "auto",
     force: Force = False,
@@ -40,7 +44,7 @@ def export(
         # What can be known to fail is refused before anything is read or sampled.
         format_of(out)
         refuse_overwrite(out, force=force)
-        source = open_asset(asset, psi, device)
+        source = open_asset(asset, psi, device, source_frame)
         write(
             source.scene, out, levels=parse_levels(levels), sh_degree=sh_degree, extras=extras, pad_sh=pad_sh,
             normals=not no_normals, frame=frame, metadata=source.metadata, force=force,

@@ -34,8 +34,8 @@ Background = Annotated[
 ]  # fmt: skip
 
 
-def open_asset(text: str, psi: float, device: str) -> Asset:
-    """The asset that ``text`` means: a file, or a scene sampled from a model.
+def open_asset(text: str, psi: float, device: str, frame: str | None = None) -> Asset:
+    """The asset that ``text`` means: a file (whose ``frame`` is as in ``exporters.load``), or a scene of a model.
 
     Raises:
         HgsError: if there is no such file or model, or it cannot be read.
@@ -45,7 +45,7 @@ def open_asset(text: str, psi: float, device: str) -> Asset:
     model, at, seed = text.rpartition("@")
     if at and not Path(text).exists():
         return _sampled(Path(model) if model else None, seed, psi, device)
-    return read_asset(text)
+    return read_asset(text, frame)
 
 
 def _sampled(model_path: Path | None, seed: str, psi: float, device: str) -> Asset:

@@ -6,17 +6,22 @@ To add a format, write ``NAME.py`` with ``read_NAME(path)`` and ``write_NAME(pat
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
+from hgs_toolkit.asset import SUFFIX as NATIVE
 from hgs_toolkit.asset import Asset, AssetMetadata, load_asset, write_asset
 from hgs_toolkit.encoding import sh_bases
-from hgs_toolkit.errors import FormatError
+from hgs_toolkit.errors import FormatError, ShapeError
+from hgs_toolkit.exporters.frames import FRAMES, convert_frame
 from hgs_toolkit.exporters.options import ExportOptions, Format
 from hgs_toolkit.exporters.ply import read_ply, write_ply
 from hgs_toolkit.exporters.sog import read_sog, write_sog
 from hgs_toolkit.files import atomic_path
 from hgs_toolkit.gaussians import GaussianHierarchy
+
+logger = logging.getLogger(__name__)
 
 
 def _read_hgs(path: Path) -> GaussianHierarchy:
@@ -28,7 +33,7 @@ def _write_hgs(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> 
 
 
 FORMATS = (
-    Format(".hgs", "native asset, exact, with tree and provenance", _read_hgs, _write_hgs),
+    Format(NATIVE, "native asset, exact, with tree and provenance", _read_hgs, _write_hgs, keeps_tree=True),
     Format(
         ".ply", "3D-GS splats: SuperSplat, Blender add-ons, Unity, Unreal, Houdini", read_ply, write_ply,
         options=frozenset({"extras", "pad_sh", "normals", "frame"}),
@@ -41,27 +46,51 @@ FORMATS = (
 """Every splat format; of the suffixes that fit a name, the longest wins."""
 
 
-def load(path: str | Path) -> GaussianHierarchy:
+def load(path: str | Path, frame: str | None = None) -> GaussianHierarchy:
     """Read a splat file of any known format as a batch of one in the ``y_up`` frame.
 
+    Args:
+        path: its suffix chooses the format, see FORMATS.
+        frame: the world frame of a file that is not in the one its format assumes (``rdf`` for an .spz that another
+            program wrote as it wrote its .ply); None where it is. Only for formats with an ``assumed_frame``.
+
     Raises:
-        FormatError: if the suffix is unknown, or the file is missing, truncated or broken.
+        FormatError: if the suffix is unknown, the file is missing, truncated, broken or without Gaussians, or the
+            format has no ``frame`` to be told.
     """
-    return read_asset(path).scene
+    return read_asset(path, frame).scene
 
 
-def read_asset(path: str | Path) -> Asset:
+def read_asset(path: str | Path, frame: str | None = None) -> Asset:
     """As :func:`load`, with the metadata and latent of a ``.hgs`` file; those of other formats are empty."""
     path = Path(path)
     known = format_of(path)
     if known.reader is None:
         raise FormatError(f"{known.suffix} files can be written, not read; readable: {_suffixes(reading=True)}")
+    _check_frame(path, known, frame)
     if not path.is_file():
         raise FormatError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; expected a splat file")
     try:
-        return load_asset(path) if known.suffix == ".hgs" else Asset(known.reader(path))
+        asset = load_asset(path) if known.suffix == NATIVE else Asset(known.reader(path))
     except OSError as error:
         raise FormatError(f"cannot read {path}: {error.strerror or error}") from error
+    if not asset.scene.num_gaussians and known.suffix != NATIVE:
+        raise FormatError(f"{path} holds no Gaussians; expected one at least")
+    if frame is None or frame == known.assumed_frame:
+        return asset
+    # The frames differ by half a turn, which is its own inverse: one turn undoes the one that was wrong.
+    return Asset(convert_frame(asset.scene, *FRAMES))
+
+
+def _check_frame(path: Path, known: Format, frame: str | None) -> None:
+    if frame is None:
+        return
+    if frame not in FRAMES:
+        raise FormatError(f"unknown frame '{frame}' for {path}; expected one of: {', '.join(FRAMES)}")
+    if known.assumed_frame is None:
+        open_to_it = ", ".join(f.suffix for f in FORMATS if f.assumed_frame)
+        raise FormatError(f"{path}: the frame of {known.suffix} files is fixed or said in them; it can be given for: "
+                          f"{open_to_it or 'none'}")  # fmt: skip
 
 
 def export(
@@ -88,7 +117,8 @@ def export(
         force: replace an existing file.
 
     Raises:
-        FormatError: if the suffix is unknown, the format has no such option, or no Gaussian is left.
+        FormatError: if the suffix is unknown, the format has no such option, a level or the scene has no Gaussians,
+            or the format cannot hold a value; what is merely lost is logged.
         ShapeError: if a value is NaN or infinite (counted).
         HgsError: if the file cannot be written, or exists and not ``force``.
     """
@@ -97,9 +127,16 @@ def export(
     if known.writer is None:
         raise FormatError(f"{known.suffix} files can be read, not written; writable: {_suffixes(reading=False)}")
     known.check_options(options)
-    scene = _selected(scene, levels, sh_degree)
-    with atomic_path(path, force=force) as temporary:
-        known.writer(temporary, scene, options)
+    try:
+        scene = _selected(scene, levels, sh_degree)
+        if not scene.num_gaussians and known.suffix != NATIVE:
+            raise FormatError("the scene has no Gaussians; expected one at least")
+        with atomic_path(path, force=force) as temporary:
+            known.writer(temporary, scene, options)
+    except (FormatError, ShapeError) as error:  # the writer knows only the temporary name
+        raise type(error)(f"cannot write {path}: {error}") from error
+    if lost := known.losses(scene, options):
+        logger.info("%s: %s files do not keep %s", path, known.suffix, "; ".join(lost))
 
 
 def format_of(path: Path) -> Format:
@@ -138,11 +175,13 @@ def chosen_levels(scene: GaussianHierarchy, levels: Iterable[int] | None) -> Gau
     """The Gaussians of ``levels`` and of the background; all for None.
 
     Raises:
-        FormatError: if no Gaussian has one of the levels.
+        FormatError: if one of the levels has no Gaussian.
     """
     if levels is None:
         return scene
     wanted = list(levels)
-    if not scene.levels(wanted, background=False).num_gaussians:
-        raise FormatError(f"no Gaussian has a level of {wanted}; the scene's levels are 0 to {scene.num_levels - 1}")
+    present = set(scene.level.unique().tolist())
+    if empty := [level for level in wanted if level not in present]:
+        had = ", ".join(str(level) for level in sorted(present) if level >= 0) or "none"
+        raise FormatError(f"no Gaussian has a level of {empty}; the scene's levels are {had}")
     return scene.levels(wanted)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hgs_toolkit.asset import AssetMetadata
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,10 @@ class Format:
         reader: makes a batch of one in the ``y_up`` frame; None where the format is only written.
         writer: writes a batch of one to a path that is new (the caller makes it atomic); None where only read.
         options: names of the ExportOptions the writer honours, beyond metadata.
+        sh_degree: highest degree of spherical harmonics a file holds.
+        keeps_tree: whether level and parent survive without being asked for.
+        assumed_frame: the world frame the reader takes files of other programs to be in, where that is a matter of
+            convention and ``frame`` of :func:`~hgs_toolkit.exporters.load` may say otherwise; None where it may not.
     """
 
     suffix: str
@@ -49,6 +53,9 @@ class Format:
     reader: Reader | None
     writer: Writer | None
     options: frozenset[str] = frozenset()
+    sh_degree: int = 3
+    keeps_tree: bool = False
+    assumed_frame: str | None = None
 
     def check_options(self, options: ExportOptions) -> None:
         """Raise a FormatError if an option that differs from its default means nothing to this format."""
@@ -58,3 +65,16 @@ class Format:
             if getattr(options, option.name) != option.default:
                 known = ", ".join(sorted(self.options)) or "none"
                 raise FormatError(f"{self.suffix} files have no option '{option.name}'; theirs are: {known}")
+
+    def losses(self, scene: GaussianHierarchy, options: ExportOptions) -> list[str]:
+        """What of ``scene`` a file of this format will not hold, in words."""
+        lost = []
+        if scene.sh_degree > self.sh_degree:
+            lost.append(f"spherical harmonics above degree {self.sh_degree} (colours that change with the view)")
+        if not (self.keeps_tree or options.extras):
+            kept = " (option 'extras' would)" if "extras" in self.options else ""
+            if scene.num_levels > 1:
+                lost.append(f"the tree of {scene.num_levels} levels{kept}")
+            if bool((scene.level == BACKGROUND_LEVEL).any()):
+                lost.append("which Gaussians are the background")
+        return lost

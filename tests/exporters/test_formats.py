@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -58,9 +59,37 @@ def test_levels_are_a_union_and_the_background_stays(tmp_path: Path, scene: Gaus
     assert int((loaded.level == -1).sum()) == 5
 
 
-def test_levels_that_select_nothing_are_refused(tmp_path: Path, scene_factory: SceneFactory) -> None:
-    with pytest.raises(FormatError, match=r"no Gaussian has a level of \[7\]; the scene's levels are 0 to 2"):
-        export(scene_factory(), tmp_path / "a.ply", levels=[7])
+def test_a_level_without_gaussians_is_refused(tmp_path: Path, scene_factory: SceneFactory) -> None:
+    with pytest.raises(FormatError, match=r"a\.ply: no Gaussian has a level of \[7\]; the scene's levels are 0, 1, 2"):
+        export(scene_factory(), tmp_path / "a.ply", levels=[1, 7])
+
+
+def test_what_a_format_does_not_keep_is_said(
+    tmp_path: Path, scene: GaussianHierarchy, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    export(scene, tmp_path / "a.ply")
+    assert "a.ply: .ply files do not keep the tree of 3 levels (option 'extras' would); which Gauss" in caplog.text
+    caplog.clear()
+    export(scene, tmp_path / "a.hgs")
+    export(scene, tmp_path / "a.ply", extras=True)
+    export(scene.levels(0, background=False), tmp_path / "a.ply")
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("row", [row for row in FORMATS if row.suffix != ".hgs" and row.writer], ids=lambda r: r.suffix)
+def test_a_scene_without_gaussians_is_refused(row: Format, tmp_path: Path, scene: GaussianHierarchy) -> None:
+    with pytest.raises(FormatError, match=rf"a{row.suffix}: the scene has no Gaussians; expected one at least"):
+        export(scene.select(scene.level > 99), tmp_path / f"a{row.suffix}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_frame_can_only_be_given_where_it_is_not_settled(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    export(scene, tmp_path / "a.ply")
+    with pytest.raises(FormatError, match=r"a\.ply: the frame of \.ply files is fixed or said in them"):
+        load(tmp_path / "a.ply", frame="y_up")
+    with pytest.raises(FormatError, match="unknown frame 'up'"):
+        load(tmp_path / "a.ply", frame="up")
 
 
 def test_a_batch_of_scenes_is_refused(tmp_path: Path, scene_factory: SceneFactory) -> None:

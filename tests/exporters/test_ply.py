@@ -50,11 +50,6 @@ def test_a_scene_comes_back_with_its_tree(degree: int, frame: str, tmp_path: Pat
     assert torch.equal(loaded.parent, scene.parent)
 
 
-def test_a_scene_without_gaussians_is_a_file_too(tmp_path: Path, scene: GaussianHierarchy) -> None:
-    export(scene.select(scene.level > 99), tmp_path / "a.ply", extras=True)
-    assert load(tmp_path / "a.ply").num_gaussians == 0
-
-
 def test_a_loaded_scene_does_not_hang_on_its_file(tmp_path: Path, scene: GaussianHierarchy) -> None:
     export(scene, tmp_path / "a.ply")
     loaded = load(tmp_path / "a.ply")
