@@ -16,7 +16,13 @@ def export(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write; its suffix chooses the format.")],
     levels: Levels = None,
     sh_degree: Annotated[
-        int | None, typer.Option("--sh-degree", min=0, max=3, help="Highest degree of colour harmonics to keep.")
+        int | None,
+        typer.Option(
+            "--sh-degree",
+            min=0,
+            max=3,
+            help="Highest degree of colour harmonics to keep; fitted to models whose colour sees the view.",
+        ),
     ] = None,
     extras: Annotated[bool, typer.Option("--extras", help=".ply: keep level and parent as extra columns.")] = False,
     pad_sh: Annotated[
@@ -44,7 +50,7 @@ def export(
         # What can be known to fail is refused before anything is read or sampled.
         format_of(out)
         refuse_overwrite(out, force=force)
-        source = open_asset(asset, psi, device, source_frame)
+        source = open_asset(asset, psi, device, source_frame, sh_degree)
         write(
             source.scene, out, levels=parse_levels(levels), sh_degree=sh_degree, extras=extras, pad_sh=pad_sh,
             normals=not no_normals, frame=frame, metadata=source.metadata, force=force,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,8 +35,10 @@ Background = Annotated[
 ]  # fmt: skip
 
 
-def open_asset(text: str, psi: float, device: str, frame: str | None = None) -> Asset:
+def open_asset(text: str, psi: float, device: str, frame: str | None = None, sh_degree: int | None = None) -> Asset:
     """The asset that ``text`` means: a file (whose ``frame`` is as in ``exporters.load``), or a scene of a model.
+
+    A sampled scene whose model sees the camera gets colour harmonics of ``sh_degree``, if that is 1 or more.
 
     Raises:
         HgsError: if there is no such file or model, or it cannot be read.
@@ -44,11 +47,11 @@ def open_asset(text: str, psi: float, device: str, frame: str | None = None) -> 
 
     model, at, seed = text.rpartition("@")
     if at and not Path(text).exists():
-        return _sampled(Path(model) if model else None, seed, psi, device)
+        return _sampled(Path(model) if model else None, seed, psi, device, sh_degree or 0)
     return read_asset(text, frame)
 
 
-def _sampled(model_path: Path | None, seed: str, psi: float, device: str) -> Asset:
+def _sampled(model_path: Path | None, seed: str, psi: float, device: str, sh_degree: int) -> Asset:
     from hgs_toolkit.checkpoint import load_model, model_config
     from hgs_toolkit.sampling import parse_seeds, sample_assets
 
@@ -56,7 +59,12 @@ def _sampled(model_path: Path | None, seed: str, psi: float, device: str) -> Ass
     if len(seeds) > 1:
         raise ConfigError(f"'@{seed}' names {len(seeds)} seeds; expected one, 'hgs sample' makes many")
     model = load_model(model_path, device)
-    return next(sample_assets(model, seeds, psi, name=model_config(model_path).name))
+    asset = next(sample_assets(model, seeds, psi, name=model_config(model_path).name))
+    if not (sh_degree and model.config.view_dependent_color):
+        return asset
+    from hgs_toolkit.view_color import fit_view_color
+
+    return replace(asset, scene=fit_view_color(model, asset.scene, sh_degree)[0])
 
 
 def model_and_out(paths: list[Path]) -> tuple[Path | None, Path]:

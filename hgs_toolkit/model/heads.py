@@ -81,6 +81,11 @@ class Heads(nn.Module):
         bias = self.bias.expand(1, 1, -1)
         if self.view_weight is None or view is None:
             return bias
-        color = view.float() @ (self.view_weight * self.view_gain).mT  # (B, 3)
         before = (self.sets - 1) * RAW + COLOR.start
-        return bias + nn.functional.pad(color, (before, self.sets * RAW - before - 3)).unsqueeze(1)
+        shift = nn.functional.pad(self.view_shift(view), (before, self.sets * RAW - before - 3))
+        return bias + shift.unsqueeze(1)
+
+    def view_shift(self, view: Tensor) -> Tensor:
+        """What embedded viewing directions (B, 32) add to the Gaussians' raw colour, before a soft clamp: (B, 3)."""
+        assert self.view_weight is not None, "these heads do not see the view"
+        return view.float() @ (self.view_weight * self.view_gain).mT
