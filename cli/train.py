@@ -38,16 +38,21 @@ def train(
         Path | None,
         typer.Option("--init", help="Start from these weights: a file of 'hgs import', a run folder or a model."),
     ] = None,
+    grow: Annotated[
+        Path | None,
+        typer.Option("--grow", help="Start from the run in this folder, which has fewer levels or pixels."),
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything drawn at random.")] = None,
     device: Device = "auto",
     json_progress: JsonProgress = False,
 ) -> None:
     """Train a hierarchical Gaussian GAN on posed images; Ctrl-C stops it with its state saved."""
     with reporting(json_progress) as report:
-        _refuse_contradictions(preset, config, resume, init)
+        _refuse_contradictions(preset, config, resume, init, grow)
         start = _read_start(init, report)
         given = [f"training.{key}={value}" for key, value in (("kimg", kimg), ("seed", seed)) if value is not None]
         chosen = _configuration(preset, config, out, resume, start, (settings or []) + given)
+        start = start or _grown(grow, chosen)
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.training.datasets.eg3d import open_dataset
@@ -58,7 +63,7 @@ def train(
             if world.is_main:
                 compile_kernels(report, world.device)
             world.barrier()
-            images = open_dataset(data)
+            images = open_dataset(data, chosen.generator.resolution)
             if world.is_main:
                 with report.progress(f"reading {data}", total=len(images)) as task:
                     images.preload(lambda done, total: task.update(done, total))
@@ -71,11 +76,15 @@ def train(
                 report.file(run.model_file)
 
 
-def _refuse_contradictions(preset: str | None, config: Path | None, resume: bool, init: Path | None) -> None:
+def _refuse_contradictions(
+    preset: str | None, config: Path | None, resume: bool, init: Path | None, grow: Path | None
+) -> None:
     if preset and config:
         raise typer.BadParameter("both were given; choose one", param_hint="--preset / --config")
     if resume and init:
         raise typer.BadParameter("a resumed run has its weights; choose one", param_hint="--resume / --init")
+    if grow and (resume or init):
+        raise typer.BadParameter("a run grows from one beginning; choose one", param_hint="--grow / --resume / --init")
     if not (preset or config or resume or init):
         raise typer.BadParameter("one of the two is needed", param_hint="--preset / --config")
 
@@ -89,6 +98,15 @@ def _read_start(init: Path | None, report: Reporter) -> Networks | None:
     if networks.discriminator is None:
         report.note(f"{init} has no discriminator; a new one starts beside the trained generator", "warning")
     return networks
+
+
+def _grown(run: Path | None, config: Config) -> Networks | None:
+    if run is None:
+        return None
+    from hgs_toolkit.training.growing import grow
+    from hgs_toolkit.training.warm_start import read_networks
+
+    return grow(read_networks(run), config)
 
 
 def _configuration(

@@ -66,6 +66,10 @@ class GeneratorConfig:
     background_radius: float = 3.0
     render_focal: float | None = None
     """Normalised focal length that replaces the camera's (imported checkpoints: 2.5077); None honours the camera."""
+    bounded_color: bool = False
+    """Whether colours are squashed smoothly into 0..1; otherwise (the reference) only the renderer clamps them."""
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    """Of the features between the mapping network and the heads; ``auto`` as for the discriminator."""
     poses: PosePrior = field(default_factory=PosePrior)
     """The law of cameras it is trained under; previews, and drawn training poses, follow it."""
 
@@ -185,6 +189,8 @@ class TrainingConfig:
     """Regulariser on the squared mean position of the coarse anchors."""
     generator_lr: float = 0.0025
     discriminator_lr: float = 0.002
+    generator_delay_kimg: float = 0.0
+    """kimg at the start in which D learns alone: after growing, its new block must first learn to see."""
     warmup_steps: int = 0
     """Steps over which both learning rates rise from zero."""
     betas: tuple[float, float] = (0.0, 0.99)

@@ -18,7 +18,7 @@ from hgs_toolkit.config import Config, TrainingConfig
 from hgs_toolkit.encoding import SH_C0
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.gaussians import GaussianHierarchy
-from hgs_toolkit.model.discriminator import DiscriminatorOutput, make_discriminator
+from hgs_toolkit.model.discriminator import Discriminator, DiscriminatorOutput, make_discriminator
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import render
 from hgs_toolkit.training import losses
@@ -50,6 +50,13 @@ class Fakes:
     scene: GaussianHierarchy
 
 
+def new_networks(config: Config) -> tuple[Generator, Discriminator]:
+    """Generator and discriminator of ``config`` at their random start, which ``training.seed`` decides."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(keyed_generator(config.training.seed, 0, Purpose.WEIGHTS).initial_seed())
+        return Generator(config.generator), make_discriminator(config.discriminator)
+
+
 class Trainer:
     """The networks, their optimisers and the step counter: everything a run's state consists of."""
 
@@ -57,10 +64,7 @@ class Trainer:
         self.config, self.world = config, world or World()
         self.step = 0
         local_batch(config.training.batch, self.world)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(keyed_generator(config.training.seed, 0, Purpose.WEIGHTS).initial_seed())
-            self.generator = Generator(config.generator).to(self.world.device)
-            self.discriminator = make_discriminator(config.discriminator).to(self.world.device)
+        self.generator, self.discriminator = (network.to(self.world.device) for network in new_networks(config))
         for network in (self.generator, self.discriminator):
             self.world.broadcast(network)
         self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
@@ -84,17 +88,22 @@ class Trainer:
         training = self.config.training
         return training.blur_sigma * max(1 - self.kimg / max(training.blur_kimg, 1e-9), 0.0)
 
+    @property
+    def _generator_learns(self) -> bool:
+        return self.kimg >= self.config.training.generator_delay_kimg
+
     def train_step(self, data: PosedImages) -> dict[str, float]:
         """Update D, G and the average once; returns this rank's scalars for the log."""
         batch = make_batch(data, self.config, self.step, self.world)
         self._warm_up()
-        share = self.config.training.share_fakes
-        with torch.set_grad_enabled(share):
+        share, learns = self.config.training.share_fakes, self._generator_learns
+        with torch.set_grad_enabled(share and learns):
             fakes = self.generate(batch, batch.latents_g if share else batch.latents_d)
         stats, real_logits = self._discriminator_step(batch, fakes)
-        if not share:
-            fakes = self.generate(batch, batch.latents_g)
-        stats |= self._generator_step(fakes, real_logits)
+        if learns:
+            if not share:
+                fakes = self.generate(batch, batch.latents_g)
+            stats |= self._generator_step(fakes, real_logits)
         self.step += 1
         update_ema(self.ema, self.generator, ema_decay(self.config.training, self.images_seen))
         return stats

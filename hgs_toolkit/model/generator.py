@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from hgs_toolkit.config import GeneratorConfig
+from hgs_toolkit.encoding import SH_C0
 from hgs_toolkit.errors import ShapeError
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, NO_PARENT, GaussianHierarchy
 from hgs_toolkit.model.attention import TransformerBlock
@@ -16,6 +19,7 @@ from hgs_toolkit.model.heads import VIEW_CHANNELS, Heads
 from hgs_toolkit.model.layers import EqualLinear
 from hgs_toolkit.model.level import Level
 from hgs_toolkit.model.mapping import MappingNetwork
+from hgs_toolkit.model.precision import autocast_dtype
 
 FRONTAL_VIEW = (0.0, 0.0, -1.0)
 """Viewing direction of the frontal camera, which stands at +z."""
@@ -150,21 +154,34 @@ class Generator(nn.Module):
 
     def _tree(self, ws: Tensor, view: Tensor | None) -> tuple[list[Parameters], list[Parameters]]:
         """Gaussians and anchors (B, N_l, ·) of each level."""
-        x = self.embedding(len(ws))
-        for index, block in enumerate(self.transformer):
-            x = block(x, ws[:, 2 * index : 2 * index + 2])
-        anchor, gaussian = self.densify.roots(self.heads[0](x, view))
+        rows = self._raw_rows(ws, view)
+        anchor, gaussian = self.densify.roots(next(rows))
         anchors, gaussians = [anchor], [gaussian]
-        for index, level in enumerate(self.levels, start=1):
-            slots = self.level_slots[index]
-            x = level(x, ws[:, slots.start : slots.stop])
-            raw: Tensor = self.heads[index](x, view)
+        for index, raw in enumerate(rows, start=1):
             raw = raw.view(len(ws), -1, self.config.children, *raw.shape[2:])  # (B, P, r, S, 14)
             children = self.densify.offspring(raw, anchors[-1])
             gaussians.append(children.of_set(-1).flatten_children())
             if index < self.config.levels - 1:
                 anchors.append(children.of_set(0).flatten_children())
         return gaussians, anchors
+
+    def _raw_rows(self, ws: Tensor, view: Tensor | None) -> Iterator[Tensor]:
+        """The heads' raw rows (B, N_l, S, 14) of each level; features at the configured precision."""
+        x = self.embedding(len(ws))
+        with self._autocast():
+            for index, block in enumerate(self.transformer):
+                x = block(x, ws[:, 2 * index : 2 * index + 2])
+        yield self.heads[0](x, view)
+        for index, level in enumerate(self.levels, start=1):
+            slots = self.level_slots[index]
+            with self._autocast():
+                x = level(x, ws[:, slots.start : slots.stop])
+            yield self.heads[index](x, view)
+
+    def _autocast(self) -> torch.autocast:
+        device = self.tree_level.device
+        dtype = autocast_dtype(self.config.precision, device)
+        return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
 
     def _embed_view(self, view_direction: Tensor | None, batch: int) -> Tensor | None:
         if self.view_embedding is None:
@@ -180,11 +197,15 @@ class Generator(nn.Module):
         """One cloud of the parts, which are the first so many of the tree's levels and then the background's."""
         rest = torch.cat([part.rest for part in parts], dim=1)  # (B, N, 8)
         count = rest.shape[1]
+        color = rest[..., 4:7]
+        if self.config.bounded_color:
+            # rgb = 0.5 + C0 c = (1 + tanh(2 C0 c)) / 2: the same as unbounded near grey, never outside 0..1.
+            color = torch.tanh(2 * SH_C0 * color) * (0.5 / SH_C0)
         return GaussianHierarchy(
             means=torch.cat([part.means for part in parts], dim=1),
             log_scales=torch.cat([part.log_scales for part in parts], dim=1),
             quats=rest[..., :4],
-            sh=rest[..., 4:7].unsqueeze(2),
+            sh=color.unsqueeze(2),
             opacity_logits=rest[..., 7],
             level=self.tree_level[:count],
             parent=self.tree_parent[:count],

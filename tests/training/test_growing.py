@@ -1,0 +1,137 @@
+"""Growing a run into one of more levels and pixels."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from hgs_toolkit.config import Config, config_from_dict, config_to_dict
+from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.training.datasets.eg3d import PosedImages
+from hgs_toolkit.training.growing import grow
+from hgs_toolkit.training.networks import Networks
+from hgs_toolkit.training.trainer import Trainer, new_networks
+
+
+def _changed(config: Config, **sections: dict[str, Any]) -> Config:
+    values = config_to_dict(config)
+    for name, changes in sections.items():
+        values[name] |= changes
+    return config_from_dict(values)
+
+
+@pytest.fixture
+def small(tiny: Config) -> Config:
+    """64 points: like ``larger``, it halves the scale from level to level."""
+    return _changed(tiny, generator={"points": 64})
+
+
+@pytest.fixture
+def larger(small: Config) -> Config:
+    """``small`` with a level and a doubling more, drawn from another seed."""
+    return _changed(
+        small,
+        generator={"resolution": 32, "channels": [32, 16, 8], "level_blocks": ["adain", "adain"]},
+        discriminator={"resolution": 32, "channels": [4, 8, 16, 16]},
+        training={"seed": 5},
+    )
+
+
+def _networks(config: Config) -> Networks:
+    generator, discriminator = new_networks(config)
+    average = {name: value * 0.5 for name, value in generator.state_dict().items()}
+    return Networks(config, generator.state_dict(), average, discriminator.state_dict())
+
+
+def _moved(networks: Networks) -> Networks:
+    """The same with every weight moved off its start, where scales of residual blocks are zero."""
+    torch.manual_seed(1)
+    return Networks(
+        networks.config,
+        {name: value + 0.1 * torch.randn_like(value) for name, value in networks.generator.items()},
+        networks.ema,
+        networks.discriminator,
+    )
+
+
+def test_the_coarse_levels_of_a_grown_generator_are_those_of_the_smaller_one(small: Config, larger: Config) -> None:
+    smaller = _moved(_networks(small))
+    grown = grow(smaller, larger)
+    before, _ = new_networks(small)
+    after, _ = new_networks(larger)
+    before.load_state_dict(smaller.generator)
+    after.load_state_dict(grown.generator)
+    z = torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
+    scene, same = before(z), after(z).levels(range(2))
+    for name in ("means", "quats", "sh", "opacity_logits"):
+        torch.testing.assert_close(getattr(same, name), getattr(scene, name))
+    # A parent above the smaller image's pixel shrinks its children in both; one below it only in the larger.
+    parents = scene.anchors.log_scales[:, scene.parent.clamp_min(0)].amax(-1) if scene.anchors is not None else None
+    assert parents is not None
+    kept = (scene.level == 0) | (parents > -math.log(16))
+    assert 0.1 < kept.float().mean() < 1
+    torch.testing.assert_close(same.log_scales[kept], scene.log_scales[kept])
+
+
+def test_new_anchors_stand_where_the_gaussians_of_the_last_level_stood(small: Config, larger: Config) -> None:
+    grown = grow(_moved(_networks(small)), larger)
+    generator, _ = new_networks(larger)
+    generator.load_state_dict(grown.generator)
+    scene = generator(torch.randn(2, 8, generator=torch.Generator().manual_seed(0)))
+    assert scene.anchors is not None
+    finest_anchors = scene.anchors.means[:, scene.anchors.level == 1].clamp(-1, 1)
+    torch.testing.assert_close(finest_anchors, scene.means[:, scene.level == 1])
+
+
+def test_a_grown_discriminator_keeps_its_low_resolutions_and_starts_the_new_one(small: Config, larger: Config) -> None:
+    smaller = _networks(small)
+    grown = grow(smaller, larger).discriminator
+    fresh = new_networks(larger)[1].state_dict()
+    assert grown is not None
+    assert smaller.discriminator is not None
+    for old, new in (("blocks.0.conv0.weight", "blocks.1.conv0.weight"), ("fc.weight", "fc.weight")):
+        assert torch.equal(grown[new], smaller.discriminator[old])
+        assert not torch.equal(grown[new], fresh[new])
+    assert torch.equal(grown["blocks.0.conv0.weight"], fresh["blocks.0.conv0.weight"])
+
+
+def test_the_average_grows_from_the_average(small: Config, larger: Config) -> None:
+    smaller = _networks(small)
+    grown = grow(smaller, larger)
+    name = "levels.0.mlp_block.mlp.expand.weight"
+    assert torch.equal(grown.ema[name], smaller.ema[name])
+    assert not torch.equal(grown.ema[name], grown.generator[name])
+
+
+def test_a_grown_run_trains(small: Config, larger: Config, images: PosedImages) -> None:
+    back = _changed(larger, generator={"resolution": 16}, discriminator={"resolution": 16, "channels": [8, 16, 16]})
+    trainer = Trainer(back)
+    trainer.load_networks(grow(_networks(small), back))
+    stats = trainer.train_step(images)
+    assert all(math.isfinite(value) for value in stats.values())
+
+
+def test_the_generator_waits_while_the_discriminator_learns_alone(tiny: Config, images: PosedImages) -> None:
+    trainer = Trainer(_changed(tiny, training={"generator_delay_kimg": 0.008}))  # two steps of four images
+    start = {name: value.clone() for name, value in trainer.generator.named_parameters()}
+    critic = {name: value.clone() for name, value in trainer.discriminator.named_parameters()}
+    for _ in range(2):
+        assert "loss_g" not in trainer.train_step(images)
+    assert all(torch.equal(start[name], value) for name, value in trainer.generator.named_parameters())
+    assert not all(torch.equal(critic[name], value) for name, value in trainer.discriminator.named_parameters())
+    assert "loss_g" in trainer.train_step(images)
+
+
+def test_other_widths_and_a_model_without_discriminator_do_not_grow(small: Config, larger: Config) -> None:
+    smaller = _networks(small)
+    with pytest.raises(CheckpointError, match="a discriminator"):
+        grow(Networks(small, smaller.generator, smaller.ema, None), larger)
+    other = _changed(
+        larger, generator={"z_dim": 4, "w_dim": 6, "points": 8, "channels": [28, 12, 6]},
+        discriminator={"channels": [3, 5, 7, 9], "pose_dim": 7},
+    )  # fmt: skip
+    with pytest.raises(CheckpointError, match="same widths"):
+        grow(smaller, other)

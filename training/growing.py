@@ -1,0 +1,99 @@
+"""Growing a run: the networks of a smaller one carried into a larger one, a level or a resolution at a time.
+
+Every doubling of the resolution adds a level to the tree and a block to the discriminator (progressive growing, Karras
+et al. 2018, arXiv 1710.10196, without its blending: a short blur and a head start of the discriminator take its place).
+What has a counterpart is copied; the rest keeps its random start.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from hgs_toolkit.config import Config
+from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.training.networks import Networks
+from hgs_toolkit.training.trainer import new_networks
+
+logger = logging.getLogger(__name__)
+
+HEAD = re.compile(r"heads\.\d+\.(weight|bias)")
+BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
+IMAGE_LAYER = "fromrgb."
+"""The discriminator's first layer belongs to its resolution: a new block brings a new one."""
+
+Weights = Mapping[str, Tensor]
+
+
+def grow(smaller: Networks, config: Config) -> Networks:
+    """The networks of ``config``, freshly drawn by its seed, with all of ``smaller`` put where it belongs.
+
+    The coarse levels look the same afterwards if every level shrinks by the same step in both, that is, if
+    ln(resolution / sqrt(points)) / (levels - 1) is the same; only the children of anchors between the old pixel's size
+    and the new one's become smaller by that step.
+
+    Raises:
+        CheckpointError: if ``smaller`` has no discriminator, or a tensor of it finds no place.
+    """
+    if smaller.discriminator is None:
+        raise CheckpointError("a model alone cannot be grown; expected the folder of a run, which has a discriminator")
+    generator, discriminator = new_networks(config)
+    average = copy.deepcopy(generator)
+    homeless = [
+        *_copy(generator, _with_new_anchors(smaller.generator, generator)),
+        *_copy(average, _with_new_anchors(smaller.ema, average)),
+        *_copy(discriminator, _from_the_last_block(smaller.discriminator, discriminator)),
+    ]
+    lost = [name for name in homeless if not name.startswith(IMAGE_LAYER)]
+    if lost:
+        raise CheckpointError(
+            f"'{smaller.config.name}' cannot grow into '{config.name}': {len(lost)} of its tensors have no place there "
+            f"(the first is {lost[0]}); expected the same widths at the levels and resolutions that both have"
+        )
+    logger.info("%s goes on as %s", smaller.config.name, config.name)
+    return Networks(config, generator.state_dict(), average.state_dict(), discriminator.state_dict())
+
+
+def _with_new_anchors(smaller: Weights, network: nn.Module) -> Weights:
+    """``smaller`` with anchors for its last level, which had no children to place.
+
+    They start as copies of its Gaussians, so that the new level's Gaussians gather around those.
+    """
+    tensors = dict(smaller)
+    for name, target in network.state_dict().items():
+        rows = tensors.get(name)
+        if rows is not None and HEAD.fullmatch(name) and len(target) == 2 * len(rows):
+            tensors[name] = torch.cat([rows, rows])
+    return tensors
+
+
+def _from_the_last_block(smaller: Weights, network: nn.Module) -> Weights:
+    """``smaller`` with its blocks numbered so that the last one, at the lowest resolution, stays the last."""
+    shift = _block_count(network.state_dict()) - _block_count(smaller)
+    tensors = {}
+    for name, value in smaller.items():
+        block = BLOCK.fullmatch(name)
+        tensors[f"blocks.{int(block[1]) + shift}.{block[2]}" if block else name] = value
+    return tensors
+
+
+def _block_count(weights: Weights) -> int:
+    return len({block[1] for block in map(BLOCK.fullmatch, weights) if block})
+
+
+@torch.no_grad()
+def _copy(network: nn.Module, tensors: Weights) -> list[str]:
+    """Copy the tensors that ``network`` has by the same name and shape; returns the names of the others."""
+    own = network.state_dict()
+    homeless = []
+    for name, value in tensors.items():
+        if name in own and own[name].shape == value.shape:
+            own[name].copy_(value)
+        else:
+            homeless.append(name)
+    return homeless
