@@ -64,7 +64,9 @@ class Trainer:
         self.config, self.world = config, world or World()
         self.step = 0
         local_batch(config.training.batch, self.world)
-        self.generator, self.discriminator = (network.to(self.world.device) for network in new_networks(config))
+        generator, discriminator = new_networks(config)
+        self.generator = generator.to(self.world.device)
+        self.discriminator = discriminator.to(self.world.device)
         for network in (self.generator, self.discriminator):
             self.world.broadcast(network)
         self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
