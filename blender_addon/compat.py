@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bpy.types import NodesModifier
+from bpy.types import NodesModifier, PointCloud
 
 
 def input_identifier(modifier: Any, name: str) -> str:
@@ -49,3 +49,8 @@ def escape(name: str) -> str:
 def _has_properties() -> bool:
     """Inputs are properties of the modifier since 5.x; before, they were its custom properties."""
     return "properties" in NodesModifier.bl_rna.properties
+
+
+def has_point_clouds() -> bool:
+    """Whether Python can make point clouds: ``resize`` came with 5.x. (``hasattr`` answers yes even where it fails.)"""
+    return "resize" in PointCloud.bl_rna.functions

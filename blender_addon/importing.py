@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Splat files as objects: attributes under the names Blender's own splats have, plus ``level`` and ``parent``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from .compat import has_point_clouds
+from .read_hgs import read_hgs
+from .read_ply import read_ply
+from .splats import Array, SplatError, Splats
+
+READERS: dict[str, Callable[[Path], Splats]] = {".hgs": read_hgs, ".ply": read_ply}
+"""What is read, by suffix."""
+
+TURN_X = {"y_up": math.pi / 2, "rdf": -math.pi / 2}
+"""Rotation of the object about x that puts a file's frame upright in Blender, where z is up."""
+
+VALUE_NAMES = {"FLOAT_VECTOR": "vector", "FLOAT_COLOR": "color", "QUATERNION": "value", "INT": "value"}
+"""What an element of an attribute calls its value, by the attribute's type."""
+
+SEED = "hgs_seed"
+SOURCE = "hgs_source"
+
+
+class ImportRefused(ValueError):  # noqa: N818
+    """A file that was not imported; the message is for the user."""
+
+
+def read_splats(path: Path) -> Splats:
+    """Read a file of any kind in READERS.
+
+    Raises:
+        ImportRefused: if its kind is unknown, it is missing or broken.
+    """
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise ImportRefused(f"{path.name} is no kind of file that is known here; expected {', '.join(READERS)}")
+    try:
+        return reader(path)
+    except SplatError as error:
+        raise ImportRefused(f"{path.name}: {error}") from error
+    except OSError as error:
+        raise ImportRefused(f"cannot read {path}: {error.strerror}") from error
+
+
+def import_file(context: bpy.types.Context, path: Path) -> Any:
+    """Read ``path`` into a new object, link it to the active collection, select it; the object.
+
+    Raises:
+        ImportRefused: as :func:`read_splats`.
+    """
+    splats = read_splats(path)
+    obj = bpy.data.objects.new(path.stem, splat_data(path.stem, splats))
+    obj.rotation_euler.x = TURN_X[splats.frame]
+    obj[SOURCE] = str(path)
+    if isinstance(splats.facts.get("seed"), int) and splats.facts["seed"] < 2**31:
+        obj[SEED] = splats.facts["seed"]
+    context.collection.objects.link(obj)
+    for other in context.selected_objects:
+        other.select_set(False)
+    obj.select_set(True)
+    context.view_layer.objects.active = obj
+    return obj
+
+
+def splat_data(name: str, splats: Splats) -> Any:
+    """A new point cloud, or mesh of vertices where point clouds cannot be made, with every attribute set."""
+    if has_point_clouds():
+        data = bpy.data.pointclouds.new(name)
+        data.resize(len(splats))
+    else:
+        data = bpy.data.meshes.new(name)
+        data.vertices.add(len(splats))
+    fill(data, splats)
+    return data
+
+
+def fill(data: Any, splats: Splats) -> None:
+    """Set the attributes of ``data``, which has as many points; those of an earlier scene are replaced."""
+    _set(data, "position", "FLOAT_VECTOR", splats.position)
+    _set(data, "scale", "FLOAT_VECTOR", splats.scale)
+    _set(data, "rotation", "QUATERNION", splats.rotation)
+    _set(data, "radiance:base", "FLOAT_COLOR", splats.base)
+    for index in range(splats.harmonics.shape[1]):
+        _set(data, f"radiance:sh_{index + 1}", "FLOAT_VECTOR", splats.harmonics[:, index])
+    if splats.level is not None and splats.parent is not None:
+        _set(data, "level", "INT", splats.level)
+        _set(data, "parent", "INT", splats.parent)
+    data.update_tag()
+
+
+def is_splats(obj: Any) -> bool:
+    """Whether an object holds Gaussians."""
+    attributes = getattr(getattr(obj, "data", None), "attributes", None)
+    return attributes is not None and "radiance:base" in attributes and "scale" in attributes
+
+
+def get_values(data: Any, name: str) -> Array:
+    """Values (N,) or (N, k) of a point attribute."""
+    attribute = data.attributes[name]
+    key = VALUE_NAMES[attribute.data_type]
+    width = {"FLOAT_VECTOR": 3, "INT": 1}.get(attribute.data_type, 4)
+    values = np.empty(len(attribute.data) * width, np.int32 if attribute.data_type == "INT" else np.float32)
+    attribute.data.foreach_get(key, values)
+    return values.reshape(-1, width) if width > 1 else values
+
+
+def _set(data: Any, name: str, kind: str, values: Array) -> None:
+    attribute = data.attributes.get(name)
+    if attribute is None:
+        attribute = data.attributes.new(name, kind, "POINT")
+    flat = np.ascontiguousarray(values, np.int32 if kind == "INT" else np.float32).ravel()
+    attribute.data.foreach_set(VALUE_NAMES[kind], flat)

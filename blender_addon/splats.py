@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Gaussians as arrays, in the terms of Blender's own splat attributes. Nothing here knows Blender."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+MAX_LEVELS = 64
+NO_PARENT = -1
+
+
+class SplatError(ValueError):
+    """A file that cannot be read as Gaussians; the message is for the user."""
+
+
+@dataclass
+class Splats:
+    """N Gaussians, activated.
+
+    Attributes:
+        position: (N, 3) centres, in the axes of ``frame``.
+        scale: (N, 3) standard deviations along the Gaussian's own axes.
+        rotation: (N, 4) unit quaternions wxyz, own axes to ``frame``.
+        base: (N, 4) constant colour coefficients f_dc (rgb = 0.5 + 0.2821 f_dc) and opacity 0..1.
+        harmonics: (N, K, 3) higher coefficients, K of 0, 3, 8 or 15.
+        level, parent: (N,) int32, or None where the file has no tree.
+        frame: ``y_up`` (ours, glTF) or ``rdf`` (COLMAP: y down).
+        facts: what the file says about itself: seed, focal, ...
+    """
+
+    position: Array
+    scale: Array
+    rotation: Array
+    base: Array
+    harmonics: Array
+    level: Array | None = None
+    parent: Array | None = None
+    frame: str = "rdf"
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+
+def splats_from_stored(
+    means: Array, log_scales: Array, quats: Array, coefficients: Array, logits: Array, **rest: Any
+) -> Splats:
+    """Activate parameters as files store them: logarithms of scales, logits, any quaternions, (N, 1 + K, 3) colours.
+
+    Raises:
+        SplatError: if there is no Gaussian, or a value is NaN or infinite (counted; infinite logits are fine).
+    """
+    if not len(means):
+        raise SplatError("the file has no Gaussians")
+    numbers = (means, log_scales, quats, coefficients, np.where(np.isinf(logits), 0, logits))
+    broken = sum(int(np.count_nonzero(~np.isfinite(each))) for each in numbers)
+    with np.errstate(over="ignore"):
+        scale = np.exp(log_scales)
+        opacity = 1 / (1 + np.exp(-logits))
+    broken += int(np.count_nonzero(np.isinf(scale) & np.isfinite(log_scales)))
+    if broken:
+        raise SplatError(f"{broken} values are NaN or infinite; repair the file in the program that wrote it")
+    length = np.linalg.norm(quats, axis=1, keepdims=True)
+    # A quaternion without a direction is no rotation at all.
+    unit = np.where(length > 0, quats / np.where(length > 0, length, 1), np.float32([1, 0, 0, 0]))
+    return Splats(
+        means, scale, unit.astype(np.float32), np.column_stack([coefficients[:, 0], opacity]).astype(np.float32),
+        coefficients[:, 1:], **rest,
+    )  # fmt: skip
+
+
+def check_tree(level: Array, parent: Array) -> None:
+    """Raise :class:`SplatError` unless ``level`` and ``parent`` are a forest as the toolkit writes it."""
+    if level.min() < -1 or level.max() >= MAX_LEVELS:
+        raise SplatError(f"levels {level.min()} to {level.max()}; expected -1 (background) or 0 to {MAX_LEVELS - 1}")
+    children = np.flatnonzero(parent != NO_PARENT)
+    parents = parent[children]
+    if ((parents < 0) | (parents >= len(level))).any():
+        raise SplatError(f"a parent lies outside 0 to {len(level) - 1}")
+    if (level[parents] >= level[children]).any():
+        raise SplatError("a parent is not of a lower level than its child")
