@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Latent animation: a splat object that turns into another seed's, by a modifier with one keyable factor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import numpy as np
+
+from .compat import key_input, set_input
+from .morph_nodes import NAME, SIGNATURE, Kind, morph_group
+
+MIXED = ("scale", "rotation", "radiance:base")
+HARMONICS = "radiance:sh_"
+TREE = ("level", "parent")
+
+MIXABLE_TYPES = ("FLOAT", "FLOAT_VECTOR", "FLOAT_COLOR", "QUATERNION")
+
+
+class MorphError(ValueError):
+    """Two objects that cannot be mixed; the message is for the user."""
+
+
+def mixed_attributes(data: Any) -> list[Kind]:
+    """The attributes of a splat object's data that a morph mixes, besides the position."""
+    names = [name for name in data.attributes.keys() if name in MIXED or name.startswith(HARMONICS)]  # noqa: SIM118
+    kinds = [Kind(name, data.attributes[name].data_type) for name in sorted(names)]
+    return [kind for kind in kinds if kind.type in MIXABLE_TYPES and data.attributes[kind.name].domain == "POINT"]
+
+
+def check_same_tree(data: Any, other: Any) -> None:
+    """Raise :class:`MorphError` unless both have the same Gaussians in the same tree and the same attributes."""
+    counts = [len(each.attributes["position"].data) for each in (data, other)]
+    if counts[0] != counts[1]:
+        raise MorphError(f"{data.name} has {counts[0]} Gaussians and {other.name} {counts[1]}; a morph needs the same "
+                         "tree: seeds of one model")  # fmt: skip
+    if mixed_attributes(data) != mixed_attributes(other):
+        raise MorphError(
+            f"{data.name} and {other.name} have different attributes; import both from the same kind of file"
+        )
+    for name in TREE:
+        mine, theirs = (_whole_numbers(each, name) for each in (data, other))
+        if not np.array_equal(mine, theirs):
+            raise MorphError(f"{data.name} and {other.name} differ in '{name}'; a morph needs the same tree: seeds of "
+                             "one model")  # fmt: skip
+
+
+def add_morph(obj: Any, other: Any) -> Any:
+    """Add a modifier to ``obj`` that mixes it with the unmodified Gaussians of ``other``; its factor is 0.
+
+    A further morph starts where those before it end, so that a chain of seeds is a chain of modifiers.
+
+    Returns:
+        The modifier; see :func:`set_factor` and :func:`animate`.
+
+    Raises:
+        MorphError: if the two have not the same tree.
+    """
+    check_same_tree(obj.data, other.data)
+    modifier = obj.modifiers.new(f"{NAME}: {other.name}", "NODES")
+    modifier.node_group = morph_group(mixed_attributes(obj.data))
+    # An object of its own for the key: modifiers of the other one must not come along, and it may be deleted.
+    key = bpy.data.objects.new(f"{other.name} key", other.data)
+    set_input(modifier, "Key", key)
+    set_input(modifier, "Factor", 0.0)
+    morphs = sum(1 for each in obj.modifiers if is_morph(each)) - 1
+    obj.modifiers.move(len(obj.modifiers) - 1, morphs)
+    return modifier
+
+
+def is_morph(modifier: Any) -> bool:
+    """Whether a modifier is one of :func:`add_morph`."""
+    return modifier.type == "NODES" and modifier.node_group is not None and SIGNATURE in modifier.node_group
+
+
+def set_factor(modifier: Any, factor: float) -> None:
+    """0 is the object itself, 1 the other seed."""
+    set_input(modifier, "Factor", factor)
+
+
+def animate(modifier: Any, first: int, last: int) -> None:
+    """Key the factor: 0 at frame ``first``, 1 at frame ``last``."""
+    for frame, factor in ((first, 0.0), (last, 1.0)):
+        set_input(modifier, "Factor", factor)
+        key_input(modifier, "Factor", frame)
+
+
+def _whole_numbers(data: Any, name: str) -> np.ndarray | None:
+    attribute = data.attributes.get(name)
+    if attribute is None:
+        return None
+    values = np.empty(len(attribute.data), np.int32 if attribute.data_type == "INT" else np.float32)
+    attribute.data.foreach_get("value", values)
+    return values

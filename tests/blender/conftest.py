@@ -1,0 +1,100 @@
+"""The extension inside the real Blender (the module ``bpy``), without a window and without the user's configuration.
+
+``make test-blender`` runs this folder with a Python that has ``bpy``; any other passes it over.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+HAS_BPY = importlib.util.find_spec("bpy") is not None
+collect_ignore_glob = [] if HAS_BPY else ["test_*.py"]
+
+ROOT = Path(__file__).resolve().parents[2]
+REPOSITORY = "user_default"
+MODULE = f"bl_ext.{REPOSITORY}.hgs_toolkit"
+
+if HAS_BPY:
+    # Before bpy is imported: it asks for these folders only once.
+    RESOURCES = tempfile.TemporaryDirectory(prefix="hgs-blender-")
+    os.environ["BLENDER_USER_RESOURCES"] = RESOURCES.name
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packed extension."""
+    from hgs_toolkit.blender import package
+
+    return package(tmp_path_factory.mktemp("archive"))
+
+
+@pytest.fixture(scope="session")
+def installed(archive: Path) -> str:
+    """The extension, installed from its archive and enabled; the name of its module."""
+    import bpy
+
+    assert bpy.utils.resource_path("USER").startswith(RESOURCES.name)
+    bpy.ops.extensions.package_install_files(filepath=str(archive), repo=REPOSITORY, enable_on_install=True)
+    assert MODULE in bpy.context.preferences.addons
+    return MODULE
+
+
+@pytest.fixture
+def addon(installed: str) -> Callable[[str], Any]:
+    """``addon("morph")``: a module of the enabled extension, in a new empty file."""
+    import bpy
+
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    if MODULE not in bpy.context.preferences.addons:  # factory settings have no extensions enabled
+        bpy.ops.preferences.addon_enable(module=MODULE)
+    return lambda name: importlib.import_module(f"{MODULE}.{name}")
+
+
+@pytest.fixture
+def make_splats(addon: Callable[[str], Any]) -> Callable[..., Any]:
+    """``make_splats(seed=1)``: 340 random Gaussians in a tree of three levels that every seed shares."""
+    module = addon("splats")
+
+    def make(seed: int = 0, counts: tuple[int, ...] = (20, 80, 240), degree: int = 0) -> Any:
+        random, count = np.random.default_rng(seed), sum(counts)
+
+        def normal(*shape: int) -> np.ndarray:
+            return random.standard_normal((count, *shape)).astype(np.float32)
+
+        starts = np.cumsum((0, *counts))
+        level = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
+        parent = [
+            -1 if lvl == 0 else starts[lvl - 1] + place * counts[lvl - 1] // counts[lvl]
+            for lvl, size in enumerate(counts)
+            for place in range(size)
+        ]
+        return module.splats_from_stored(
+            normal(3) * 0.3, normal(3) * 0.3 - 3, normal(4), normal((degree + 1) ** 2, 3), normal(), level=level,
+            parent=np.array(parent, np.int32), frame="y_up",
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def make_object(addon: Callable[[str], Any], make_splats: Callable[..., Any]) -> Callable[..., Any]:
+    """``make_object(seed=1)``: those Gaussians as an object in the scene."""
+    import bpy
+
+    def make(seed: int = 0, **options: Any) -> Any:
+        name = f"seed {seed}"
+        obj = bpy.data.objects.new(name, addon("importing").splat_data(name, make_splats(seed, **options)))
+        bpy.context.scene.collection.objects.link(obj)
+        bpy.context.view_layer.objects.active = obj
+        return obj
+
+    return make
