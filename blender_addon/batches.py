@@ -171,7 +171,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _scene(folder: Path, entry: object) -> Scene:
     seed = entry.get("seed") if isinstance(entry, dict) else None
-    if not isinstance(entry, dict) or not isinstance(seed, int) or isinstance(seed, bool):
+    if not isinstance(entry, dict) or not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise BatchError(f"{folder / MANIFEST} has a scene without a whole number as seed; make the batch anew")
     names = entry.get("files")
     if not isinstance(names, dict):

@@ -58,6 +58,7 @@ BROKEN = [
     ("{", "is no JSON"), ("[" * 100_000, "is no JSON"), ("\x00", "is no JSON"), ("3", "no JSON object"),
     ({}, "has no list 'scenes'"), ({"scenes": {}}, "has no list 'scenes'"), ({"scenes": [7]}, "whole number as seed"),
     ({"scenes": [{"seed": "3", "files": {}}]}, "whole number as seed"),
+    ({"scenes": [{"seed": -3, "files": {}}]}, "whole number as seed"),
     ({"scenes": [{"seed": True, "files": {}}]}, "whole number as seed"),
     ({"scenes": [{"seed": 3}]}, "seed 3 lists no files"),
 ]  # fmt: skip
