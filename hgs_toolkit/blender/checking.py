@@ -17,6 +17,9 @@ from hgs_toolkit.errors import FormatError
 CHECKER = "*/scripts/addons_core/bl_pkg/cli/blender_ext.py"
 """Where the module ``bpy`` carries the program behind ``blender --command extension``; the star is a version."""
 
+TAGS = "modules/_bpy_internal/extensions/tags.py"
+"""Below its scripts: the tags that Blender's platform knows."""
+
 CHECK_SECONDS = 120
 
 MAX_MANIFEST = 1_000_000
@@ -48,7 +51,8 @@ def check_archive(archive: Path, blender: Blender | None = None) -> str:
         _ask([str(blender.path), "--command", "extension", "validate", str(archive)], archive)
         return f"Blender {blender.version_text}"
     if checker is not None:
-        _ask([sys.executable, str(checker), "validate", str(archive)], archive)
+        tags = f"--valid-tags={checker.parents[3] / TAGS}"
+        _ask([sys.executable, str(checker), "validate", tags, str(archive)], archive)
         return f"the checker of bpy {checker.parents[4].name}"
     return SCHEMA
 

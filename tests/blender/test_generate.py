@@ -44,28 +44,6 @@ with open(os.path.join(out, "manifest.json"), "w") as file:
 """
 
 
-def save_hgs(path: Path, splats: Any) -> None:
-    """A .hgs file of activated Gaussians: what the toolkit writes, in the ten lines that it takes."""
-    with np.errstate(divide="ignore"):
-        opacity = splats.base[:, 3]
-        logits = np.log(opacity / (1 - opacity))
-    arrays = {
-        "means": splats.position, "log_scales": np.log(splats.scale), "quats": splats.rotation,
-        "sh": np.concatenate([splats.base[:, None, :3], splats.harmonics], 1), "opacity_logits": logits,
-        "level": splats.level, "parent": splats.parent,
-    }  # fmt: skip
-    header: dict[str, Any] = {"__metadata__": {"hgs": json.dumps({"format_version": 1, "seed": 3})}}
-    data = b""
-    for name, array in arrays.items():
-        whole = name in ("level", "parent")
-        blob = array.astype("<i4" if whole else "<f4").tobytes()
-        header[name] = {"dtype": "I32" if whole else "F32", "shape": array.shape,
-                        "data_offsets": [len(data), len(data) + len(blob)]}  # fmt: skip
-        data += blob
-    text = json.dumps(header).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
-
-
 def save_png(path: Path) -> None:
     image = bpy.data.images.new("thumbnail", 32, 32)
     image.filepath_raw, image.file_format = str(path), "PNG"
@@ -74,7 +52,7 @@ def save_png(path: Path) -> None:
 
 
 @pytest.fixture
-def hgs(addon: Addon, make_splats: Callable[..., Any], tmp_path: Path) -> Iterator[Path]:
+def hgs(addon: Addon, make_splats: Callable[..., Any], save_hgs: Callable[..., None], tmp_path: Path) -> Iterator[Path]:
     """A program in a folder with spaces that makes the seeds 3 and 11; the preferences name it."""
     folder = tmp_path / "a folder with spaces"
     folder.mkdir()
