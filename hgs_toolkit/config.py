@@ -254,13 +254,13 @@ def load_preset(name: str, overrides: list[str] | None = None) -> Config:
     Raises:
         ConfigError: if there is no such preset (the message names the nearest), or a value cannot be used.
     """
-    return config_from_dict(_with_overrides(_read_preset(name), overrides or []))
+    return config_from_dict(with_overrides(_read_preset(name), overrides or []))
 
 
 def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
     """The configuration of a YAML file, which may extend a preset, with ``key=value`` overrides applied."""
-    values = _resolve(_read_yaml(Path(path)), str(path), seen=())
-    return config_from_dict(_with_overrides(values, overrides or []))
+    values = _resolve(read_yaml(Path(path)), str(path), seen=())
+    return config_from_dict(with_overrides(values, overrides or []))
 
 
 def with_settings(config: Config, overrides: list[str]) -> Config:
@@ -270,7 +270,7 @@ def with_settings(config: Config, overrides: list[str]) -> Config:
 
 def config_from_dict(values: dict[str, Any]) -> Config:
     """The :class:`Config` of nested plain values; every unknown key is refused with the nearest known one."""
-    return _build(Config, values, "")
+    return build(Config, values, "")
 
 
 def config_to_dict(config: Any) -> dict[str, Any]:
@@ -293,10 +293,11 @@ def _read_preset(name: str) -> dict[str, Any]:
     known = preset_names()
     if name not in known:
         raise ConfigError(f"unknown preset '{name}'{_nearest(name, known)}; known: {', '.join(known)}")
-    return _resolve(_read_yaml(PRESET_FOLDER / f"{name}.yaml") | {"name": name}, name, seen=(name,))
+    return _resolve(read_yaml(PRESET_FOLDER / f"{name}.yaml") | {"name": name}, name, seen=(name,))
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds; a ConfigError names the file if it is something else."""
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -317,19 +318,21 @@ def _resolve(values: dict[str, Any], origin: str, seen: tuple[str, ...]) -> dict
         raise ConfigError(f"{origin} extends '{parent}', which extends it in turn; remove one of the two")
     if parent not in preset_names():
         raise ConfigError(f"{origin} extends the unknown preset '{parent}'{_nearest(str(parent), preset_names())}")
-    base = _resolve(_read_yaml(PRESET_FOLDER / f"{parent}.yaml"), parent, (*seen, parent))
-    return _merge(base, values)
+    base = _resolve(read_yaml(PRESET_FOLDER / f"{parent}.yaml"), parent, (*seen, parent))
+    return merge(base, values)
 
 
-def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+def merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    """Nested values of ``base`` with those of ``top`` laid over them."""
     merged = dict(base)
     for key, value in top.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
+        merged[key] = merge(merged[key], value) if both else value
     return merged
 
 
-def _with_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+def with_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """Nested ``values`` with the ``key=value`` texts of ``--set`` laid over them; values are YAML."""
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not key:
@@ -340,14 +343,22 @@ def _with_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, A
             raise ConfigError(f"--set {override}: the value is not valid YAML") from error
         for part in reversed(key.split(".")):
             nested = {part: nested}
-        values = _merge(values, nested)
+        values = merge(values, nested)
     return values
 
 
 T = TypeVar("T")
 
 
-def _build(cls: type[T], values: Any, prefix: str) -> T:
+def build(cls: type[T], values: Any, prefix: str) -> T:
+    """A settings dataclass from nested plain values; inverse of :func:`config_to_dict`.
+
+    Args:
+        prefix: what stands before a key in messages, such as ``"generator."``.
+
+    Raises:
+        ConfigError: for an unknown key, which is named with the nearest known one, or a value of another type.
+    """
     if not isinstance(values, dict):
         raise ConfigError(f"{prefix.rstrip('.') or 'the configuration'} is {values!r}; expected a mapping")
     types = get_type_hints(cls)
@@ -361,7 +372,7 @@ def _build(cls: type[T], values: Any, prefix: str) -> T:
 def _convert(kind: Any, value: Any, key: str) -> Any:
     """``value`` as the annotated type ``kind``; a ConfigError names the key where it does not fit."""
     if dataclasses.is_dataclass(kind):
-        return _build(kind, value, key + ".")  # type: ignore[arg-type]
+        return build(kind, value, key + ".")  # type: ignore[arg-type]
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal:
         _require(value in arguments, key, value, "one of " + ", ".join(map(repr, arguments)))

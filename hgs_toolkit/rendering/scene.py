@@ -64,10 +64,7 @@ def render_normals(
     A Gaussian's normal is its shortest axis, on the side that faces the camera.
     """
     cameras = _per_scene(cameras, scene)
-    normals = shortest_axes(scene)[:, None]  # (B, 1, N, 3)
-    to_camera = cameras.positions[:, :, None] - scene.means[:, None]  # (B, C, N, 3)
-    facing = torch.where((normals * to_camera).sum(-1, keepdim=True) < 0, -normals, normals)
-    return render_features(scene, facing, cameras, width, height, backend=backend)
+    return render_features(scene, facing_normals(scene, cameras), cameras, width, height, backend=backend)
 
 
 def render_level_map(
@@ -77,24 +74,38 @@ def render_level_map(
 
     -1 stands for the background generator's Gaussians, :data:`NOTHING_DRAWN` for pixels without any.
     """
-    levels = torch.arange(BACKGROUND_LEVEL, scene.num_levels, device=scene.device)
-    membership = (scene.level[:, None] == levels).to(scene.means.dtype)  # (N, L + 1)
     with torch.no_grad():
-        weights, alphas = render_features(
-            scene, membership.expand(scene.batch, -1, -1), cameras, width, height, backend=backend
-        )
+        membership = level_membership(scene).expand(scene.batch, -1, -1)
+        weights, alphas = render_features(scene, membership, cameras, width, height, backend=backend)
     return torch.where(alphas[..., 0] > 0, weights.argmax(-1) + BACKGROUND_LEVEL, NOTHING_DRAWN)
 
 
 def render_features(
-    scene: GaussianHierarchy, features: Tensor, cameras: Cameras, width: int, height: int, *, backend: str = "auto"
-) -> tuple[Tensor, Tensor]:
-    """Any per-Gaussian values (B, N, D) or (B, C, N, D) composited: (B, C, H, W, D) and alphas (B, C, H, W, 1)."""
+    scene: GaussianHierarchy, features: Tensor, cameras: Cameras, width: int, height: int, *,
+    render_mode: str = "RGB", backend: str = "auto",
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Any per-Gaussian values (B, N, D) or (B, C, N, D) composited: (B, C, H, W, D) and alphas (B, C, H, W, 1).
+
+    ``render_mode`` as in :func:`rasterize`: with depth, that is one more channel, the last.
+    """
     cameras = _per_scene(cameras, scene)
     return rasterize(
         scene.means, scene.quats, log_scales_to_scales(scene.log_scales), logits_to_opacities(scene.opacity_logits),
-        features, *_views(cameras, width, height), backend=backend,
+        features, *_views(cameras, width, height), render_mode=render_mode, backend=backend,
     )  # fmt: skip
+
+
+def facing_normals(scene: GaussianHierarchy, cameras: Cameras) -> Tensor:
+    """Each Gaussian's shortest axis, on the side that faces the camera: (B, C, N, 3), world, for cameras (B, C)."""
+    normals = shortest_axes(scene)[:, None]  # (B, 1, N, 3)
+    to_camera = cameras.positions[:, :, None] - scene.means[:, None]  # (B, C, N, 3)
+    return torch.where((normals * to_camera).sum(-1, keepdim=True) < 0, -normals, normals)
+
+
+def level_membership(scene: GaussianHierarchy) -> Tensor:
+    """1 in the column of a Gaussian's level, else 0: (N, L + 1); the first column is the background's."""
+    levels = torch.arange(BACKGROUND_LEVEL, scene.num_levels, device=scene.device)
+    return (scene.level[:, None] == levels).to(scene.means.dtype)
 
 
 def shortest_axes(scene: GaussianHierarchy) -> Tensor:

@@ -45,7 +45,7 @@ class EG3DWriter:
         if values.shape != (LABEL_SIZE,) or not np.isfinite(values).all():
             raise ShapeError(f"a label of shape {values.shape}; expected {LABEL_SIZE} finite numbers")
         index = len(self._labels)
-        name = f"{index // FOLDER_SIZE:05d}/img{index:08d}.png"
+        name = image_name(index)
         self._put(name, image if isinstance(image, bytes) else encode_png(image))
         self._labels.append((name, [float(str(value)) for value in values + np.float32(0)]))  # + 0 turns -0 into 0
         return name
@@ -54,6 +54,11 @@ class EG3DWriter:
         """Write the labels; :func:`open_writer` calls it."""
         labels = [[name, label] for name, label in self._labels]
         self._put(LABEL_FILE, json.dumps({"labels": labels}, separators=(",", ":")).encode())
+
+
+def image_name(index: int) -> str:
+    """Relative path of a set's image number ``index``."""
+    return f"{index // FOLDER_SIZE:05d}/img{index:08d}.png"
 
 
 @contextmanager
@@ -68,7 +73,7 @@ def open_writer(path: str | Path, *, force: bool = False) -> Iterator[EG3DWriter
             cannot be written.
     """
     path = Path(path)
-    open_target = _open_zip if path.suffix.lower() == ".zip" else _open_folder
+    open_target = open_zip if path.suffix.lower() == ".zip" else _open_folder
     with open_target(path, force) as put:
         writer = EG3DWriter(put)
         yield writer
@@ -76,7 +81,8 @@ def open_writer(path: str | Path, *, force: bool = False) -> Iterator[EG3DWriter
 
 
 @contextmanager
-def _open_zip(path: Path, force: bool) -> Iterator[Callable[[str, bytes], None]]:
+def open_zip(path: Path, force: bool) -> Iterator[Callable[[str, bytes], None]]:
+    """``put(name, bytes)`` of a zip archive that appears at the end; equal content gives equal bytes."""
     with atomic_path(path, force=force) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
 
         def put(name: str, data: bytes) -> None:

@@ -55,8 +55,8 @@ def decode(image: Image.Image, name: str) -> Pixels:
         raise DataError(f"{name} is broken: {error}") from error
 
 
-def encode_png(pixels: Pixels) -> bytes:
-    """PNG file of pixels (H, W, 3 | 4); the same pixels always give the same bytes."""
+def encode_png(pixels: Pixels | npt.NDArray[np.uint16]) -> bytes:
+    """PNG file of pixels (H, W, 3 | 4), or grey (H, W) of 8 or 16 bits; the same pixels always give the same bytes."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()
