@@ -20,6 +20,7 @@ from hgs_toolkit.cli import (
     mix,
     render,
     sample,
+    synth,
     train,
     video,
 )
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 GROUPS: dict[str, typer.Typer] = {
     "blender": blender.app,
     "dataset": dataset.app,
+    "synth": synth.app,
 }
 """Commands with commands of their own."""
 

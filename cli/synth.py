@@ -1,0 +1,241 @@
+"""``hgs synth``: datasets of a model's scenes; ``hgs synth merge`` and ``check`` finish and examine them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, format_bytes, reporting
+from hgs_toolkit.cli.sources import ModelArgument
+
+if TYPE_CHECKING:
+    from hgs_toolkit.cli.console import Task
+    from hgs_toolkit.synthesis import Outcome, Part
+    from hgs_toolkit.synthesis.engines.schedule import Event
+    from hgs_toolkit.synthesis.timing import Timing
+
+MAKE = "make"
+"""The command that ``hgs synth`` without another one means."""
+
+
+class MakeByDefault(TyperGroup):
+    """A group whose first word is a command or else the beginning of ``make``'s arguments.
+
+    ``hgs synth runs/x --count 5`` is ``hgs synth make runs/x --count 5``. A model that is called like a command is
+    named by its path: ``./merge``.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put ``make`` in front of arguments that name no command."""
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = [MAKE, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=MakeByDefault,
+    help="Turn a model into a labelled dataset. 'hgs synth [MODEL] --count N --out DIR' means 'hgs synth make ...'.",
+    no_args_is_help=True,
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a dataset.", show_default=False)]
+
+
+@app.command(MAKE)
+def make(
+    model: ModelArgument = None,
+    *,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the dataset.")],
+    count: Annotated[int | None, typer.Option("--count", help="Scenes (seeds).", show_default="1000")] = None,
+    views: Annotated[int | None, typer.Option("--views", help="Views of each scene.", show_default="1")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="The first scene's seed.", show_default="0")] = None,
+    psi: Annotated[
+        float | None, typer.Option("--psi", help="Truncation: 0 the average, 1 the whole variety.", show_default="0.7")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", help="Height and width, pixels.", show_default="the model's")
+    ] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", help="folder, wds, eg3d, transforms or coco.", show_default="folder")
+    ] = None,
+    annotations: Annotated[
+        str | None,
+        typer.Option("--annotations", help="Of rgb, alpha, depth, normal, level, mask, bbox, camera, latent.",
+                     show_default="the format's usual ones"),
+    ] = None,
+    cameras: Annotated[
+        str | None, typer.Option("--cameras", help="random, orbit, ellipse, sweep or frontal.", show_default="random")
+    ] = None,
+    yaw: Annotated[
+        float | None, typer.Option("--yaw", help="Spread of the cameras' yaw, degrees.", show_default="the model's")
+    ] = None,
+    pitch: Annotated[
+        float | None, typer.Option("--pitch", help="Spread of the cameras' pitch, degrees.", show_default="the model's")
+    ] = None,
+    law: Annotated[
+        str | None, typer.Option("--law", help="Of both angles: normal or uniform.", show_default="the model's")
+    ] = None,
+    radius: Annotated[
+        float | None, typer.Option("--radius", help="The cameras' distance.", show_default="the model's")
+    ] = None,
+    focal: Annotated[
+        float | None, typer.Option("--focal", help="Focal length / image width.", show_default="the model's")
+    ] = None,
+    focal_jitter: Annotated[
+        float | None, typer.Option("--focal-jitter", help="It varies by up to this fraction.", show_default="0")
+    ] = None,
+    background: Annotated[
+        str | None,
+        typer.Option("--background", help="auto, transparent, random (a colour a view), a colour, or a folder of "
+                                          "pictures.", show_default="auto"),
+    ] = None,
+    exposure: Annotated[
+        float | None, typer.Option("--exposure", help="Exposure varies by up to this many stops.", show_default="0")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="YAML of the settings; options go first.", show_default=False)
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any other setting, e.g. cameras.poses.pitch_mean=0.2."),
+    ] = None,
+    engine: Annotated[str, typer.Option("--engine", help="local (processes) or ray.")] = "local",
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=0, help="Processes or actors; 0: in this process.",
+                                 show_default="every core")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", help="Of a Ray cluster, or auto.", show_default="one on this machine")
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option("--shard", metavar="I/N", help="Make part I (from 0) of N, or all.",
+                     show_default="what Slurm or torchrun say"),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Make only what is missing.", show_default=False)] = False,
+    device: Device = "auto",
+    force: Force = False,
+    json_progress: JsonProgress = False,
+) -> None:  # fmt: skip
+    """Make a dataset: pictures with annotations of a model's scenes, always the same bytes for the same settings."""
+    with reporting(json_progress) as report:
+        from hgs_toolkit.cli.kernels import compile_kernels
+        from hgs_toolkit.config import merge, read_yaml, with_overrides
+        from hgs_toolkit.devices import choose_device
+        from hgs_toolkit.synthesis import Workforce, choose_part, pose_values, synthesize_dataset
+
+        given = {
+            "count": count, "views": views, "seed": seed, "psi": psi, "size": size, "format": format_,
+            "background": background, "exposure": exposure,
+            "annotations": None if annotations is None else [name.strip() for name in annotations.split(",")],
+        }  # fmt: skip
+        lens = {"path": cameras, "focal_jitter": focal_jitter}
+        values = with_overrides({} if config is None else read_yaml(config), overrides or [])
+        values = merge(values, {"cameras": _said(lens)} if _said(lens) else {})
+        values = merge(values, pose_values(yaw=yaw, pitch=pitch, law=law, radius=radius, focal=focal))
+        values = merge(values, _said(given))
+        part, target = choose_part(shard, os.environ), choose_device(device)
+        _announce(report, part)
+        compile_kernels(report, target)
+        with report.progress("synthesising") as task:
+            progress = _Progress(report, task)
+            outcome = synthesize_dataset(
+                out, model, values, workforce=Workforce(engine, workers, address, part, target.type),  # type: ignore[arg-type]
+                resume=resume, force=force, begin=progress.begin, listen=progress.listen,
+            )  # fmt: skip
+        _conclude(report, out, outcome)
+
+
+@app.command("merge")
+def merge_(folder: Folder, json_progress: JsonProgress = False) -> None:
+    """Finish a dataset whose shards were made by several runs."""
+    with reporting(json_progress) as report:
+        from hgs_toolkit.synthesis import merge
+
+        with report.progress("merging"):
+            dataset = merge(folder)
+        report.file(dataset)
+
+
+@app.command()
+def check(folder: Folder, json_progress: JsonProgress = False) -> None:
+    """Recount, rehash and open everything of a dataset; exit code 1 when something is wrong."""
+    with reporting(json_progress) as report:
+        from hgs_toolkit.errors import DataError
+        from hgs_toolkit.synthesis import check
+
+        with report.progress("checking") as task:
+            result = check(folder, lambda done, total: task.update(done, total))
+        for problem in result.problems:
+            report.note(problem, level="error")
+        if result.problems:
+            raise DataError(
+                f"{folder} has {len(result.problems)} problems; remove what is named there and manifest.json, then run "
+                "the command that began it with --resume"
+            )
+        report.result(
+            f"{result.images} images, {result.files} files, {format_bytes(result.bytes)}: everything as planned",
+            images=result.images, files=result.files, bytes=result.bytes,
+        )  # fmt: skip
+
+
+class _Progress:
+    """Moves the progress bar by what workers draw; a shard that is begun anew is not counted twice."""
+
+    def __init__(self, report: Reporter, task: Task) -> None:
+        self._report, self._task = report, task
+        self._finished = 0
+        self._under_way: dict[int, int] = {}
+
+    def begin(self, images: int, found: int) -> None:
+        """Say how much there is to do."""
+        if found:
+            self._report.note(f"{found} images are there already, {images} are to be made")
+        self._task.update(0, images)
+
+    def listen(self, event: Event) -> None:
+        """Follow the workers."""
+        from hgs_toolkit.synthesis.engines.schedule import Done, Drawn
+
+        if isinstance(event, Drawn):
+            self._under_way[event.worker] = self._under_way.get(event.worker, 0) + event.views
+        else:
+            self._under_way.pop(event.worker, None)
+            self._finished += event.record.images if isinstance(event, Done) else 0
+        self._task.update(self._finished + sum(self._under_way.values()))
+
+
+def _said(values: dict[str, Any]) -> dict[str, Any]:
+    """Options that were given."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _announce(report: Reporter, part: Part) -> None:
+    if part.count > 1:
+        source = f", as {part.source} says (--shard all makes everything)" if part.source else ""
+        report.note(f"part {part.index} of {part.count}{source}")
+
+
+def _conclude(report: Reporter, out: Path, outcome: Outcome) -> None:
+    """What was made, how long each stage took, and what to do next."""
+    if outcome.made:
+        report.table(["stage", "seconds", "share"], stage_rows(outcome.timing), title=f"{outcome.made} images")
+    if outcome.dataset is None:
+        report.note(f"this part is done; when all parts are, run: hgs synth merge {out}")
+    else:
+        report.file(outcome.dataset)
+
+
+def stage_rows(timing: Timing) -> list[tuple[str, str, str]]:
+    """A table of where the workers' time went."""
+    stages = {
+        "generator": timing.generate, "rasteriser": timing.rasterize, "annotating and encoding": timing.annotate,
+        "storing": timing.store, "Python and the rest": timing.other, "waiting for the other thread": timing.wait,
+    }  # fmt: skip
+    total = sum(stages.values()) or 1.0
+    rows = [(name, f"{seconds:.2f}", f"{seconds / total:.0%}") for name, seconds in stages.items()]
+    return [*rows, ("(starting the workers)", f"{timing.start:.2f}", "")]

@@ -1,0 +1,143 @@
+"""Whether a finished dataset is what its manifest says: counted, hashed, every file opened."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from hgs_toolkit.errors import DataError
+from hgs_toolkit.synthesis.containers import measure, read
+from hgs_toolkit.synthesis.layout import Layout, Record
+from hgs_toolkit.training.datasets.eg3d import LABEL_FILE, match_labels
+from hgs_toolkit.training.datasets.eg3d_writer import image_name
+from hgs_toolkit.training.datasets.images import open_image
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What a check found.
+
+    Attributes:
+        images: views of the plan.
+        files: files opened.
+        bytes: their sizes.
+        problems: one sentence each; none for a sound dataset.
+    """
+
+    images: int
+    files: int
+    bytes: int
+    problems: list[str]
+
+
+def check(folder: str | Path, progress: Progress | None = None) -> CheckReport:
+    """Recount, rehash and open everything of the finished dataset in ``folder``.
+
+    Args:
+        progress: called with (containers looked at, their number).
+
+    Raises:
+        DataError: if there is no finished dataset to check.
+    """
+    layout = Layout.open(Path(folder))
+    manifest = layout.read_manifest()
+    if manifest is None:
+        layout.records()  # names what is missing, if anything is
+        raise DataError(f"{folder} has all its shards but is not finished; run: hgs synth merge {folder}")
+    parts = list(_parts(layout, manifest["shards"], manifest["product"]))
+    problems: list[str] = []
+    files = size = 0
+    for done, part in enumerate(parts, start=1):
+        count, total, found = _look(layout, part)
+        files, size = files + count, size + total
+        problems += found
+        if progress is not None:
+            progress(done, len(parts))
+    return CheckReport(layout.plan.images, files, size, problems)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A container or product to look at: where, what the manifest says, and which files it should hold (None: any)."""
+
+    path: Path
+    bytes: int
+    sha256: str
+    names: Callable[[], Iterator[str]] | None
+
+
+def _parts(layout: Layout, records: list[Record], product: dict[str, str | int] | None) -> Iterator[_Part]:
+    plan = layout.plan
+    if [record.shard for record in records] != list(range(plan.shards)):
+        raise DataError(f"{layout.manifest} lists other shards than its plan has; run the command again with --resume")
+    replaced = layout.format.product is not None and layout.format.product.replaces_shards
+    for record in [] if replaced else records:
+        number = record.shard
+        yield _Part(layout.shard(number), record.bytes, record.sha256, partial(layout.format.names, plan, number))
+    if product is not None and layout.product is not None:
+        yield _Part(
+            layout.product, int(product["bytes"]), str(product["sha256"]),
+            partial(_posed_names, plan.images) if replaced else None,
+        )  # fmt: skip
+
+
+def _posed_names(count: int) -> Iterator[str]:
+    """Files of a whole EG3D dataset."""
+    yield from map(image_name, range(count))
+    yield LABEL_FILE
+
+
+def _look(layout: Layout, part: _Part) -> tuple[int, int, list[str]]:
+    """Files, bytes and problems of a part."""
+    path = part.path
+    if not path.exists():
+        return 0, 0, [f"{path} is missing"]
+    size, digest = measure(path)
+    problems = []
+    if (size, digest) != (part.bytes, part.sha256):
+        problems.append(f"{path} has {size} bytes and SHA-256 {digest[:12]}...; expected {part.bytes} and "
+                        f"{part.sha256[:12]}...")  # fmt: skip
+    if part.names is None:
+        return 1, size, problems
+    found: Counter[str] = Counter()
+    try:
+        for name, data in read(path):
+            found[name] += 1
+            problems += _open(layout, name, data)
+    except DataError as error:
+        problems.append(str(error))
+    expected = Counter(part.names())
+    problems += [f"{path} lacks {name}" for name in (expected - found)]
+    problems += [f"{path} holds {name} once too often" for name in (found - expected)]
+    return found.total(), size, problems
+
+
+def _open(layout: Layout, name: str, data: bytes) -> Iterator[str]:
+    """What is wrong with one file."""
+    size = layout.plan.settings.size
+    try:
+        if name.endswith(".png"):
+            with open_image(data, name) as image:
+                image.load()
+                if image.size != (size, size):
+                    yield f"{name} is {image.width} x {image.height}; expected {size} x {size}"
+        elif name.endswith(".npy"):
+            values = np.load(io.BytesIO(data), allow_pickle=False)
+            if not np.isfinite(values).all():
+                yield f"{name} holds values that are not finite"
+        elif name == LABEL_FILE:
+            pairs = json.loads(data)["labels"]
+            match_labels([pair[0] for pair in pairs], pairs)
+        else:
+            json.loads(data)
+    except (OSError, ValueError, SyntaxError, KeyError, TypeError) as error:
+        yield f"{name} cannot be opened: {error}"

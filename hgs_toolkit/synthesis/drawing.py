@@ -1,0 +1,90 @@
+"""One pass of the rasteriser for all that is wanted of a scene's views: colour, depth, normals, level weights.
+
+Projecting and sorting 5,000 Gaussians costs more than compositing a few channels, so the layers travel together; they
+equal what :mod:`hgs_toolkit.rendering` draws one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hgs_toolkit.cameras import Cameras
+from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.rendering import render_features
+from hgs_toolkit.rendering.harmonics import sh_to_rgb
+from hgs_toolkit.rendering.scene import facing_normals, level_membership
+
+Layer = NDArray[np.float32]
+
+VIEWS_AT_ONCE = 8
+"""Views of a scene drawn in one call: enough to share its cost, few enough for the memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """What the rasteriser leaves of one view; a layer that is not wanted is None.
+
+    Attributes:
+        color: (H, W, 3) display RGB over black, not clamped above.
+        alpha: (H, W) of all Gaussians.
+        depth: (H, W) expected camera z, world units; 0 where nothing is drawn.
+        normal: (H, W, 3) world normals composited by alpha, not normalised.
+        level: (H, W, L + 1) each level's share of the pixel; the background comes first.
+    """
+
+    color: Layer
+    alpha: Layer
+    depth: Layer | None
+    normal: Layer | None
+    level: Layer | None
+
+    @property
+    def subject(self) -> Layer:
+        """Alpha (H, W) of the tree alone, as far as the background does not hide it."""
+        alpha: Layer = self.alpha if self.level is None else self.alpha - self.level[..., 0]
+        return alpha
+
+
+def draw_layers(scene: GaussianHierarchy, cameras: Cameras, size: int, wanted: Collection[str]) -> Iterator[Layers]:
+    """The layers of one scene (a batch of one) from every camera (C,).
+
+    Args:
+        wanted: some of ``depth``, ``normal`` and ``level``.
+    """
+    cameras = cameras.to(scene.device, scene.means.dtype)
+    for start in range(0, len(cameras), VIEWS_AT_ONCE):
+        yield from _draw(scene, cameras[start : start + VIEWS_AT_ONCE], size, wanted)
+
+
+def _draw(scene: GaussianHierarchy, cameras: Cameras, size: int, wanted: Collection[str]) -> Iterator[Layers]:
+    parts = _channels(scene, cameras.reshape(1, len(cameras)), wanted)
+    mode = "RGB+ED" if "depth" in wanted else "RGB"
+    features = torch.cat(list(parts.values()), dim=-1)
+    values, alphas = render_features(scene, features, cameras, size, size, render_mode=mode)
+    images, alpha = values[0].cpu().numpy(), alphas[0, ..., 0].cpu().numpy()  # (C, H, W, D + depth), (C, H, W)
+    ends = np.cumsum([part.shape[-1] for part in parts.values()])
+    layers = dict(zip(parts, np.split(images[..., : ends[-1]], ends[:-1], axis=-1), strict=True))
+    if "depth" in wanted:
+        layers["depth"] = images[..., -1]
+    for view in range(len(alpha)):
+        color, depth, normal, level = (
+            layers[name][view] if name in layers else None for name in ("color", "depth", "normal", "level")
+        )
+        assert color is not None
+        yield Layers(color, alpha[view], depth, normal, level)
+
+
+def _channels(scene: GaussianHierarchy, cameras: Cameras, wanted: Collection[str]) -> dict[str, Tensor]:
+    """Values (1, C, N, ·) of every Gaussian, by layer; depth is the rasteriser's own."""
+    parts = {"color": sh_to_rgb(scene.sh, scene.means, cameras.viewmats, scene.sh_degree)}
+    if "normal" in wanted:
+        parts["normal"] = facing_normals(scene, cameras)
+    if "level" in wanted:
+        parts["level"] = level_membership(scene).expand(*parts["color"].shape[:3], -1)
+    return parts

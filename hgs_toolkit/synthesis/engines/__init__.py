@@ -1,0 +1,1 @@
+"""Who works: processes of this machine or actors of a Ray cluster, and the schedule they share."""

@@ -1,0 +1,123 @@
+"""COCO: pictures, and annotations.json with a box and a run-length mask of the subject in each.
+
+Masks are COCO's uncompressed run lengths: {"size": [height, width], "counts": [...]}, counted down the columns, the
+first count being zeros (data format of https://cocodataset.org). A view without a subject has no annotation.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from hgs_toolkit.files import atomic_path
+from hgs_toolkit.synthesis.annotations import ANNOTATIONS, SUFFIXES, Mask, Sample, describe
+from hgs_toolkit.synthesis.containers import Put
+from hgs_toolkit.synthesis.formats.base import Format, Product, json_bytes
+from hgs_toolkit.synthesis.formats.samples import FACTS, sample_name
+
+if TYPE_CHECKING:
+    from hgs_toolkit.synthesis.plan import Plan
+
+INSTANCES = "annotations.json"
+
+CATEGORY = 1
+
+IN_THE_JSON = ("mask", "bbox")
+"""Annotations that COCO keeps in annotations.json."""
+
+
+class CocoWriter:
+    """A shard that is a COCO dataset itself; see :class:`ShardWriter`. A shard's masks stay in memory."""
+
+    def __init__(self, plan: Plan, put: Put) -> None:
+        self._plan, self._put = plan, put
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+
+    def add(self, sample: Sample) -> None:
+        """See :class:`ShardWriter`."""
+        for name in _files(sample.files):
+            self._put(sample_name(sample.view.index, SUFFIXES[name]), sample.files[name])
+        number, size = sample.view.index + 1, self._plan.settings.size
+        facts = describe(self._plan, sample)
+        facts.pop("bbox", None)
+        file = sample_name(sample.view.index, SUFFIXES["rgb"])
+        self._images.append({"id": number, "file_name": file, "width": size, "height": size, FACTS: facts})
+        if sample.box is not None:
+            self._annotations.append(
+                {
+                    "id": number, "image_id": number, "category_id": CATEGORY, "iscrowd": 0,
+                    "bbox": list(sample.box), "area": int(sample.mask.sum()), "segmentation": run_lengths(sample.mask),
+                }
+            )  # fmt: skip
+
+    def finish(self) -> None:
+        """The shard's annotations.json."""
+        instances = head(self._plan) | {"images": self._images, "annotations": self._annotations}
+        self._put(INSTANCES, json_bytes(instances))
+
+
+def run_lengths(mask: Mask) -> dict[str, Any]:
+    """A mask (H, W) as COCO's uncompressed run lengths."""
+    column_wise = mask.T.reshape(-1)
+    changes = np.flatnonzero(column_wise[1:] != column_wise[:-1]) + 1
+    counts = np.diff([0, *changes, column_wise.size]).tolist()
+    return {"size": list(mask.shape), "counts": [0, *counts] if column_wise[0] else counts}
+
+
+def head(plan: Plan) -> dict[str, Any]:
+    """The entries that every annotations.json of a dataset shares."""
+    info = {"description": f"synthesised by hgs_toolkit from {plan.model}", "version": plan.versions["hgs_toolkit"]}
+    return {"info": info, "licenses": [], "categories": [{"id": CATEGORY, "name": plan.settings.category}]}
+
+
+def instance_names(plan: Plan, shard: int) -> Iterator[str]:
+    """Files of a shard."""
+    views, scenes = plan.settings.views, plan.scenes(shard)
+    for index in range(scenes.start * views, scenes.stop * views):
+        yield from (sample_name(index, SUFFIXES[name]) for name in _files(plan.settings.annotations))
+    yield INSTANCES
+
+
+def join(plan: Plan, shards: list[Path], target: Path) -> None:
+    """One annotations.json for all shards, whose pictures stay where they are; one shard is in memory at a time."""
+
+    def entries(kind: str) -> Iterator[Any]:
+        for shard in shards:
+            for entry in json.loads((shard / INSTANCES).read_bytes())[kind]:
+                if "file_name" in entry:
+                    entry["file_name"] = (shard / entry["file_name"]).relative_to(target.parent).as_posix()
+                yield entry
+
+    with atomic_path(target) as temporary, open(temporary, "wb") as file:
+        file.write(json_bytes(head(plan))[:-1])
+        for kind in ("images", "annotations"):
+            _write_list(file, kind, entries(kind))
+        file.write(b"}\n")
+
+
+def _write_list(file: IO[bytes], name: str, entries: Iterable[Any]) -> None:
+    file.write(f',"{name}":[\n'.encode())
+    for comma, entry in zip(itertools.chain([b""], itertools.repeat(b",\n")), entries, strict=False):
+        file.write(comma + json_bytes(entry))
+    file.write(b"]")
+
+
+def _files(annotations: Iterable[str]) -> list[str]:
+    return [name for name in annotations if name in SUFFIXES and name not in IN_THE_JSON]
+
+
+FORMAT = Format(
+    suffix="",
+    annotations=tuple(ANNOTATIONS),
+    usual=("rgb", "mask", "bbox", "camera"),
+    transparent=False,
+    writer=CocoWriter,
+    names=instance_names,
+    product=Product(INSTANCES, join, replaces_shards=False),
+)

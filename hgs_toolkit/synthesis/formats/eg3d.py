@@ -1,0 +1,62 @@
+"""The EG3D layout that ``hgs train`` reads: dataset.json and pictures, with alpha if nothing is behind, in a zip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hgs_toolkit.synthesis.annotations import Sample
+from hgs_toolkit.synthesis.containers import Put
+from hgs_toolkit.synthesis.formats.base import Format, Product
+from hgs_toolkit.training.datasets.eg3d import LABEL_FILE, read_labels
+from hgs_toolkit.training.datasets.eg3d_writer import EG3DWriter, image_name, open_writer
+from hgs_toolkit.training.datasets.images import MAX_IMAGE_BYTES
+from hgs_toolkit.training.datasets.storage import open_store
+
+if TYPE_CHECKING:
+    from hgs_toolkit.synthesis.plan import Plan
+
+DATASET = "dataset.zip"
+
+
+class PosedWriter:
+    """A shard that is an EG3D dataset itself; see :class:`ShardWriter`."""
+
+    def __init__(self, plan: Plan, put: Put) -> None:  # noqa: ARG002
+        self._writer = EG3DWriter(put)
+
+    def add(self, sample: Sample) -> None:
+        """See :class:`ShardWriter`."""
+        self._writer.add(sample.files["rgb"], sample.view.label)
+
+    def finish(self) -> None:
+        """The shard's dataset.json."""
+        self._writer.finish()
+
+
+def shard_names(plan: Plan, shard: int) -> Iterator[str]:
+    """Files of a shard, numbered from 0 in each."""
+    yield from (image_name(index) for index in range(len(plan.scenes(shard)) * plan.settings.views))
+    yield LABEL_FILE
+
+
+def join(plan: Plan, shards: list[Path], target: Path) -> None:  # noqa: ARG001
+    """One zip of all shards, numbered through."""
+    with open_writer(target, force=True) as writer:
+        for shard in shards:
+            store = open_store(shard)
+            for name, label in read_labels(store):
+                writer.add(store.read(name, MAX_IMAGE_BYTES), label)
+            store.close()
+
+
+FORMAT = Format(
+    suffix=".zip",
+    annotations=("rgb", "alpha", "camera"),
+    usual=("rgb", "camera"),
+    transparent=True,
+    writer=PosedWriter,
+    names=shard_names,
+    product=Product(DATASET, join, replaces_shards=True),
+)

@@ -1,0 +1,195 @@
+"""The folder of a dataset: plan.json first, shards with a record each, products, manifest.json last.
+
+::
+
+    plan.json            what is to be made
+    shards/000000.tar    (or .zip, or a folder) appears complete, by renaming
+    shards/000000.json   its record, written after it: the shard is done
+    dataset.zip, annotations.json    products of the formats that have one
+    manifest.json        the plan and every shard's record: the dataset is done
+
+No file says when, where or in how many pieces of work it was made, so that equal plans give equal folders.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hgs_toolkit.errors import DataError, HgsError
+from hgs_toolkit.files import write_json
+from hgs_toolkit.synthesis.containers import remove_unfinished, size_of
+from hgs_toolkit.synthesis.formats import FORMATS, Format
+from hgs_toolkit.synthesis.plan import Plan, read_plan
+
+PLAN, MANIFEST, SHARDS = "plan.json", "manifest.json", "shards"
+
+NAMES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of a finished shard.
+
+    Attributes:
+        shard: its number.
+        plan: digest of the plan it belongs to.
+        images: views in it.
+        bytes: of its files.
+        sha256: see :func:`hgs_toolkit.synthesis.containers.measure`.
+    """
+
+    shard: int
+    plan: str
+    images: int
+    bytes: int
+    sha256: str
+
+
+class Layout:
+    """Paths of one dataset's files, and what is there already."""
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self.folder, self.plan = folder, plan
+        self.format: Format = FORMATS[plan.settings.format]
+
+    @classmethod
+    def open(cls, folder: Path) -> Layout:
+        """The dataset of an existing folder; DataError if it has no readable plan."""
+        return cls(folder, read_plan(folder / PLAN))
+
+    @property
+    def shard_folder(self) -> Path:
+        """Where shards lie."""
+        return self.folder / SHARDS
+
+    @property
+    def manifest(self) -> Path:
+        """The last file."""
+        return self.folder / MANIFEST
+
+    @property
+    def product(self) -> Path | None:
+        """The file that the shards are joined to, in formats that have one."""
+        return self.folder / self.format.product.name if self.format.product else None
+
+    def shard(self, number: int) -> Path:
+        """A shard's container."""
+        return self.shard_folder / f"{number:06d}{self.format.suffix}"
+
+    def record_path(self, number: int) -> Path:
+        """A shard's record."""
+        return self.shard_folder / f"{number:06d}.json"
+
+    def record(self, number: int) -> Record | None:
+        """The record of a shard of this plan, or None if that is not (wholly) there."""
+        try:
+            record = Record(**json.loads(self.record_path(number).read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+        of_this = record.shard == number and record.plan == self.plan.digest
+        return record if of_this and size_of(self.shard(number)) == record.bytes else None
+
+    def write_record(self, record: Record) -> None:
+        """Say that a shard is done."""
+        write_json(self.record_path(record.shard), dataclasses.asdict(record))
+
+    def missing(self, shards: range) -> list[int]:
+        """Those of ``shards`` that are not done."""
+        return [shard for shard in shards if self.record(shard) is None]
+
+    def records(self) -> list[Record]:
+        """The records of all shards.
+
+        Raises:
+            DataError: naming those that are not done.
+        """
+        found = [self.record(shard) for shard in range(self.plan.shards)]
+        missing = [str(shard) for shard, record in enumerate(found) if record is None]
+        if missing:
+            names = ", ".join(missing[:NAMES_SHOWN]) + (", ..." if len(missing) > NAMES_SHOWN else "")
+            raise DataError(
+                f"{self.folder} lacks {len(missing)} of {self.plan.shards} shards ({names}); "
+                "make them with the command that began it and --resume"
+            )
+        return [record for record in found if record is not None]
+
+    def remove_unfinished(self, shard: int) -> None:
+        """Remove what a lost worker left of ``shard``."""
+        remove_unfinished(self.shard_folder, self.shard(shard).name)
+
+    def manifest_values(self, records: list[Record], product: dict[str, Any] | None) -> dict[str, Any]:
+        """Content of the manifest."""
+        return {
+            **self.plan.to_dict(), "plan_sha256": self.plan.digest, "images": self.plan.images,
+            "product": product, "shards": [dataclasses.asdict(record) for record in records],
+        }  # fmt: skip
+
+    def read_manifest(self) -> dict[str, Any] | None:
+        """The manifest, or None where the dataset is not done.
+
+        Raises:
+            DataError: if it is broken or of another plan.
+        """
+        if not self.manifest.exists():
+            return None
+        try:
+            values: dict[str, Any] = json.loads(self.manifest.read_bytes())
+            plan, values["shards"] = values["plan_sha256"], [Record(**entry) for entry in values["shards"]]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise DataError(f"{self.manifest} is damaged: {error}; remove it and run 'hgs synth merge'") from error
+        if plan != self.plan.digest:
+            raise DataError(f"{self.manifest} belongs to another plan than {PLAN} beside it")
+        return values
+
+
+def claim(folder: Path, plan: Plan, own: range, *, resume: bool, force: bool) -> Layout:
+    """The layout of the dataset to be made in ``folder``, whose plan is written there if it is new.
+
+    Args:
+        own: numbers of the shards that this run is to make.
+        resume: whether what is there already is kept.
+        force: whether another dataset in ``folder`` is removed first.
+
+    Raises:
+        HgsError: if the folder holds something else, or a dataset and neither ``resume`` nor ``force``, or with
+            ``resume`` a dataset of another plan; the message says what differs.
+    """
+    layout = Layout(folder, plan)
+    if folder.exists() and not folder.is_dir():
+        raise HgsError(f"{folder} is a file; expected a folder to make the dataset in")
+    if (folder / PLAN).exists():
+        if force and not resume:
+            _remove(folder)
+        else:
+            _check_same(folder, plan, layout, own, resume)
+    elif folder.exists() and any(folder.iterdir()):
+        raise HgsError(f"{folder} holds something else than a dataset of 'hgs synth'; choose another folder")
+    if not (folder / PLAN).exists():
+        write_json(folder / PLAN, plan.to_dict())
+    return layout
+
+
+def _check_same(folder: Path, plan: Plan, layout: Layout, own: range, resume: bool) -> None:
+    differences = plan.differences(read_plan(folder / PLAN))
+    if differences:
+        more = f" and {len(differences) - NAMES_SHOWN} more" if len(differences) > NAMES_SHOWN else ""
+        raise HgsError(
+            f"{folder} holds a dataset of another plan ({'; '.join(differences[:NAMES_SHOWN])}{more}); run the command "
+            "that began it, or replace it with --force, or choose another folder"
+        )
+    begun = layout.manifest.exists() or len(layout.missing(own)) < len(own)
+    if begun and not resume:
+        raise HgsError(f"{folder} holds this dataset already; add --resume to go on with it or --force to replace it")
+
+
+def _remove(folder: Path) -> None:
+    """Remove a dataset of ours, the plan last, and nothing else."""
+    products = [form.product.name for form in FORMATS.values() if form.product]
+    shutil.rmtree(folder / SHARDS, ignore_errors=True)
+    for name in (*products, MANIFEST, PLAN):
+        (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,181 @@
+"""Making one shard: a thread draws scenes while another encodes and stores the views drawn before.
+
+The two meet in a short queue, so that memory stays flat however long the shard is.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hgs_toolkit.cameras import Cameras
+from hgs_toolkit.checkpoint import load_model
+from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.sampling import sample_w
+from hgs_toolkit.synthesis.annotations import make_sample
+from hgs_toolkit.synthesis.backgrounds import Pictures
+from hgs_toolkit.synthesis.containers import create, measure
+from hgs_toolkit.synthesis.drawing import Layer, Layers, draw_layers
+from hgs_toolkit.synthesis.formats.base import ShardWriter
+from hgs_toolkit.synthesis.layout import Layout, Record
+from hgs_toolkit.synthesis.plan import Plan
+from hgs_toolkit.synthesis.timing import Timing
+from hgs_toolkit.synthesis.views import View
+
+QUEUE = 16
+"""Views drawn but not stored yet; at 512² a view with every layer takes 13 MB."""
+
+Tick = Callable[[int], None]
+"""Told how many views more are drawn."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to know, wherever it runs; small, and pickles.
+
+    Attributes:
+        folder: of the dataset.
+        plan: of the dataset.
+        model: file of the model.
+        pictures: folder of the backdrop ``pictures``.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    folder: Path
+    plan: Plan
+    model: Path
+    pictures: Path | None
+    device: str
+
+
+class ShardMaker:
+    """Makes shards of one dataset, one after the other.
+
+    Raises:
+        HgsError: if the model cannot be loaded, or is another than the plan's.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.layout = Layout(job.folder, job.plan)
+        self._plan, self._device = job.plan, torch.device(job.device)
+        self._pictures = Pictures(job.pictures) if job.pictures is not None else None
+        self._model = load_model(job.model, self._device)
+        if self._model.fingerprint != job.plan.model_sha256:
+            raise CheckpointError(
+                f"{job.model} is not the model this dataset was begun with: its SHA-256 is "
+                f"{self._model.fingerprint[:12]}..., the plan's {job.plan.model_sha256[:12]}...; bring that model back"
+            )
+        self._wanted = _wanted_layers(job.plan)
+
+    def make(self, shard: int, tick: Tick | None = None) -> tuple[Record, Timing]:
+        """Write shard number ``shard`` and its record.
+
+        Raises:
+            HgsError: if a file cannot be written or a background picture is broken; no part of the shard remains.
+        """
+        began, timing = time.monotonic(), Timing()
+        path, images = self.layout.shard(shard), 0
+        with create(path) as put, timing.measure("other"):
+            writer = self.layout.format.writer(self._plan, put)
+            with _Finisher(self._plan, writer, self._pictures) as finisher:
+                for views in self._plan.views(shard):
+                    timing.wait += self._draw_scene(views, finisher, timing)
+                    images += len(views)
+                    if tick is not None:
+                        tick(len(views))
+            closing = time.thread_time()
+        size, digest = measure(path)
+        record = Record(shard, self._plan.digest, images, size, digest)
+        self.layout.write_record(record)
+        timing.other -= timing.generate + timing.rasterize
+        timing = timing + finisher.timing
+        timing.store += time.thread_time() - closing
+        timing.wall = time.monotonic() - began
+        return record, timing
+
+    def _draw_scene(self, views: list[View], finisher: _Finisher, timing: Timing) -> float:
+        """Hand over every view of a scene; returns the seconds it had to wait."""
+        with timing.measure("generate"), torch.no_grad():
+            w = sample_w(self._model, [views[0].seed], self._plan.settings.psi)
+            scene = self._model.synthesize(w, background=self._plan.backdrop == "model")
+        latent: Layer = w[0].cpu().numpy()
+        cameras = Cameras.from_labels(torch.from_numpy(np.stack([view.label for view in views])))
+        waited = 0.0
+        drawings = draw_layers(scene, cameras, self._plan.settings.size, self._wanted)
+        for view in views:
+            with timing.measure("rasterize"), torch.no_grad():
+                layers = next(drawings)
+            waited += finisher.hand_over(view, layers, latent)
+        return waited
+
+
+def _wanted_layers(plan: Plan) -> set[str]:
+    """Layers beyond colour and alpha that the annotations need."""
+    wanted = {"depth", "normal", "level"} & set(plan.settings.annotations)
+    if plan.backdrop == "model":  # only the levels' shares tell the subject from what is behind it
+        wanted.add("level")
+    return wanted
+
+
+class _Finisher:
+    """The second thread: turns layers into files and stores them, in the order they come."""
+
+    def __init__(self, plan: Plan, writer: ShardWriter, pictures: Pictures | None) -> None:
+        self.timing = Timing()
+        self._plan, self._writer, self._pictures = plan, writer, pictures
+        self._queue: queue.Queue[tuple[View, Layers, Layer] | None] = queue.Queue(QUEUE)
+        self._error: BaseException | None = None
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="hgs-finisher", daemon=True)
+
+    def hand_over(self, view: View, layers: Layers, latent: Layer) -> float:
+        """Queue a view; returns the seconds it had to wait for room. Raises what went wrong in the thread."""
+        began = time.monotonic()
+        self._queue.put((view, layers, latent))
+        if self._error is not None:
+            raise self._error
+        return time.monotonic() - began
+
+    def __enter__(self) -> _Finisher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        if kind is None and self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        began = time.thread_time()
+        try:
+            while (item := self._next()) is not None:
+                with self.timing.measure("annotate"):
+                    sample = make_sample(self._plan, *item, self._pictures)
+                with self.timing.measure("store"):
+                    self._writer.add(sample)
+            with self.timing.measure("store"):
+                self._writer.finish()
+        except BaseException as error:
+            self._error = error
+            while not self._ended:  # let the first thread go on until it notices
+                self._next()
+        self.timing.other = time.thread_time() - began - self.timing.annotate - self.timing.store
+
+    def _next(self) -> tuple[View, Layers, Layer] | None:
+        item = self._queue.get()
+        self._ended = item is None
+        return item
+
+
+def make_ready(job: Job) -> ShardMaker:
+    """A maker in a process of its own, with one thread, since the processes fill the cores."""
+    torch.set_num_threads(1)
+    return ShardMaker(job)

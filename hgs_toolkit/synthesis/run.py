@@ -1,0 +1,123 @@
+"""From settings to a dataset: plan, claim the folder, make what is missing, merge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from hgs_toolkit.checkpoint import find_model, model_config
+from hgs_toolkit.errors import ConfigError
+from hgs_toolkit.files import sha256
+from hgs_toolkit.synthesis.engines.local import InlineCrew, LocalCrew, default_workers
+from hgs_toolkit.synthesis.engines.schedule import Crew, Event, run_shards
+from hgs_toolkit.synthesis.layout import Layout, claim
+from hgs_toolkit.synthesis.maker import Job
+from hgs_toolkit.synthesis.merge import merge, remove_shards_if_replaced
+from hgs_toolkit.synthesis.parts import Part
+from hgs_toolkit.synthesis.plan import make_plan
+from hgs_toolkit.synthesis.settings import settings_for
+from hgs_toolkit.synthesis.timing import Timing
+
+Engine = Literal["local", "ray"]
+
+
+@dataclass(frozen=True)
+class Workforce:
+    """Who makes a dataset; nothing here changes a byte of it.
+
+    Attributes:
+        engine: ``local`` or ``ray``.
+        workers: processes or actors; 0 works in this process; None takes every core there is.
+        address: of a Ray cluster; None starts one on this machine.
+        part: what this run makes; another run makes the rest.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    engine: Engine = "local"
+    workers: int | None = None
+    address: str | None = None
+    part: Part = field(default_factory=Part)
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.engine not in get_args(Engine):
+            raise ConfigError(f"engine '{self.engine}' is unknown; expected one of: {', '.join(get_args(Engine))}")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has done.
+
+    Attributes:
+        dataset: the finished dataset; None while shards of other parts are missing.
+        made, found: images made now, and there before, of this run's part.
+        timing: of all its workers.
+    """
+
+    dataset: Path | None
+    made: int
+    found: int
+    timing: Timing
+
+
+def synthesize_dataset(
+    folder: str | Path, model: str | Path | None = None, values: dict[str, Any] | None = None, *,
+    workforce: Workforce | None = None, resume: bool = False, force: bool = False,
+    begin: Callable[[int, int], None] | None = None, listen: Callable[[Event], None] | None = None,
+) -> Outcome:  # fmt: skip
+    """Make a labelled dataset of a model's scenes.
+
+    Equal ``values`` and models give equal bytes, whatever the workforce, the parts and the interruptions.
+
+    Args:
+        folder: for the dataset.
+        model: a model file or run folder; None is the model that ships with the package.
+        values: nested settings, see :class:`hgs_toolkit.synthesis.settings.SynthSettings`.
+        workforce: who makes it; by default processes on every core.
+        resume: go on with what is in ``folder``: only what is missing is made.
+        force: replace a dataset in ``folder``.
+        begin: called with (images to make, images there already) before the first is made.
+        listen: told what the workers do.
+
+    Raises:
+        HgsError: if something of this cannot be; what is finished stays and can be resumed.
+    """
+    workforce = workforce or Workforce()
+    file = find_model(model)
+    settings = settings_for(model_config(file), values or {})
+    plan = make_plan(settings, model_config(file), sha256(file))
+    own = workforce.part.shards(plan.shards)
+    layout = claim(Path(folder), plan, own, resume=resume, force=force)
+    if layout.read_manifest() is not None:
+        remove_shards_if_replaced(layout)
+        return Outcome(layout.product or layout.shard_folder, 0, plan.images, Timing())
+    todo = layout.missing(own)
+    made, all_own = (sum(len(plan.scenes(shard)) for shard in shards) * settings.views for shards in (todo, own))
+    if begin is not None:
+        begin(made, all_own - made)
+    timing = Timing()
+    if todo:
+        pictures = Path(settings.background).absolute() if plan.backdrop == "pictures" else None
+        job = Job(Path(folder).absolute(), plan, file.absolute(), pictures, workforce.device)
+        crew, workers = _hire(workforce, job)
+        timing = run_shards(crew, todo, min(workers, len(todo)), tidy=layout.remove_unfinished, listen=listen)
+    return Outcome(_finish(layout, workforce.part), made, all_own - made, timing)
+
+
+def _hire(workforce: Workforce, job: Job) -> tuple[Crew, int]:
+    """A crew and how many of it work at a time."""
+    if workforce.engine == "ray":
+        from hgs_toolkit.synthesis.engines.ray_cluster import RayCrew
+
+        ray_crew = RayCrew(job, workforce.address)
+        return ray_crew, workforce.workers or ray_crew.cores
+    if workforce.workers == 0:
+        return InlineCrew(job), 1
+    return LocalCrew(job), workforce.workers or (1 if job.device == "cuda" else default_workers())
+
+
+def _finish(layout: Layout, part: Part) -> Path | None:
+    """Merge, unless other runs make the rest: they may be at work still, and merging is theirs to ask for."""
+    return merge(layout.folder) if part.count == 1 else None

@@ -1,0 +1,119 @@
+"""What a dataset to be synthesised is: how many scenes, seen how, written how. YAML and the command line fill it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from hgs_toolkit.cameras import PosePrior
+from hgs_toolkit.config import Config, build, config_to_dict, merge
+from hgs_toolkit.errors import ConfigError
+from hgs_toolkit.sampling import DEFAULT_PSI, MAX_SEED
+
+FormatName = Literal["folder", "wds", "eg3d", "transforms", "coco"]
+CameraPath = Literal["random", "orbit", "ellipse", "sweep", "frontal"]
+Law = Literal["normal", "uniform"]
+
+MAX_SIZE = 4096
+MAX_VIEWS = 65536
+MAX_EXPOSURE = 8.0
+
+AUTO, TRANSPARENT, RANDOM = "auto", "transparent", "random"
+"""Backgrounds with a meaning of their own; any other text is a colour or a folder of pictures."""
+
+
+@dataclass(frozen=True)
+class CameraSettings:
+    """Where the views are taken from and with which lens."""
+
+    path: CameraPath = "random"
+    """``random`` draws every view from ``poses``; the others are a fixed path around or in front of each scene."""
+    poses: PosePrior = field(default_factory=PosePrior)
+    """The law of poses, radius and focal length; by default the one the model was trained under."""
+    center: tuple[float, float] = (0.5, 0.5)
+    """Principal point, in image widths and heights."""
+    focal_jitter: float = 0.0
+    """Focal lengths vary by up to this fraction."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("cameras.poses.radius", self.poses.radius), ("cameras.poses.focal", self.poses.focal)):
+            _require(value > 0, name, value, "more than 0")
+        _require(0 <= self.focal_jitter < 1, "cameras.focal_jitter", self.focal_jitter, "0 to less than 1")
+
+
+@dataclass(frozen=True)
+class SynthSettings:
+    """Everything that decides the bytes of a dataset, apart from the model."""
+
+    count: int = 1000
+    """Scenes; scene number s is the model's seed ``seed + s``."""
+    views: int = 1
+    """Views of each scene."""
+    seed: int = 0
+    """The first scene's seed; cameras, backgrounds and exposures of a scene depend on its seed alone."""
+    psi: float = DEFAULT_PSI
+    size: int = 64
+    """Height and width, pixels."""
+    format: FormatName = "folder"
+    annotations: tuple[str, ...] = ()
+    """What is stored of each view; none named: what is usual in the format."""
+    cameras: CameraSettings = field(default_factory=CameraSettings)
+    background: str = AUTO
+    """``auto`` (the model's own; else none or white, as is usual in the format), ``transparent``, ``random`` (a colour
+    for each view), a colour, or a folder of pictures."""
+    exposure: float = 0.0
+    """Exposures vary by up to this many stops, up and down."""
+    category: str = ""
+    """COCO's category; empty is the model's name."""
+    shard_images: int = 0
+    """Images a shard; 0 makes about 64 shards of 16 to 1000 images."""
+
+    def __post_init__(self) -> None:
+        last = self.seed + self.count - 1
+        _require(self.count >= 1, "count", self.count, "at least 1")
+        _require(self.seed >= 0 and last <= MAX_SEED, "seed", self.seed, f"seeds from 0 to {MAX_SEED} for every scene")
+        _require(1 <= self.views <= MAX_VIEWS, "views", self.views, f"1 to {MAX_VIEWS}")
+        _require(8 <= self.size <= MAX_SIZE, "size", self.size, f"8 to {MAX_SIZE} pixels")
+        _require(0 <= self.exposure <= MAX_EXPOSURE, "exposure", self.exposure, f"0 to {MAX_EXPOSURE:g} stops")
+        _require(self.shard_images >= 0, "shard_images", self.shard_images, "0 (automatic) or more")
+
+
+def settings_for(model: Config, values: dict[str, Any]) -> SynthSettings:
+    """The settings of nested plain ``values``; what they leave open follows from the ``model``'s configuration.
+
+    Raises:
+        ConfigError: for an unknown key or a value that cannot be used.
+    """
+    generator = model.generator
+    poses = config_to_dict(generator.poses) | {"focal": generator.render_focal or generator.poses.focal}
+    usual = {"size": generator.resolution, "category": model.name, "cameras": {"poses": poses}}
+    return build(SynthSettings, merge(usual, values), "")
+
+
+def pose_values(
+    *, yaw: float | None, pitch: float | None, law: str | None, radius: float | None, focal: float | None
+) -> dict[str, Any]:
+    """Nested values for :func:`settings_for` of what the command line says about poses; None says nothing.
+
+    Args:
+        yaw, pitch: degrees; standard deviation of a normal law, half the width of a uniform one. Normal angles are
+            clipped at three standard deviations.
+        law: of both angles.
+    """
+    if law is not None and law not in get_args(Law):
+        raise ConfigError(f"law '{law}' is unknown; expected one of: {', '.join(get_args(Law))}")
+    poses: dict[str, Any] = {}
+    for name, degrees in (("yaw", yaw), ("pitch", pitch)):
+        if degrees is not None:
+            spread = math.radians(degrees)
+            poses |= {f"{name}_spread": spread, f"{name}_limit": spread if law == "uniform" else 3 * spread}
+        if law is not None:
+            poses[f"{name}_law"] = law
+    poses |= {name: value for name, value in (("radius", radius), ("focal", focal)) if value is not None}
+    return {"cameras": {"poses": poses}} if poses else {}
+
+
+def _require(condition: bool, key: str, value: Any, expected: str) -> None:
+    if not condition:
+        raise ConfigError(f"{key} is {value!r}; expected {expected}")

@@ -1,0 +1,82 @@
+"""From a scene's seed and a view's number to its camera, background and exposure: the law behind every dataset.
+
+Everything is drawn from one Philox key (seed, view), in one order, whether an option uses it or not. So a view is the
+same in whatever dataset it appears, and switching one kind of randomness on changes nothing of the others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from hgs_toolkit.filming import camera_path
+from hgs_toolkit.synthesis.backgrounds import Crop
+from hgs_toolkit.synthesis.settings import RANDOM, CameraSettings, SynthSettings
+from hgs_toolkit.training.datasets.scene_law import LABEL_DECIMALS, draw_camera, generator
+
+Label = npt.NDArray[np.float32]
+
+FOCAL_X, CENTER_X, FOCAL_Y, CENTER_Y = 16, 18, 20, 21
+"""Places of the intrinsics in a label."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One picture to make.
+
+    Attributes:
+        index: its number in the dataset.
+        seed: its scene.
+        number: which of the scene's views.
+        label: (25,) EG3D camera label.
+        exposure: stops, 0 is as the model paints.
+        color: background colour, RGB in 0..1, where colours are drawn at random.
+        crop: part of a background picture, where those are used.
+    """
+
+    index: int
+    seed: int
+    number: int
+    label: Label
+    exposure: float
+    color: tuple[float, float, float]
+    crop: Crop
+
+
+def views_of_scene(settings: SynthSettings, scene: int) -> list[View]:
+    """The views of scene number ``scene`` of a dataset."""
+    seed = settings.seed + scene
+    return [_draw_view(settings, scene * settings.views + number, seed, number) for number in range(settings.views)]
+
+
+def _draw_view(settings: SynthSettings, index: int, seed: int, number: int) -> View:
+    rng = generator(seed, number)
+    focal = 1 + settings.cameras.focal_jitter * rng.uniform(-1, 1)
+    exposure = settings.exposure * rng.uniform(-1, 1)
+    red, green, blue = map(float, rng.random(3))
+    crop = Crop(*map(float, rng.random(3)))
+    label = _camera(settings.cameras, settings.views, number, focal, rng)
+    return View(index, seed, number, label, exposure, (red, green, blue), crop)
+
+
+def _camera(cameras: CameraSettings, views: int, number: int, scale: float, rng: np.random.Generator) -> Label:
+    """A view's label; ``scale`` multiplies the focal length."""
+    if cameras.path == RANDOM:
+        label = draw_camera(dataclasses.replace(cameras.poses, focal=cameras.poses.focal * scale), rng)
+    else:
+        label = _path_labels(cameras, views)[number].copy()
+        label[[FOCAL_X, FOCAL_Y]] = np.float32(round(cameras.poses.focal * scale, LABEL_DECIMALS))
+    label[[CENTER_X, CENTER_Y]] = cameras.center
+    return label
+
+
+@lru_cache(maxsize=4)
+def _path_labels(cameras: CameraSettings, views: int) -> Label:
+    """Labels (views, 25) of a fixed path."""
+    labels = camera_path(cameras.path, views, cameras.poses.focal, cameras.poses.radius).labels
+    values: Label = labels.double().numpy().round(LABEL_DECIMALS).astype(np.float32)
+    return values
