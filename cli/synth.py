@@ -162,21 +162,28 @@ def merge_(folder: Folder, json_progress: JsonProgress = False) -> None:
 
 
 @app.command()
-def check(folder: Folder, json_progress: JsonProgress = False) -> None:
+def check(
+    folder: Folder,
+    forget_damaged: Annotated[
+        bool,
+        typer.Option("--forget", help="Forget damaged shards, so that --resume makes them again.", show_default=False),
+    ] = False,
+    json_progress: JsonProgress = False,
+) -> None:
     """Recount, rehash and open everything of a dataset; exit code 1 when something is wrong."""
     with reporting(json_progress) as report:
         from hgs_toolkit.errors import DataError
-        from hgs_toolkit.synthesis import check
+        from hgs_toolkit.synthesis import check, forget
 
         with report.progress("checking") as task:
             result = check(folder, lambda done, total: task.update(done, total))
         for problem in result.problems:
             report.note(problem, level="error")
         if result.problems:
-            raise DataError(
-                f"{folder} has {len(result.problems)} problems; remove what is named there and manifest.json, then run "
-                "the command that began it with --resume"
-            )
+            if forget_damaged:
+                forget(folder, result)
+            advice = "run the command that began it with --resume" if forget_damaged else "see --forget"
+            raise DataError(f"{folder} has {len(result.problems)} problems; to have them made again, {advice}")
         report.result(
             f"{result.images} images, {result.files} files, {format_bytes(result.bytes)}: everything as planned",
             images=result.images, files=result.files, bytes=result.bytes,

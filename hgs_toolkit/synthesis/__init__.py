@@ -1,6 +1,6 @@
 """Batch dataset synthesis: one model, one plan, any number of workers, always the same bytes."""
 
-from hgs_toolkit.synthesis.check import CheckReport, check
+from hgs_toolkit.synthesis.check import CheckReport, check, forget
 from hgs_toolkit.synthesis.merge import merge
 from hgs_toolkit.synthesis.parts import Part, choose_part
 from hgs_toolkit.synthesis.run import Outcome, Workforce, synthesize_dataset
@@ -14,6 +14,7 @@ __all__ = [
     "Workforce",
     "check",
     "choose_part",
+    "forget",
     "merge",
     "pose_values",
     "synthesize_dataset",

@@ -31,12 +31,14 @@ class CheckReport:
         files: files opened.
         bytes: their sizes.
         problems: one sentence each; none for a sound dataset.
+        damaged: numbers of the shards they are in.
     """
 
     images: int
     files: int
     bytes: int
     problems: list[str]
+    damaged: list[int]
 
 
 def check(folder: str | Path, progress: Progress | None = None) -> CheckReport:
@@ -55,20 +57,38 @@ def check(folder: str | Path, progress: Progress | None = None) -> CheckReport:
         raise DataError(f"{folder} has all its shards but is not finished; run: hgs synth merge {folder}")
     parts = list(_parts(layout, manifest["shards"], manifest["product"]))
     problems: list[str] = []
+    damaged: list[int] = []
     files = size = 0
     for done, part in enumerate(parts, start=1):
         count, total, found = _look(layout, part)
         files, size = files + count, size + total
         problems += found
+        damaged += [part.shard] if found and part.shard is not None else []
         if progress is not None:
             progress(done, len(parts))
-    return CheckReport(layout.plan.images, files, size, problems)
+    return CheckReport(layout.plan.images, files, size, problems, damaged)
+
+
+def forget(folder: str | Path, report: CheckReport) -> None:
+    """Take back that damaged shards, and with them the dataset, are done: ``--resume`` makes them again."""
+    layout = Layout.open(Path(folder))
+    layout.manifest.unlink(missing_ok=True)
+    for shard in report.damaged:
+        layout.record_path(shard).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A container or product to look at: where, what the manifest says, and which files it should hold (None: any)."""
+    """A container or product to look at.
 
+    Attributes:
+        shard: its number; None for a product.
+        path: where it is.
+        bytes, sha256: what the manifest says.
+        names: which files it should hold; None for a product that is one file.
+    """
+
+    shard: int | None
     path: Path
     bytes: int
     sha256: str
@@ -81,11 +101,11 @@ def _parts(layout: Layout, records: list[Record], product: dict[str, str | int] 
         raise DataError(f"{layout.manifest} lists other shards than its plan has; run the command again with --resume")
     replaced = layout.format.product is not None and layout.format.product.replaces_shards
     for record in [] if replaced else records:
-        number = record.shard
-        yield _Part(layout.shard(number), record.bytes, record.sha256, partial(layout.format.names, plan, number))
+        names = partial(layout.format.names, plan, record.shard)
+        yield _Part(record.shard, layout.shard(record.shard), record.bytes, record.sha256, names)
     if product is not None and layout.product is not None:
         yield _Part(
-            layout.product, int(product["bytes"]), str(product["sha256"]),
+            None, layout.product, int(product["bytes"]), str(product["sha256"]),
             partial(_posed_names, plan.images) if replaced else None,
         )  # fmt: skip
 

@@ -148,7 +148,7 @@ def read_plan(path: Path) -> Plan:
         version = values.pop("format_version")
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}; expected a dataset of 'hgs synth'") from error
-    except (ValueError, AttributeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise DataError(f"{path} is no plan of 'hgs synth'") from error
     if version != FORMAT_VERSION:
         raise DataError(f"{path} has format version {version}, expected {FORMAT_VERSION}; use the hgs_toolkit it names")

@@ -1,0 +1,214 @@
+"""Whole datasets: always the same bytes, resumed and refused as promised, and found out when they are damaged."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hgs_toolkit.checkpoint import save_model
+from hgs_toolkit.config import Config
+from hgs_toolkit.errors import CheckpointError, DataError, HgsError
+from hgs_toolkit.files import sha256
+from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.synthesis import Part, Workforce, check, forget, merge
+from hgs_toolkit.synthesis.formats import FORMATS
+from hgs_toolkit.synthesis.maker import ShardMaker
+from tests.synthesis.conftest import HERE, Make, contents
+
+SMALL = {"count": 5, "views": 2, "shard_images": 4}
+"""Ten images in three shards."""
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_parts_and_interruptions_change_no_byte(make: Make, tmp_path: Path, format_: str,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    make(tmp_path / "whole", format=format_, **SMALL)
+    for index in (2, 0, 1):
+        outcome = make(tmp_path / "parts", format=format_, workforce=Workforce(workers=0, part=Part(index, 3)), **SMALL)
+        assert outcome.dataset is None
+    merge(tmp_path / "parts")
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+    make_one = ShardMaker.make
+
+    def interrupted(maker: ShardMaker, shard: int, tick: object = None) -> object:
+        if shard == 1:
+            raise KeyboardInterrupt
+        return make_one(maker, shard)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ShardMaker, "make", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            make(tmp_path / "stopped", format=format_, **SMALL)
+    outcome = make(tmp_path / "stopped", format=format_, resume=True, **SMALL)
+    assert (outcome.made, outcome.found) == (6, 4)
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
+    assert check(tmp_path / "stopped").problems == []
+
+
+def test_the_manifest_says_what_made_it_but_not_when_or_where(make: Make, plain_file: Path, tmp_path: Path) -> None:
+    make(tmp_path / "set", **SMALL)
+    manifest = json.loads((tmp_path / "set" / "manifest.json").read_text())
+    assert manifest["model_sha256"] == sha256(plain_file)
+    assert manifest["versions"]["hgs_toolkit"]
+    assert [shard["images"] for shard in manifest["shards"]] == [4, 4, 2]
+    assert str(tmp_path) not in (tmp_path / "set" / "manifest.json").read_text()
+
+
+def test_a_later_part_of_the_seeds_is_the_same_as_within_a_larger_set(make: Make, tmp_path: Path) -> None:
+    make(tmp_path / "large", count=6, shard_images=3, format="transforms")
+    make(tmp_path / "late", count=3, seed=3, shard_images=3, format="transforms")
+    late, large = contents(tmp_path / "late" / "shards" / "000000"), contents(tmp_path / "large" / "shards" / "000001")
+    assert late == large
+
+
+@pytest.mark.parametrize("format_", ["wds", "eg3d"])
+def test_a_finished_set_is_neither_made_again_nor_replaced(make: Make, tmp_path: Path, format_: str) -> None:
+    make(tmp_path / "set", format=format_, **SMALL)
+    before = contents(tmp_path / "set")
+    with pytest.raises(HgsError, match="holds this dataset already; add --resume"):
+        make(tmp_path / "set", format=format_, **SMALL)
+    assert make(tmp_path / "set", format=format_, resume=True, **SMALL).made == 0
+    assert contents(tmp_path / "set") == before
+    make(tmp_path / "set", format="folder", force=True, count=1)
+    assert not (tmp_path / "set" / "dataset.zip").exists()
+    assert check(tmp_path / "set").images == 1
+
+
+def test_another_plan_or_model_is_refused_by_name(
+    make: Make, tmp_path: Path, plain_file: Path, background_file: Path
+) -> None:
+    make(tmp_path / "set", workforce=Workforce(workers=0, part=Part(0, 3)), **SMALL)
+    with pytest.raises(HgsError, match=r"settings.count is 6 here and 5 there"):
+        make(tmp_path / "set", resume=True, **(SMALL | {"count": 6}))
+    with pytest.raises(HgsError, match=r"model_sha256 is .* here and .* there"):
+        make(tmp_path / "set", resume=True, model=background_file, **SMALL)
+    shutil.copy(background_file, plain_file)  # the same name, another content
+    with pytest.raises(HgsError, match="model_sha256"):
+        make(tmp_path / "set", resume=True, **SMALL)
+
+
+def test_a_model_that_changes_under_a_run_stops_it(
+    make: Make, tmp_path: Path, plain_file: Path, background_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = ShardMaker.__init__
+
+    def load_later(maker: ShardMaker, job: object) -> None:
+        shutil.copy(background_file, plain_file)
+        load(maker, job)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ShardMaker, "__init__", load_later)
+    with pytest.raises(CheckpointError, match="is not the model this dataset was begun with"):
+        make(tmp_path / "set", **SMALL)
+
+
+def test_folders_of_something_else_are_left_alone(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.txt").write_text("years of work")
+    (tmp_path / "file").write_text("a file")
+    for force in (False, True):
+        with pytest.raises(HgsError, match="holds something else than a dataset"):
+            make(tmp_path / "home", force=force)
+        with pytest.raises(HgsError, match="is a file; expected a folder"):
+            make(tmp_path / "file", force=force)
+    assert (tmp_path / "home" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_full_disk_is_one_sentence_and_the_run_can_go_on(make: Make, tmp_path: Path,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    calls, replace = [], os.replace
+
+    def full_at_the_second_shard(source: str, target: Path) -> None:
+        calls.append(target)
+        if str(target).endswith("000001.tar"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full_at_the_second_shard)
+        with pytest.raises(HgsError, match="No space left on device; nothing was changed"):
+            make(tmp_path / "set", format="wds", **SMALL)
+    assert sorted(os.listdir(tmp_path / "set" / "shards")) == ["000000.json", "000000.tar"]
+    assert make(tmp_path / "set", format="wds", resume=True, **SMALL).made == 6
+    make(tmp_path / "whole", format="wds", **SMALL)
+    assert contents(tmp_path / "set") == contents(tmp_path / "whole")
+
+
+def test_a_scene_that_is_not_finite_stops_the_run_with_a_sentence(
+    make: Make, tmp_path: Path, plain_config: Config
+) -> None:
+    broken = Generator(plain_config.generator)
+    next(broken.embedding.parameters()).data[:] = float("nan")
+    save_model(tmp_path / "broken.safetensors", broken, plain_config)
+    with pytest.raises(HgsError, match="non-finite"):
+        make(tmp_path / "set", model=tmp_path / "broken.safetensors", **SMALL)
+    assert [path.name for path in (tmp_path / "set").rglob("*") if path.is_file()] == ["plan.json"]
+
+
+def test_missing_shards_are_named_by_merge_and_check(make: Make, tmp_path: Path) -> None:
+    make(tmp_path / "set", workforce=Workforce(workers=0, part=Part(1, 3)), **SMALL)
+    for look in (merge, check):
+        with pytest.raises(DataError, match=r"lacks 2 of 3 shards \(0, 2\)"):
+            look(tmp_path / "set")
+    for index in (0, 2):
+        make(tmp_path / "set", workforce=Workforce(workers=0, part=Part(index, 3)), **SMALL)
+    with pytest.raises(DataError, match="is not finished; run: hgs synth merge"):
+        check(tmp_path / "set")
+    with pytest.raises(DataError, match=r"cannot read .*plan.json"):
+        merge(tmp_path)
+
+
+def flip(path: Path) -> None:
+    """Change one bit in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def add(path: Path) -> None:
+    """A file that was not asked for."""
+    path.write_text("{}")
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a picture is changed": (lambda shards: flip(shards / "000001" / "00000005.rgb.png"), "and SHA-256"),
+    "a picture is torn": (lambda shards: os.truncate(shards / "000001" / "00000005.rgb.png", 60), "cannot be opened"),
+    "a file is gone": (lambda shards: (shards / "000000" / "00000001.json").unlink(), "lacks 00000001.json"),
+    "a file is too many": (lambda shards: add(shards / "000002" / "x.json"), "x.json once too often"),
+    "a shard is gone": (lambda shards: shutil.rmtree(shards / "000002"), "000002 is missing"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_is_found_and_repaired_by_making_the_shard_again(make: Make, tmp_path: Path, damage: str) -> None:
+    harm, message = DAMAGES[damage]
+    make(tmp_path / "set", **SMALL)
+    before = contents(tmp_path / "set")
+    assert check(tmp_path / "set").problems == []
+    harm(tmp_path / "set" / "shards")
+    report = check(tmp_path / "set")
+    assert any(message in problem for problem in report.problems), report.problems
+    assert len(report.damaged) == 1
+    forget(tmp_path / "set", report)
+    assert make(tmp_path / "set", resume=True, **SMALL).made in (2, 4)
+    assert contents(tmp_path / "set") == before
+
+
+@pytest.mark.parametrize("format_", ["wds", "eg3d", "coco"])
+def test_a_flipped_bit_is_found_in_every_kind_of_file(make: Make, tmp_path: Path, format_: str) -> None:
+    outcome = make(tmp_path / "set", format=format_, **SMALL)
+    assert outcome.dataset is not None
+    flip(outcome.dataset if outcome.dataset.is_file() else outcome.dataset / "000001.tar")
+    assert any("SHA-256" in problem for problem in check(tmp_path / "set").problems)
+
+
+def test_the_time_of_every_stage_is_told(make: Make, tmp_path: Path) -> None:
+    timing = make(tmp_path / "set", workforce=HERE, **SMALL).timing
+    assert min(timing.generate, timing.rasterize, timing.annotate, timing.store, timing.wall) > 0
+    assert 0 < timing.drawing_share <= 1
