@@ -265,7 +265,7 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
 
 def with_settings(config: Config, overrides: list[str]) -> Config:
     """``config`` with ``key=value`` overrides applied."""
-    return config_from_dict(_with_overrides(config_to_dict(config), overrides))
+    return config_from_dict(with_overrides(config_to_dict(config), overrides))
 
 
 def config_from_dict(values: dict[str, Any]) -> Config:

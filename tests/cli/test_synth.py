@@ -32,7 +32,7 @@ def test_a_dataset_is_made_told_about_and_checked(hgs: Hgs, model_file: Path, tm
     assert plan(out)["settings"]["count"] == 3
     checked = hgs("synth", "check", out)
     assert checked.exit_code == 0
-    assert checked.stdout.startswith("6 images, 7 files")
+    assert checked.stdout.startswith("6 images, 8 files")
 
 
 def test_make_is_what_no_command_means_wherever_the_model_stands(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:
