@@ -21,6 +21,7 @@ from hgs_toolkit.cli import (
     render,
     sample,
     synth,
+    share,
     train,
     video,
 )
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "render": render.render,
     "video": video.video,
     "mix": mix.mix,
+    "share": share.share,
     "export": export.export,
     "import": import_snapshot.import_snapshot,
     "info": info.info,
