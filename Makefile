@@ -11,11 +11,11 @@ OUT ?= demo_output
 NODE := tests/oracles/node
 ORACLES := $(NODE)/node_modules/.ready
 
-.PHONY: help install demo test test-slow test-oracles lint format benchmarks clean
+.PHONY: help install demo test test-slow test-browser test-oracles lint format benchmarks clean
 
 help:
 	@sed -n 's/^#//p' Makefile | head -4
-	@echo "  make lint | test-slow | test-oracles | benchmarks | format | clean"
+	@echo "  make lint | test-slow | test-browser | test-oracles | benchmarks | format | clean"
 
 install: $(READY)
 
@@ -25,17 +25,22 @@ $(READY): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing hgs_toolkit into $(VENV), once (a few minutes)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch==2.13.0"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,meshes,metrics]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,meshes,metrics,viewer]"
 	@touch $@
 
 demo: $(READY)
 	$(BIN)/hgs demo --out $(OUT) --force
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not oracle"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not oracle and not browser"
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m "slow and not oracle"
+	$(BIN)/python -m pytest -m "slow and not oracle and not browser"
+
+# The shared page and the live viewer in a real browser without a screen.
+test-browser: $(READY)
+	@command -v chromium >/dev/null || { echo "Chromium is needed (Debian: apt-get install chromium)"; exit 1; }
+	$(BIN)/python -m pytest -m browser
 
 # Other people's programs read our files and write some for us; node 20+ and npm are needed.
 test-oracles: $(READY) $(ORACLES)
