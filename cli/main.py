@@ -20,8 +20,8 @@ from hgs_toolkit.cli import (
     mix,
     render,
     sample,
-    synth,
     share,
+    synth,
     train,
     video,
 )
