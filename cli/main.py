@@ -24,6 +24,7 @@ from hgs_toolkit.cli import (
     synth,
     train,
     video,
+    view,
 )
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "render": render.render,
     "video": video.video,
     "mix": mix.mix,
+    "view": view.view,
     "share": share.share,
     "export": export.export,
     "import": import_snapshot.import_snapshot,

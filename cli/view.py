@@ -1,0 +1,70 @@
+"""``hgs view``: a live viewer in the browser, served to this machine only unless told otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hgs_toolkit.cli.console import Device, JsonProgress, reporting
+from hgs_toolkit.cli.sources import Psi, open_asset
+
+if TYPE_CHECKING:
+    from hgs_toolkit.viewer.choice import Source
+
+WHAT_HELP = "A model or run folder (default: the model that ships), a splat file, or MODEL@SEED; a second one is B."
+
+
+def view(
+    what: Annotated[list[str] | None, typer.Argument(metavar="[MODEL | ASSET [ASSET]]", help=WHAT_HELP)] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=1, max=65535, help="Default: the first free one from 8080 on.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to serve on; 0.0.0.0 lets every machine of the network in.")
+    ] = "127.0.0.1",
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=0, help="Stop after so long; default: at Ctrl-C.")
+    ] = None,
+    psi: Psi = 0.7,
+    device: Device = "auto",
+    json_progress: JsonProgress = False,
+) -> None:
+    """Look at a model or at scenes live: seeds, latent sliders, levels, sizes, A and B; save what is shown."""
+    with reporting(json_progress) as report:
+        import threading
+
+        from hgs_toolkit.viewer.live import Viewer
+        from hgs_toolkit.viewer.server import LOCALHOST
+
+        source = _source(what or [], psi, device)
+        viewer = Viewer(source, host, port)
+        try:
+            if host != LOCALHOST:
+                report.note(f"every machine that reaches {host} can use this viewer", "warning")
+            report.result(viewer.url, url=viewer.url)
+            report.note("open it in a browser; Ctrl-C ends it")
+            threading.Event().wait(seconds)
+        except KeyboardInterrupt:
+            report.note("closed")
+        finally:
+            viewer.close()
+
+
+def _source(what: list[str], psi: float, device: str) -> Source:
+    """The model that is named, or one or two assets."""
+    from hgs_toolkit.checkpoint import load_model, model_config
+    from hgs_toolkit.errors import ConfigError
+    from hgs_toolkit.viewer.choice import FileSource, ModelSource
+
+    if len(what) > 2:
+        raise ConfigError(f"{len(what)} things to look at; expected a model, or one or two assets")
+    if not what or (len(what) == 1 and _is_model(Path(what[0]))):
+        path = Path(what[0]) if what else None
+        return ModelSource(load_model(path, device), model_config(path).name)
+    return FileSource(*(open_asset(text, psi, device) for text in what))
+
+
+def _is_model(path: Path) -> bool:
+    return path.is_dir() or path.suffix == ".safetensors"

@@ -1,0 +1,154 @@
+"""What the live viewer's controls ask for, and the scenes that answer: no server and no browser here.
+
+A source offers two assets, A and B, which may be one and the same; models also offer what lies between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from hgs_toolkit.asset import Asset, AssetMetadata
+from hgs_toolkit.encoding import scales_to_log_scales
+from hgs_toolkit.filming import subject
+from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy, concatenate
+from hgs_toolkit.looks import opaque, painted_by_level
+from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.sampling import DEFAULT_PSI, sample_w, synthesize
+from hgs_toolkit.viewer.directions import principal_directions
+
+SLIDERS = 6
+"""Principal directions that have a slider."""
+
+ONE, OTHER, BETWEEN, BESIDE = "A", "B", "between A and B", "side by side"
+VIEWS = (ONE, OTHER, BETWEEN, BESIDE)
+
+APART = 1.2
+"""Distance of the centres of two scenes side by side, in their radii."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The state of the controls.
+
+    Attributes:
+        view: one of VIEWS.
+        seeds: of A and of B.
+        blend: 0 is A, 1 is B; counts in the view BETWEEN.
+        psi: truncation.
+        sliders: steps along the principal directions, standard deviations.
+        hidden: levels that are not shown.
+        scale: factor on every Gaussian's size.
+        opaque, by_level: opacity one; the levels' colours.
+    """
+
+    view: str = ONE
+    seeds: tuple[int, int] = (0, 1)
+    blend: float = 0.5
+    psi: float = DEFAULT_PSI
+    sliders: tuple[float, ...] = ()
+    hidden: frozenset[int] = frozenset()
+    scale: float = 1.0
+    opaque: bool = False
+    by_level: bool = False
+
+
+class Source(Protocol):
+    """Where assets come from."""
+
+    @property
+    def views(self) -> Sequence[str]:
+        """Those of VIEWS it can answer."""
+        ...
+
+    @property
+    def sliders(self) -> int:
+        """How many latent sliders it has; none for what is no model."""
+        ...
+
+    def asset(self, choice: Choice, place: float) -> Asset:
+        """The asset at ``place``: 0 is A, 1 is B, others between them where the source can."""
+        ...
+
+
+class FileSource:
+    """One or two assets of files."""
+
+    sliders = 0
+
+    def __init__(self, first: Asset, second: Asset | None = None) -> None:
+        self.assets = [first, second or first]
+        self.views: Sequence[str] = (ONE,) if second is None else (ONE, OTHER, BESIDE)
+
+    def asset(self, choice: Choice, place: float) -> Asset:  # noqa: ARG002
+        """A or B, whichever is nearer."""
+        return self.assets[round(place)]
+
+
+@dataclass
+class ModelSource:
+    """Scenes of a model, by seeds, sliders and the way from one seed to another."""
+
+    model: Generator
+    name: str = ""
+    views: Sequence[str] = VIEWS
+    directions: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.directions = principal_directions(self.model, SLIDERS)
+
+    @property
+    def sliders(self) -> int:
+        """Principal directions, which a tiny model may have fewer of."""
+        return len(self.directions)
+
+    def asset(self, choice: Choice, place: float) -> Asset:
+        """The scene at ``place`` on the line between the seeds' style vectors, moved by the sliders."""
+        first, second = sample_w(self.model, choice.seeds, choice.psi)
+        steps = torch.tensor([*choice.sliders, *[0.0] * self.sliders][: self.sliders]).to(first)
+        w = torch.lerp(first, second, place) + steps @ self.directions
+        scene = next(synthesize(self.model, w[None]))
+        config = self.model.config
+        untouched = place in (0.0, 1.0) and not any(choice.sliders)
+        metadata = AssetMetadata(
+            seed=choice.seeds[round(place)] if untouched else None, psi=choice.psi, generator=self.name,
+            model=self.model.fingerprint, focal=config.render_focal or config.poses.focal, radius=config.poses.radius,
+        )  # fmt: skip
+        return Asset(scene.to("cpu"), metadata, w.cpu())
+
+
+def chosen_asset(source: Source, choice: Choice) -> Asset:
+    """The asset that a view of one scene shows; for two side by side it is A."""
+    places = {ONE: 0.0, OTHER: 1.0, BETWEEN: choice.blend, BESIDE: 0.0}
+    return source.asset(choice, places[choice.view])
+
+
+def shown_scene(source: Source, choice: Choice) -> GaussianHierarchy:
+    """The scene as the controls ask for it, changed by looks, on the CPU; possibly without any Gaussian."""
+    if choice.view != BESIDE:
+        return _looked_at(chosen_asset(source, choice).scene, choice)
+    left, right = (source.asset(choice, place).scene for place in (0.0, 1.0))
+    shift = 0.5 * APART * max(float(subject(scene, 0.95)[1]) for scene in (left, right))
+    parts = [_looked_at(_moved(scene, x), choice) for scene, x in ((left, -shift), (right, shift))]
+    return concatenate(parts)
+
+
+def _moved(scene: GaussianHierarchy, x: float) -> GaussianHierarchy:
+    """The tree moved along x; the background stays."""
+    moves = (scene.level != BACKGROUND_LEVEL).to(scene.means)[:, None] * scene.means.new_tensor([x, 0.0, 0.0])
+    return scene.replace(means=scene.means + moves)
+
+
+def _looked_at(scene: GaussianHierarchy, choice: Choice) -> GaussianHierarchy:
+    if choice.hidden:
+        hidden = torch.tensor(sorted(choice.hidden), device=scene.device)
+        scene = scene.select(~torch.isin(scene.level, hidden))
+    if choice.opaque:
+        scene = opaque(scene)
+    if choice.by_level:
+        scene = painted_by_level(scene)
+    return scene.replace(log_scales=scene.log_scales + scales_to_log_scales(torch.tensor(choice.scale)))

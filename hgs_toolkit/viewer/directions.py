@@ -1,0 +1,27 @@
+"""Directions in the space of styles that matter: principal components of w, for sliders."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hgs_toolkit.model.generator import Generator
+
+SAMPLES = 1024
+"""Style vectors whose components are taken."""
+
+
+@torch.no_grad()
+def principal_directions(model: Generator, count: int) -> Tensor:
+    """The ``count`` directions (count, w_dim) along which w varies most, each one standard deviation long.
+
+    From a fixed set of latents, so that a model always has the same ones; the sign is that of the largest entry.
+    """
+    z = torch.from_numpy(np.random.RandomState(0).randn(SAMPLES, model.config.z_dim).astype(np.float32))
+    w = model.map(z.to(next(model.parameters()).device))  # (SAMPLES, w_dim)
+    _, lengths, directions = torch.linalg.svd(w - w.mean(0), full_matrices=False)
+    directions = directions[:count]
+    largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
+    scaled: Tensor = directions * largest.sign() * (lengths[:count, None] / SAMPLES**0.5)
+    return scaled
