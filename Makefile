@@ -11,11 +11,11 @@ OUT ?= demo_output
 NODE := tests/oracles/node
 ORACLES := $(NODE)/node_modules/.ready
 
-.PHONY: help install demo test test-slow test-browser test-oracles lint format benchmarks clean
+.PHONY: help install demo test test-slow test-browser test-oracles lint format benchmarks gallery clean
 
 help:
 	@sed -n 's/^#//p' Makefile | head -4
-	@echo "  make lint | test-slow | test-browser | test-oracles | benchmarks | format | clean"
+	@echo "  make lint | test-slow | test-browser | test-oracles | benchmarks | gallery | format | clean"
 
 install: $(READY)
 
@@ -63,6 +63,10 @@ format: $(READY)
 
 benchmarks: $(READY)
 	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+# docs/gallery.md and its pictures, from the model that ships (MODEL= for another one).
+gallery: $(READY)
+	$(BIN)/python benchmarks/gallery.py $(if $(MODEL),--model $(MODEL))
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache $(OUT)
