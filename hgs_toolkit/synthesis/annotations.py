@@ -42,6 +42,9 @@ SUFFIXES = {"latent": "latent.npy"} | {
 }
 """Ends of file names of the annotations that are files; the others are entries of the view's JSON."""
 
+PNG_LEVEL = 2
+"""Deflate's effort: half the time of the usual 6, files 6 % larger."""
+
 MASK_ALPHA = 0.5
 """Coverage from which on a pixel belongs to the subject."""
 
@@ -92,7 +95,7 @@ def make_sample(plan: Plan, view: View, layers: Layers, latent: Layer, pictures:
         "level": lambda: level_picture(layers),
         "mask": lambda: mask * np.uint8(255),
     }
-    files = {name: encode_png(images[name]()) for name in plan.settings.annotations if name in images}
+    files = {name: encode_png(images[name](), PNG_LEVEL) for name in plan.settings.annotations if name in images}
     if "latent" in plan.settings.annotations:
         files["latent"] = npy_bytes(latent)
     return Sample(view, files, mask)
@@ -139,15 +142,21 @@ def depth_picture(layers: Layers, scale: int) -> NDArray[np.uint16]:
 def normal_picture(layers: Layers) -> Pixels:
     """World normals (H, W, 3), normalised, as (n + 1) / 2 of 255; 128 where nothing is drawn."""
     assert layers.normal is not None
-    length = np.linalg.norm(layers.normal, axis=-1, keepdims=True)
-    return _bytes(np.where(length > 0, layers.normal / np.maximum(length, 1e-12), 0) / 2 + np.float32(0.5))
+    normal = np.ascontiguousarray(layers.normal)
+    length = np.sqrt(np.einsum("hwc,hwc->hw", normal, normal))
+    return _bytes(normal * (0.5 / np.maximum(length, np.float32(1e-12)))[..., None] + np.float32(0.5))
 
 
 def level_picture(layers: Layers) -> Pixels:
     """The strongest level of each pixel (H, W), plus 2; see NOTHING and BACKGROUND."""
     assert layers.level is not None
-    strongest = layers.level.argmax(-1) + BACKGROUND
-    return np.where(layers.alpha > 0, strongest, NOTHING).astype(np.uint8)
+    most, strongest = layers.level[..., 0], np.full(layers.alpha.shape, BACKGROUND, np.uint8)
+    for column in range(1, layers.level.shape[-1]):  # argmax over so short an axis takes several times as long
+        stronger = layers.level[..., column] > most
+        strongest[stronger] = BACKGROUND + column
+        most = np.where(stronger, layers.level[..., column], most)
+    strongest[layers.alpha <= 0] = NOTHING
+    return strongest
 
 
 def describe(plan: Plan, sample: Sample) -> dict[str, Any]:
@@ -195,4 +204,5 @@ def npy_bytes(values: NDArray[Any]) -> bytes:
 
 def _bytes(values: Values) -> Pixels:
     """Values in 0..1, of any shape, as bytes: clamped and rounded."""
-    return to_uint8(np.clip(values, 0, 1) * np.float32(255))
+    scaled = values * np.float32(255)
+    return to_uint8(np.clip(scaled, 0, 255, out=scaled))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ class Layers:
     normal: Layer | None
     level: Layer | None
 
-    @property
+    @cached_property
     def subject(self) -> Layer:
         """Alpha (H, W) of the tree alone, as far as the background does not hide it."""
         alpha: Layer = self.alpha if self.level is None else self.alpha - self.level[..., 0]

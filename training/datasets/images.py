@@ -55,10 +55,13 @@ def decode(image: Image.Image, name: str) -> Pixels:
         raise DataError(f"{name} is broken: {error}") from error
 
 
-def encode_png(pixels: Pixels | npt.NDArray[np.uint16]) -> bytes:
-    """PNG file of pixels (H, W, 3 | 4), or grey (H, W) of 8 or 16 bits; the same pixels always give the same bytes."""
+def encode_png(pixels: Pixels | npt.NDArray[np.uint16], level: int = 6) -> bytes:
+    """PNG file of pixels (H, W, 3 | 4), or grey (H, W) of 8 or 16 bits; the same pixels always give the same bytes.
+
+    ``level`` is deflate's effort, 0 ... 9.
+    """
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=6)
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=level)
     return buffer.getvalue()
 
 
