@@ -4,6 +4,7 @@ Also watches the workers' memory, which must stay flat. Minutes to hours, by ``-
 
     python benchmarks/synth_kill.py --count 10000 --kills 20
     python benchmarks/synth_kill.py --count 500 --kills 3 --engine ray
+    python benchmarks/synth_kill.py --count 2500 --views 8 --kills 0     # memory only
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def main() -> None:
         model = options.model or untrained_model(work / "model.safetensors", options.preset)
         _, memory, seconds = run(work / "quiet", model, options)
         print(f"in peace: {options.count * options.views} images in {seconds:.0f} s")
-        print(f"memory of the largest worker, MB, by shards done: {table(memory)}")
+        print(f"memory of the largest worker, MB, by shards done: {table(memory)}", flush=True)
+        if not options.kills:
+            return
         killed, _, seconds = run(work / "killed", model, options, kills=options.kills, span=0.9 * seconds)
         print(f"with {killed} workers killed: {seconds:.0f} s")
         report = check(work / "killed")

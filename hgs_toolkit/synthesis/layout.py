@@ -22,7 +22,7 @@ from typing import Any
 
 from hgs_toolkit.errors import DataError, HgsError
 from hgs_toolkit.files import write_json
-from hgs_toolkit.synthesis.containers import remove_unfinished, size_of
+from hgs_toolkit.synthesis.containers import TEMPORARY, remove_unfinished, size_of
 from hgs_toolkit.synthesis.formats import FORMATS, Format
 from hgs_toolkit.synthesis.plan import Plan, read_plan
 
@@ -167,7 +167,7 @@ def claim(folder: Path, plan: Plan, own: range, *, resume: bool, force: bool) ->
             _remove(folder)
         else:
             _check_same(folder, plan, layout, own, resume)
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and any(not path.name.startswith(TEMPORARY) for path in folder.iterdir()):
         raise HgsError(f"{folder} holds something else than a dataset of 'hgs synth'; choose another folder")
     if not (folder / PLAN).exists():
         write_json(folder / PLAN, plan.to_dict())

@@ -85,6 +85,8 @@ def synthesize_dataset(
         HgsError: if something of this cannot be; what is finished stays and can be resumed.
     """
     workforce = workforce or Workforce()
+    if force and workforce.part.count > 1:
+        raise ConfigError("--force would remove what the other parts have made; remove the folder, then run all parts")
     file = find_model(model)
     settings = settings_for(model_config(file), values or {})
     plan = make_plan(settings, model_config(file), sha256(file))

@@ -8,9 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-DRAWING = ("generate", "rasterize")
-"""The stages that make the dataset; the others are its overhead."""
-
 
 @dataclass
 class Timing:
@@ -50,7 +47,12 @@ class Timing:
             setattr(self, stage, getattr(self, stage) + time.thread_time() - began)
 
     @property
+    def work(self) -> float:
+        """CPU time of all stages, without the start."""
+        return self.generate + self.rasterize + self.annotate + self.store + self.other
+
+    @property
     def drawing_share(self) -> float:
         """Share of generator and rasteriser in all that a worker does or waits for after its start."""
-        work = self.generate + self.rasterize + self.annotate + self.store + self.other + self.wait
-        return (self.generate + self.rasterize) / work if work else 0.0
+        spent = self.work + self.wait
+        return (self.generate + self.rasterize) / spent if spent else 0.0

@@ -52,6 +52,19 @@ def test_parts_and_interruptions_change_no_byte(make: Make, tmp_path: Path, form
     assert check(tmp_path / "stopped").problems == []
 
 
+def test_one_part_cannot_remove_the_others(make: Make, tmp_path: Path) -> None:
+    make(tmp_path / "set", workforce=Workforce(workers=0, part=Part(0, 3)), **SMALL)
+    with pytest.raises(HgsError, match="--force would remove what the other parts have made"):
+        make(tmp_path / "set", workforce=Workforce(workers=0, part=Part(1, 3)), force=True, **SMALL)
+
+
+def test_parts_may_begin_at_the_same_moment(make: Make, tmp_path: Path) -> None:
+    """Another process is about to write the same plan: its unfinished file is there already."""
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / ".tmp-x1-plan.json").touch()
+    make(tmp_path / "set", workforce=Workforce(workers=0, part=Part(0, 3)), **SMALL)
+
+
 def test_the_manifest_says_what_made_it_but_not_when_or_where(make: Make, plain_file: Path, tmp_path: Path) -> None:
     make(tmp_path / "set", **SMALL)
     manifest = json.loads((tmp_path / "set" / "manifest.json").read_text())

@@ -132,7 +132,8 @@ def _work(pipe: Connection, job: Job) -> None:
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the parent is gone or done
     except Exception as error:
-        pipe.send(("failed", _portable(error)))
+        with contextlib.suppress(OSError):
+            pipe.send(("failed", _portable(error)))
 
 
 class _Ticker:
@@ -143,9 +144,13 @@ class _Ticker:
 
     def __call__(self, views: int) -> None:
         self._views += views
-        if time.monotonic() - self._last >= TICK_SECONDS:
+        if time.monotonic() - self._last < TICK_SECONDS:
+            return
+        try:
             self._pipe.send(("drawn", self._views))
-            self._views, self._last = 0, time.monotonic()
+        except OSError:  # the parent is gone; not an error of the file that is being written
+            sys.exit(1)
+        self._views, self._last = 0, time.monotonic()
 
 
 def _portable(error: Exception) -> Exception:

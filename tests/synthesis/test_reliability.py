@@ -1,4 +1,4 @@
-"""The same dataset on a Ray cluster of this machine, with an actor killed."""
+"""A killed Ray actor, a killed command: the dataset is the same, byte for byte."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -60,10 +61,15 @@ def test_a_command_whose_parent_is_killed_can_be_resumed(plain_file: Path, make:
     out = tmp_path / "set"
     words = ["synth", str(plain_file), "--out", str(out), "--count", "40", "--workers", "2", "--set", "shard_images=2"]
     command = [sys.executable, "-m", "hgs_toolkit.cli", *words]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as parent:
+    with open(tmp_path / "talk", "w") as talk, subprocess.Popen(command, stdout=talk, stderr=talk) as parent:
         while parent.poll() is None and len(list(out.glob("shards/*.json"))) < 3:
-            pass
+            time.sleep(0.05)
         parent.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while list(out.rglob(".tmp-*")) and time.monotonic() < deadline:  # the orphans tidy up when they notice
+        time.sleep(0.1)
+    assert not list(out.rglob(".tmp-*"))
+    assert "Traceback" not in (tmp_path / "talk").read_text()
     resumed = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=600)
     assert resumed.returncode == 0, resumed.stderr
     assert "images are there already" in resumed.stderr
