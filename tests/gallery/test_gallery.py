@@ -22,7 +22,16 @@ def test_one_command_makes_the_page_and_every_picture_on_it(
     tmp_path: Path, tiny_model: Generator, tiny_config: Config
 ) -> None:
     save_model(tmp_path / "model.safetensors", tiny_model, tiny_config, {"kimg": "4.0"})
-    command = [sys.executable, SCRIPT, "--model", tmp_path / "model.safetensors", "--docs", tmp_path, "--size", "24"]
+    command: list[str | Path] = [
+        sys.executable,
+        SCRIPT,
+        "--model",
+        tmp_path / "model.safetensors",
+        "--docs",
+        tmp_path,
+        "--size",
+        "24",
+    ]
     subprocess.run(command, check=True, capture_output=True, cwd=SCRIPT.parents[1])
     text = (tmp_path / "gallery.md").read_text()
     pictures = re.findall(r"!\[.*?\]\((.*?)\)", text)
