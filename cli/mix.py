@@ -13,7 +13,7 @@ from hgs_toolkit.cli.sources import (
     ModelAndOut,
     Psi,
     model_and_out,
-    parse_background,
+    model_background,
     parse_levels,
 )
 
@@ -55,8 +55,7 @@ def mix(
             raise ConfigError("a sheet has no transparency; choose a colour for --background")
         target = choose_device(device)
         model = load_model(model_path, target)
-        natural = (0.0, 0.0, 0.0) if model.background_slot is not None else (1.0, 1.0, 1.0)
-        shot = Shot(size, parse_background(background, natural))
+        shot = Shot(size, model_background(background, model))
         compile_kernels(report, target)
         total = (len(row_seeds) + 1) * (len(column_seeds) + 1) - 1
         with report.progress("mixing", total=total) as task:

@@ -37,6 +37,9 @@ def render(
     ] = None,
     fps: Fps = 30,
     size: Annotated[int, typer.Option("--size", min=8, max=MAX_SIZE, help="Height and width, pixels.")] = 512,
+    animate: Annotated[
+        str | None, typer.Option("--animate", help="Over the frames: grow (out of the parents and back) or shrink.")
+    ] = None,
     levels: Levels = None,
     splat_scale: Annotated[
         float, typer.Option("--splat-scale", min=0.01, help="Factor on every Gaussian's size; 0.2 shows structure.")
@@ -61,7 +64,8 @@ def render(
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.errors import ConfigError
         from hgs_toolkit.exporters import chosen_levels
-        from hgs_toolkit.filming import Shot, camera_path, fit_cameras, natural_background, shoot
+        from hgs_toolkit.filming import Shot, camera_path, fit_cameras, natural_background
+        from hgs_toolkit.films import animate as filmed
 
         count = frames or (FILM_FRAMES if is_film(out) else 1)
         footage = Footage.planned(out, count, fps, force)
@@ -78,7 +82,7 @@ def render(
         scene = chosen_levels(scene, parse_levels(levels))
         compile_kernels(report, target)
         with report.progress("drawing", total=count) as task:
-            footage.write(report, task.counted(shoot(scene.to(target), cameras.to(target), shot, mode)))
+            footage.write(report, task.counted(filmed(scene.to(target), cameras.to(target), shot, mode, animate)))
 
 
 def _dressed(scene: GaussianHierarchy, root: int | None, opaque: bool, by_level: bool) -> GaussianHierarchy:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, reporting
-from hgs_toolkit.cli.sources import Background, ModelArgument, Psi, parse_background
+from hgs_toolkit.cli.sources import Background, ModelArgument, Psi, model_background
 
 if TYPE_CHECKING:
     import torch
@@ -55,8 +55,7 @@ def sample(
         name = model_config(model).name
         target = choose_device(device)
         generator = load_model(model, target)
-        has_background = generator.background_slot is not None
-        color = parse_background(background, (0.0, 0.0, 0.0) if has_background else (1.0, 1.0, 1.0))
+        color = model_background(background, generator)
         if PICTURE in plan.kinds:
             compile_kernels(report, target)
         assets = sample_assets(generator, plan.seeds, psi, cutoff, name)

@@ -12,6 +12,7 @@ from hgs_toolkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from hgs_toolkit.asset import Asset
+    from hgs_toolkit.model.generator import Generator
 
 ASSET_HELP = "A splat file (.hgs, .ply, ...) or MODEL@SEED; @SEED alone samples the model that ships."
 
@@ -99,3 +100,8 @@ def parse_background(text: str, natural: tuple[float, float, float]) -> tuple[fl
             f"background '{text}' is no colour; expected a name, #rrggbb, 'transparent' or 'auto'"
         ) from None
     return red / 255, green / 255, blue / 255
+
+
+def model_background(text: str, model: Generator) -> tuple[float, float, float] | None:
+    """As :func:`parse_background` behind scenes of ``model``: 'auto' is black if it makes backgrounds, else white."""
+    return parse_background(text, (0.0, 0.0, 0.0) if model.background_slot is not None else (1.0, 1.0, 1.0))

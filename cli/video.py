@@ -13,7 +13,7 @@ from hgs_toolkit.cli.sources import (
     ModelAndOut,
     Psi,
     model_and_out,
-    parse_background,
+    model_background,
     parse_levels,
 )
 
@@ -59,8 +59,7 @@ def video(
             raise ConfigError("films have no transparency; choose a colour for --background")
         target = choose_device(device)
         model = load_model(model_path, target)
-        natural = (0.0, 0.0, 0.0) if model.background_slot is not None else (1.0, 1.0, 1.0)
-        shot = Shot(size, parse_background(background, natural))
+        shot = Shot(size, model_background(background, model))
         direction = Direction(frames, shot, psi, trajectory, mode, parse_levels(levels), panes)
         pictures = film(kind, model, parse_seeds(seeds), direction)
         compile_kernels(report, target)

@@ -81,6 +81,42 @@ def latent_loop(model: Generator, seeds: Sequence[int], frames: int, psi: float 
     return closed_curve(sample_w(model, seeds, psi), frames)
 
 
+def growing(scene: GaussianHierarchy, time: float) -> GaussianHierarchy:
+    """The scene at a ``time`` in 0..1 of a turn in which it grows, rests and goes back."""
+    share = time / GROWTH if time < GROWTH else min(1.0, (1 - time) / (1 - GROWTH - REST))
+    return grown(scene, share * scene.num_levels)
+
+
+def shrinking(scene: GaussianHierarchy, time: float) -> GaussianHierarchy:
+    """The scene at a ``time`` in 0..1 of a turn in which its splats become small and large again."""
+    log_scale = math.log(LEAST_SPLATS) * 0.5 * (1 - math.cos(2 * math.pi * time))
+    return scene.replace(log_scales=scene.log_scales + log_scale)
+
+
+ANIMATIONS: dict[str, Callable[[GaussianHierarchy, float], GaussianHierarchy]] = {
+    "grow": growing,
+    "shrink": shrinking,
+}
+"""Changes of one scene over a turn, by name."""
+
+
+def animate(
+    scene: GaussianHierarchy, cameras: Cameras, shot: Shot, mode: str = "rgb", animation: str | None = None
+) -> Iterator[Tensor]:
+    """As :func:`hgs_toolkit.filming.shoot`, of a scene that goes through one turn of an animation meanwhile.
+
+    Raises:
+        ConfigError: if ``mode`` or ``animation`` is unknown.
+    """
+    if animation is None:
+        yield from shoot(scene, cameras, shot, mode)
+        return
+    if animation not in ANIMATIONS:
+        raise ConfigError(f"animation '{animation}' is unknown; expected one of: {', '.join(ANIMATIONS)}")
+    for index, camera in enumerate(cameras):
+        yield from shoot(ANIMATIONS[animation](scene, index / len(cameras)), camera.reshape(1), shot, mode)
+
+
 def _interpolate(model: Generator, seeds: Sequence[int], direction: Direction) -> Iterator[Tensor]:
     loop = latent_loop(model, seeds, direction.frames, direction.psi)
     return _shoot_each(synthesize(model, loop), direction, model)
@@ -97,20 +133,13 @@ def _mix(model: Generator, seeds: Sequence[int], direction: Direction) -> Iterat
 
 
 def _grow(model: Generator, seeds: Sequence[int], direction: Direction) -> Iterator[Tensor]:
-    def scenes() -> Iterator[GaussianHierarchy]:
-        for scene, time in _turns(model, seeds, direction):
-            yield grown(scene, _rise_and_fall(time) * scene.num_levels)
-
-    return _shoot_each(scenes(), direction, model)
+    scenes = (growing(scene, time) for scene, time in _turns(model, seeds, direction))
+    return _shoot_each(scenes, direction, model)
 
 
 def _shrink(model: Generator, seeds: Sequence[int], direction: Direction) -> Iterator[Tensor]:
-    def scenes() -> Iterator[GaussianHierarchy]:
-        for scene, time in _turns(model, seeds, direction):
-            log_scale = math.log(LEAST_SPLATS) * 0.5 * (1 - math.cos(2 * math.pi * time))
-            yield scene.replace(log_scales=scene.log_scales + log_scale)
-
-    return _shoot_each(scenes(), direction, model)
+    scenes = (shrinking(scene, time) for scene, time in _turns(model, seeds, direction))
+    return _shoot_each(scenes, direction, model)
 
 
 def _levels(model: Generator, seeds: Sequence[int], direction: Direction) -> Iterator[Tensor]:
@@ -143,13 +172,6 @@ def _turns(model: Generator, seeds: Sequence[int], direction: Direction) -> Iter
             current = int(time)
             scene = next(synthesize(model, w[current : current + 1]))
         yield scene, time - current
-
-
-def _rise_and_fall(time: float) -> float:
-    """0 to 1, a rest, and back to 0, over a turn."""
-    if time < GROWTH:
-        return time / GROWTH
-    return min(1.0, (1 - time) / (1 - GROWTH - REST))
 
 
 def _cameras(model: Generator, direction: Direction) -> Cameras:

@@ -78,6 +78,13 @@ def test_render_draws_ellipsoids_and_anchors_of_a_model_and_seed(
     assert film.std() > 1
 
 
+def test_render_animates_a_file(hgs: Hgs, asset_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "grow.mp4"
+    result = hgs("render", asset_file, out, "--animate", "grow", "--frames", 6, "--size", 32)
+    assert result.exit_code == 0, result.output
+    assert frames_and_size(out) == (6, 32, 32)
+
+
 def test_render_of_a_subtree_and_of_levels_colours(hgs: Hgs, asset_file: Path, tmp_path: Path) -> None:
     pictures = []
     for index, options in enumerate([(), ("--subtree", 2), ("--by-level",), ("--opaque",)]):
@@ -103,6 +110,7 @@ def test_render_of_a_subtree_and_of_levels_colours(hgs: Hgs, asset_file: Path, t
         (("mix", "M", "a.mp4"), "expected .png"),
         (("mix", "M", "a.png", "--levels", "7"), "levels [7] cannot be mixed"),
         (("mix", "M", "a.png", "--rows", "0-99"), "expected at most 64"),
+        (("render", "A", "a.mp4", "--animate", "spin"), "animation 'spin' is unknown"),
         (("render", "A", "a.png", "--mode", "anchors"), "carries no anchors"),
         (("render", "A", "a.png", "--subtree", "89"), "Gaussian 89; expected 0 to 88"),
     ],

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from hgs_toolkit.cameras import frontal
 from hgs_toolkit.errors import ConfigError, ShapeError
 from hgs_toolkit.filming import Shot
-from hgs_toolkit.films import KINDS, Direction, film, latent_loop
+from hgs_toolkit.films import ANIMATIONS, KINDS, Direction, animate, film, latent_loop
 from hgs_toolkit.mixing import mixing_sheet
 from hgs_toolkit.model.generator import Generator
-from hgs_toolkit.sampling import sample_w
+from hgs_toolkit.sampling import sample, sample_w
 
 SEEDS = [0, 1, 2, 3]
 
@@ -65,6 +66,20 @@ def test_splats_are_smallest_in_the_middle_of_a_turn(tiny_model: Generator) -> N
     covered = frames("shrink", tiny_model, direction, [5]).mean((1, 2, 3))
     assert covered.argmin() == 4
     assert covered.argmax() == 0
+
+
+def test_one_scene_can_be_animated_along_any_path(tiny_model: Generator) -> None:
+    scene = sample(tiny_model, [5])
+    cameras = frontal(1.5).expand(8)
+    grow, shrink = (torch.stack(list(animate(scene, cameras, Shot(24), animation=name))) for name in ANIMATIONS)
+    still = torch.stack(list(animate(scene, cameras, Shot(24))))
+    assert (jumps(still) == 0).all()
+    torch.testing.assert_close(grow[4], still[0])
+    torch.testing.assert_close(shrink[0], still[0])
+    assert jumps(grow).max() > 0
+    assert jumps(shrink).max() > 0
+    with pytest.raises(ConfigError, match="animation 'spin' is unknown; expected one of: grow, shrink"):
+        next(animate(scene, cameras, Shot(24), animation="spin"))
 
 
 def test_panes_share_the_seeds(tiny_model: Generator) -> None:
