@@ -122,7 +122,8 @@ def _sample(report: Reporter, folder: Path, trained: Path, device: torch.device)
     write_manifest(report, plan, entries, {"generator": name, "model": model.fingerprint})
     made = {plan.sheet: f"{len(SEEDS)} samples of {'the shipped model' if file == PRETRAINED else 'your model'}"}
     made[plan.file(SEEDS[0], "hgs")] = "one scene with its tree: hgs render, hgs export"
-    return made | _export(report, folder, assets[0]) | _film(report, folder / "turntable.mp4", assets[0], device)
+    made |= _export(report, folder, assets[0]) | _page(report, folder / "page.html", assets[0])
+    return made | _film(report, folder / "turntable.mp4", assets[0], device)
 
 
 def _export(report: Reporter, folder: Path, asset: Asset) -> Made:
@@ -138,6 +139,14 @@ def _export(report: Reporter, folder: Path, asset: Asset) -> Made:
             report.file(path)
             made[path] = known.description
     return made
+
+
+def _page(report: Reporter, path: Path, asset: Asset) -> Made:
+    from hgs_toolkit.viewer.page import PageSettings, save_page
+
+    save_page(path, asset.scene, PageSettings.of(asset.metadata, f"Seed {SEEDS[0]}"))
+    report.file(path)
+    return {path: "the scene to turn and take apart: any browser, also offline"}
 
 
 def _film(report: Reporter, path: Path, asset: Asset, device: torch.device) -> Made:

@@ -44,13 +44,8 @@ def share(
             raise ConfigError("a page has no transparency; choose a colour for --background")
         refuse_overwrite(out, force=force)
         source = open_asset(asset, psi, device)
-        metadata = source.metadata
-        settings = PageSettings(
-            title=title or asset,
-            focal=metadata.focal,
-            radius=metadata.radius if metadata.generator else None,
-            background=parse_background(background, natural_background(source.scene)),
-        )
+        color = parse_background(background, natural_background(source.scene))
+        settings = PageSettings.of(source.metadata, title or asset, color)
         with report.progress("packing"):
             save_page(out, chosen_levels(source.scene, parse_levels(levels)), settings, force=force)
         report.file(out)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from hgs_toolkit.asset import AssetMetadata
 from hgs_toolkit.files import write_bytes
 from hgs_toolkit.filming import SUBJECT_RADIUS, natural_background, subject
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
@@ -40,6 +41,11 @@ class PageSettings:
     focal: float = 2.0
     radius: float | None = None
     background: Sequence[float] | None = None
+
+    @classmethod
+    def of(cls, metadata: AssetMetadata, title: str, background: Sequence[float] | None = None) -> PageSettings:
+        """The camera an asset was made for; one that frames the scene where it is a file of another program."""
+        return cls(title, metadata.focal, metadata.radius if metadata.generator else None, background)
 
 
 def make_page(scene: GaussianHierarchy, settings: PageSettings | None = None) -> str:

@@ -37,7 +37,13 @@ def test_the_demo_makes_everything_it_lists_and_nothing_twice(small: None, hgs: 
     table = result.stdout[result.stdout.index("made ") :]
     listed = [Path(line.split()[0]) for line in table.splitlines()[1:]]
     assert all(path.exists() for path in listed)
-    assert {path.suffix for path in listed} >= {".zip", ".png", ".mp4", *(f.suffix for f in FORMATS if f.writer)}
+    assert {path.suffix for path in listed} >= {
+        ".zip",
+        ".png",
+        ".mp4",
+        ".html",
+        *(f.suffix for f in FORMATS if f.writer),
+    }
     samples = out / "samples"
     assert load_png(samples / "contact.png").shape == (16, 32, 3)
     assert imageio.v3.imread(samples / "turntable.mp4").shape == (3, 16, 16, 3)
