@@ -150,7 +150,7 @@ ENTRIES = (
     Entry("Once around", "One scene from eight sides.", "hgs render @{0} around.png --frames 8", turning),
     Entry(
         "Interpolation",
-        "A smooth closed walk through four seeds at equal steps of the style vector; the film has no seam.",
+        "A smooth closed walk through four seeds at steps that are even to the eye; the film has no seam.",
         "hgs video walk.gif --kind interpolate --seeds {0},{1},{2},{3}",
         interpolation,
     ),

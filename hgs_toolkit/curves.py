@@ -29,3 +29,17 @@ def closed_curve(points: Tensor, count: int) -> Tensor:
     lengths = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(spline(times), axis=0), axis=1))])
     even = np.interp(np.arange(count) / count * lengths[-1], lengths, times)
     return torch.from_numpy(spline(even)).to(points)
+
+
+def repaced(curve: Tensor, effort: Tensor, count: int) -> Tensor:
+    """``count`` points (count, D) along a closed polygon (M, D), with the same effort between each two.
+
+    Args:
+        curve: the corners; the last is joined to the first, which is the first result too.
+        effort: (M,) not negative, of the sides: from a corner to the next.
+    """
+    ends = np.concatenate([[0.0], np.cumsum(effort.detach().cpu().double().numpy())])
+    places = np.interp(np.arange(count) / count * ends[-1], ends, np.arange(len(ends)))  # in corners
+    corner = torch.from_numpy(places).long().clamp(max=len(curve) - 1).to(curve.device)
+    share = torch.from_numpy(places).to(curve) - corner
+    return torch.lerp(curve[corner], curve[(corner + 1) % len(curve)], share[:, None])

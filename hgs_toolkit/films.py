@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hgs_toolkit.cameras import Cameras
-from hgs_toolkit.curves import closed_curve
+from hgs_toolkit.curves import closed_curve, repaced
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.filming import Shot, camera_path, shoot
 from hgs_toolkit.gaussians import GaussianHierarchy
@@ -25,6 +25,9 @@ LEAST_SPLATS = 0.12
 
 GROWTH, REST = 0.5, 0.25
 """Shares of a growing film in which a scene grows and is whole; in what is left it goes back."""
+
+PROBES, PROBE_SIZE = 48, 48
+"""Pictures a seed, and their pixels, by which the pace of a walk is set."""
 
 CROSSFADE = 0.25
 """Share of a level's time in which it gives way to the next."""
@@ -76,9 +79,31 @@ def film(kind: str, model: Generator, seeds: Sequence[int], direction: Direction
     return panes[0] if len(panes) == 1 else (grid(torch.stack(pictures)) for pictures in zip(*panes, strict=True))
 
 
-def latent_loop(model: Generator, seeds: Sequence[int], frames: int, psi: float = DEFAULT_PSI) -> Tensor:
-    """Style vectors (frames, w_dim) at equal steps along a smooth closed curve through those of ``seeds``."""
-    return closed_curve(sample_w(model, seeds, psi), frames)
+def latent_loop(
+    model: Generator,
+    seeds: Sequence[int],
+    frames: int,
+    psi: float = DEFAULT_PSI,
+    dressed: Callable[[Tensor], Tensor] = lambda w: w,
+) -> Tensor:
+    """Style vectors (frames, w_dim) along a smooth closed curve through those of ``seeds``, the first one first.
+
+    Steps are even to the eye: the curve is looked at in small pictures first, and where they change fast it is walked
+    slowly. Where they do not change it is walked at a bounded pace, since half of a step's weight is its length in w.
+
+    Args:
+        dressed: what is made of w (M, w_dim) before it becomes scenes, such as mixing.
+    """
+    probes = max(frames, PROBES * len(seeds))
+    curve = closed_curve(sample_w(model, seeds, psi), probes)
+    look = Direction(probes, Shot(PROBE_SIZE), trajectory="frontal")
+    pictures = torch.stack(list(_shoot_each(synthesize(model, dressed(curve)), look, model)))
+    change = (pictures.roll(-1, 0) - pictures).abs().mean((1, 2, 3)).to(curve)
+    step = (curve.roll(-1, 0) - curve).norm(dim=-1)
+    if not step.sum() > 0:
+        return curve[:1].expand(frames, -1)
+    effort = step / step.mean() + change / change.mean().clamp_min(torch.finfo(change.dtype).tiny)
+    return repaced(curve, effort, frames)
 
 
 def growing(scene: GaussianHierarchy, time: float) -> GaussianHierarchy:
@@ -127,9 +152,12 @@ def _mix(model: Generator, seeds: Sequence[int], direction: Direction) -> Iterat
     if levels is None:
         levels = [max(level for level, slots in enumerate(model.level_slots) if len(slots))]
     coarse = sample_w(model, seeds[:1], direction.psi)
-    styles = latent_loop(model, seeds[1:], direction.frames, direction.psi)
-    mixed = mix(model, coarse.expand(len(styles), -1), styles, levels)
-    return _shoot_each(synthesize(model, mixed), direction, model)
+
+    def mixed(styles: Tensor) -> Tensor:
+        return mix(model, coarse.expand(len(styles), -1), styles, levels)
+
+    styles = latent_loop(model, seeds[1:], direction.frames, direction.psi, mixed)
+    return _shoot_each(synthesize(model, mixed(styles)), direction, model)
 
 
 def _grow(model: Generator, seeds: Sequence[int], direction: Direction) -> Iterator[Tensor]:

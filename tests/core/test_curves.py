@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hgs_toolkit.curves import closed_curve
+from hgs_toolkit.curves import closed_curve, repaced
 
 
 def points(count: int, dimension: int, seed: int = 0) -> torch.Tensor:
@@ -54,3 +54,20 @@ def test_points_that_coincide_are_a_standstill(count: int) -> None:
     assert torch.equal(closed_curve(stops, 5), stops[:1].expand(5, -1))
     partly = torch.cat([points(1, 4), points(1, 4), points(1, 4, 1)])
     assert closed_curve(partly, 50).isfinite().all()
+
+
+def test_repacing_spends_the_same_effort_between_points() -> None:
+    angle = torch.arange(400) * (2 * torch.pi / 400)
+    circle = torch.stack([angle.cos(), angle.sin()], -1)
+    slow_on_the_left = 2 - angle.cos()
+    walked = repaced(circle, slow_on_the_left, 40)
+    torch.testing.assert_close(walked[0], circle[0])
+    steps = (walked.roll(-1, 0) - walked).norm(dim=-1)
+    middle = 0.5 * (walked.roll(-1, 0) + walked)[:, 0]
+    torch.testing.assert_close(steps * (2 - middle), (steps * (2 - middle)).mean().expand(40), rtol=0.02, atol=0)
+
+
+def test_repacing_by_length_changes_nothing() -> None:
+    curve = closed_curve(points(4, 3), 100)
+    torch.testing.assert_close(repaced(curve, torch.ones(100), 100), curve)
+    torch.testing.assert_close(repaced(curve, torch.ones(100), 50), curve[::2])

@@ -33,17 +33,24 @@ def test_a_film_has_the_frames_and_size_asked_for(kind: str, tiny_model: Generat
 
 
 def test_interpolation_has_no_jump_not_even_where_it_closes(tiny_model: Generator) -> None:
-    change = jumps(frames("interpolate", tiny_model, Direction(frames=60, shot=Shot(24), psi=1.0)))
-    assert change.max() <= 3 * change.median()
+    for trajectory, limit in (("frontal", 2.0), ("ellipse", 3.0)):
+        direction = Direction(frames=60, shot=Shot(24), psi=1.0, trajectory=trajectory)
+        change = jumps(frames("interpolate", tiny_model, direction))
+        assert change.max() <= limit * change.median()
 
 
-def test_a_walk_through_latents_is_even_and_meets_its_seeds(tiny_model: Generator) -> None:
+def test_a_walk_through_latents_is_smooth_and_meets_its_seeds(tiny_model: Generator) -> None:
     loop = latent_loop(tiny_model, SEEDS, 300, psi=0.8)
     steps = (loop.roll(-1, 0) - loop).norm(dim=-1)
-    assert steps.max() < 1.1 * steps.median()
+    assert steps.min() > 0
+    assert steps.max() < 2 * steps.mean()  # half of the effort is length
     stops = sample_w(tiny_model, SEEDS, 0.8)
     torch.testing.assert_close(loop[0], stops[0])
-    assert torch.cdist(stops, loop).min(dim=1).values.max() < steps.median()
+    assert torch.cdist(stops, loop).min(dim=1).values.max() < steps.max()
+
+
+def test_a_standstill_is_a_walk_too(tiny_model: Generator) -> None:
+    assert (latent_loop(tiny_model, SEEDS, 5, psi=0.0) == sample_w(tiny_model, [0], psi=0.0)).all()
 
 
 def test_mixing_keeps_what_other_levels_carry(tiny_model: Generator) -> None:
