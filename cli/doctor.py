@@ -16,6 +16,7 @@ EXTRAS = (
     ("embreex", "meshes", "renders folders of meshes into training sets"),
     ("viser", "viewer", "hgs view: the live viewer"),
     ("ndf", "metrics", "KID during training"),
+    ("ray", "ray", "hgs synth on a cluster"),
 )
 """Package, name of the extra, what it is for."""
 

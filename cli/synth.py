@@ -126,6 +126,7 @@ def make(
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.config import merge, read_yaml, with_overrides
         from hgs_toolkit.devices import choose_device
+        from hgs_toolkit.errors import HgsError
         from hgs_toolkit.synthesis import Workforce, choose_part, pose_values, synthesize_dataset
 
         given = {
@@ -143,10 +144,16 @@ def make(
         compile_kernels(report, target)
         with report.progress("synthesising") as task:
             progress = _Progress(report, task)
-            outcome = synthesize_dataset(
-                out, model, values, workforce=Workforce(engine, workers, address, part, target.type),  # type: ignore[arg-type]
-                resume=resume, force=force, begin=progress.begin, listen=progress.listen,
-            )  # fmt: skip
+            workforce = Workforce(engine, workers, address, part, target.type)  # type: ignore[arg-type]
+            try:
+                outcome = synthesize_dataset(
+                    out, model, values, workforce=workforce, resume=resume, force=force,
+                    begin=progress.begin, listen=progress.listen,
+                )  # fmt: skip
+            except KeyboardInterrupt:
+                raise HgsError(
+                    f"stopped; finished shards stay in {out}, and the same command with --resume goes on with them"
+                ) from None
         _conclude(report, out, outcome)
 
 

@@ -114,7 +114,7 @@ def _hire(workforce: Workforce, job: Job) -> tuple[Crew, int]:
         from hgs_toolkit.synthesis.engines.ray_cluster import RayCrew
 
         ray_crew = RayCrew(job, workforce.address)
-        return ray_crew, workforce.workers or ray_crew.cores
+        return ray_crew, ray_crew.capacity(workforce.workers)
     if workforce.workers == 0:
         return InlineCrew(job), 1
     return LocalCrew(job), workforce.workers or (1 if job.device == "cuda" else default_workers())

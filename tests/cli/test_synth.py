@@ -12,6 +12,7 @@ import pytest
 from typer.testing import Result
 
 from hgs_toolkit import checkpoint
+from hgs_toolkit.synthesis.maker import ShardMaker
 
 Hgs = Callable[..., Result]
 
@@ -102,6 +103,18 @@ def test_damage_ends_with_exit_code_1_and_can_be_forgotten(hgs: Hgs, model_file:
     resumed = hgs(*command, "--resume")
     assert resumed.exit_code == 0, resumed.output
     assert hgs("synth", "check", tmp_path / "set").exit_code == 0
+
+
+def test_stopping_it_says_how_to_go_on(hgs: Hgs, model_file: Path, tmp_path: Path,
+                                       monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ShardMaker, "make", stop)
+    result = hgs("synth", model_file, "--out", tmp_path / "set", *SMALL)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1].startswith(f"error: stopped; finished shards stay in {tmp_path / 'set'}, and")
+    assert "--resume goes on" in result.stderr
 
 
 def test_json_progress_counts_every_image(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:

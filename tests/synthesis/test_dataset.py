@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from hgs_toolkit.checkpoint import save_model
 from hgs_toolkit.config import Config
 from hgs_toolkit.errors import CheckpointError, DataError, HgsError
 from hgs_toolkit.files import sha256
 from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.pictures import save_png
 from hgs_toolkit.synthesis import Part, Workforce, check, forget, merge
+from hgs_toolkit.synthesis.containers import read
 from hgs_toolkit.synthesis.formats import FORMATS
 from hgs_toolkit.synthesis.maker import ShardMaker
 from tests.synthesis.conftest import HERE, Make, contents
@@ -119,6 +124,25 @@ def test_a_model_that_changes_under_a_run_stops_it(
     monkeypatch.setattr(ShardMaker, "__init__", load_later)
     with pytest.raises(CheckpointError, match="is not the model this dataset was begun with"):
         make(tmp_path / "set", **SMALL)
+
+
+def test_background_pictures_belong_to_the_plan(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    for name, grey in (("a", 40), ("b", 200)):
+        save_png(tmp_path / "pictures" / f"{name}.png", np.full((20, 30, 3), grey, np.uint8))
+    settings = SMALL | {"format": "wds", "background": str(tmp_path / "pictures"), "annotations": ["alpha"]}
+    make(tmp_path / "set", **settings)
+    greys = set()
+    for shard in sorted((tmp_path / "set" / "shards").glob("*.tar")):
+        files = dict(read(shard))
+        for name in (name for name in files if name.endswith("rgb.png")):
+            picture = np.asarray(Image.open(io.BytesIO(files[name])))
+            alpha = np.asarray(Image.open(io.BytesIO(files[name.replace("rgb", "alpha")])))
+            greys |= set(picture[alpha == 0].ravel().tolist())
+    assert greys == {40, 200}
+    save_png(tmp_path / "pictures" / "b.png", np.full((20, 30, 3), 201, np.uint8))
+    with pytest.raises(HgsError, match=r"another plan \(pictures is"):
+        make(tmp_path / "set", resume=True, **settings)
 
 
 def test_folders_of_something_else_are_left_alone(make: Make, tmp_path: Path) -> None:

@@ -134,6 +134,8 @@ def _work(pipe: Connection, job: Job) -> None:
     except Exception as error:
         with contextlib.suppress(OSError):
             pipe.send(("failed", _portable(error)))
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing is left to clean up: die quietly while ending
 
 
 class _Ticker:

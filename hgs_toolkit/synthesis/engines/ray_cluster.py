@@ -12,6 +12,8 @@ from hgs_toolkit.synthesis.engines.schedule import Done, Event, Failed, Lost
 from hgs_toolkit.synthesis.layout import Layout
 from hgs_toolkit.synthesis.maker import Job, ShardMaker, make_ready
 
+logger = logging.getLogger(__name__)
+
 
 class RayCrew:
     """One actor a worker. A lost actor is not restarted by Ray: the schedule starts another and says so.
@@ -30,7 +32,7 @@ class RayCrew:
         self._job = job
         try:
             ray.init(
-                address=address, logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False,
+                address=address or "local", logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False,
                 configure_logging=False,
             )  # fmt: skip
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
@@ -41,10 +43,13 @@ class RayCrew:
         self._actors: dict[int, Any] = {}
         self._running: dict[Any, int] = {}
 
-    @property
-    def cores(self) -> int:
-        """CPUs of the whole cluster."""
-        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+    def capacity(self, wanted: int | None) -> int:
+        """How many actors can work at a time, at most ``wanted``: more would wait forever with their shards."""
+        kind = "GPU" if self._job.device == "cuda" else "CPU"
+        places = max(1, int(self._ray.cluster_resources().get(kind, 1)))
+        if wanted is not None and wanted > places:
+            logger.info("the cluster has %d %ss: that many workers, not %d", places, kind, wanted)
+        return min(wanted or places, places)
 
     def start(self) -> int:
         """See :class:`Crew`."""
