@@ -17,7 +17,8 @@ import torch
 
 from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.checkpoint import load_model
-from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.errors import CheckpointError, ShapeError
+from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.sampling import sample_w
 from hgs_toolkit.synthesis.annotations import make_sample
 from hgs_toolkit.synthesis.backgrounds import Pictures
@@ -102,10 +103,8 @@ class ShardMaker:
 
     def _draw_scene(self, views: list[View], finisher: _Finisher, timing: Timing) -> float:
         """Hand over every view of a scene; returns the seconds it had to wait."""
-        with timing.measure("generate"), torch.no_grad():
-            w = sample_w(self._model, [views[0].seed], self._plan.settings.psi)
-            scene = self._model.synthesize(w, background=self._plan.backdrop == "model")
-        latent: Layer = w[0].cpu().numpy()
+        with timing.measure("generate"):
+            scene, latent = self._generate(views[0].seed)
         cameras = Cameras.from_labels(torch.from_numpy(np.stack([view.label for view in views])))
         waited = 0.0
         drawings = draw_layers(scene, cameras, self._plan.settings.size, self._wanted)
@@ -114,6 +113,16 @@ class ShardMaker:
                 layers = next(drawings)
             waited += finisher.hand_over(view, layers, latent)
         return waited
+
+    @torch.no_grad()
+    def _generate(self, seed: int) -> tuple[GaussianHierarchy, Layer]:
+        """A seed's scene and its style vector (w_dim,)."""
+        w = sample_w(self._model, [seed], self._plan.settings.psi)
+        try:
+            scene = self._model.synthesize(w, background=self._plan.backdrop == "model")
+        except ShapeError as error:
+            raise ShapeError(f"the scene of seed {seed} cannot be drawn: {error}") from error
+        return scene, w[0].cpu().numpy()
 
 
 def _wanted_layers(plan: Plan) -> set[str]:

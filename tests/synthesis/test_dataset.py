@@ -183,7 +183,7 @@ def test_a_scene_that_is_not_finite_stops_the_run_with_a_sentence(
     broken = Generator(plain_config.generator)
     next(broken.embedding.parameters()).data[:] = float("nan")
     save_model(tmp_path / "broken.safetensors", broken, plain_config)
-    with pytest.raises(HgsError, match="non-finite"):
+    with pytest.raises(HgsError, match="the scene of seed 0 cannot be drawn: non-finite"):
         make(tmp_path / "set", model=tmp_path / "broken.safetensors", **SMALL)
     assert [path.name for path in (tmp_path / "set").rglob("*") if path.is_file()] == ["plan.json"]
 

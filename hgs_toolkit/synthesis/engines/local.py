@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
+import torch
+
 from hgs_toolkit.errors import HgsError
 from hgs_toolkit.synthesis.engines.schedule import Done, Drawn, Event, Failed, Lost
 from hgs_toolkit.synthesis.maker import Job, ShardMaker, make_ready
@@ -93,10 +95,14 @@ class LocalCrew:
 
 
 class InlineCrew:
-    """No worker at all: the shards are made in this process, one after the other; for debugging."""
+    """No worker at all: the shards are made in this process, one after the other; for debugging.
+
+    torch has one thread meanwhile, as in a worker: the bits of a matrix product can depend on their number.
+    """
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self._threads = torch.get_num_threads()
         self._maker: ShardMaker | None = None
         self._shard = -1
 
@@ -110,11 +116,12 @@ class InlineCrew:
 
     def wait(self) -> Sequence[Event]:
         """See :class:`Crew`; makes the shard."""
-        self._maker = self._maker or ShardMaker(self._job)
+        self._maker = self._maker or make_ready(self._job)
         return [Done(0, *self._maker.make(self._shard))]
 
     def stop(self) -> None:
         """See :class:`Crew`."""
+        torch.set_num_threads(self._threads)
 
 
 def _work(pipe: Connection, job: Job) -> None:
