@@ -27,10 +27,13 @@ from hgs_toolkit.config import load_preset
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import warm_up
 from hgs_toolkit.synthesis import Workforce, check, synthesize_dataset
+from hgs_toolkit.synthesis.plan import read_plan
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 MEMORY_SECONDS = 2.0
+
+RECORDS = "shards/[0-9]*.json"
 
 
 def main() -> None:
@@ -44,7 +47,7 @@ def main() -> None:
         print(f"memory of the largest worker, MB, by shards done: {table(memory)}", flush=True)
         if not options.kills:
             return
-        killed, _, seconds = run(work / "killed", model, options, kills=options.kills, span=0.9 * seconds)
+        killed, _, seconds = run(work / "killed", model, options, kills=options.kills)
         print(f"with {killed} workers killed: {seconds:.0f} s")
         report = check(work / "killed")
         same = contents(work / "quiet") == contents(work / "killed")
@@ -78,13 +81,13 @@ def untrained_model(path: Path, preset: str) -> Path:
 
 
 def run(
-    folder: Path, model: Path, options: argparse.Namespace, kills: int = 0, span: float = 0.0
+    folder: Path, model: Path, options: argparse.Namespace, kills: int = 0
 ) -> tuple[int, list[tuple[int, float]], float]:
     """Workers killed, (shards done, MB of the largest worker) over time, seconds."""
     values = {"count": options.count, "views": options.views, "size": options.size, "format": options.format}
     stop, memory, struck = threading.Event(), list[tuple[int, float]](), list[int]()
     threads = [
-        threading.Thread(target=strike, args=(stop, options.engine, kills, span, struck)),
+        threading.Thread(target=strike, args=(stop, options.engine, folder, kills, struck)),
         threading.Thread(target=watch, args=(stop, options.engine, folder, memory)),
     ]
     began = time.monotonic()
@@ -101,12 +104,13 @@ def run(
     return len(struck), memory, seconds
 
 
-def strike(stop: threading.Event, engine: str, kills: int, span: float, struck: list[int]) -> None:
-    """Kill ``kills`` workers at random moments of ``span`` seconds."""
+def strike(stop: threading.Event, engine: str, folder: Path, kills: int, struck: list[int]) -> None:
+    """Kill ``kills`` workers, each at a random place of the run and a random moment of a shard."""
     rng = random.Random(0)
-    began = time.monotonic()
-    for moment in sorted(rng.uniform(0.02, 1.0) * span for _ in range(kills)):
-        stop.wait(max(0.0, began + moment - time.monotonic()))
+    for place in sorted(rng.uniform(0.0, 0.95) for _ in range(kills)):
+        while shards_done(folder) < place and not stop.is_set():
+            stop.wait(0.1)
+        stop.wait(rng.uniform(0.0, 1.0))
         while not stop.is_set():
             victims = worker_pids(engine)
             if victims:
@@ -116,11 +120,17 @@ def strike(stop: threading.Event, engine: str, kills: int, span: float, struck: 
             stop.wait(0.05)
 
 
+def shards_done(folder: Path) -> float:
+    """Share of the dataset's shards that have a record."""
+    plan = folder / "plan.json"
+    return len(list(folder.glob(RECORDS))) / read_plan(plan).shards if plan.exists() else 0.0
+
+
 def watch(stop: threading.Event, engine: str, folder: Path, memory: list[tuple[int, float]]) -> None:
     """Note the largest worker's resident memory beside the number of shards that are done."""
     while not stop.wait(MEMORY_SECONDS):
         sizes = [resident_mb(pid) for pid in worker_pids(engine)]
-        shards = len(list(folder.glob("shards/[0-9]*.json")))
+        shards = len(list(folder.glob(RECORDS)))
         memory.append((shards, max(sizes, default=0.0)))
 
 
