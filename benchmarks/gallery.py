@@ -18,7 +18,7 @@ from torch import Tensor
 
 from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.checkpoint import find_model, load_model, read_header
-from hgs_toolkit.filming import Shot, camera_path, shoot
+from hgs_toolkit.filming import Shot, camera_path, fit_cameras, shoot
 from hgs_toolkit.films import Direction, film, latent_loop
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.lettering import sheet
@@ -55,9 +55,9 @@ class Studio:
         """The first seed's, which most pictures show."""
         return sample(self.model, self.seeds[:1], self.psi)
 
-    def cameras(self, path: str, count: int) -> Cameras:
+    def cameras(self, path: str, count: int, distance: float = 1.0) -> Cameras:
         config = self.model.config
-        return camera_path(path, count, config.render_focal or config.poses.focal, config.poses.radius)
+        return camera_path(path, count, config.render_focal or config.poses.focal, distance * config.poses.radius)
 
     def picture(self, scene: GaussianHierarchy, mode: str = "rgb", splat_scale: float = 1.0, yaw_of: int = 4) -> Tensor:
         """From slightly aside: view ``yaw_of`` of seven from side to side (3 is the front)."""
@@ -132,8 +132,9 @@ def point(studio: Studio) -> Tensor:
     finest = [subtree(scene, root).levels(scene.num_levels - 1) for root in roots]
     root = max(zip(roots, finest, strict=True), key=lambda pair: float(studio.picture(pair[1], "alpha").sum()))[0]
     parts = [subtree(scene, root).levels(range(level + 1)) for level in range(scene.num_levels)]
-    soft = [studio.picture(part) for part in parts]
-    hard = [studio.picture(opaque(painted_by_level(part)), "ellipsoid") for part in parts]
+    near = fit_cameras(studio.cameras("sweep", 7, distance=2.2)[4].reshape(1), parts[-1])
+    soft = [next(shoot(part, near, studio.shot)) for part in parts]
+    hard = [next(shoot(opaque(painted_by_level(part)), near, studio.shot, "ellipsoid")) for part in parts]
     return sheet([soft, hard], [f"root {root}", "ellipsoids"], [f"{part.num_gaussians}" for part in parts])
 
 
@@ -187,7 +188,7 @@ ENTRIES = (
     ),
     Entry(
         "One point and what is below it",
-        "A Gaussian of the coarsest level, with its children, grandchildren and so on; how many, stands above.",
+        "A Gaussian of the coarsest level with its children, grandchildren and so on, from nearby; above, how many.",
         "hgs render @{0} tree.png --subtree 5",
         point,
     ),
@@ -228,11 +229,14 @@ def main() -> None:
 
 def introduction(model: Path | None, studio: Studio) -> str:
     header, resolution = read_header(find_model(model)), studio.model.config.resolution
+    name = header.config.name if not header.config.description else f"{header.config.name}: {header.config.description}"
+    kimg = float(header.facts.get("kimg", "nan"))
     return f"""# Gallery
 
-Made by `make gallery` from the model `{header.config.name}` ({header.facts.get("kimg", "?")} thousand images shown in
-training, fingerprint `{studio.model.fingerprint[:12]}`), psi {studio.psi:g}; nothing is retouched. It was trained on
-pictures of {resolution} pixels, and is drawn here at {studio.size}. Commands that name no model use the one that ships.
+Made by `make gallery` from one model ({name};
+{kimg:g} thousand images shown in training, fingerprint `{studio.model.fingerprint[:12]}`), psi {studio.psi:g};
+nothing is retouched or chosen. It was trained on pictures of {resolution} pixels, and is drawn here at {studio.size}.
+Commands that name no model use the one that ships.
 How to see a scene live, or send it to somebody: [viewing.md](viewing.md).
 
 ![A walk through four seeds]({FOLDER}/walk.gif)
