@@ -85,9 +85,7 @@ def interpolation(studio: Studio) -> Tensor:
 
 
 def mixing(studio: Studio) -> Tensor:
-    finest = len(studio.model.level_slots) - 1
-    levels = [level for level in range(1, finest + 1) if len(studio.model.level_slots[level])]
-    return mixing_sheet(studio.model, studio.seeds[:4], studio.seeds[4:8], levels, studio.psi, studio.shot)
+    return mixing_sheet(studio.model, studio.seeds[:4], studio.seeds[4:8], None, studio.psi, studio.shot)
 
 
 def levels(studio: Studio) -> Tensor:
@@ -158,7 +156,7 @@ ENTRIES = (
     Entry(
         "Mixing by level",
         "Rows keep their styles at level 0, columns give theirs to the finer levels.",
-        "hgs mix mix.png --rows {0},{1},{2},{3} --cols {4},{5},{6},{7} --levels 1-3",
+        "hgs mix mix.png --rows {0},{1},{2},{3} --cols {4},{5},{6},{7}",
         mixing,
     ),
     Entry(

@@ -25,7 +25,10 @@ def mix(
     paths: ModelAndOut,
     rows: Annotated[str, typer.Option("--rows", help="Seeds whose styles the other levels keep.")] = "0-3",
     cols: Annotated[str, typer.Option("--cols", help="Seeds whose styles the levels of --levels take.")] = "4-7",
-    levels: Annotated[str, typer.Option("--levels", help="Levels that follow the columns, e.g. 1-3.")] = "1-3",
+    levels: Annotated[
+        str | None,
+        typer.Option("--levels", help="Levels that follow the columns, e.g. 1-3; default all but the coarsest."),
+    ] = None,
     size: Annotated[int, typer.Option("--size", min=8, max=1024, help="Height and width of a picture, pixels.")] = 128,
     background: Background = "auto",
     psi: Psi = 0.7,
@@ -59,6 +62,6 @@ def mix(
         compile_kernels(report, target)
         total = (len(row_seeds) + 1) * (len(column_seeds) + 1) - 1
         with report.progress("mixing", total=total) as task:
-            page = mixing_sheet(model, row_seeds, column_seeds, chosen or [], psi, shot, task.advance)
+            page = mixing_sheet(model, row_seeds, column_seeds, chosen, psi, shot, task.advance)
         save_png(footage.targets[0], page, force=force)
         report.file(footage.targets[0])

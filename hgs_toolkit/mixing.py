@@ -18,7 +18,7 @@ def mixing_sheet(
     model: Generator,
     rows: Sequence[int],
     columns: Sequence[int],
-    levels: Sequence[int],
+    levels: Sequence[int] | None,
     psi: float,
     shot: Shot,
     progress: Callable[[], None] = lambda: None,
@@ -28,12 +28,15 @@ def mixing_sheet(
     The unmixed scenes stand in front of the rows and above the columns; pictures are from the front.
 
     Args:
+        levels: None takes all that have styles of their own but the coarsest.
         progress: called once for every picture, of which there are (rows + 1) (columns + 1) - 1.
 
     Raises:
         ConfigError: if a seed is out of range or there are none.
         ShapeError: if a level does not exist, or none of them has a style of its own.
     """
+    if levels is None:
+        levels = [level for level, slots in enumerate(model.level_slots) if level and len(slots)]
     config = model.config
     device = next(model.parameters()).device
     camera = frontal(config.render_focal or config.poses.focal, config.poses.radius).to(device)

@@ -51,7 +51,7 @@ def test_the_model_that_ships_is_the_default(
 ) -> None:
     monkeypatch.setattr(checkpoint, "PRETRAINED", model_file)
     assert hgs("video", tmp_path / "a.mp4", "--frames", 2, "--size", 16).exit_code == 0
-    assert hgs("mix", tmp_path / "a.png", "--rows", "0", "--cols", "1", "--levels", "2").exit_code == 0
+    assert hgs("mix", tmp_path / "a.png", "--rows", "0", "--cols", "1").exit_code == 0
     assert hgs("mix", tmp_path / "a", tmp_path / "b", tmp_path / "c.png").exit_code == 2
 
 
