@@ -27,7 +27,7 @@ SLIDERS = 6
 ONE, OTHER, BETWEEN, BESIDE = "A", "B", "between A and B", "side by side"
 VIEWS = (ONE, OTHER, BETWEEN, BESIDE)
 
-APART = 1.2
+APART = 1.6
 """Distance of the centres of two scenes side by side, in their radii."""
 
 
