@@ -145,7 +145,7 @@ def slowly(*arguments):
     return draw(*arguments)
 
 films._picture = slowly
-sys.argv = ["hgs", "video", sys.argv[1], sys.argv[2], "--frames", "9", "--size", "32", "--seeds", "0-1"]
+sys.argv = ["hgs", "video", sys.argv[1], sys.argv[2], "--kind", "grow", "--frames", "9", "--size", "32"]
 main()
 """
 
