@@ -35,11 +35,12 @@ def view(
     with reporting(json_progress) as report:
         import threading
 
+        from hgs_toolkit.viewer.choice import Choice
         from hgs_toolkit.viewer.live import Viewer
         from hgs_toolkit.viewer.server import LOCALHOST
 
         source = _source(what or [], psi, device)
-        viewer = Viewer(source, host, port)
+        viewer = Viewer(source, host, port, Choice(psi=psi))
         try:
             if host != LOCALHOST:
                 report.note(f"every machine that reaches {host} can use this viewer", "warning")

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hgs_toolkit.asset import save_asset
+from hgs_toolkit.asset import Asset, save_asset
 from hgs_toolkit.exporters import export
 from hgs_toolkit.filming import SUBJECT_RADIUS, subject
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, MAX_LEVELS
@@ -29,6 +29,8 @@ SPLATS = "/scene"
 
 LARGEST_SEED = 99_999
 """Largest seed the number field takes; any other is for 'hgs sample'."""
+
+LARGEST_PSI = 1.2
 
 SLIDER_RANGE = 3.0
 """Standard deviations a latent slider reaches to either side."""
@@ -49,22 +51,25 @@ class Viewer:
         updates: the thread that follows the controls; ``updates.wait()`` waits until the scene is up to date.
     """
 
-    def __init__(self, source: Source, host: str = LOCALHOST, port: int | None = None) -> None:
+    def __init__(
+        self, source: Source, host: str = LOCALHOST, port: int | None = None, start: Choice | None = None
+    ) -> None:
+        """Serve ``source``; arguments as of :func:`start_server`, and what the controls say at first."""
         self.source = source
+        self._start = start or Choice()
+        first, second = (source.asset(self._start, place) for place in (0.0, 1.0))
         self.server = start_server(host, port)
         self.url = f"http://{host}:{self.server.get_port()}"
-        self._closing = threading.Event()
-        first = chosen_asset(source, Choice())
-        levels = sorted(set(first.scene.level.tolist()) | set(source.asset(Choice(), 1.0).scene.level.tolist()))
+        self.updates = LatestOnly(self._show, lambda error: self._say(f"**{error}**"))
         self.server.gui.configure_theme(show_logo=False, show_share_button=False)
         self.server.scene.set_up_direction("+y")
         self._aim(first)
         self.status = self.server.gui.add_markdown("")
         self._add_scene_controls()
-        self._add_look_controls(levels)
+        self._add_look_controls(sorted({*first.scene.level.tolist(), *second.scene.level.tolist()}))
         self._add_buttons()
-        self.updates = LatestOnly(self._show, lambda error: self._say(f"**{error}**"))
         self.updates.request()
+        self._closing = threading.Event()
         self._player = threading.Thread(target=self._play, name="hgs-viewer-play", daemon=True)
         self._player.start()
 
@@ -90,7 +95,7 @@ class Viewer:
             by_level=self.by_level.value,
         )
 
-    def _aim(self, first: Any) -> None:
+    def _aim(self, first: Asset) -> None:
         """The first camera, which 'reset view' returns to: the asset's own, or one that frames a foreign file."""
         center, extent = subject(first.scene, 0.95)
         self._target, self._distance = (0.0, 0.0, 0.0), first.metadata.radius
@@ -117,9 +122,11 @@ class Viewer:
             self.view = self._watched(gui.add_dropdown("show", tuple(source.views), initial_value=source.views[0]))
             if not source.sliders:
                 return
-            for name, seed in (("seed A", 0), ("seed B", 1)):
+            for name, seed in zip(("seed A", "seed B"), self._start.seeds, strict=True):
                 self.seeds.append(self._watched(gui.add_number(name, seed, min=0, max=LARGEST_SEED, step=1)))
-            self.psi = self._watched(gui.add_slider("psi", 0.0, 1.2, 0.05, Choice().psi))
+            self.psi = self._watched(
+                gui.add_slider("psi", 0.0, LARGEST_PSI, 0.05, min(max(self._start.psi, 0.0), LARGEST_PSI))
+            )
             self.blend = self._watched(gui.add_slider("A to B", 0.0, 1.0, 0.01, 0.5))
             self.playing = gui.add_checkbox("play A to B", False)
         with gui.add_folder("Latent", expand_by_default=False):

@@ -180,6 +180,23 @@ def test_a_huge_scene_opens(tab: Tab, tmp_path: Path) -> None:
     assert tab.real_complaints() == []
 
 
+@pytest.mark.parametrize(
+    ("lack", "least"),
+    [
+        ("window.Worker = class { constructor() { throw new Error('no workers here'); } }", LEAST_PSNR),
+        ("WebGL2RenderingContext.prototype.getExtension = () => null", 35.0),  # light is summed in 8 bits
+    ],
+    ids=["no workers", "no half floats"],
+)
+def test_less_able_browsers_draw_too(lack: str, least: float, tab: Tab, tmp_path: Path, scene_factory: Factory) -> None:
+    scene = scene_factory((8, 64, 512), background=6)
+    tab.page.add_init_script(lack)
+    opened(tab, tmp_path, scene)
+    for yaw, pitch in ((0.0, 0.0), (0.8, 0.4)):
+        assert psnr(seen(tab, yaw, pitch), drawn(scene, yaw, pitch)) > least
+    assert tab.real_complaints() == []
+
+
 def test_a_browser_without_webgl_says_so(tab: Tab, tmp_path: Path, scene: GaussianHierarchy) -> None:
     save_page(tmp_path / "page.html", scene, SETTINGS)
     tab.page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")

@@ -163,6 +163,12 @@ def test_controls_make_the_choice_and_the_scene_follows(start: Start, tiny_model
     assert not any(viewer.choice().sliders)
 
 
+def test_the_controls_start_as_they_are_told_to(tiny_model: Generator) -> None:
+    viewer = Viewer(ModelSource(tiny_model), port=free_port(), start=Choice(seeds=(5, 6), psi=0.3))
+    assert (viewer.choice().seeds, viewer.choice().psi) == ((5, 6), 0.3)
+    viewer.close()
+
+
 def test_playing_moves_between_a_and_b(start: Start, tiny_model: Generator) -> None:
     viewer = start(ModelSource(tiny_model))
     seen: set[float] = set()
