@@ -61,7 +61,8 @@ def video(
         model = load_model(model_path, target)
         shot = Shot(size, model_background(background, model))
         direction = Direction(frames, shot, psi, trajectory, mode, parse_levels(levels), panes)
-        pictures = film(kind, model, parse_seeds(seeds), direction)
         compile_kernels(report, target)
+        with report.progress("setting the pace"):
+            pictures = film(kind, model, parse_seeds(seeds), direction)
         with report.progress("filming", total=frames) as task:
             footage.write(report, task.counted(pictures))

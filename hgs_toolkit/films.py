@@ -26,8 +26,8 @@ LEAST_SPLATS = 0.12
 GROWTH, REST = 0.5, 0.25
 """Shares of a growing film in which a scene grows and is whole; in what is left it goes back."""
 
-PROBES, PROBE_SIZE = 48, 48
-"""Pictures a seed, and their pixels, by which the pace of a walk is set."""
+PROBES, MOST_PROBES, PROBE_SIZE = 48, 2000, 48
+"""Least pictures a seed, most for the sake of a long film, and their pixels, by which the pace of a walk is set."""
 
 CROSSFADE = 0.25
 """Share of a level's time in which it gives way to the next."""
@@ -58,6 +58,8 @@ class Direction:
 
 def film(kind: str, model: Generator, seeds: Sequence[int], direction: Direction) -> Iterator[Tensor]:
     """Pictures (H, W, 3) in 0..1 of one turn of a loop, ``direction.frames`` of them.
+
+    The pace of a walk (interpolate, mix) is set at once, the pictures are drawn as they are asked for.
 
     Args:
         kind: ``interpolate`` walks through the seeds' scenes, ``mix`` keeps the first seed's scene and walks through
@@ -94,7 +96,7 @@ def latent_loop(
     Args:
         dressed: what is made of w (M, w_dim) before it becomes scenes, such as mixing.
     """
-    probes = max(frames, PROBES * len(seeds))
+    probes = max(PROBES * len(seeds), min(frames, MOST_PROBES))
     curve = closed_curve(sample_w(model, seeds, psi), probes)
     look = Direction(probes, Shot(PROBE_SIZE), trajectory="frontal")
     pictures = torch.stack(list(_shoot_each(synthesize(model, dressed(curve)), look, model)))
