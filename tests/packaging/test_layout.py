@@ -93,6 +93,8 @@ def test_the_wheel_holds_every_module_preset_and_the_type_marker(wheel: Path) ->
     assert "hgs_toolkit/py.typed" in names
     for preset in (ROOT / "hgs_toolkit/presets").glob("*.yaml"):
         assert f"hgs_toolkit/presets/{preset.name}" in names
+    for part in (ROOT / "hgs_toolkit/viewer/page").iterdir():
+        assert f"hgs_toolkit/viewer/page/{part.name}" in names
     for package in _packages():
         assert package.replace(".", "/") + "/__init__.py" in names
     assert {f"hgs_toolkit/{SHIPPED}/{name}" for name in ("blender_manifest.toml", "LICENSE")} <= names
