@@ -8,12 +8,13 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.checkpoint import load_model
@@ -103,26 +104,36 @@ class ShardMaker:
 
     def _draw_scene(self, views: list[View], finisher: _Finisher, timing: Timing) -> float:
         """Hand over every view of a scene; returns the seconds it had to wait."""
-        with timing.measure("generate"):
-            scene, latent = self._generate(views[0].seed)
+        with timing.measure("generate"), torch.no_grad():
+            w = sample_w(self._model, [views[0].seed], self._plan.settings.psi)
+        latent: Layer = w[0].cpu().numpy()
         cameras = Cameras.from_labels(torch.from_numpy(np.stack([view.label for view in views])))
         waited = 0.0
-        drawings = draw_layers(scene, cameras, self._plan.settings.size, self._wanted)
-        for view in views:
-            with timing.measure("rasterize"), torch.no_grad():
-                layers = next(drawings)
+        for view, layers in zip(views, self._draw(views[0].seed, w, cameras, timing), strict=True):
             waited += finisher.hand_over(view, layers, latent)
         return waited
 
+    def _draw(self, seed: int, w: Tensor, cameras: Cameras, timing: Timing) -> Iterator[Layers]:
+        """The layers of a scene from every camera; a model with view-dependent colour paints the scene for each."""
+        at_once = 1 if self._model.config.view_dependent_color else len(cameras)
+        for start in range(0, len(cameras), at_once):
+            part = cameras[start : start + at_once]
+            with timing.measure("generate"):
+                scene = self._generate(seed, w, part)
+            drawings = draw_layers(scene, part, self._plan.settings.size, self._wanted)
+            for _ in range(len(part)):
+                with timing.measure("rasterize"), torch.no_grad():
+                    layers = next(drawings)
+                yield layers
+
     @torch.no_grad()
-    def _generate(self, seed: int) -> tuple[GaussianHierarchy, Layer]:
-        """A seed's scene and its style vector (w_dim,)."""
-        w = sample_w(self._model, [seed], self._plan.settings.psi)
+    def _generate(self, seed: int, w: Tensor, cameras: Cameras) -> GaussianHierarchy:
+        """A seed's scene as painted for the first of ``cameras`` (which only some models tell from others)."""
+        background = self._plan.backdrop == "model"
         try:
-            scene = self._model.synthesize(w, background=self._plan.backdrop == "model")
+            return self._model.synthesize(w, cameras.forward[:1].to(self._device), background)
         except ShapeError as error:
             raise ShapeError(f"the scene of seed {seed} cannot be drawn: {error}") from error
-        return scene, w[0].cpu().numpy()
 
 
 def _wanted_layers(plan: Plan) -> set[str]:

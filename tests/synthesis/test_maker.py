@@ -10,12 +10,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
+from hgs_toolkit.cameras import Cameras
+from hgs_toolkit.checkpoint import save_model
+from hgs_toolkit.config import Config, build, config_to_dict, merge
 from hgs_toolkit.errors import HgsError
+from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.rendering import render
+from hgs_toolkit.sampling import sample_w
 from hgs_toolkit.synthesis import maker
 from hgs_toolkit.synthesis.drawing import draw_layers
 from hgs_toolkit.synthesis.formats.samples import SampleWriter
+from hgs_toolkit.training.datasets.eg3d import open_dataset
 from tests.synthesis.conftest import Make
 
 VIEWS = 3 * maker.QUEUE
@@ -74,6 +83,27 @@ def test_drawing_waits_when_storing_is_far_behind(
     in_hand = 2  # one view is being stored, one waits for room
     assert max(ahead) <= maker.QUEUE + in_hand
     assert outcome.made == VIEWS
+
+
+def test_view_dependent_colour_follows_the_camera(make: Make, plain_config: Config, tmp_path: Path) -> None:
+    config = build(Config, merge(config_to_dict(plain_config), {"generator": {"view_dependent_color": True}}), "")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        model = Generator(config.generator).eval().requires_grad_(False)
+    for parameter in model.parameters():
+        parameter.data += 0.1
+    save_model(tmp_path / "model.safetensors", model, config)
+    make(tmp_path / "set", model=tmp_path / "model.safetensors", format="eg3d", count=1, views=3, seed=5, psi=1.0)
+    pictures = open_dataset(tmp_path / "set" / "dataset.zip")
+    cameras = Cameras.from_labels(torch.from_numpy(pictures.labels))
+    for index, camera in enumerate(cameras):
+        scene = model.synthesize(sample_w(model, [5], 1.0), camera.forward[None])
+        assert not torch.allclose(scene.sh, model.synthesize(sample_w(model, [5], 1.0)).sh, atol=0.02)
+        images, alphas = render(scene, camera.reshape(1), 16, 16)
+        straight = (images / alphas.clamp_min(1e-6)).clamp(0, 1)[0, 0].numpy()
+        clear = alphas[0, 0, ..., 0].numpy() > 0.1
+        assert clear.any()
+        assert np.abs(pictures.image(index)[clear][:, :3] / 255 - straight[clear]).max() <= 0.51 / 255
 
 
 def test_an_error_while_storing_stops_the_drawing_and_leaves_nothing(
