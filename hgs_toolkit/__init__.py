@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hgs_toolkit.checkpoint import load_model, model_config, save_model
     from hgs_toolkit.errors import HgsError
     from hgs_toolkit.exporters import export, load
+    from hgs_toolkit.exporters.mesh_files import write_mesh
+    from hgs_toolkit.exporters.meshing import mesh
     from hgs_toolkit.gaussians import GaussianCloud, GaussianHierarchy
     from hgs_toolkit.model.generator import Generator
     from hgs_toolkit.rendering import rasterize, render
@@ -40,6 +42,7 @@ __all__ = [
     "load",
     "load_asset",
     "load_model",
+    "mesh",
     "mix",
     "model_config",
     "orbit",
@@ -49,6 +52,7 @@ __all__ = [
     "sample",
     "save_asset",
     "save_model",
+    "write_mesh",
 ]
 
 _HOMES = {
@@ -57,6 +61,8 @@ _HOMES = {
     "checkpoint": ("load_model", "model_config", "save_model"),
     "errors": ("HgsError",),
     "exporters": ("export", "load"),
+    "exporters.mesh_files": ("write_mesh",),
+    "exporters.meshing": ("mesh",),
     "gaussians": ("GaussianCloud", "GaussianHierarchy"),
     "model.generator": ("Generator",),
     "rendering": ("rasterize", "render"),

@@ -17,19 +17,26 @@ _kernels: list[Any] = []
 _SOURCES = [*Path(__file__).parent.glob("*.py"), Path(__file__).parent.parent / "settings.py"]
 
 
-def kernel(function: Callable[..., None]) -> Any:
+def cached(function: Callable[..., None]) -> Any:
     """Compile ``function`` on its first call, without the interpreter's lock, and keep the machine code on disk.
 
     Numba keeps it beside the source file or in the user's cache folder, whichever can be written (or where
-    NUMBA_CACHE_DIR says); if neither can, it is compiled once per process.
+    NUMBA_CACHE_DIR says); if neither can, it is compiled once per process. A change of the function's own file is
+    noticed, one of its helpers' files is not.
     """
     try:
-        compiled = njit(nogil=True, cache=True, error_model="numpy")(function)
+        return njit(nogil=True, cache=True, error_model="numpy")(function)
     except RuntimeError as error:
         logger.warning(
-            "the CPU rasteriser will be compiled in every process (%s); set NUMBA_CACHE_DIR to a writable folder", error
-        )
-        compiled = njit(nogil=True, error_model="numpy")(function)
+            "%s will be compiled in every process (%s); set NUMBA_CACHE_DIR to a writable folder",
+            function.__name__, error,
+        )  # fmt: skip
+        return njit(nogil=True, error_model="numpy")(function)
+
+
+def kernel(function: Callable[..., None]) -> Any:
+    """A :func:`cached` kernel of the rasteriser, compiled anew after a change of any of its files."""
+    compiled = cached(function)
     _forget_stale(compiled)
     _kernels.append(compiled)
     return compiled

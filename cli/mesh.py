@@ -1,0 +1,92 @@
+"""``hgs mesh``: triangles from Gaussians."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, reporting
+from hgs_toolkit.cli.sources import AssetArgument, Levels, Psi, open_asset, parse_levels
+
+if TYPE_CHECKING:
+    from trimesh import Trimesh
+
+    from hgs_toolkit.exporters.mesh_placement import Placement
+
+
+def mesh(
+    asset: AssetArgument,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A .glb, .ply or .obj (metres, y up) or .stl (millimetres, "
+                                                            "z up, standing on the floor).")],
+    method: Annotated[
+        str, typer.Option("--method", help="surface: one closed solid; shell: the density cut at a level, two walls.")
+    ] = "surface",
+    resolution: Annotated[int, typer.Option("--resolution", help="Grid points along the longest side.")] = 256,
+    faces: Annotated[int, typer.Option("--faces", min=0, help="Triangles to reduce to; 0 keeps all.")] = 50_000,
+    color: Annotated[str, typer.Option("--color", help="vertex, texture (at most 20000 faces) or none.")] = "vertex",
+    lods: Annotated[
+        bool, typer.Option("--lods", help=".glb: a mesh of the levels 0 to k for every k, in nodes of their own.")
+    ] = False,
+    size: Annotated[
+        float | None, typer.Option("--size", help="Longest side, in the file's unit; default: a scene unit is 1 m.")
+    ] = None,
+    up: Annotated[str | None, typer.Option("--up", help="y or z; default: z for .stl, y for others.")] = None,
+    keep: Annotated[str, typer.Option("--keep", help="The largest part, or all but crumbs.")] = "largest",
+    level: Annotated[
+        float | None, typer.Option("--level", help="shell: the density at the surface; default by Otsu's method.")
+    ] = None,
+    levels: Levels = None,
+    unlit: Annotated[
+        bool, typer.Option("--unlit", help=".glb: show colours as they are, without lamps.")
+    ] = False,
+    report: Annotated[Path | None, typer.Option("--report", help="Write what the mesh is to this .json.")] = None,
+    psi: Psi = 0.7,
+    device: Device = "auto",
+    force: Force = False,
+    json_progress: JsonProgress = False,
+) -> None:  # fmt: skip
+    """Make a triangle mesh of an asset."""
+    with reporting(json_progress) as console:
+        from hgs_toolkit.devices import choose_device
+        from hgs_toolkit.errors import ConfigError
+        from hgs_toolkit.exporters import chosen_levels
+        from hgs_toolkit.exporters.mesh_files import check_mesh_output, mesh_format_of, write_mesh
+        from hgs_toolkit.exporters.meshing import MeshSettings, build_mesh, mesh_levels
+        from hgs_toolkit.files import refuse_overwrite
+
+        known = mesh_format_of(out)
+        # What a format cannot hold is not computed, except that a texture asked for is refused below.
+        wanted = color if color == "texture" or color in known.colors else "none"
+        settings = MeshSettings(method, resolution, faces, wanted, keep, level)
+        placement = known.placement(up, size)
+        check_mesh_output(out, color=color, levels=lods, force=force)
+        if unlit and out.suffix.lower() != ".glb":
+            raise ConfigError(f"{out.suffix} files know no unlit materials; --unlit needs .glb")
+        if report:
+            refuse_overwrite(report, force=force)
+        scene = chosen_levels(open_asset(asset, psi, device).scene.to(choose_device(device)), parse_levels(levels))
+        with console.progress("meshing"):
+            meshes = mesh_levels(scene, settings) if lods else {out.stem: build_mesh(scene, settings)}
+        for path in write_mesh(out, meshes, placement, unlit=unlit, force=force):
+            console.file(path)
+        _describe(console, meshes, placement, report, force)
+
+
+def _describe(
+    console: Reporter, meshes: dict[str, Trimesh], placement: Placement, path: Path | None, force: bool
+) -> None:
+    """One line about each mesh, and the report if one is wanted."""
+    from hgs_toolkit.exporters.mesh_report import describe_mesh
+    from hgs_toolkit.files import write_json
+
+    facts = {name: describe_mesh(mesh, placement) for name, mesh in meshes.items()}
+    for name, fact in facts.items():
+        state = "solid" if fact["solid"] else "not solid"
+        size = " x ".join(f"{side:.3g}" for side in fact["size"])
+        console.note(f"{name}: {state}, {fact['faces']} triangles, {size} {fact['unit']}s, {fact['parts']} parts")
+    if path:
+        first = next(iter(facts.values()))
+        write_json(path, first | ({"levels": facts} if len(facts) > 1 else {}), force=force)
+        console.file(path)

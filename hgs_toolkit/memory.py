@@ -1,0 +1,38 @@
+"""How much memory this process may still take."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+UNKNOWN = 8 * 1024**3
+"""Assumed where the system does not say."""
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def available_memory() -> int:
+    """Bytes that can be allocated without swapping: the machine's, or what a container's limit leaves."""
+    return min(_of_machine(), _of_container())
+
+
+def _of_machine() -> int:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        kilobytes = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+        return int(kilobytes) * 1024
+    except (OSError, StopIteration, ValueError):
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2  # macOS says only what is built in
+    except (AttributeError, ValueError, OSError):
+        return UNKNOWN
+
+
+def _of_container() -> int:
+    """What version 2 control groups leave; a large number where there is no limit."""
+    try:
+        limit = int((CGROUP / "memory.max").read_text())
+        return max(limit - int((CGROUP / "memory.current").read_text()), 0)
+    except (OSError, ValueError):  # no such file, or "max"
+        return 2**63 - 1
