@@ -39,15 +39,20 @@ def splat(
         device: CUDA devices use the torch twin.
         floor: least standard deviation along each axis, voxels.
     """
-    covariances = splats.covariances(floor * grid.voxel).astype(np.float64) / grid.voxel**2
-    precisions = np.linalg.inv(covariances)
-    reach = SUPPORT * np.sqrt(np.einsum("nii->ni", covariances))  # (N, 3)
-    centres = grid.coordinates(splats.means)
+    centres, precisions, reach = on_grid(splats, grid, floor)
     values = np.ascontiguousarray(values, np.float32)
     if torch.device(device).type == "cpu":
         return splat_numba(centres, precisions, reach, values, grid.shape)
     a, b, c, d = (torch.from_numpy(x).to(device) for x in (centres, precisions, reach, values))
     return np.asarray(splat_torch(a, b, c, d, grid.shape).cpu().numpy())
+
+
+def on_grid(splats: VisibleSplats, grid: Grid, floor: float) -> tuple[Any, Any, Any]:
+    """Centres (N, 3), precision matrices (N, 3, 3) and half the sides of the boxes around the ellipsoids (N, 3),
+    float64, in units of the grid."""
+    covariances = splats.covariances(floor * grid.voxel).astype(np.float64) / grid.voxel**2
+    reach = SUPPORT * np.sqrt(np.einsum("nii->ni", covariances))
+    return grid.coordinates(splats.means), np.linalg.inv(covariances), reach
 
 
 def splat_numba(
