@@ -111,7 +111,7 @@ def test_a_glb_with_a_texture_and_moved_parts_looks_like_the_same_obj(tmp_path: 
     move = np.array([[3.0, 0, 0, 5], [0, 3, 0, 6], [0, 0, 3, 7], [0, 0, 0, 1]])
     scene.add_geometry(quad, transform=move)
     (tmp_path / "glb").mkdir()
-    (tmp_path / "glb" / "quad.glb").write_bytes(trimesh.exchange.gltf.export_glb(scene))  # type: ignore[no-untyped-call]
+    (tmp_path / "glb" / "quad.glb").write_bytes(trimesh.exchange.gltf.export_glb(scene))
     images = [picture(find_meshes(tmp_path / kind)[0], 0.3, 0.2).astype(int) for kind in ("obj", "glb")]
     assert np.abs(images[0] - images[1]).max() <= 2
 
