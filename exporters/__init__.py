@@ -14,10 +14,13 @@ from hgs_toolkit.asset import SUFFIX as NATIVE
 from hgs_toolkit.asset import Asset, AssetMetadata, load_asset, write_asset
 from hgs_toolkit.encoding import sh_bases
 from hgs_toolkit.errors import FormatError, ShapeError
+from hgs_toolkit.exporters.compressed_ply import read_compressed_ply, write_compressed_ply
 from hgs_toolkit.exporters.frames import FRAMES, convert_frame
 from hgs_toolkit.exporters.options import ExportOptions, Format
 from hgs_toolkit.exporters.ply import read_ply, write_ply
 from hgs_toolkit.exporters.sog import read_sog, write_sog
+from hgs_toolkit.exporters.splat import read_splat, write_splat
+from hgs_toolkit.exporters.spz import read_spz, write_spz
 from hgs_toolkit.files import atomic_path
 from hgs_toolkit.gaussians import GaussianHierarchy
 
@@ -39,8 +42,20 @@ FORMATS = (
         options=frozenset({"extras", "pad_sh", "normals", "frame"}),
     ),
     Format(
+        ".spz", "Niantic's, 10 to 20 bytes a Gaussian: phones, Unity, Unreal, Godot, Spark", read_spz, write_spz,
+        options=frozenset({"frame"}), assumed_frame="y_up",
+    ),
+    Format(
         ".sog", "images in a zip, 14 to 20 bytes a Gaussian: SuperSplat, PlayCanvas, Spark", read_sog, write_sog,
         options=frozenset({"frame"}),
+    ),
+    Format(
+        ".compressed.ply", "16 bytes a Gaussian: SuperSplat, PlayCanvas", read_compressed_ply, write_compressed_ply,
+        options=frozenset({"frame"}),
+    ),
+    Format(
+        ".splat", "32 bytes a Gaussian, without harmonics: older web viewers", read_splat, write_splat,
+        options=frozenset({"frame"}), sh_degree=0, assumed_frame="rdf",
     ),
 )  # fmt: skip
 """Every splat format; of the suffixes that fit a name, the longest wins."""

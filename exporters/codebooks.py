@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,34 +28,59 @@ Labels = NDArray[np.intp]
 
 
 def codebook(values: Floats) -> Floats:
-    """256 ascending values (256,) such that the greatest distance of any of ``values`` to its nearest is least.
+    """256 ascending values (256,) that stand for ``values``; up to 256 distinct ones are kept exactly.
 
-    Intervals of one width cover the values, gaps left out; the least width for which 256 are enough is found by
-    bisection. Up to 256 distinct values are kept exactly. On normal values the greatest error is a sixtieth of that
-    of k-means (which starves the tails), the mean square error the same or less.
+    Half of them bound the greatest error: they are the middles of intervals of one width that cover the values, gaps
+    left out. The other half lower the mean square error: each splits the interval that has the largest share of it.
+    The greatest error is so at most twice the least possible; that of k-means, which starves the tails, can be a
+    hundred times that (on guitar.compressed.ply it makes single colours wrong by more than the whole range).
     """
     ordered = np.sort(values, axis=None).astype(np.float64)
     distinct = ordered[np.flatnonzero(np.diff(ordered, prepend=np.nan) != 0)]
-    if len(distinct) <= CODES:
-        return np.pad(distinct, (0, CODES - len(distinct)), mode="edge").astype(np.float32)
-    low, high = 0.0, (distinct[-1] - distinct[0]) / (CODES - 1)
+    if len(distinct) > CODES:
+        starts = _least_cover(ordered, CODES // 2)
+        distinct = _split(ordered, list(zip(starts, [*starts[1:], len(ordered)], strict=True)))
+    return np.pad(distinct, (0, CODES - len(distinct)), mode="edge").astype(np.float32)
+
+
+def _least_cover(ordered: NDArray[np.float64], size: int) -> list[int]:
+    """Where ``size`` intervals of equal width start, the least with which they cover all values; by bisection."""
+    low, high = 0.0, (ordered[-1] - ordered[0]) / (size - 1)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if len(_cover(distinct, middle)) > CODES else (low, middle)
-    starts = _cover(distinct, high)
-    ends = np.append(starts[1:], len(distinct)) - 1
-    centres = (distinct[starts] + distinct[ends]) / 2
-    return np.pad(centres, (0, CODES - len(centres)), mode="edge").astype(np.float32)
+        low, high = (middle, high) if len(_cover(ordered, middle, size)) > size else (low, middle)
+    return _cover(ordered, high, size)
 
 
-def _cover(ordered: NDArray[np.float64], width: float) -> Labels:
-    """Index of the first value of each interval of ``width`` that covers them from the left; at most 257 of them."""
+def _cover(ordered: NDArray[np.float64], width: float, size: int) -> list[int]:
+    """Index of the first value of each interval of ``width``, from the left; stops when there are over ``size``."""
     starts: list[int] = []
     index = 0
-    while index < len(ordered) and len(starts) <= CODES:
+    while index < len(ordered) and len(starts) <= size:
         starts.append(index)
         index = int(np.searchsorted(ordered, ordered[index] + width, side="right"))
-    return np.array(starts)
+    return starts
+
+
+def _split(ordered: NDArray[np.float64], intervals: list[tuple[int, int]]) -> NDArray[np.float64]:
+    """Ascending middles of CODES intervals: those given, of which the one with the largest error is halved again."""
+    centred = ordered - ordered.mean()
+    sums, squares = (np.concatenate([[0], np.cumsum(power)]) for power in (centred, centred**2))
+
+    def ranked(start: int, stop: int) -> tuple[float, int, int]:
+        """Minus the sum of squared distances to the mean, then the interval, for a heap."""
+        total = sums[stop] - sums[start]
+        return (total**2 / (stop - start) - (squares[stop] - squares[start]), start, stop)
+
+    heap = [ranked(*interval) for interval in intervals]
+    heapq.heapify(heap)
+    while len(heap) < CODES and -heap[0][0] > 0:
+        _, start, stop = heapq.heappop(heap)
+        middle = start + int(np.searchsorted(ordered[start:stop], (ordered[start] + ordered[stop - 1]) / 2))
+        middle = min(max(middle, start + 1), stop - 1)
+        for part in ((start, middle), (middle, stop)):
+            heapq.heappush(heap, ranked(*part) if ordered[part[0]] < ordered[part[1] - 1] else (0.0, *part))
+    return np.sort([(ordered[start] + ordered[stop - 1]) / 2 for _, start, stop in heap])
 
 
 def codes(values: Floats, book: Floats) -> NDArray[np.uint8]:

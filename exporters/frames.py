@@ -25,12 +25,9 @@ def convert_frame(scene: GaussianHierarchy, source: str, target: str) -> Gaussia
     Raises:
         FormatError: if a frame is not one of FRAMES.
     """
-    for frame in (source, target):
-        if frame not in FRAMES:
-            raise FormatError(f"unknown frame '{frame}'; expected one of: {', '.join(FRAMES)}")
+    signs = scene.means.new_tensor(frame_signs(source, target))  # (3,)
     if source == target:
         return scene
-    signs = world_rotation(source, target, scene.means.dtype).diagonal().to(scene.device)  # (3,)
     return scene.replace(
         means=scene.means * signs,
         # A turn D about an axis maps a rotation R to D R; D R D is the same ellipsoid, without a change of w.
@@ -38,6 +35,19 @@ def convert_frame(scene: GaussianHierarchy, source: str, target: str) -> Gaussia
         sh=scene.sh * sh_signs(signs, scene.sh.shape[2])[:, None],
         anchors=None if scene.anchors is None else convert_frame(scene.anchors, source, target),
     )
+
+
+def frame_signs(source: str, target: str) -> list[float]:
+    """What x, y and z of the frame ``source`` are multiplied by, +-1 each, to be those of ``target``.
+
+    Raises:
+        FormatError: if a frame is not one of FRAMES.
+    """
+    for frame in (source, target):
+        if frame not in FRAMES:
+            raise FormatError(f"unknown frame '{frame}'; expected one of: {', '.join(FRAMES)}")
+    signs: list[float] = world_rotation(source, target).diagonal().tolist()
+    return signs
 
 
 def sh_signs(signs: Tensor, bases: int) -> Tensor:

@@ -22,6 +22,7 @@ import numpy as np
 from hgs_toolkit.encoding import sh_bases
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.codebooks import PALETTE, codebook, codes, palette
+from hgs_toolkit.exporters.limits import check_promise
 from hgs_toolkit.exporters.morton import morton_order
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.quaternions import BOUND, drop_largest, restore_largest
@@ -45,12 +46,6 @@ FIRST_TAG = 252
 
 PALETTE_COLUMNS = 64
 """Palette entries in each row of the image of centroids."""
-
-MAX_EXPANSION = 100
-"""Bytes in memory for each byte of a file, beyond which it is taken for a decompression bomb..."""
-
-FREE_EXPANSION = 2**24
-"""...unless it is no more than this anyway."""
 
 BYTES_PER_GAUSSIAN = 4 * 14
 """In memory, without higher harmonics."""
@@ -122,8 +117,7 @@ def scene_of_sog(load: Callable[[str], bytes], path: Path, size: int) -> Gaussia
     try:
         meta = Meta.parse(load(META))
         needed = meta.count * (BYTES_PER_GAUSSIAN + 12 * rest_bases(meta.bands))
-        if needed > max(MAX_EXPANSION * size, FREE_EXPANSION):
-            raise FormatError(f"{meta.count} Gaussians promised in {size} bytes; taken for a decompression bomb")
+        check_promise(needed, size)
         splats = Splats(
             _take_means(meta, load), meta.book("scales")[_pixels(meta, load, "scales")[:, :3]],
             _take_quats(meta, load), *_take_colours(meta, load),
@@ -233,8 +227,7 @@ def _member(bundle: zipfile.ZipFile, name: str, size: int) -> bytes:
         info = bundle.getinfo(name)
     except KeyError:
         raise FormatError(f"the archive lacks {name}") from None
-    if info.file_size > max(size, FREE_EXPANSION):
-        raise FormatError(f"{name} promises {info.file_size} bytes in an archive of {size}; taken for a bomb")
+    check_promise(info.file_size, size)
     try:
         return bundle.read(info)
     except zlib.error as error:

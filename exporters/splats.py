@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from numpy.typing import NDArray
 
 from hgs_toolkit.encoding import MAX_OPACITY_LOGIT, normalize_quats, sh_bases, sh_degree
 from hgs_toolkit.errors import FormatError, ShapeError
-from hgs_toolkit.exporters.frames import convert_frame
+from hgs_toolkit.exporters.frames import frame_signs, sh_signs
 from hgs_toolkit.gaussians import GaussianHierarchy
 
 Floats = NDArray[np.float32]
+
+BLOCK = 4096
+"""Rows that are worked on at a time: a megabyte with all harmonics."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +28,7 @@ class Splats:
     Attributes:
         means: (N, 3) centres.
         log_scales: (N, 3) natural logarithm of the standard deviations.
-        quats: (N, 4) wxyz; of unit length where they come from :func:`splats_of`.
+        quats: (N, 4) wxyz; of unit length where they come from a scene.
         sh: (N, K, 3) coefficients, K = 1, 4, 9 or 16.
         logits: (N,) logits of the opacities.
     """
@@ -38,6 +42,17 @@ class Splats:
     def __len__(self) -> int:
         return len(self.means)
 
+    @classmethod
+    def empty(cls, count: int, bases: int = 1) -> Splats:
+        """Room for ``count`` Gaussians, to be filled by a reader."""
+        shapes = (3,), (3,), (4,), (bases, 3), ()
+        return cls(*(np.empty((count, *shape), np.float32) for shape in shapes))
+
+    @property
+    def parts(self) -> tuple[Floats, ...]:
+        """The five arrays, in the order of the attributes."""
+        return self.means, self.log_scales, self.quats, self.sh, self.logits
+
     @property
     def sh_degree(self) -> int:
         """Degree of the stored spherical harmonics, 0 to 3."""
@@ -45,8 +60,30 @@ class Splats:
 
     def take(self, index: NDArray[np.integer]) -> Splats:
         """The Gaussians of ``index`` (M,), in its order."""
-        parts = (self.means, self.log_scales, self.quats, self.sh, self.logits)
-        return Splats(*(part[index] for part in parts))
+        return Splats(*(part[index] for part in self.parts))
+
+    def blocks(self) -> Iterator[tuple[slice, Splats]]:
+        """Views of a few thousand rows each, small enough for a processor's cache, and which rows they are."""
+        for start in range(0, len(self), BLOCK):
+            rows = slice(start, start + BLOCK)
+            yield rows, Splats(*(part[rows] for part in self.parts))
+
+    def turn(self, source: str, target: str) -> None:
+        """Express coordinates of the frame ``source`` in ``target``, in place.
+
+        Raises:
+            FormatError: if a frame is unknown.
+        """
+        signs = frame_signs(source, target)
+        flipped = [
+            (self.means, (np.array(signs) < 0).nonzero()[0]),
+            # A turn D about an axis maps a rotation R to D R; D R D is the same ellipsoid, without a change of w.
+            (self.quats, 1 + (np.array(signs) < 0).nonzero()[0]),
+            (self.sh, (sh_signs(torch.tensor(signs), self.sh.shape[1]) < 0).numpy().nonzero()[0]),
+        ]
+        for part, columns in flipped:
+            for column in columns:
+                part[:, column] *= -1  # not np.negative: NumPy 2.4 reads ahead of what it writes with a step of 4
 
 
 def splats_of(scene: GaussianHierarchy, frame: str) -> Splats:
@@ -55,30 +92,42 @@ def splats_of(scene: GaussianHierarchy, frame: str) -> Splats:
     Raises:
         FormatError: if ``frame`` is unknown.
     """
-    scene = convert_frame(scene.detach().to("cpu", torch.float32), "y_up", frame)
-    values = (
-        scene.means, scene.log_scales, normalize_quats(scene.quats), scene.sh,
-        scene.opacity_logits.clamp(-MAX_OPACITY_LOGIT, MAX_OPACITY_LOGIT),
-    )  # fmt: skip
-    return Splats(*(np.ascontiguousarray(value[0].numpy()) for value in values))
+    result = Splats.empty(scene.num_gaussians, scene.sh.shape[2])
+    for rows, block in splat_blocks(scene, frame):
+        for part, values in zip(result.parts, block.parts, strict=True):
+            part[rows] = values
+    return result
+
+
+def splat_blocks(scene: GaussianHierarchy, frame: str) -> Iterator[tuple[slice, Splats]]:
+    """As :func:`splats_of`, a few thousand rows at a time: for writers that need no more than that in memory."""
+    source = {name: value[0].detach() for name, value in scene.parameters().items()}
+    for start in range(0, scene.num_gaussians, BLOCK):
+        rows = slice(start, start + BLOCK)
+        means, log_scales, quats, sh, logits = (value[rows].to("cpu", torch.float32) for value in source.values())
+        # Copies, since turning is done in place.
+        block = Splats(
+            means.numpy().copy(), log_scales.numpy(), normalize_quats(quats).numpy(), sh.numpy().copy(),
+            logits.clamp(-MAX_OPACITY_LOGIT, MAX_OPACITY_LOGIT).numpy(),
+        )  # fmt: skip
+        block.turn("y_up", frame)
+        yield rows, block
 
 
 def scene_of(path: Path, splats: Splats, frame: str) -> GaussianHierarchy:
     """``splats`` of the file ``path``, given in ``frame``, as a batch of one in the ``y_up`` frame.
 
+    The arrays are turned in place and become the scene's.
+
     Raises:
         FormatError: if a value is NaN or infinite (counted).
     """
-
-    def tensor(part: Floats) -> torch.Tensor:  # (1, N, ...)
-        return torch.from_numpy(np.ascontiguousarray(part, dtype=np.float32))[None]
-
+    own = Splats(*(np.require(part, np.float32, ["C", "W"]) for part in splats.parts))
+    for _, block in own.blocks():
+        block.turn(frame, "y_up")
+    means, log_scales, quats, sh, logits = (torch.from_numpy(part)[None] for part in own.parts)
     try:
-        scene = GaussianHierarchy(
-            means=tensor(splats.means), log_scales=tensor(splats.log_scales), quats=tensor(splats.quats),
-            sh=tensor(splats.sh), opacity_logits=tensor(splats.logits),
-        )  # fmt: skip
-        return convert_frame(scene, frame, "y_up")
+        return GaussianHierarchy(means=means, log_scales=log_scales, quats=quats, sh=sh, opacity_logits=logits)
     except ShapeError as error:
         raise FormatError(f"{path}: {error}") from error
 

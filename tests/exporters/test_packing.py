@@ -65,15 +65,27 @@ def test_few_values_are_kept_exactly(values: list[float]) -> None:
     np.testing.assert_array_equal(book[codes(array, book)], array)
 
 
-def test_the_greatest_error_is_that_of_the_best_equal_cells_at_most() -> None:
+def test_the_greatest_error_is_at_most_twice_that_of_equal_cells_and_the_mean_is_less() -> None:
     values = np.random.default_rng(0).standard_normal(20_000).astype(np.float32)
     book = codebook(values)
-    assert np.all(np.diff(book) >= 0)
-    error = np.abs(book[codes(values, book)] - values).max()
-    assert error <= np.ptp(values) / 256 / 2
-    outlier = np.append(values, np.float32(1000))
-    book = codebook(outlier)
-    assert np.abs(book[codes(outlier, book)] - outlier).max() <= np.ptp(values) / 255 / 2
+    assert np.all(np.diff(book) > 0)
+    error = np.abs(book[codes(values, book)] - values)
+    assert error.max() <= np.ptp(values) / 256
+    assert np.sqrt(np.square(error).mean()) < 0.8 * np.ptp(values) / 256 / np.sqrt(12)
+
+
+def test_an_outlier_has_an_entry_of_its_own_and_costs_nothing_else() -> None:
+    values = np.append(np.random.default_rng(0).standard_normal(20_000), 1000).astype(np.float32)
+    book = codebook(values)
+    assert book[-1] == 1000
+    assert np.abs(book[codes(values, book)] - values).max() <= np.ptp(values[:-1]) / 254
+
+
+def test_many_equal_values_among_others_still_fill_the_book() -> None:
+    values = np.concatenate([np.zeros(10_000), np.linspace(1, 2, 1000)]).astype(np.float32)
+    book = codebook(values)
+    assert 0 in book
+    assert np.abs(book[codes(values, book)] - values).max() <= 1 / 250
 
 
 def test_a_palette_that_is_large_enough_is_exact() -> None:

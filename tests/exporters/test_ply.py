@@ -210,6 +210,13 @@ def test_a_truncated_file_is_named_as_such(keep: float, tmp_path: Path, scene: G
         load(tmp_path / "b.ply")
 
 
+def test_text_that_is_no_number_is_refused(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    foreign(tmp_path / "a.ply", scene, text=True)
+    (tmp_path / "a.ply").write_bytes((tmp_path / "a.ply").read_bytes().replace(b"end_header\n", b"end_header\nx"))
+    with pytest.raises(FormatError, match=r"a\.ply is no readable \.ply file"):
+        load(tmp_path / "a.ply")
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "binary_little_endian"])
 def test_an_impossible_count_is_refused_before_anything_is_allocated(encoding: str, tmp_path: Path) -> None:
     lines = ["ply", f"format {encoding} 1.0", "element vertex 900000000000", *(f"property float {n}" for n in DC_ONLY)]
@@ -224,10 +231,12 @@ def test_an_impossible_count_is_refused_before_anything_is_allocated(encoding: s
         (b"", "no .ply file"),
         (b"solid stl\n", "no .ply file"),
         (b"ply\nformat ascii 1.0\nelement face 0\nproperty float x\nend_header\n", "no element 'vertex'"),
-        (b"ply\nformat ascii 1.0\nelement vertex 9" + b"9" * 5000 + b"\nend_header\n", "no element 'vertex'"),
-        (b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\nabc\n", "no readable .ply file"),
+        (b"ply\nformat ascii 1.0\nelement vertex 9" + b"9" * 5000 + b"\nend_header\n", "its number of rows"),
+        (b"ply\nformat ascii 1.0\nproperty float x\nelement vertex 1\nend_header\n", "is no property of its own"),
+        (b"ply\nformat ascii 1.0\nelement vertex 1\nproperty real x\nend_header\n0\n", "names an unknown type"),
+        (b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\nabc\n", "lacks the columns"),
         (b"ply\nformat ascii 1.0\nelement vertex 1\nproperty list int int x\nend_header\n2 1 1\n", "lacks the columns"),
-        (b"ply\nformat odd 1.0\nelement vertex 1\nproperty float x\nend_header\n0 0 0\n", "no readable .ply file"),
+        (b"ply\nformat odd 1.0\nelement vertex 1\nproperty float x\nend_header\n0 0 0\n", "no line 'format'"),
     ],
 )  # fmt: skip
 def test_broken_files_get_one_clear_sentence(content: bytes, message: str, tmp_path: Path) -> None:

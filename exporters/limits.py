@@ -1,0 +1,87 @@
+"""Bounds on what a file may unpack to: nothing is allocated because a header says so.
+
+A reader first checks what the file promises against its size (:func:`check_promise`), then unpacks in steps that stop
+at what was promised.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+
+import zstandard
+
+from hgs_toolkit.errors import FormatError
+
+MAX_EXPANSION = 100
+"""Bytes in memory for each byte of a file, beyond which it is taken for a decompression bomb..."""
+
+FREE_EXPANSION = 2**24
+"""...unless it is no more than this anyway."""
+
+MAX_TRAILER = 2**20
+"""Unpacked bytes behind the promised ones (extensions of other programs) that are skipped."""
+
+MIN_WINDOW = 2**23
+"""Window that every Zstandard decoder must offer; larger ones only where the content is larger."""
+
+
+def check_promise(needed: int, size: int) -> None:
+    """Raise a FormatError if ``size`` bytes of file promise ``needed`` bytes of content beyond belief."""
+    if needed > max(MAX_EXPANSION * size, FREE_EXPANSION):
+        raise FormatError(f"{needed} bytes of content promised by a file of {size}; taken for a decompression bomb")
+
+
+class Gunzip:
+    """A gzip stream read from the front, a given number of bytes at a time."""
+
+    def __init__(self, data: bytes) -> None:
+        self._rest, self._inflater = data, zlib.decompressobj(16 + zlib.MAX_WBITS)
+
+    def read(self, count: int) -> bytes:
+        """The next ``count`` bytes.
+
+        Raises:
+            FormatError: if there are fewer, or the stream is broken.
+        """
+        data = self._upto(count)
+        if len(data) < count:
+            raise FormatError(f"it is truncated: {count} bytes promised, {len(data)} follow")
+        return data
+
+    def finish(self) -> None:
+        """Skip a short rest and check the sum at the end of the stream; a FormatError where it does not fit."""
+        self._upto(MAX_TRAILER)
+        if not self._inflater.eof:
+            raise FormatError("it is truncated, or holds far more than it promises")
+
+    def _upto(self, count: int) -> bytes:
+        if not count:
+            return b""  # zlib takes 0 for "no limit"
+        try:
+            data = self._inflater.decompress(self._rest, count)
+        except zlib.error as error:
+            raise FormatError(f"its gzip stream is broken: {error}") from error
+        self._rest = self._inflater.unconsumed_tail
+        return data
+
+
+def unzstd(data: bytes, count: int) -> bytes:
+    """The ``count`` bytes that a Zstandard frame holds.
+
+    Raises:
+        FormatError: if they are fewer or more, or the frame is broken.
+    """
+    window = max(MIN_WINDOW, 1 << count.bit_length())
+    try:
+        with zstandard.ZstdDecompressor(max_window_size=window).stream_reader(io.BytesIO(data)) as reader:
+            content = bytearray(count)
+            view, done = memoryview(content), 0
+            while done < count and (step := reader.readinto(view[done:])):
+                done += step
+            excess = len(reader.read(1))
+    except zstandard.ZstdError as error:
+        raise FormatError(f"a Zstandard stream is broken: {error}") from error
+    if done < count or excess:
+        raise FormatError(f"a Zstandard stream holds {'more' if excess else 'fewer'} than the {count} bytes promised")
+    return bytes(content)
