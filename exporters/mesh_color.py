@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,10 @@ HIDDEN_WEIGHT = 0.01
 """Weight of Gaussians that take no part in the visible surface: they count where there is nothing else."""
 
 
+THICKEN = 0.5
+"""Least thickness for colours, in widths: the surface runs a little beside the discs and must not lose their colour."""
+
+
 class ColorField:
     """The colour at any point: sum(w c) / sum(w) over the Gaussians there, interpolated on the grid."""
 
@@ -32,7 +37,8 @@ class ColorField:
         amounts = (splats.opacities * np.maximum(weights, HIDDEN_WEIGHT))[:, None]
         values = np.concatenate([amounts, amounts * splats.colors], axis=1)
         self.grid = grid
-        self.sums = splat(splats, values, grid, device)  # (4, X, Y, Z): weight, then weighted red, green, blue
+        thick = replace(splats, scales=np.maximum(splats.scales, THICKEN * splats.scales[:, 1:2]))
+        self.sums = splat(thick, values, grid, device)  # (4, X, Y, Z): weight, then weighted red, green, blue
 
     def __call__(self, points: NDArray[np.floating]) -> NDArray[np.uint8]:
         """sRGB bytes (M, 3) at world positions (M, 3)."""

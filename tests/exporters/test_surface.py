@@ -9,8 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+import trimesh
 from scipy.spatial.transform import Rotation
 
+from hgs_toolkit.exporters import simplify
 from hgs_toolkit.exporters.mesh_color import vertex_colors
 from hgs_toolkit.exporters.meshing import mesh
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
@@ -193,3 +195,21 @@ def test_separate_parts_are_kept_or_dropped_as_told(keep: str, parts: int) -> No
 def test_a_shell_has_two_walls() -> None:
     made = mesh(blob(), "shell", resolution=96, faces=0, color="none", keep="all", level=0.5)
     assert made.area > 1.8 * shapes.BLOB.truth.area
+
+
+def test_a_decimation_that_tears_is_given_more_triangles(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = mesh(blob(), resolution=64, faces=0, color="none")
+    honest = simplify._simplified
+
+    def torn(given: trimesh.Trimesh, faces: int, aggressiveness: int) -> trimesh.Trimesh:
+        made = honest(given, faces, aggressiveness)
+        return made if faces > 3000 else trimesh.Trimesh(made.vertices, made.faces[1:], process=False)
+
+    monkeypatch.setattr(simplify, "_simplified", torn)
+    made = simplify.decimate(whole, 1000)
+    assert made.is_watertight
+    assert 3000 < len(made.faces) < 4000
+    assert "fewer, such as 1000, would tear the surface" in caplog.text
+    assert not simplify.decimate(whole, 1000, strict=False).is_watertight
