@@ -233,7 +233,8 @@ def introduction(model: Path | None, studio: Studio) -> str:
 
 Made by `make gallery` from one model ({name};
 {kimg:g} thousand images shown in training, fingerprint `{studio.model.fingerprint[:12]}`), psi {studio.psi:g};
-the seeds are the first ones, nothing is retouched. It was trained on pictures of {resolution} pixels, and is drawn here at {studio.size}.
+the seeds are the first ones, nothing is retouched.
+It was trained on pictures of {resolution} pixels, and is drawn here at {studio.size}.
 Commands that name no model use the one that ships.
 How to see a scene live, or send it to somebody: [viewing.md](viewing.md).
 
