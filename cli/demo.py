@@ -29,6 +29,9 @@ LEANER = (
 IMAGES = 2000
 SEEDS = list(range(16))
 PICTURE_SIZE = 256
+MESH_RESOLUTION = 128
+MESH_FACES = 20_000
+
 TURNTABLE_FRAMES = 60
 WORKERS = min(os.cpu_count() or 1, 4)
 
@@ -122,6 +125,7 @@ def _sample(report: Reporter, folder: Path, trained: Path, device: torch.device)
     write_manifest(report, plan, entries, {"generator": name, "model": model.fingerprint})
     made = {plan.sheet: f"{len(SEEDS)} samples of {'the shipped model' if file == PRETRAINED else 'your model'}"}
     made[plan.file(SEEDS[0], "hgs")] = "one scene with its tree: hgs render, hgs export"
+    made |= _mesh(report, folder / "mesh.glb", assets[0])
     made |= _export(report, folder, assets[0]) | _page(report, folder / "page.html", assets[0])
     return made | _film(report, folder / "turntable.mp4", assets[0], device)
 
@@ -139,6 +143,22 @@ def _export(report: Reporter, folder: Path, asset: Asset) -> Made:
             report.file(path)
             made[path] = known.description
     return made
+
+
+def _mesh(report: Reporter, path: Path, asset: Asset) -> Made:
+    """A solid of the first scene; none where a model that saw little training has made no shape yet."""
+    from hgs_toolkit.errors import FormatError
+    from hgs_toolkit.exporters.mesh_files import write_mesh
+    from hgs_toolkit.exporters.meshing import mesh
+
+    try:
+        made = mesh(asset.scene, resolution=MESH_RESOLUTION, faces=MESH_FACES)
+    except FormatError as error:
+        report.note(f"no mesh: {error}", "warning")
+        return {}
+    write_mesh(path, made)
+    report.file(path)
+    return {path: "a closed mesh with colours: Blender, engines, any glTF viewer"}
 
 
 def _page(report: Reporter, path: Path, asset: Asset) -> Made:

@@ -15,6 +15,7 @@ from hgs_toolkit.cli.console import JsonProgress, format_bytes, reporting
 EXTRAS = (
     ("embreex", "meshes", "renders folders of meshes into training sets"),
     ("viser", "viewer", "hgs view: the live viewer"),
+    ("xatlas", "texture", "hgs mesh --color texture"),
     ("ndf", "metrics", "KID during training"),
     ("ray", "ray", "hgs synth on a cluster"),
 )

@@ -10,10 +10,13 @@ import pytest
 from typer.testing import Result
 
 from hgs_toolkit import checkpoint, config
+from hgs_toolkit.asset import Asset
 from hgs_toolkit.cli import demo
+from hgs_toolkit.cli.console import Reporter
 from hgs_toolkit.config import Config, config_from_dict, config_to_dict
 from hgs_toolkit.errors import HgsError
 from hgs_toolkit.exporters import FORMATS, load
+from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.pictures import load_png
 from hgs_toolkit.training.state import RunFolder
 
@@ -26,7 +29,14 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_config: Config) 
     values["training"] |= {"batch": 2, "grid": 1, "knn_neighbors": 2}
     monkeypatch.setattr(config, "load_preset", lambda name, overrides=None: config_from_dict(values))
     monkeypatch.setattr(checkpoint, "PRETRAINED", tmp_path / "none.safetensors")
-    for name, value in {"IMAGES": 4, "SEEDS": [0, 1], "PICTURE_SIZE": 16, "TURNTABLE_FRAMES": 3, "WORKERS": 1}.items():
+    for name, value in {
+        "IMAGES": 4,
+        "SEEDS": [0, 1],
+        "PICTURE_SIZE": 16,
+        "TURNTABLE_FRAMES": 3,
+        "WORKERS": 1,
+        "MESH_RESOLUTION": 32,
+    }.items():
         monkeypatch.setattr(demo, name, value)
 
 
@@ -37,13 +47,8 @@ def test_the_demo_makes_everything_it_lists_and_nothing_twice(small: None, hgs: 
     table = result.stdout[result.stdout.index("made ") :]
     listed = [Path(line.split()[0]) for line in table.splitlines()[1:]]
     assert all(path.exists() for path in listed)
-    assert {path.suffix for path in listed} >= {
-        ".zip",
-        ".png",
-        ".mp4",
-        ".html",
-        *(f.suffix for f in FORMATS if f.writer),
-    }
+    suffixes = [".zip", ".png", ".mp4", ".html", ".glb", *(f.suffix for f in FORMATS if f.writer)]
+    assert all(any(path.name.endswith(suffix) for path in listed) for suffix in suffixes)
     samples = out / "samples"
     assert load_png(samples / "contact.png").shape == (16, 32, 3)
     assert imageio.v3.imread(samples / "turntable.mp4").shape == (3, 16, 16, 3)
@@ -62,3 +67,12 @@ def test_force_makes_way_for_a_new_run(tmp_path: Path) -> None:
         demo.refuse_leftovers(tmp_path, run, force=False)
     demo.refuse_leftovers(tmp_path, run, force=True)
     assert not run.state_file.exists()
+
+
+def test_a_scene_without_a_shape_makes_no_mesh_and_no_failure(
+    tmp_path: Path, scene: GaussianHierarchy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clear = scene.replace(opacity_logits=scene.opacity_logits - 20)
+    assert demo._mesh(Reporter(), tmp_path / "mesh.glb", Asset(clear)) == {}
+    assert "no mesh: 0 of 89 Gaussians can form a surface" in capsys.readouterr().err
+    assert list(demo._mesh(Reporter(), tmp_path / "mesh.glb", Asset(scene))) == [tmp_path / "mesh.glb"]
