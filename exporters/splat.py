@@ -70,7 +70,8 @@ def _unpack(path: Path, rows: np.ndarray[tuple[int], np.dtype[np.void]], block: 
         raise FormatError(f"{path} has a negative standard deviation; it is broken or no .splat file")
     block.means[:] = rows["means"]
     # Flat Gaussians are written with 0 by some: the smallest normal number has a finite logarithm.
-    block.log_scales[:] = np.log(np.maximum(scales, np.finfo(np.float32).tiny))
+    with np.errstate(invalid="ignore"):  # NaN is counted later
+        block.log_scales[:] = np.log(np.maximum(scales, np.finfo(np.float32).tiny))
     block.sh[:, 0] = (rows["rgba"][:, :3] / np.float32(255) - np.float32(0.5)) / np.float32(SH_C0)
     block.logits[:] = logits_of_bytes(rows["rgba"][:, 3])
     block.quats[:] = rows["quats"] / np.float32(STEPS) - 1
