@@ -84,7 +84,7 @@ def read_compressed_ply(path: Path) -> GaussianHierarchy:
 
     def bounds(part: str) -> Floats:  # (C, 2, 3)
         names = _bound_names(part)
-        if part == "colour" and names[0] not in columns:  # early files have none
+        if part == "colour" and not set(names) & columns.keys():  # early files have none
             return np.tile(np.array([[0, 0, 0], [1, 1, 1]], np.float32), (len(chunk), 1, 1))
         values: Floats = np.stack([chunk[name] for name in names], axis=1, dtype=np.float32, casting="same_kind")
         return values.reshape(-1, 2, 3)
@@ -126,6 +126,8 @@ def _check(ply: PlyFile) -> None:
     """Raise a FormatError unless the elements have the columns and rows that belong together."""
     vertex, chunk = ply.element("vertex"), ply.element("chunk")
     needed = [*_bound_names("position"), *_bound_names("scale")]
+    if set(_bound_names("colour")) & chunk.columns.keys():
+        needed += _bound_names("colour")
     missing = [f"'{name}' of vertex" for name in WORDS if name not in vertex.columns]
     missing += [f"'{name}' of chunk" for name in needed if name not in chunk.columns]
     if missing:

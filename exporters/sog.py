@@ -228,6 +228,8 @@ def _member(bundle: zipfile.ZipFile, name: str, size: int) -> bytes:
     except KeyError:
         raise FormatError(f"the archive lacks {name}") from None
     check_promise(info.file_size, size)
+    if info.compress_size > size:  # zipfile would allocate it
+        raise FormatError(f"{name} is said to take {info.compress_size} bytes of an archive of {size}")
     try:
         return bundle.read(info)
     except zlib.error as error:

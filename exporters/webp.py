@@ -20,7 +20,10 @@ SLACK = 4096
 """Pixels an image may have more than four times those it needs: whole rows, in small images."""
 
 MAX_SIDE = 16383
-"""Greatest width and height of a WebP image."""
+"""Greatest width and height of a WebP image, and the mask of these in its header."""
+
+ANIMATED = 2
+"""Flag of the extended header."""
 
 EFFORT = {"method": 2, "quality": 50}
 """Settings of the lossless encoder: a few per cent more bytes than the greatest effort, at a tenth of its time."""
@@ -52,15 +55,24 @@ def webp_to_pixels(data: bytes, name: str, count: int, width: int | None = None)
     Raises:
         FormatError: if it is no lossless-decodable WebP, too small, far larger than needed, or not ``width`` wide.
     """
+    wide, high = _size(data, name)
+    if width is not None and wide != width:
+        raise FormatError(f"{name} is {wide} pixels wide; expected {width}")
+    if not count <= wide * high <= 4 * count + SLACK:
+        raise FormatError(f"{name} has {wide} x {high} pixels for {count} values")
     try:
         with Image.open(io.BytesIO(data), formats=["WEBP"]) as image:
-            available = image.width * image.height
-            if width is not None and image.width != width:
-                raise FormatError(f"{name} is {image.width} pixels wide; expected {width}")
-            if not count <= available <= 4 * count + SLACK:
-                raise FormatError(f"{name} has {image.width} x {image.height} pixels for {count} values")
             return np.asarray(image.convert("RGBA")).reshape(-1, 4)[:count]
     except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, FormatError):
-            raise
         raise FormatError(f"{name} is no readable WebP image: {error}") from error
+
+
+def _size(data: bytes, name: str) -> tuple[int, int]:
+    """Width and height as the header says, read before Pillow sees it: that allocates them on opening."""
+    kind = data[12:16] if data[:4] == b"RIFF" and data[8:12] == b"WEBP" and len(data) >= 30 else b""
+    if kind == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")  # 14 bit each, less one, behind a byte of signature
+        return 1 + (bits & MAX_SIDE), 1 + (bits >> 14 & MAX_SIDE)
+    if kind == b"VP8X" and not data[20] & ANIMATED:
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    raise FormatError(f"{name} is no readable WebP image: it is not a single lossless one")
