@@ -70,7 +70,7 @@ def test_a_compressed_file_has_its_elements_for_every_256(tmp_path: Path, scene_
     assert bool((data["chunk"]["min_x"] <= data["chunk"]["max_x"]).all())
 
 
-def changed(path: Path, change: Callable[[dict[str, np.ndarray]], None]) -> None:  # type: ignore[type-arg]
+def changed(path: Path, change: Callable[[dict[str, np.ndarray]], None]) -> None:
     data = PlyData.read(path)
     tables = {element.name: np.array(element.data) for element in data}
     change(tables)
@@ -96,7 +96,7 @@ def changed(path: Path, change: Callable[[dict[str, np.ndarray]], None]) -> None
     ],
 )
 def test_compressed_files_that_contradict_themselves_are_refused(
-    change: Callable[[dict[str, np.ndarray]], None],  # type: ignore[type-arg]
+    change: Callable[[dict[str, np.ndarray]], None],
     message: str,
     tmp_path: Path,
     scene_factory: SceneFactory,
