@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 KEEP = ("largest", "all")
 
+NUDGE = 1e-3
+"""Least distance of a grid value from the level, in the field's range: well below a hundredth of a voxel."""
+
 CRUMB = 0.01
 """Parts of less than this share of the largest part's area are crumbs, dropped in any case."""
 
@@ -38,15 +41,18 @@ def isosurface(values: Floats, level: float, grid: Grid) -> trimesh.Trimesh:
 
 
 def _closed(values: Floats, level: float) -> Floats:
-    """``values`` with the outermost points lowered below the level, so that no surface ends at the box."""
-    span = float(values.max()) - float(values.min())
-    below = np.float32(level - max(1e-3 * span, float(np.finfo(np.float32).tiny)))
+    """``values`` with the outermost points lowered below the level, so that no surface ends at the box, and none at the
+    level itself, where the vertices of several edges would fall on one grid point and pinch the surface."""
+    nudge = max(NUDGE * (float(values.max()) - float(values.min())), float(np.finfo(np.float32).tiny))
     closed = values.copy()
     for axis in range(3):
         for end in (0, -1):
             side: list[Any] = [slice(None)] * 3
             side[axis] = end
-            closed[tuple(side)] = np.minimum(closed[tuple(side)], below)
+            closed[tuple(side)] = np.minimum(closed[tuple(side)], np.float32(level - nudge))
+    offset = closed - np.float32(level)
+    near = np.abs(offset) < nudge
+    closed[near] = np.float32(level) + np.copysign(np.float32(nudge), offset[near])
     return closed
 
 

@@ -13,8 +13,10 @@ import trimesh
 from scipy.spatial.transform import Rotation
 
 from hgs_toolkit.exporters import simplify
+from hgs_toolkit.exporters.isosurface import isosurface
 from hgs_toolkit.exporters.mesh_color import vertex_colors
 from hgs_toolkit.exporters.meshing import mesh
+from hgs_toolkit.exporters.voxels import Grid
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
 from tests.exporters import shapes
 from tests.exporters.quality import judge
@@ -213,3 +215,14 @@ def test_a_decimation_that_tears_is_given_more_triangles(
     assert 3000 < len(made.faces) < 4000
     assert "fewer, such as 1000, would tear the surface" in caplog.text
     assert not simplify.decimate(whole, 1000, strict=False).is_watertight
+
+
+def test_a_surface_through_grid_points_is_not_pinched() -> None:
+    x, y, z = np.abs(np.mgrid[-8:9, -8:9, -8:9]).astype(np.float32)
+    octahedra = np.maximum(5 - (x + y + z), 3 - (np.abs(x - 6) + y + z))  # they touch in grid points, at the level
+    made = isosurface(octahedra, 0.0, Grid((0.0, 0.0, 0.0), 1.0, (17, 17, 17)))
+    joined = made.copy()
+    joined.merge_vertices(digits_vertex=4)
+    assert len(joined.vertices) == len(made.vertices)
+    assert joined.is_watertight
+    assert joined.area_faces.min() > 0
