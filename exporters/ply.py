@@ -51,12 +51,9 @@ def write_ply(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
     with open(path, "wb") as file:
         file.write(_header(scene, frame, names).encode())
         for rows, splats in splat_blocks(scene, frame):
-            table = np.zeros((len(splats), len(names)), "<f4")
-            columns = _columns(splats) | ({} if tree is None else dict(zip(TREE, tree[rows].T, strict=True)))
-            for index, name in enumerate(names):
-                if name in columns:  # normals and padding stay zero
-                    table[:, index] = columns[name]
-            table.tofile(file)
+            parts = _parts(splats, degree, normals=options.normals)
+            # Whole parts side by side: twice as fast as column by column.
+            np.concatenate(parts if tree is None else [*parts, tree[rows]], axis=1, dtype="<f4").tofile(file)
 
 
 def read_ply(path: Path) -> GaussianHierarchy:
@@ -98,6 +95,17 @@ def _names(degree: int, *, normals: bool) -> list[str]:
     return [
         *("x", "y", "z"), *(NORMALS if normals else ()), *("f_dc_0", "f_dc_1", "f_dc_2"), *rest, "opacity",
         *("scale_0", "scale_1", "scale_2"), *("rot_0", "rot_1", "rot_2", "rot_3"),
+    ]  # fmt: skip
+
+
+def _parts(splats: Splats, degree: int, *, normals: bool) -> list[Floats]:
+    """The columns of :func:`_names` in blocks (N, 1 or more); normals and harmonics that are missing are zero."""
+    count, bases = splats.sh.shape[:2]
+    rest = np.zeros((count, 3, rest_bases(degree)), np.float32)
+    rest[:, :, : bases - 1] = splats.sh[:, 1:].transpose(0, 2, 1)  # channel-major
+    return [
+        splats.means, np.zeros((count, len(NORMALS) if normals else 0), np.float32), splats.sh[:, 0],
+        rest.reshape(count, 3 * rest.shape[2]), splats.logits[:, None], splats.log_scales, splats.quats,
     ]  # fmt: skip
 
 
