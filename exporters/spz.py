@@ -179,8 +179,10 @@ def _planes4(data: bytes) -> tuple[Header, list[Bytes]]:
     (table,) = TABLE_START.unpack_from(data, HEADER.size)
     sizes = [size for size in header.plane_bytes if size]
     start = table + header.streams * STREAM.size
-    if header.streams != len(sizes) or start > len(data):
-        raise FormatError(f"its table of {header.streams} streams at {table} does not fit; expected {len(sizes)}")
+    if header.streams != len(sizes):
+        raise FormatError(f"it has {header.streams} streams; expected {len(sizes)}")
+    if start > len(data):
+        raise FormatError(f"it is truncated: its table ends at byte {start}, the file at {len(data)}")
     check_promise(sum(sizes), len(data))
     planes = []
     for index, size in enumerate(sizes):
