@@ -3,7 +3,8 @@
     python benchmarks/bench_generator.py [--rounds 5]
 
 Prints seconds a scene of both at the 256² reference configuration with their largest difference, seconds a training
-step of the lean configuration, peak memory of one 512² scene, and what bfloat16 autocast costs and changes.
+step of the lean configuration, peak memory of one 512² scene, the time of the matrix products alone, what a batch
+saves, and what bfloat16 autocast costs and changes in pictures.
 """
 
 from __future__ import annotations
@@ -16,13 +17,18 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from plain_generator import Splats, synthesize
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.config import GeneratorConfig
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.rendering import render
+from hgs_toolkit.sampling import latents
 
 REFERENCE_512 = GeneratorConfig(
     resolution=512, channels=(512, 512, 256, 128, 128, 128),
@@ -79,20 +85,83 @@ def compare_with_plain(rounds: int) -> None:
           f"{largest_difference(ours, plain):.1e}")  # fmt: skip
 
 
-def measure_bfloat16(rounds: int) -> None:
-    generator = make(GeneratorConfig()).eval()
-    w = torch.randn(1, 512)
+class Products(TorchDispatchMode):
+    """Notes the shapes of all matrix products that are computed within."""
 
-    def run(bfloat16: bool) -> GaussianHierarchy:
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[list[torch.Size]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.aten.bmm, torch.ops.aten.baddbmm):
+            self.shapes.append([argument.shape for argument in args[-2:]])
+        return func(*args, **(kwargs or {}))
+
+    @property
+    def flops(self) -> float:
+        """Multiplications and additions."""
+        return sum(2.0 * a.numel() * b[-1] for a, b in self.shapes)
+
+
+def account(rounds: int) -> None:
+    """The matrix products of both, and the time that ours take when nothing else is done."""
+    generator, w = make(GeneratorConfig()).eval(), torch.randn(1, 512)
+    with torch.no_grad():
+        with Products() as ours:
+            generator.synthesize(w)
+        with Products() as plain:
+            synthesize(generator, w)
+        # Operands of a piece are just made and still in the cache when they are multiplied: one pair for each shape.
+        operands = {str(shapes): [torch.randn(shape) for shape in shapes] for shapes in ours.shapes}
+        pairs = [operands[str(shapes)] for shapes in ours.shapes]
+        (wall, cpu), _, (plain_wall, plain_cpu) = seconds(
+            rounds, lambda: [a @ b for a, b in pairs], lambda: generator.synthesize(w), lambda: synthesize(generator, w)
+        )
+    print(f"matrix products: {ours.flops / 1e9:.1f} GFLOP, plain {plain.flops / 1e9:.1f}; ours alone take "
+          f"{wall:.3f} s, {cpu:.3f} s of processor time, so that no ratio above {plain_wall / wall:.2f} "
+          f"(processor {plain_cpu / cpu:.2f}) can be had")  # fmt: skip
+
+
+def measure_batch(rounds: int) -> None:
+    """What a scene costs when several are made at once."""
+    generator = make(GeneratorConfig()).eval()
+    w = torch.randn(4, 512)
+    with torch.inference_mode():
+        (one, one_cpu), (four, four_cpu) = seconds(
+            rounds, lambda: generator.synthesize(w[:1]), lambda: generator.synthesize(w)
+        )
+    print(f"256² a scene, alone and in a batch of 4: {one:.3f} and {four / 4:.3f} s, processor {one_cpu:.3f} and "
+          f"{four_cpu / 4:.3f} s")  # fmt: skip
+
+
+def measure_bfloat16(rounds: int, model: Path | None) -> None:
+    """Time and what changes in the pictures, for the reference configuration and for a trained model."""
+    bfloat16_of("reference 256², random weights", make(GeneratorConfig()).eval(), rounds)
+    if model is not None:
+        bfloat16_of(str(model.name), load_model(model, "cpu"), rounds)
+
+
+def bfloat16_of(name: str, generator: Generator, rounds: int, scenes: int = 8) -> None:
+    config = generator.config
+    w = generator.map(latents(range(scenes), config.z_dim), psi=0.7)
+    cameras = config.poses.sample(scenes, torch.Generator().manual_seed(0)).with_focal(config.render_focal)
+
+    def run(row: slice, bfloat16: bool) -> GaussianHierarchy:
         with torch.autocast("cpu", dtype=torch.bfloat16) if bfloat16 else nullcontext():
-            return generator.synthesize(w)
+            return generator.synthesize(w[row], cameras[row].forward)
+
+    def pictures(bfloat16: bool) -> torch.Tensor:
+        size = config.resolution
+        rows = [slice(i, i + 1) for i in range(scenes)]
+        scenes_of = [render(run(row, bfloat16), cameras[row].reshape(1, 1), size, size)[0] for row in rows]
+        return torch.cat(scenes_of).clamp(0, 1)
 
     with torch.inference_mode():
-        exact, rough = run(False), run(True)
-        (full, _), (half, _) = seconds(rounds, lambda: run(False), lambda: run(True))
-    moved, recolored = (rough.means - exact.means).abs(), (rough.sh - exact.sh).abs()
-    print(f"256² in bfloat16: {half:.3f} s against {full:.3f} s; means move by {moved.mean():.1e} on average, "
-          f"{moved.max():.1e} at most; SH colour by {recolored.mean():.1e}, {recolored.max():.1e}")  # fmt: skip
+        psnr = -10 * (pictures(True) - pictures(False)).square().flatten(1).mean(1).log10()
+        one = slice(0, 1)
+        (full, full_cpu), (half, half_cpu) = seconds(rounds, lambda: run(one, False), lambda: run(one, True))
+    print(f"{name} in bfloat16: {half:.3f} s against {full:.3f} s (processor {half_cpu:.3f} against {full_cpu:.3f}), "
+          f"pictures of {scenes} scenes differ by {psnr.mean():.1f} dB PSNR, {psnr.min():.1f} at least")  # fmt: skip
 
 
 def measure_training(rounds: int) -> None:
@@ -136,6 +205,7 @@ def main() -> None:
     parser.add_argument(
         "--memory", choices=["ours", "plain"], help="only the memory of one 512² scene, in this process"
     )
+    parser.add_argument("--model", type=Path, help="a trained model, whose pictures in bfloat16 are compared, too")
     options = parser.parse_args()
     if options.memory:
         report_memory(options.memory == "plain")
@@ -145,7 +215,9 @@ def main() -> None:
     measure_training(options.rounds)
     for which in ("ours", "plain"):
         subprocess.run([sys.executable, __file__, "--memory", which], check=True)
-    measure_bfloat16(2)
+    account(options.rounds)
+    measure_batch(options.rounds)
+    measure_bfloat16(options.rounds, options.model)
 
 
 if __name__ == "__main__":

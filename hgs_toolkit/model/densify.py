@@ -119,8 +119,12 @@ class Densify(nn.Module):
 
 
 def place(offsets: Tensor, parents: Parameters) -> Tensor:
-    """μ_p + R(q_p) (exp(s_p) ⊙ offset) for offsets (B, P, K, 3) in the parents' (B, P, ·) own frames."""
-    frames = quats_to_rotmats(parents.rest[..., :4]) * parents.log_scales.exp().unsqueeze(-2)  # (B, P, 3, 3)
-    centers = parents.means.unsqueeze(2).expand_as(offsets)
-    placed = torch.baddbmm(centers.flatten(0, 1), offsets.flatten(0, 1), frames.flatten(0, 1).mT)
+    """μ_p + R(q_p) (exp(s_p) ⊙ offset) for offsets (B, P, K, 3) in the parents' (B, P, ·) own frames.
+
+    In float32 under autocast, too: errors of a parent's position move its whole subtree.
+    """
+    with torch.autocast(offsets.device.type, enabled=False):
+        frames = quats_to_rotmats(parents.rest[..., :4]) * parents.log_scales.exp().unsqueeze(-2)  # (B, P, 3, 3)
+        centers = parents.means.unsqueeze(2).expand_as(offsets)
+        placed = torch.baddbmm(centers.flatten(0, 1), offsets.flatten(0, 1), frames.flatten(0, 1).mT)
     return placed.view_as(offsets)

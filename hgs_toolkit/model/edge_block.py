@@ -8,11 +8,13 @@ k-th of the work.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hgs_toolkit.model.layers import LRELU_SLOPE, AdaIN, EqualLinear, in_pieces
+from hgs_toolkit.model.layers import LRELU_SLOPE, AdaIN, EqualLinear, Map, in_pieces
 
 SEARCH_CELLS = 1 << 22
 """Distances held at a time in the neighbour search (16 MB)."""
@@ -30,9 +32,10 @@ class EdgeGather(nn.Module):
         self.value_hidden = EqualLinear(2 * channels, channels, activation="lrelu")
         self.value_out = EqualLinear(channels, channels)
 
-    def per_point(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, N, C) -> what a point sends and what it adds as receiver, (B, N, C/2 + C) each, hidden units in front.
+    def per_point(self) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """A function (B, N, C) -> what a point sends and what it adds as receiver, (B, N, C/2 + C) each.
 
+        The weight net's hidden units are in front.
         U₁(x_j − x_i) + b = U₁x_j + (b − U₁x_i);  V₁[x_i ; x_j − x_i] + b = V₁ᵇx_j + ((V₁ᵃ − V₁ᵇ)x_i + b).
         """
         u, u_bias = self.weight_hidden.effective()
@@ -41,17 +44,26 @@ class EdgeGather(nn.Module):
         assert u_bias is not None
         assert v_bias is not None
         bias = torch.cat([torch.zeros_like(u_bias), torch.zeros_like(v_bias), u_bias, v_bias])
-        both = functional.linear(x, torch.cat([u, v_other, -u, v_self - v_other]), bias)
-        sent, received = both.chunk(2, dim=-1)
-        return sent, received
+        weight = torch.cat([u, v_other, -u, v_self - v_other])
 
-    def on_edges(self, hidden: Tensor) -> Tensor:
-        """Sums of sent and received (..., k, C/2 + C), overwritten, -> weighted sums over k (..., C)."""
-        hidden = functional.leaky_relu_(hidden, LRELU_SLOPE)
-        for_weight, for_value = hidden[..., : self.channels // 2], hidden[..., self.channels // 2 :]
-        weight: Tensor = self.weight_out(for_weight).softmax(dim=-2)
-        value: Tensor = self.value_out(for_value)
-        return (weight * value).sum(-2)
+        def apply(x: Tensor) -> tuple[Tensor, Tensor]:
+            sent, received = functional.linear(x, weight, bias).chunk(2, dim=-1)
+            return sent, received
+
+        return apply
+
+    def on_edges(self) -> Callable[[Tensor], Tensor]:
+        """A function of sums of sent and received (M, k, C/2 + C), overwritten, -> weighted sums over k (M, C)."""
+        weight_out, value_out, half = self.weight_out.prepared(), self.value_out.prepared(), self.channels // 2
+
+        def apply(hidden: Tensor) -> Tensor:
+            # Two-dimensional, because a matrix product takes columns of a matrix as they lie, without a copy.
+            flat = functional.leaky_relu_(hidden.flatten(0, 1), LRELU_SLOPE)  # (M·k, C/2 + C)
+            weight = weight_out(flat[:, :half]).view(*hidden.shape[:2], -1).softmax(dim=1)
+            value = value_out(flat[:, half:]).view(*hidden.shape[:2], -1)
+            return (weight * value).sum(1)
+
+        return apply
 
 
 class AdaptiveEdgeBlock(nn.Module):
@@ -69,15 +81,16 @@ class AdaptiveEdgeBlock(nn.Module):
         """(B, N, C), (B, 1, W) -> (B, N, C)."""
         y, scale = self.norm(x, ws[:, 0])
         index = nearest_neighbors(y.detach(), self.neighbors)  # (B, N, k)
-        sums = [self._of_scene(*scene) for scene in zip(*self.edges.per_point(y), index, strict=True)]
+        on_edges = self.edges.on_edges()
+        sums = [self._of_scene(on_edges, *scene) for scene in zip(*self.edges.per_point()(y), index, strict=True)]
         return torch.addcmul(x, torch.stack(sums), scale)
 
-    def _of_scene(self, sent: Tensor, received: Tensor, index: Tensor) -> Tensor:
+    def _of_scene(self, on_edges: Callable[[Tensor], Tensor], sent: Tensor, received: Tensor, index: Tensor) -> Tensor:
         """(N, 3C/2), (N, 3C/2), (N, k) -> (N, C)."""
 
         def on_piece(index: Tensor, received: Tensor) -> Tensor:
             gathered = sent.index_select(0, index.flatten()).view(*index.shape, -1)  # (n, k, 3C/2)
-            return self.edges.on_edges(gathered + received.unsqueeze(1))
+            return on_edges(gathered + received.unsqueeze(1))
 
         return in_pieces(on_piece, index, received, width=self.neighbors * sent.shape[1])
 
@@ -95,10 +108,18 @@ class LocalEdgeBlock(nn.Module):
 
     def forward(self, x: Tensor, ws: Tensor) -> Tensor:  # noqa: ARG002 - all blocks are called alike
         """(B, N, C), (B, 0, W) -> (B, N, C); siblings are consecutive."""
-        sent, received = self.edges.per_point(x)
-        families = (len(x), -1, self.branching, sent.shape[-1])
-        edges = sent.reshape(families).unsqueeze(2) + received.reshape(families).unsqueeze(3)  # (B, P, i, j, 3C/2)
-        return torch.addcmul(x, self.edges.on_edges(edges).flatten(1, 2), self.layer_scale)
+        return self.prepared()(x.flatten(0, 1)).view_as(x)
+
+    def prepared(self) -> Map:
+        """The block as a function (M, C) -> (M, C) of whole families, as :meth:`EqualLinear.prepared`."""
+        per_point, on_edges = self.edges.per_point(), self.edges.on_edges()
+
+        def apply(x: Tensor) -> Tensor:
+            sent, received = (part.view(-1, self.branching, part.shape[-1]) for part in per_point(x))
+            edges = sent.unsqueeze(1) + received.unsqueeze(2)  # (families, i, j, 3C/2)
+            return torch.addcmul(x, on_edges(edges.flatten(0, 1)), self.layer_scale)
+
+        return apply
 
 
 def nearest_neighbors(points: Tensor, k: int) -> Tensor:

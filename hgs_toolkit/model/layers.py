@@ -27,6 +27,9 @@ NORM_EPS = 1e-8
 """Added to the standard deviation (not to the variance) in AdaIN."""
 
 
+Map = Callable[[Tensor], Tensor]
+
+
 class EqualLinear(nn.Module):
     """y = act(x (W · lr_multiplier / sqrt(in_features))ᵀ + b · lr_multiplier).
 
@@ -74,9 +77,15 @@ class EqualLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., in_features) -> (..., out_features)."""
         if x.numel() < self.weight.numel():  # scale whichever is smaller
-            y = functional.linear(x * self.weight_gain, self.weight, self._effective_bias())
-        else:
-            y = functional.linear(x, *self.effective())
+            return self._activated(functional.linear(x * self.weight_gain, self.weight, self._effective_bias()))
+        return self.prepared()(x)
+
+    def prepared(self) -> Map:
+        """The layer as a function of x alone, its weight made effective once: for input that comes in pieces."""
+        weight, bias = self.effective()
+        return lambda x: self._activated(functional.linear(x, weight, bias))
+
+    def _activated(self, y: Tensor) -> Tensor:
         # In place is safe: the linear layer's backward does not need its output.
         return functional.leaky_relu_(y, LRELU_SLOPE) if self.activation else y
 
@@ -145,12 +154,12 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) -> (..., C)."""
+        return in_pieces(self.prepared(), x.flatten(0, -2), width=self.expand.weight.shape[0]).view_as(x)
 
-        def on_piece(piece: Tensor) -> Tensor:
-            y: Tensor = self.project(functional.gelu(self.expand(piece)))
-            return y
-
-        return in_pieces(on_piece, x.flatten(0, -2), width=self.expand.weight.shape[0]).view_as(x)
+    def prepared(self) -> Map:
+        """As :meth:`EqualLinear.prepared`, for input that is in pieces already."""
+        expand, project = self.expand.prepared(), self.project.prepared()
+        return lambda x: project(functional.gelu(expand(x)))
 
 
 def in_pieces(function: Callable[..., Tensor], *tensors: Tensor, width: int, multiple: int = 1) -> Tensor:

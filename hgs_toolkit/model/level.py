@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch.nn import functional
 
 from hgs_toolkit.config import GeneratorConfig
 from hgs_toolkit.model.edge_block import AdaptiveEdgeBlock, LocalEdgeBlock
-from hgs_toolkit.model.layers import LRELU_SLOPE, MLP, AdaIN, EqualLinear, in_pieces
+from hgs_toolkit.model.layers import LRELU_SLOPE, MLP, AdaIN, EqualLinear, Map, in_pieces
 
 
 class SubpixelUpsampling(nn.Module):
@@ -24,18 +25,27 @@ class SubpixelUpsampling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, C_in) -> (B, N·r, C_out); the children of a parent are consecutive."""
+        return self.prepared()(x.flatten(0, 1)).view(len(x), -1, self.subpixel.weight.shape[0] // self.branching)
+
+    def prepared(self) -> Map:
+        """The layer as a function (M, C_in) -> (M·r, C_out), as :meth:`EqualLinear.prepared`."""
         # 1/sqrt(2) cancels the leaky ReLU's gain and goes into the skip's weights: no pass over the children for it.
         half = math.sqrt(0.5)
-        weight, bias = self.subpixel.effective()
-        assert bias is not None
-        children = functional.leaky_relu_(functional.linear(x, weight * half, bias * half), LRELU_SLOPE)
-        if self.skip is None:
-            skip = x * half
-        else:
-            weight, bias = self.skip.effective()
-            assert bias is not None
-            skip = functional.linear(x, weight * half, bias * half)
-        return (children.view(*x.shape[:2], self.branching, -1) + skip.unsqueeze(2)).flatten(1, 2)
+        weight, bias = _scaled(self.subpixel, half)
+        skip_weights = None if self.skip is None else _scaled(self.skip, half)
+
+        def apply(x: Tensor) -> Tensor:
+            children = functional.leaky_relu_(functional.linear(x, weight, bias), LRELU_SLOPE)
+            skip = x * half if skip_weights is None else functional.linear(x, *skip_weights)
+            return (children.view(len(x), self.branching, -1) + skip.unsqueeze(1)).flatten(0, 1)
+
+        return apply
+
+
+def _scaled(layer: EqualLinear, factor: float) -> tuple[Tensor, Tensor]:
+    weight, bias = layer.effective()
+    assert bias is not None
+    return weight * factor, bias * factor
 
 
 class StyledMLPBlock(nn.Module):
@@ -67,6 +77,11 @@ class PlainMLPBlock(nn.Module):
     def forward(self, x: Tensor, ws: Tensor) -> Tensor:  # noqa: ARG002 - all blocks are called alike
         """(B, N, C), (B, 0, W) -> (B, N, C)."""
         return torch.addcmul(x, self.mlp(x), self.layer_scale)
+
+    def prepared(self) -> Map:
+        """The block as a function (M, C) -> (M, C), as :meth:`EqualLinear.prepared`."""
+        mlp = self.mlp.prepared()
+        return lambda x: torch.addcmul(x, mlp(x), self.layer_scale)
 
 
 class NoEdges(nn.Module):
@@ -104,19 +119,22 @@ class Level(nn.Module):
 
     def forward(self, x: Tensor, ws: Tensor) -> Tensor:
         """(B, N, C_in), (B, style_slots, W) -> (B, N·r, C_out)."""
-        if self.style_slots:
-            return self._children_of(x, ws)
-        # Without styles nothing is shared beyond the siblings: families go through the whole level in pieces.
-        children = in_pieces(
-            lambda piece: self._children_of(piece.unsqueeze(0), ws[:1]).squeeze(0),
-            x.flatten(0, 1),
-            width=4 * self.upsampling.subpixel.weight.shape[0],
-            multiple=self.upsampling.branching,
-        )
-        return children.view(len(x), -1, children.shape[-1])
-
-    def _children_of(self, x: Tensor, ws: Tensor) -> Tensor:
+        if isinstance(self.edge_block, LocalEdgeBlock) and isinstance(self.mlp_block, PlainMLPBlock):
+            # Without styles nothing is shared beyond the siblings: families go through the whole level in pieces.
+            steps = (self.edge_block.prepared(), self.upsampling.prepared(), self.mlp_block.prepared())
+            width = 4 * self.upsampling.subpixel.weight.shape[0]
+            children = in_pieces(_chain(steps), x.flatten(0, 1), width=width, multiple=self.upsampling.branching)
+            return children.view(len(x), -1, children.shape[-1])
         for_edges = self.edge_block.style_slots
         x = self.upsampling(self.edge_block(x, ws[:, :for_edges]))
         out: Tensor = self.mlp_block(x, ws[:, for_edges:])
         return out
+
+
+def _chain(steps: Iterable[Map]) -> Map:
+    def apply(x: Tensor) -> Tensor:
+        for step in steps:
+            x = step(x)
+        return x
+
+    return apply

@@ -12,6 +12,7 @@ from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.model import layers
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.model.heads import Heads
+from hgs_toolkit.rendering import render
 
 LEAN = GeneratorConfig(
     resolution=32, z_dim=8, w_dim=12, pose_conditioned=False, view_dependent_color=False, points=16,
@@ -198,3 +199,17 @@ def test_bfloat16_changes_little() -> None:
         scene = generator.synthesize(w)
     assert scene.means.dtype == torch.float32
     assert (scene.means - generator.synthesize(w).means).abs().mean() < 0.01
+
+
+@pytest.mark.parametrize("config", [REFERENCE, LEAN])
+def test_pictures_in_bfloat16_are_those_of_float32(config: GeneratorConfig) -> None:
+    generator = make(config).eval()
+    cameras = config.poses.sample(3, torch.Generator().manual_seed(0)).reshape(3, 1)
+    with torch.inference_mode():
+        w = generator.map(latents(generator))
+        exact = generator.synthesize(w)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rough = generator.synthesize(w)
+        pictures = [render(scene, cameras, 48, 48)[0].clamp(0, 1) for scene in (exact, rough)]
+    assert {value.dtype for value in rough.parameters().values()} == {torch.float32}
+    assert -10 * (pictures[0] - pictures[1]).square().mean().log10() > 45
