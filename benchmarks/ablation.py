@@ -56,7 +56,7 @@ MEASURED = 1000
 DISTANCES = ("kid_squeeze", "fid_squeeze")
 """KID is times a thousand; the Fréchet distance of 1000 images has a floor, which the training images show."""
 
-SHOWN = 8
+SHOWN = 6
 """Latents a row in the picture."""
 
 
