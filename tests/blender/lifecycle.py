@@ -18,11 +18,11 @@ repository, identifier = module.split(".")[1:]
 facts = {"user": bpy.utils.resource_path("USER")}
 
 
-def is_enabled():
+def is_enabled() -> bool:
     return module in bpy.context.preferences.addons
 
 
-def is_installed():
+def is_installed() -> bool:
     return os.path.isdir(os.path.join(bpy.utils.user_resource("EXTENSIONS"), repository, identifier))
 
 
