@@ -24,7 +24,11 @@ def export(
             help="Highest degree of colour harmonics to keep; fitted to models whose colour sees the view.",
         ),
     ] = None,
-    extras: Annotated[bool, typer.Option("--extras", help=".ply: keep level and parent as extra columns.")] = False,
+    extras: Annotated[bool, typer.Option("--extras", help=".ply, .glb: keep level and parent.")] = False,
+    nodes: Annotated[bool, typer.Option("--nodes", help=".glb: make each level a node of its own.")] = False,
+    lods: Annotated[
+        bool, typer.Option("--lods", help="Write levels of detail; .rad and lod-meta.json always have them.")
+    ] = False,
     pad_sh: Annotated[
         int, typer.Option("--pad-sh", min=0, max=3, help=".ply: zero harmonics up to this degree (old viewers want 3).")
     ] = 0,
@@ -53,6 +57,6 @@ def export(
         source = open_asset(asset, psi, device, source_frame, sh_degree)
         write(
             source.scene, out, levels=parse_levels(levels), sh_degree=sh_degree, extras=extras, pad_sh=pad_sh,
-            normals=not no_normals, frame=frame, metadata=source.metadata, force=force,
+            normals=not no_normals, frame=frame, nodes=nodes, lods=lods, metadata=source.metadata, force=force,
         )  # fmt: skip
         report.file(out)

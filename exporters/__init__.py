@@ -16,11 +16,15 @@ from hgs_toolkit.encoding import sh_bases
 from hgs_toolkit.errors import FormatError, ShapeError
 from hgs_toolkit.exporters.compressed_ply import read_compressed_ply, write_compressed_ply
 from hgs_toolkit.exporters.frames import FRAMES, convert_frame
+from hgs_toolkit.exporters.glb import read_glb, write_glb
 from hgs_toolkit.exporters.options import ExportOptions, Format
 from hgs_toolkit.exporters.ply import read_ply, write_ply
+from hgs_toolkit.exporters.rad import write_rad
 from hgs_toolkit.exporters.sog import read_sog, write_sog
 from hgs_toolkit.exporters.splat import read_splat, write_splat
 from hgs_toolkit.exporters.spz import read_spz, write_spz
+from hgs_toolkit.exporters.streamed_sog import SUFFIX as STREAMED
+from hgs_toolkit.exporters.streamed_sog import read_streamed_sog, tidy_streamed_sog, write_streamed_sog
 from hgs_toolkit.files import atomic_path
 from hgs_toolkit.gaussians import GaussianHierarchy
 
@@ -56,6 +60,19 @@ FORMATS = (
     Format(
         ".splat", "32 bytes a Gaussian, without harmonics: older web viewers", read_splat, write_splat,
         options=frozenset({"frame"}), sh_degree=0, assumed_frame="rdf",
+    ),
+    Format(
+        ".glb", "glTF with KHR_gaussian_splatting, levels as nodes on request: Cesium, three.js; others show points",
+        read_glb, write_glb, options=frozenset({"nodes", "extras"}),
+    ),
+    Format(
+        ".rad", "a tree for levels of detail by view and budget: Spark 2 (three.js)", None, write_rad,
+        options=frozenset({"frame", "lods"}), keeps_tree=True,
+    ),
+    Format(
+        STREAMED, "folders of .sog images for each level of detail: PlayCanvas, SuperSplat",
+        read_streamed_sog, write_streamed_sog, options=frozenset({"frame", "lods"}), keeps_tree=True,
+        tidy=tidy_streamed_sog,
     ),
 )  # fmt: skip
 """Every splat format; of the suffixes that fit a name, the longest wins."""
@@ -118,6 +135,8 @@ def export(
     pad_sh: int = 0,
     normals: bool = True,
     frame: str | None = None,
+    nodes: bool = False,
+    lods: bool = False,
     metadata: AssetMetadata | None = None,
     force: bool = True,
 ) -> None:
@@ -128,7 +147,8 @@ def export(
         path: its suffix chooses the format, see FORMATS.
         levels: keep the Gaussians of these levels (and the background); None keeps all.
         sh_degree: highest degree of spherical harmonics to keep; None keeps all.
-        extras, pad_sh, normals, frame, metadata: as in :class:`~hgs_toolkit.exporters.options.ExportOptions`.
+        extras, pad_sh, normals, frame, nodes, lods, metadata: as in
+            :class:`~hgs_toolkit.exporters.options.ExportOptions`.
         force: replace an existing file.
 
     Raises:
@@ -138,7 +158,7 @@ def export(
         HgsError: if the file cannot be written, or exists and not ``force``.
     """
     known = format_of(Path(path))
-    options = ExportOptions(extras, pad_sh, normals, frame, metadata or AssetMetadata())
+    options = ExportOptions(extras, pad_sh, normals, frame, nodes, lods, metadata or AssetMetadata())
     if known.writer is None:
         raise FormatError(f"{known.suffix} files can be read, not written; writable: {_suffixes(reading=False)}")
     known.check_options(options)
@@ -148,6 +168,8 @@ def export(
             raise FormatError("the scene has no Gaussians; expected one at least")
         with atomic_path(path, force=force) as temporary:
             known.writer(temporary, scene, options)
+        if known.tidy is not None:
+            known.tidy(Path(path))
     except (FormatError, ShapeError) as error:  # the writer knows only the temporary name
         raise type(error)(f"cannot write {path}: {error}") from error
     if lost := known.losses(scene, options):

@@ -24,6 +24,10 @@ class ExportOptions:
     """Write the (zero) normals that fixed-layout viewers expect."""
     frame: str | None = None
     """World frame of the file, ``rdf`` or ``y_up``; None is the format's own."""
+    nodes: bool = False
+    """Make each level a node of its own."""
+    lods: bool = False
+    """Write levels of detail, each a scene that is complete by itself, beside the whole."""
     metadata: AssetMetadata = field(default_factory=AssetMetadata)
     """Where the scene came from; every format takes it and writes what it can."""
 
@@ -37,7 +41,7 @@ class Format:
     """One row of the table of formats.
 
     Attributes:
-        suffix: lower-case end of the file's name, such as ``.ply`` or ``.compressed.ply``.
+        suffix: lower-case end of the file's name, such as ``.ply``, ``.compressed.ply`` or ``lod-meta.json``.
         description: what it is and what opens it, a short line.
         reader: makes a batch of one in the ``y_up`` frame; None where the format is only written.
         writer: writes a batch of one to a path that is new (the caller makes it atomic); None where only read.
@@ -46,6 +50,7 @@ class Format:
         keeps_tree: whether level and parent survive without being asked for.
         assumed_frame: the world frame the reader takes files of other programs to be in, where that is a matter of
             convention and ``frame`` of :func:`~hgs_toolkit.exporters.load` may say otherwise; None where it may not.
+        tidy: for formats with files beside the named one: called when a file is in place, removes what no file needs.
     """
 
     suffix: str
@@ -56,6 +61,7 @@ class Format:
     sh_degree: int = 3
     keeps_tree: bool = False
     assumed_frame: str | None = None
+    tidy: Callable[[Path], None] | None = None
 
     def check_options(self, options: ExportOptions) -> None:
         """Raise a FormatError if an option that differs from its default means nothing to this format."""

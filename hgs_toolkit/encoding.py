@@ -68,8 +68,7 @@ def scales_to_log_scales(scales: Tensor) -> Tensor:
 def normalize_quats(quats: Tensor) -> Tensor:
     """Quaternions (..., 4) wxyz scaled to unit length; a zero quaternion becomes the identity rotation."""
     norm = quats.norm(dim=-1, keepdim=True)
-    identity = torch.zeros_like(quats)
-    identity[..., 0] = 1.0
+    identity = quats.new_tensor([1.0, 0.0, 0.0, 0.0])
     return torch.where(norm > 0, quats / norm.clamp_min(torch.finfo(quats.dtype).tiny), identity)
 
 
@@ -86,3 +85,20 @@ def quats_to_rotmats(quats: Tensor) -> Tensor:
         s * (x * z - w * y), s * (y * z + w * x), 1 - s * (x * x + y * y),
     )  # fmt: skip
     return torch.stack(rows, dim=-1).reshape(*quats.shape[:-1], 3, 3)
+
+
+def rotmats_to_quats(rotmats: Tensor) -> Tensor:
+    """Rotation matrices (..., 3, 3) to unit quaternions (..., 4) wxyz; inverse of :func:`quats_to_rotmats` up to sign.
+
+    The rows of 4 q q^T are sums of the matrix's elements; the one with the largest diagonal is taken, which is
+    accurate for every rotation.
+    """
+    (a, b, c), (d, e, f), (g, h, i) = (row.unbind(-1) for row in rotmats.unbind(-2))
+    outer = torch.stack([
+        1 + a + e + i, h - f, c - g, d - b,
+        h - f, 1 + a - e - i, b + d, c + g,
+        c - g, b + d, 1 - a + e - i, f + h,
+        d - b, c + g, f + h, 1 - a - e + i,
+    ], dim=-1).unflatten(-1, (4, 4))  # fmt: skip
+    largest = outer.diagonal(dim1=-2, dim2=-1).argmax(-1)[..., None, None].expand(*rotmats.shape[:-2], 1, 4)
+    return normalize_quats(outer.gather(-2, largest).squeeze(-2))

@@ -129,7 +129,7 @@ def check(row: Format, count: int, folder: Path) -> None:
             assert message is None or target.name in message, f"the error does not name the file: {message}"
             refused += message is not None
             used = tracemalloc.get_traced_memory()[1] - before
-            size = target.stat().st_size
+            size = target.stat().st_size + sum(file.stat().st_size for file in folder.glob("lods-*/*/*"))
             assert used <= TIMES_FILE * size + FIXED_BYTES, f"{used} bytes allocated for a file of {size}"
     finally:
         tracemalloc.stop()

@@ -1,0 +1,147 @@
+"""Spark's .rad, version 1: a tree of Gaussians from which the viewer draws, for each view, as many as it has time for.
+
+After a JSON header come chunks of 65,536 Gaussians, each with a JSON header of its own and its values column by column
+(all x, all y, ...), deflated. A node's children are side by side and behind it; the root is the first. Spark draws a
+node in place of its children until its budget is used up, so every leaf must be a Gaussian of the scene and every inner
+node look like the leaves below it: see :mod:`~hgs_toolkit.exporters.merge_tree`. A tree of pairs meets any budget
+exactly. Higher harmonics, signs and order are those of 3D-GS.
+
+The frame is y up unless another is asked for: Spark draws in three.js' world, which is y up, without a turn.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hgs_toolkit.encoding import dc_to_rgb, sh_bases, sh_degree
+from hgs_toolkit.errors import FormatError
+from hgs_toolkit.exporters.frames import convert_frame
+from hgs_toolkit.exporters.merge_tree import MergeTree, merge_tree
+from hgs_toolkit.exporters.options import ExportOptions
+from hgs_toolkit.gaussians import GaussianHierarchy
+
+FRAME = "y_up"
+
+FILE_MAGIC, CHUNK_MAGIC, VERSION = b"RAD0", b"RADC", 1
+CHUNK = 65_536
+"""Nodes of a chunk; Spark addresses pages of this size."""
+
+MAX_NODES = 2**32 - 1
+
+ALIGNMENT = 8
+
+RAW_DEFLATE = -15
+"""zlib's code for a stream without header; the format calls it "gz"."""
+
+COMPRESSION_LEVEL = 6
+
+MOST_COVERING = 2.0
+"""Largest alpha of a node."""
+
+TYPES = {"f32": "<f4", "f16": "<f2", "ln_f16": "<f2", "u16": "<u2", "u32": "<u4"}
+"""Numbers behind the encodings used here; that of ``ln_f16`` is a logarithm."""
+
+Columns = dict[str, tuple[str, NDArray[Any]]]
+
+
+def write_rad(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
+    """Write one scene as a tree.
+
+    Raises:
+        FormatError: if it has more nodes than the format can count.
+    """
+    if 2 * scene.num_gaussians - 1 > MAX_NODES:
+        raise FormatError(f"{scene.num_gaussians} Gaussians; a .rad file holds at most {(MAX_NODES + 1) // 2}")
+    frame = options.frame or FRAME
+    tree = merge_tree(convert_frame(scene.detach().to("cpu", torch.float32), "y_up", frame))
+    degree = sh_degree(tree.sh.shape[1])
+    chunks = [_chunk(tree, start, degree) for start in range(0, len(tree), CHUNK)]
+    ends = np.cumsum([len(chunk) for chunk in chunks]).tolist()
+    header = {
+        "version": VERSION, "type": "gsplat", "count": len(tree), "maxSh": degree, "lodTree": True, "chunkSize": CHUNK,
+        "allChunkBytes": ends[-1],
+        "chunks": [{"offset": end - len(chunk), "bytes": len(chunk)} for end, chunk in zip(ends, chunks, strict=True)],
+        "comment": f"hgs_toolkit {version('hgs_toolkit')}, frame {frame}",
+    }  # fmt: skip
+    with open(path, "wb") as file:
+        file.write(_described(FILE_MAGIC, header))
+        file.writelines(chunks)
+
+
+def _chunk(tree: MergeTree, start: int, degree: int) -> bytes:
+    rows = slice(start, min(start + CHUNK, len(tree)))
+    count, properties, payload = rows.stop - start, [], bytearray()
+    for name, (encoding, values) in _columns(tree, rows, degree).items():
+        data = _deflated(values.T.astype(TYPES[encoding]))
+        properties.append({"property": name, "encoding": encoding, "compression": "gz",
+                           "offset": len(payload), "bytes": len(data)})  # fmt: skip
+        payload += data + bytes(-len(data) % ALIGNMENT)
+    header = {
+        "version": VERSION, "base": start, "count": count, "payloadBytes": len(payload), "maxSh": degree,
+        "lodTree": True, "properties": properties,
+    }  # fmt: skip
+    return _described(CHUNK_MAGIC, header) + struct.pack("<Q", len(payload)) + bytes(payload)
+
+
+def _described(magic: bytes, header: dict[str, Any]) -> bytes:
+    """A JSON header behind its magic number and length, padded."""
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return magic + struct.pack("<I", len(text)) + text + bytes(-len(text) % ALIGNMENT)
+
+
+def _columns(tree: MergeTree, rows: slice, degree: int) -> Columns:
+    """Encoding and values (count, width) of each property.
+
+    Half floats suffice where Spark itself keeps 8 bits; positions are whole floats.
+    """
+    inner = tree.first_child[rows] >= 0
+    sh = tree.sh[rows]
+    columns: Columns = {
+        "center": ("f32", tree.means[rows]),
+        "alpha": ("f16", covering(tree.density[rows])[:, None]),
+        "rgb": ("f16", dc_to_rgb(torch.from_numpy(sh[:, 0])).numpy()),
+        "scales": ("ln_f16", np.log(tree.scales[rows])),
+        "orientation": ("f16", upright(tree.quats[rows])[:, 1:]),
+        "child_count": ("u16", np.where(inner, 2, 0)[:, None]),
+        "child_start": ("u32", tree.first_child[rows].clip(0)[:, None]),
+    }
+    for l_ in range(1, degree + 1):
+        part = sh[:, sh_bases(l_ - 1) : sh_bases(l_)]  # (count, 2 l + 1, 3)
+        columns[f"sh{l_}"] = ("f16", part.reshape(len(part), -1))
+    return columns
+
+
+def covering(density: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Spark's alpha (N,): the density up to 1, beyond it 1 + (a - 1) / 4 with D = exp((a^2 - 1) / e), D the density.
+
+    That is how Spark's shader turns alphas above 1 into the cover 1 - (1 - exp(-r^2 / 2))^D of D opaque Gaussians.
+    """
+    steepness = np.sqrt(1 + np.e * np.log(density.clip(1)))
+    return np.where(density > 1, (1 + (steepness - 1) / 4).clip(max=MOST_COVERING), density)
+
+
+def upright(quats: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of the four rotations (N, 4) wxyz that give the same ellipsoid, the one with the largest w.
+
+    A file holds x, y and z only. The reader's w is a difference, which rounding spoils where w is small; half a turn
+    about one of the ellipsoid's own axes exchanges w with another component, and it is the largest afterwards.
+    """
+    w, x, y, z = quats.T
+    turned = np.stack([[w, x, y, z], [-x, w, z, -y], [-y, -z, w, x], [-z, y, -x, w]])  # (4, 4, N): q, qi, qj, qk
+    largest = np.abs(turned[:, 0]).argmax(axis=0)  # (N,)
+    best: NDArray[np.float64] = np.take_along_axis(turned, largest[None, None], axis=0)[0].T  # (N, 4)
+    return best * np.where(best[:, :1] < 0, -1.0, 1.0)
+
+
+def _deflated(values: NDArray[Any]) -> bytes:
+    compressor = zlib.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, RAW_DEFLATE)
+    return compressor.compress(np.ascontiguousarray(values).tobytes()) + compressor.flush()
