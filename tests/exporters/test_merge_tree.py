@@ -63,7 +63,7 @@ def test_inner_nodes_have_the_moments_of_the_mixture_below_them(scene_factory: S
     covariances, means = axes @ axes.transpose(0, 2, 1), scene.means[0].double().numpy()
     masses = scene.opacity_logits[0].double().sigmoid().numpy() * surface(scales)
     for node in np.flatnonzero(tree.first_child >= 0):
-        rows = leaves_below(tree, node)
+        rows = leaves_below(tree, int(node))
         weight = masses[rows] / masses[rows].sum()
         mean = weight @ means[rows]
         offset = means[rows] - mean
