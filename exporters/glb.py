@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -62,17 +61,25 @@ BYTES_PER_GAUSSIAN = 4 * 14
 
 @dataclass(frozen=True)
 class _Column:
-    """An attribute of ``width`` floats, or bytes where ``component`` says so; ``make`` gives those of some rows."""
+    """Attributes side by side for each Gaussian, ``width`` floats each, or bytes where ``component`` says so.
 
-    name: str
+    ``make`` gives the values of some rows.
+    """
+
+    names: tuple[str, ...]
     width: int
     make: Callable[[slice], Tensor]
     component: int = FLOAT
 
     @property
-    def stride(self) -> int:
-        """Bytes for each Gaussian."""
+    def bytes(self) -> int:
+        """Of one attribute of a Gaussian."""
         return self.width * (4 if self.component == FLOAT else 1)
+
+    @property
+    def stride(self) -> int:
+        """Bytes from one Gaussian to the next."""
+        return self.bytes * len(self.names)
 
 
 def write_glb(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
@@ -126,21 +133,19 @@ def _columns(scene: GaussianHierarchy, extras: bool) -> list[_Column]:
     means, log_scales, quats = scene.means[0], scene.log_scales[0], scene.quats[0]
     sh, logits = scene.sh[0], scene.opacity_logits[0]
     columns = [
-        _Column("POSITION", 3, lambda rows: means[rows]),
-        _Column("COLOR_0", 4, lambda rows: _fallback(sh[rows, 0], logits[rows]), UNSIGNED_BYTE),
-        _Column(_named("ROTATION"), 4, lambda rows: normalize_quats(quats[rows]).roll(-1, -1)),  # xyzw
-        _Column(_named("SCALE"), 3, lambda rows: log_scales_to_scales(log_scales[rows])),
-        _Column(_named("OPACITY"), 1, lambda rows: logits_to_opacities(logits[rows])),
-    ]
-    columns += [
-        _Column(name, 3, partial(lambda rows, index: sh[rows, index], index=index))
-        for index, name in enumerate(_harmonics(scene.sh_degree))
+        _Column(("POSITION",), 3, lambda rows: means[rows]),
+        _Column(("COLOR_0",), 4, lambda rows: _fallback(sh[rows, 0], logits[rows]), UNSIGNED_BYTE),
+        _Column((_named("ROTATION"),), 4, lambda rows: normalize_quats(quats[rows]).roll(-1, -1)),  # xyzw
+        _Column((_named("SCALE"),), 3, lambda rows: log_scales_to_scales(log_scales[rows])),
+        _Column((_named("OPACITY"),), 1, lambda rows: logits_to_opacities(logits[rows])),
+        # A stride of at most 252 bytes is allowed; this one is 192 at degree 3, and the scene's own layout.
+        _Column(tuple(_harmonics(scene.sh_degree)), 3, lambda rows: sh[rows]),
     ]
     if extras:
         if scene.num_gaussians > MAX_EXACT_INDEX:
             raise FormatError(f"{scene.num_gaussians} Gaussians; parents of at most {MAX_EXACT_INDEX} fit, write .hgs")
-        columns.append(_Column(LEVEL, 1, lambda rows: scene.level[rows].float()))
-        columns.append(_Column(PARENT, 1, lambda rows: scene.parent[rows].float()))
+        columns.append(_Column((LEVEL,), 1, lambda rows: scene.level[rows].float()))
+        columns.append(_Column((PARENT,), 1, lambda rows: scene.parent[rows].float()))
     return columns
 
 
@@ -179,15 +184,20 @@ def _document(scene: GaussianHierarchy, columns: list[_Column], levels: list[int
         offset += size
     starts = np.cumsum([0, *counts]).tolist()
     for start, number in zip(starts, counts, strict=False):
-        for index, column in enumerate(columns):
-            accessor: Json = {"bufferView": index, "byteOffset": start * column.stride, "count": number}
-            accessor |= {"componentType": column.component, "type": TYPES[column.width]}
-            if column.component != FLOAT:
-                accessor["normalized"] = True
-            if column.name == "POSITION":  # glTF wants its bounds
-                axes = scene.means[0, start : start + number].numpy().T
-                accessor |= {"min": [float(a.min()) for a in axes], "max": [float(a.max()) for a in axes]}
-            accessors.append(accessor)
+        for buffer_view, column in enumerate(columns):
+            for member, name in enumerate(column.names):
+                accessor: Json = {
+                    "bufferView": buffer_view,
+                    "byteOffset": start * column.stride + member * column.bytes,
+                }
+                accessor |= {"componentType": column.component, "count": number, "type": TYPES[column.width]}
+                if column.component != FLOAT:
+                    accessor["normalized"] = True
+                if name == "POSITION":  # glTF wants its bounds
+                    axes = scene.means[0, start : start + number].numpy().T
+                    accessor |= {"min": [float(a.min()) for a in axes], "max": [float(a.max()) for a in axes]}
+                accessors.append(accessor)
+    attributes = [name for column in columns for name in column.names]
     names = ["gaussians" if level is None else "background" if level < 0 else f"level {level}" for level in levels]
     nodes = [
         {"name": name, "mesh": index} | ({} if level is None else {"extras": {LEVEL_ENTRY: level}})
@@ -200,7 +210,7 @@ def _document(scene: GaussianHierarchy, columns: list[_Column], levels: list[int
         "scenes": [{"nodes": list(range(len(nodes)))}],
         "nodes": nodes,
         "meshes": [
-            {"name": name, "primitives": [_primitive(columns, len(columns) * index)]}
+            {"name": name, "primitives": [_primitive(attributes, len(attributes) * index)]}
             for index, name in enumerate(names)
         ],
         "accessors": accessors,
@@ -209,9 +219,9 @@ def _document(scene: GaussianHierarchy, columns: list[_Column], levels: list[int
     }
 
 
-def _primitive(columns: list[_Column], first: int) -> Json:
+def _primitive(attributes: list[str], first: int) -> Json:
     return {
-        "attributes": {column.name: first + index for index, column in enumerate(columns)},
+        "attributes": {name: first + index for index, name in enumerate(attributes)},
         "mode": POINTS,
         "extensions": {EXTENSION: {
             "kernel": "ellipse", "colorSpace": "srgb_rec709_display",

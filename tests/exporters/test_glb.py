@@ -41,8 +41,9 @@ def column(path: Path, name: str, primitive: int = 0) -> np.ndarray[Any, Any]:
     document, binary = parts(path)
     accessor = document["accessors"][document["meshes"][primitive]["primitives"][0]["attributes"][name]]
     view = document["bufferViews"][accessor["bufferView"]]
-    start, width = view["byteOffset"] + accessor["byteOffset"], view["byteStride"] // 4
-    return np.frombuffer(binary, "<f4", accessor["count"] * width, start).reshape(-1, width)
+    width = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}[accessor["type"]]
+    start, stride = view["byteOffset"] + accessor["byteOffset"], view["byteStride"]
+    return np.ndarray((accessor["count"], width), "<f4", binary, start, (stride, 4))
 
 
 def rewrite(path: Path, change: Callable[[Json], object]) -> None:
