@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from hgs_toolkit import checkpoint
 from hgs_toolkit.checkpoint import METADATA_KEY, find_model, load_model, model_config, read_header, save_model
-from hgs_toolkit.config import Config, config_from_dict, config_to_dict
+from hgs_toolkit.config import Config, config_to_dict
 from hgs_toolkit.errors import CheckpointError, HgsError
 from hgs_toolkit.files import sha256
 from hgs_toolkit.model.generator import Generator
@@ -166,7 +166,10 @@ def test_without_a_packaged_model_the_error_says_how_to_get_one(
         find_model(None)
 
 
-def test_the_packaged_model_loads_if_there_is_one() -> None:
-    if not checkpoint.PRETRAINED.is_file():
-        pytest.skip("no model ships with this checkout")
-    assert load_model(device="cpu").config.resolution == config_from_dict({}).generator.resolution // 4
+def test_the_packaged_model_is_the_one_its_manifest_names() -> None:
+    manifest = json.loads(checkpoint.PRETRAINED.with_name("manifest.json").read_text())
+    model, config = load_model(device="cpu"), model_config()
+    assert model.fingerprint == manifest["sha256"]
+    assert (config.name, model.config.resolution) == (manifest["config"], manifest["resolution"])
+    assert manifest["licence"] == "CC0-1.0"
+    assert checkpoint.PRETRAINED.stat().st_size == manifest["bytes"] <= 8_000_000

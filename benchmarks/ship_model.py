@@ -1,0 +1,33 @@
+"""Put a run's average weights into the package, in half precision, with a manifest.
+
+python benchmarks/ship_model.py RUN
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import torch
+
+from hgs_toolkit.checkpoint import PRETRAINED, find_model, load_model, read_header, save_model
+from hgs_toolkit.files import sha256, write_json
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", help="run folder or model file")
+    arguments = parser.parse_args()
+    header = read_header(find_model(arguments.run))
+    facts = header.facts | {"licence": "CC0-1.0"}
+    save_model(PRETRAINED, load_model(arguments.run, "cpu"), header.config, facts, dtype=torch.float16)
+    manifest = {
+        "file": PRETRAINED.name, "sha256": sha256(PRETRAINED), "bytes": PRETRAINED.stat().st_size,
+        "config": header.config.name, "resolution": header.config.generator.resolution, **facts,
+    }  # fmt: skip
+    write_json(PRETRAINED.with_name("manifest.json"), manifest)
+    print(json.dumps(manifest, indent=2))
+
+
+if __name__ == "__main__":
+    main()
