@@ -1,0 +1,162 @@
+"""``hgs invert``: photographs into a scene of a model, with everything needed to judge it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hgs_toolkit.cli.console import Device, Force, JsonProgress, Seed, reporting
+from hgs_toolkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hgs_toolkit.cameras import Cameras
+    from hgs_toolkit.model.generator import Generator
+    from hgs_toolkit.training.datasets.critters import Critter
+    from hgs_toolkit.training.inversion.inversion import InversionSettings
+    from hgs_toolkit.training.inversion.target import Target
+
+CRITTER = "critter:"
+SPACES = ("w", "w+", "pti")
+
+SPLAT = "scene.ply"
+
+CRITTER_SET = 1
+"""Seed of the set that critter:N is taken from; the shipped model learned from the set 0."""
+
+
+def invert(
+    image: Annotated[
+        str,
+        typer.Argument(
+            metavar="IMAGE",
+            help="A picture, an EG3D folder or zip with several views of one subject, or critter:N for a known one.",
+        ),
+    ],
+    model: Annotated[
+        Path | None, typer.Argument(metavar="[MODEL]", help="A model file or run folder; without it, the shipped one.")
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option("--out", help="Folder for latent, scene, pictures and metrics.json.")],
+    camera: Annotated[Path | None, typer.Option("--camera", help="JSON file with the picture's EG3D label.")] = None,
+    yaw: Annotated[float | None, typer.Option("--yaw", help="Degrees from the front, positive to its left.")] = None,
+    pitch: Annotated[float | None, typer.Option("--pitch", help="Degrees above the horizon.")] = None,
+    refine: Annotated[bool, typer.Option("--refine", help="Correct the given cameras as well.")] = False,
+    space: Annotated[str, typer.Option("--space", help="w, w+ or pti (w+, then the generator is tuned).")] = "w+",
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps of the latent's search.")] = 300,
+    tuning_steps: Annotated[int, typer.Option("--tuning-steps", min=1, help="Steps of the tuning (pti).")] = 200,
+    mask: Annotated[Path | None, typer.Option("--mask", help="Picture that is white where the subject is.")] = None,
+    perceptual: Annotated[
+        str, typer.Option("--perceptual", help="auto, none, discriminator, squeeze or lite0: features to compare in.")
+    ] = "auto",
+    seed: Seed = 0,
+    device: Device = "auto",
+    force: Force = False,
+    json_progress: JsonProgress = False,
+) -> None:
+    """Find the scene of a model that shows a picture; without a camera its pose is estimated."""
+    with reporting(json_progress) as report:
+        from hgs_toolkit.checkpoint import load_model, model_config
+        from hgs_toolkit.cli.kernels import compile_kernels
+        from hgs_toolkit.devices import choose_device
+        from hgs_toolkit.exporters import export
+        from hgs_toolkit.files import make_folder, refuse_overwrite
+        from hgs_toolkit.training.inversion.inversion import invert as run_inversion
+        from hgs_toolkit.training.inversion.networks import feature_networks
+        from hgs_toolkit.training.inversion.objective import Objective
+        from hgs_toolkit.training.inversion.results import measure, result_names, write_results
+
+        if space not in SPACES:
+            raise ConfigError(f"space '{space}'; expected one of: {', '.join(SPACES)}")
+        for name in [*result_names(tuned=space == "pti"), SPLAT]:
+            refuse_overwrite(out / name, force=force)
+        target_device = choose_device(device)
+        generator = load_model(model, target_device)
+        given = given_camera(generator, camera, yaw, pitch)
+        target, truth = read_target(image, generator, given, mask)
+        known = given is not None or truth is not None or len(target.cameras) > 1 or _is_dataset(image)
+        settings = _settings(space, steps, tuning_steps, seed, refine=refine, estimate=not known)
+        make_folder(out)
+        compile_kernels(report, target_device)
+        networks = feature_networks(perceptual, model, target.cameras)
+        with report.progress("searching", total=steps + (tuning_steps if space == "pti" else 0)) as task:
+            found = run_inversion(
+                generator, target, Objective(networks=networks), settings,
+                lambda stage, _step, _steps, _loss: task.advance(text=stage),
+            )  # fmt: skip
+        metrics = measure(found, target, truth, networks)
+        for file in write_results(out, found, target, metrics, model_config(model).name):
+            report.file(file)
+        export(found.scene, out / SPLAT, extras=True)
+        report.file(out / SPLAT)
+        summary = metrics["views"][0]
+        report.result("  ".join(f"{key} {value:.3g}" for key, value in summary.items()), **summary)
+
+
+def given_camera(
+    model: Generator, camera: Path | None, yaw: float | None, pitch: float | None
+) -> Cameras | None:  # fmt: skip
+    """The camera (1,) of the flags; None if there is none."""
+    import math
+
+    import torch
+
+    from hgs_toolkit.cameras import from_yaw_pitch
+    from hgs_toolkit.training.inversion.target import read_camera
+
+    if camera is not None and (yaw is not None or pitch is not None):
+        raise typer.BadParameter("both were given; choose one", param_hint="--camera / --yaw, --pitch")
+    if camera is not None:
+        return read_camera(camera).with_focal(model.config.render_focal)
+    if yaw is None and pitch is None:
+        return None
+    poses = model.config.poses
+    angles = torch.tensor([math.radians(yaw or 0.0)]), torch.tensor([math.radians(pitch or 0.0)])
+    return from_yaw_pitch(*angles, poses.radius, model.config.render_focal or poses.focal)
+
+
+def read_target(
+    image: str, model: Generator, camera: Cameras | None, mask: Path | None
+) -> tuple[Target, Critter | None]:  # fmt: skip
+    """The target that ``image`` means, and the critter it is, if it is one."""
+    import torch
+
+    from hgs_toolkit.cameras import Cameras, frontal
+    from hgs_toolkit.training.datasets.critters import critter
+    from hgs_toolkit.training.datasets.eg3d import open_dataset
+    from hgs_toolkit.training.inversion.target import Target, read_photograph, target_of_rgba
+
+    resolution, focal = model.config.resolution, model.config.render_focal
+    if image.startswith(CRITTER):
+        number = image.removeprefix(CRITTER)
+        if not number.isdecimal():
+            raise ConfigError(f"'{image}'; expected critter:N with a number N")
+        truth = critter(CRITTER_SET, int(number))
+        pixels = torch.from_numpy(truth.render(truth.label, resolution).rgba)[None].float() / 255
+        label = torch.from_numpy(truth.label)[None]
+        return target_of_rgba(pixels, camera or Cameras.from_labels(label).with_focal(focal)), truth
+    if _is_dataset(image):
+        views = open_dataset(image, resolution)
+        images, labels = views.batch(range(len(views)))
+        return target_of_rgba(images.float() / 255, Cameras.from_labels(labels).with_focal(focal)), None
+    colors, coverage = read_photograph(image, resolution, mask)
+    if camera is None:
+        camera = frontal(focal or model.config.poses.focal, model.config.poses.radius)
+    return Target(colors[None], None if coverage is None else coverage[None], camera), None
+
+
+def _is_dataset(image: str) -> bool:
+    return Path(image).is_dir() or image.lower().endswith(".zip")
+
+
+def _settings(
+    space: str, steps: int, tuning_steps: int, seed: int, *, refine: bool, estimate: bool
+) -> InversionSettings:  # fmt: skip
+    from hgs_toolkit.training.inversion.inversion import InversionSettings
+    from hgs_toolkit.training.inversion.latent import LatentSettings
+    from hgs_toolkit.training.inversion.tuning import TuningSettings
+
+    latent = LatentSettings(space="w" if space == "w" else "w+", steps=steps, seed=seed, refine_camera=refine)
+    tuning = TuningSettings(steps=tuning_steps, seed=seed) if space == "pti" else None
+    return InversionSettings(latent, tuning, estimate_camera=estimate)
