@@ -138,7 +138,9 @@ def _export(report: Reporter, folder: Path, asset: Asset) -> Made:
     made = {}
     for known in FORMATS:
         if known.writer is not None and known.suffix != SUFFIX:
-            path = folder / f"seed{SEEDS[0]:04d}{known.suffix}"
+            # A format whose files have a name of their own keeps to a folder.
+            is_suffix = known.suffix.startswith(".")
+            path = folder / (f"seed{SEEDS[0]:04d}{known.suffix}" if is_suffix else f"levels/{known.suffix}")
             export(asset.scene, path, metadata=asset.metadata)
             report.file(path)
             made[path] = known.description

@@ -62,11 +62,11 @@ FORMATS = (
         options=frozenset({"frame"}), sh_degree=0, assumed_frame="rdf",
     ),
     Format(
-        ".glb", "glTF with KHR_gaussian_splatting, levels as nodes on request: Cesium, three.js; others show points",
+        ".glb", "glTF with KHR_gaussian_splatting: Cesium; other viewers show points",
         read_glb, write_glb, options=frozenset({"nodes", "extras"}),
     ),
     Format(
-        ".rad", "a tree for levels of detail by view and budget: Spark 2 (three.js)", None, write_rad,
+        ".rad", "a tree of levels of detail: Spark 2 (three.js)", None, write_rad,
         options=frozenset({"frame", "lods"}), keeps_tree=True,
     ),
     Format(

@@ -124,15 +124,15 @@ def test_a_full_disk_leaves_the_old_file_and_no_rest(
 
 STOPPED_WHILE_WRITING = """
 import sys, time
-from plyfile import PlyData
 from hgs_toolkit.cli.main import main
+from hgs_toolkit.exporters import ply
 
-def write_half(self, path):
-    open(path, "wb").write(b"half")
+def blocks(scene, frame):
     print("writing", flush=True)
     time.sleep(60)
+    yield
 
-PlyData.write = write_half
+ply.splat_blocks = blocks
 sys.argv = ["hgs", "export", "a.hgs", "there.ply", "--force"]
 main()
 """

@@ -230,7 +230,7 @@ def test_forked_processes_and_threads_read_the_same_archive_at_once(tmp_path: Pa
         assert set(threads.map(_sum_of_images, [dataset] * 8)) == {expected}
     inherited[:] = [dataset]
     with multiprocessing.get_context("fork").Pool(3) as processes:
-        assert set(processes.map_async(_sum_of_inherited, range(6)).get(timeout=60)) == {expected}
+        assert set(processes.map_async(_sum_of_inherited, range(6)).get(timeout=300)) == {expected}
 
 
 inherited: list[PosedImages] = []
