@@ -41,6 +41,25 @@ def key_input(modifier: Any, name: str, frame: float) -> None:
         modifier.id_data.keyframe_insert(f'modifiers["{escape(modifier.name)}"]["{identifier}"]', frame=frame)
 
 
+def drive_input(modifier: Any, name: str, expression: str, sources: dict[str, str]) -> None:
+    """Let an input follow the active scene: ``expression`` of variables, each a data path of the scene.
+
+    Expressions of arithmetic need no permission to run scripts.
+    """
+    identifier = input_identifier(modifier, name)
+    if _has_properties():
+        curve = getattr(modifier.properties.inputs, identifier).driver_add("value")
+    else:
+        curve = modifier.id_data.driver_add(f'modifiers["{escape(modifier.name)}"]["{identifier}"]')
+    driver = curve.driver
+    driver.type, driver.expression = "SCRIPTED", expression
+    for variable_name, path in sources.items():
+        variable = driver.variables.new()
+        variable.name, variable.type = variable_name, "CONTEXT_PROP"
+        variable.targets[0].context_property = "ACTIVE_SCENE"
+        variable.targets[0].data_path = path
+
+
 def escape(name: str) -> str:
     """``name`` as it stands between the quotes of a data path."""
     return name.replace("\\", "\\\\").replace('"', '\\"')

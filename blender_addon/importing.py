@@ -12,6 +12,7 @@ import bpy
 import numpy as np
 
 from .compat import has_point_clouds
+from .display import add_display
 from .read_hgs import read_hgs
 from .read_ply import read_ply
 from .splats import Array, SplatError, Splats
@@ -51,7 +52,7 @@ def read_splats(path: Path) -> Splats:
 
 
 def import_file(context: bpy.types.Context, path: Path) -> Any:
-    """Read ``path`` into a new object, link it to the active collection, select it; the object.
+    """Read ``path`` into a new object that is drawn, link it to the active collection, select it; the object.
 
     Raises:
         ImportRefused: as :func:`read_splats`.
@@ -62,6 +63,7 @@ def import_file(context: bpy.types.Context, path: Path) -> Any:
     obj[SOURCE] = str(path)
     if isinstance(splats.facts.get("seed"), int) and splats.facts["seed"] < 2**31:
         obj[SEED] = splats.facts["seed"]
+    add_display(obj)
     context.collection.objects.link(obj)
     for other in context.selected_objects:
         other.select_set(False)
