@@ -191,4 +191,7 @@ def _read_unit(path: Path, names: Any, index: Any) -> GaussianHierarchy:
         except OSError as error:
             raise FormatError(f"it lacks {name}: {error.strerror or error}") from error
 
-    return scene_of_sog(load, folder / meta.name, size)
+    try:
+        return scene_of_sog(load, folder / meta.name, size)
+    except FormatError as error:
+        raise FormatError(f"{path} refers to a broken scene: {error}") from error
