@@ -102,13 +102,17 @@ def fit_latent(
         + [{"params": list(cameras.parameters()), "base": settings.camera_rate}] * settings.refine_camera,
         lr=settings.rate, betas=(0.9, 0.999),
     )  # fmt: skip
+
+    def styles() -> Tensor:  # (1, num_ws, W)
+        found = statistics.at(offsets)
+        return model.expand_ws(found if slots == 1 else found[None])
+
     losses = []
     for step in range(settings.steps):
         set_rates(optimizer, learning_rate(step, settings.steps))
-        ws = model.expand_ws(statistics.at(offsets)) if slots == 1 else statistics.at(offsets)[None]
-        scene = model.synthesize(ws, cameras().forward[:1])
-        color = backdrop(step)
-        loss = objective(draw(scene, cameras(), target.resolution, color), target.over(color))
+        corrected, color = cameras(), backdrop(step)
+        scene = model.synthesize(styles(), corrected.forward[:1])
+        loss = objective(draw(scene, corrected, target.resolution, color), target.over(color))
         pull = settings.pull * offsets.square().mean() + settings.spread * offsets.var(0, unbiased=False).mean()
         optimizer.zero_grad()
         (loss + pull).backward()
@@ -118,7 +122,7 @@ def fit_latent(
             report(step + 1, losses[-1])
     with torch.no_grad():
         return Fit(
-            model.expand_ws(statistics.at(offsets)[None] if slots > 1 else statistics.at(offsets)).clone(),
+            styles().clone(),
             Cameras(cameras().cam_to_world.clone(), target.cameras.intrinsics), backdrop.color.clone(), losses,
         )  # fmt: skip
 

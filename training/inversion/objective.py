@@ -44,7 +44,7 @@ class Objective:
             total = total + self.color / SCALES * (small_a - small_b).abs().mean()
             total = total + self.gradient / SCALES * gradient_distance(small_a, small_b)
         for features in self.networks.values():
-            total = total + self.feature * feature_distance(features, a, b)
+            total = total + self.feature * feature_distances(features, a, b).mean()
         return total
 
 
@@ -63,15 +63,16 @@ def gradient_distance(a: Tensor, b: Tensor) -> Tensor:
     return (rows.abs().mean() if rows.numel() else 0.0) + (columns.abs().mean() if columns.numel() else a.new_zeros(()))
 
 
-def feature_distance(features: FeatureMaps, a: Tensor, b: Tensor) -> Tensor:
-    """Squared distance of feature maps that are scaled to length 1 at each place, averaged over places and layers.
+def feature_distances(features: FeatureMaps, a: Tensor, b: Tensor) -> Tensor:
+    """Distances (V,) of pictures (V, 3, H, W): squared, of feature maps scaled to length 1 at each place, averaged over
+    places and layers.
 
     The unlearned form of LPIPS (Zhang et al. 2018, arXiv 1801.03924, equation 1 with all weights 1).
     """
     with torch.no_grad():
         wanted = [functional.normalize(layer, dim=1) for layer in features(b)]
     layers = zip(features(a), wanted, strict=True)
-    return torch.stack([(functional.normalize(x, dim=1) - y).square().sum(1).mean() for x, y in layers]).mean()
+    return torch.stack([(functional.normalize(x, dim=1) - y).square().sum(1).mean((1, 2)) for x, y in layers]).mean(0)
 
 
 def discriminator_features(discriminator: Discriminator, labels: Tensor) -> FeatureMaps:

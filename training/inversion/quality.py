@@ -13,7 +13,7 @@ from hgs_toolkit.cameras import Cameras, from_yaw_pitch
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.rendering import render, render_depth
 from hgs_toolkit.training.datasets.critters import Critter
-from hgs_toolkit.training.inversion.objective import FeatureMaps, feature_distance
+from hgs_toolkit.training.inversion.objective import FeatureMaps, feature_distances
 
 NOVEL_YAWS = (-0.7, -0.35, 0.35, 0.7)
 """Radians: the views from which a known subject is compared, one and two standard deviations of the critters' law."""
@@ -38,15 +38,13 @@ def ssim(a: Tensor, b: Tensor) -> float:
 
 def compare(pictures: Tensor, photographs: Tensor, networks: dict[str, FeatureMaps]) -> list[dict[str, float]]:
     """For each of the pictures (V, H, W, 3) in 0..1: psnr, ssim, and the feature distance of each network."""
-    rows = []
-    for index, (picture, photograph) in enumerate(zip(pictures, photographs, strict=True)):
-        row = {"psnr": psnr(picture, photograph), "ssim": ssim(picture, photograph)}
-        for name, features in networks.items():
-            one = slice(index, index + 1)
-            with torch.no_grad():
-                distance = feature_distance(features, pictures[one].movedim(-1, 1), photographs[one].movedim(-1, 1))
-            row[f"features_{name}"] = float(distance)
-        rows.append(row)
+    rows = [{"psnr": psnr(a, b), "ssim": ssim(a, b)} for a, b in zip(pictures, photographs, strict=True)]
+    for name, features in networks.items():
+        # All views at once: a discriminator has the camera of each.
+        with torch.no_grad():
+            distances = feature_distances(features, pictures.movedim(-1, 1), photographs.movedim(-1, 1))
+        for row, distance in zip(rows, distances.tolist(), strict=True):
+            row[f"features_{name}"] = distance
     return rows
 
 

@@ -12,9 +12,10 @@ from hgs_toolkit.training.inversion.objective import (
     Objective,
     discriminator_features,
     extractor_features,
-    feature_distance,
+    feature_distances,
     gradient_distance,
 )
+from hgs_toolkit.training.inversion.quality import compare
 from hgs_toolkit.training.metrics.extractors import make_extractor
 
 DISCRIMINATORS = {
@@ -53,8 +54,8 @@ def test_a_discriminators_features_tell_pictures_apart_and_are_differentiable(ki
     features = discriminator_features(discriminator, frontal().labels)
     a, b = _pictures(0).movedim(-1, 1).requires_grad_(True), _pictures(1).movedim(-1, 1)
     assert len(features(b)) >= 2
-    assert feature_distance(features, b, b) == 0
-    distance = feature_distance(features, a, b)
+    assert feature_distances(features, b, b) == 0
+    distance = feature_distances(features, a, b)
     assert 0 < distance < 4  # squared distance of unit vectors
     distance.backward()
     assert a.grad is not None
@@ -62,9 +63,20 @@ def test_a_discriminators_features_tell_pictures_apart_and_are_differentiable(ki
     assert not any(module._forward_hooks for module in discriminator.modules())
 
 
+def test_every_view_is_compared_under_its_own_camera() -> None:
+    torch.manual_seed(0)
+    discriminator = make_discriminator(DISCRIMINATORS["residual"]).requires_grad_(False)
+    features = discriminator_features(discriminator, frontal().labels.repeat(2, 1))
+    a = torch.cat([_pictures(0), _pictures(1)])
+    b = torch.cat([_pictures(0), _pictures(2)])
+    rows = compare(a, b, {"discriminator": features})
+    assert rows[0]["features_discriminator"] == 0
+    assert rows[1]["features_discriminator"] > 0
+
+
 def test_an_extractors_layers_are_features_too() -> None:
     features = extractor_features(make_extractor("squeeze"))
     a, b = _pictures(0).movedim(-1, 1), _pictures(1).movedim(-1, 1)
     assert len({layer.shape[1:] for layer in features(a)}) >= 3
-    assert feature_distance(features, a, a) == 0
-    assert feature_distance(features, a, b) > feature_distance(features, a, a * 0.98) > 0
+    assert feature_distances(features, a, a) == 0
+    assert feature_distances(features, a, b) > feature_distances(features, a, a * 0.98) > 0
