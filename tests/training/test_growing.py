@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from hgs_toolkit.cameras import orbit
 from hgs_toolkit.config import Config, config_from_dict, config_to_dict
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.training.datasets.eg3d import PosedImages
@@ -35,7 +36,7 @@ def larger(small: Config) -> Config:
     return _changed(
         small,
         generator={"resolution": 32, "channels": [32, 16, 8], "level_blocks": ["adain", "adain"]},
-        discriminator={"resolution": 32, "channels": [4, 8, 16, 16]},
+        discriminator={"resolution": 32, "channels": [12, 8, 16, 16]},
         training={"seed": 5},
     )
 
@@ -95,7 +96,42 @@ def test_a_grown_discriminator_keeps_its_low_resolutions_and_starts_the_new_one(
     for old, new in (("blocks.0.conv0.weight", "blocks.1.conv0.weight"), ("fc.weight", "fc.weight")):
         assert torch.equal(grown[new], smaller.discriminator[old])
         assert not torch.equal(grown[new], fresh[new])
-    assert torch.equal(grown["blocks.0.conv0.weight"], fresh["blocks.0.conv0.weight"])
+    carrying = 6  # channels for the picture; the others start at random
+    for layer in ("fromrgb", "blocks.0.conv0"):
+        assert torch.equal(grown[f"{layer}.weight"][carrying:], fresh[f"{layer}.weight"][carrying:])
+
+
+def test_a_grown_discriminator_judges_as_the_smaller_one_judged_at_half_the_size(small: Config, larger: Config) -> None:
+    smaller = _networks(small)
+    assert smaller.discriminator is not None
+    smaller.discriminator["fromrgb.bias"] += 0.3
+    grown = grow(smaller, larger)
+    assert grown.discriminator is not None
+    before, after = new_networks(small)[1], new_networks(larger)[1]
+    before.load_state_dict(smaller.discriminator)
+    after.load_state_dict(grown.discriminator)
+    images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    labels = orbit(3).labels
+    halved = torch.nn.functional.avg_pool2d(images, 2)
+    torch.testing.assert_close(after(images, labels).logits, before(halved, labels).logits, rtol=1e-4, atol=1e-5)
+
+
+def test_a_new_block_too_narrow_for_a_picture_is_refused(small: Config, larger: Config) -> None:
+    narrow = _changed(larger, discriminator={"channels": [4, 8, 16, 16]})
+    with pytest.raises(CheckpointError, match="at least 6"):
+        grow(_networks(small), narrow)
+
+
+def test_the_new_block_learns_from_its_first_step(small: Config, larger: Config) -> None:
+    discriminator = new_networks(larger)[1]
+    grown = grow(_networks(small), larger).discriminator
+    assert grown is not None
+    discriminator.load_state_dict(grown)
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(2), requires_grad=True)
+    labels = orbit(2).labels
+    discriminator(images, labels).logits.sum().backward()
+    for name, weight in discriminator.blocks[0].named_parameters():
+        assert weight.grad is not None and weight.grad.abs().max() > 0, name
 
 
 def test_the_average_grows_from_the_average(small: Config, larger: Config) -> None:

@@ -1,0 +1,70 @@
+"""A first block that says what the image layer of a smaller discriminator said, so that its judgement outlives growing.
+
+A grown discriminator begins with a block at the new resolution. Drawn at random it feeds noise to everything learned
+behind it, and the trainer unlearns that faster than it learns the block. Here the block starts as: halve the picture,
+then the old image layer. (Weights that keep a network's function while it grows: Chen et al. 2016, "Net2Net",
+arXiv 1511.05641.)
+
+Legend: s the slope of the leaky ReLU f; f(x) - f(-x) = (1 + s) x, so that a pair of channels with opposite signs
+carries a value past f unchanged, and past the averaging of pixels, which is linear.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.model.discriminator_base import EqualConv2d
+from hgs_toolkit.model.layers import LRELU_SLOPE
+from hgs_toolkit.model.residual_discriminator import ResidualBlock, ResidualDiscriminator
+
+COLORS = 3
+PAIRED = 2 * COLORS
+"""Channels that carry the picture: each colour, then each colour negated."""
+
+
+@torch.no_grad()
+def hand_over(grown: ResidualDiscriminator, image_weight: Tensor, image_bias: Tensor) -> None:
+    """Make ``grown`` judge a picture as the smaller discriminator judges the same at half the size.
+
+    Args:
+        grown: with the smaller one's blocks already behind its first block.
+        image_weight: (C, 3, 1, 1) stored ``fromrgb.weight`` of the smaller one, C the first block's output width.
+        image_bias: (C,) its ``fromrgb.bias``.
+
+    Raises:
+        CheckpointError: if the first block is too narrow to carry a picture.
+    """
+    block = grown.blocks[0]
+    if not isinstance(block, ResidualBlock):
+        raise TypeError("a residual discriminator consists of residual blocks")
+    if len(grown.fromrgb.weight) < PAIRED:
+        raise CheckpointError(
+            f"the new discriminator starts with {len(grown.fromrgb.weight)} channels; "
+            f"expected at least {PAIRED}, which carry the picture"
+        )
+    old = EqualConv2d(COLORS, len(image_weight), 1, gain=_gain(grown.fromrgb, COLORS))
+    _put(grown.fromrgb, torch.cat([torch.eye(COLORS), -torch.eye(COLORS)]), rows=PAIRED)
+    unpaired = torch.cat([torch.eye(COLORS), -torch.eye(COLORS)], dim=1) / (1 + LRELU_SLOPE)  # (3, 6)
+    _put(block.conv0, torch.cat([unpaired, -unpaired]), rows=PAIRED)
+    seen = image_weight[:, :, 0, 0] * old.weight_gain  # (C, 3) effective
+    _put(block.conv1, seen @ unpaired, rows=len(seen))
+    if block.conv1.bias is not None:
+        block.conv1.bias.copy_(image_bias * old.bias_gain / block.conv1.bias_gain)
+    block.skip.weight.zero_()
+
+
+def _gain(layer: EqualConv2d, fan_in: int) -> float:
+    """The ``gain`` that a layer was built with."""
+    gain: float = layer.weight_gain * fan_in**0.5
+    return gain
+
+
+def _put(layer: EqualConv2d, matrix: Tensor, *, rows: int) -> None:
+    """Make the first ``rows`` outputs the product with ``matrix`` (rows, paired inputs), pixel by pixel."""
+    middle = layer.weight.shape[-1] // 2
+    layer.weight[:rows].zero_()
+    layer.weight[:rows, : matrix.shape[1], middle, middle] = matrix / layer.weight_gain
+    if layer.bias is not None:
+        layer.bias[:rows].zero_()
