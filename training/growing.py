@@ -1,8 +1,8 @@
 """Growing a run: the networks of a smaller one carried into a larger one, a level or a resolution at a time.
 
 Every doubling of the resolution adds a level to the tree and a block to the discriminator (progressive growing, Karras
-et al. 2018, arXiv 1710.10196, without its blending: a discriminator that goes on judging as before, and a short blur, take its
-place). What has a counterpart is copied; the rest keeps its random start.
+et al. 2018, arXiv 1710.10196, without its blending: a discriminator that goes on judging as before takes its place).
+What has a counterpart is copied; the rest keeps its random start.
 """
 
 from __future__ import annotations
@@ -57,9 +57,8 @@ def grow(smaller: Networks, config: Config) -> Networks:
             f"'{smaller.config.name}' cannot grow into '{config.name}': {len(lost)} of its tensors have no place there "
             f"(the first is {lost[0]}); expected the same widths at the levels and resolutions that both have"
         )
-    if isinstance(discriminator, ResidualDiscriminator) and _block_count(discriminator.state_dict()) == 1 + _block_count(
-        smaller.discriminator
-    ):
+    new_blocks = _block_count(discriminator.state_dict()) - _block_count(smaller.discriminator)
+    if isinstance(discriminator, ResidualDiscriminator) and new_blocks == 1:
         hand_over(discriminator, smaller.discriminator["fromrgb.weight"], smaller.discriminator["fromrgb.bias"])
     logger.info("%s goes on as %s", smaller.config.name, config.name)
     return Networks(config, generator.state_dict(), average.state_dict(), discriminator.state_dict())
