@@ -68,6 +68,9 @@ class GeneratorConfig:
     """Normalised focal length that replaces the camera's (imported checkpoints: 2.5077); None honours the camera."""
     bounded_color: bool = False
     """Whether colours are squashed smoothly into 0..1; otherwise (the reference) only the renderer clamps them."""
+    footprint: float = 1.0
+    """Sampled Gaussians are widened by this much of the filter that training pictures had; 0 leaves them as they are
+    (imported checkpoints), see :mod:`hgs_toolkit.footprint`."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     """Of the features between the mapping network and the heads; ``auto`` as for the discriminator."""
     poses: PosePrior = field(default_factory=PosePrior)
@@ -85,6 +88,7 @@ class GeneratorConfig:
             )
         for name in ("resolution", "z_dim", "w_dim", "points", "children", "background_points"):
             _require(getattr(self, name) >= 1, f"generator.{name}", getattr(self, name), "at least 1")
+        _require(self.footprint >= 0, "generator.footprint", self.footprint, "0 or more")
         _require(
             "adaptive" not in self.level_blocks or self.neighbors < self.points,
             "generator.neighbors", self.neighbors, f"fewer than generator.points = {self.points}",

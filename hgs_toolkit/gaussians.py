@@ -128,6 +128,11 @@ class GaussianHierarchy(GaussianCloud):
             raise ShapeError("a Gaussian's parent is not of a lower level; expected every parent above its children")
 
     @property
+    def is_background(self) -> Tensor:
+        """(N,) bool: Gaussians outside of the tree."""
+        return self.level == BACKGROUND_LEVEL
+
+    @property
     def num_levels(self) -> int:
         """Number of levels of the tree, L; the background does not count."""
         return int(self.level.max()) + 1 if self.num_gaussians else 0

@@ -168,6 +168,7 @@ def _infer_generator(state: State, resolution: int) -> GeneratorConfig:
             else reference.background_channels
         ),
         render_focal=RENDER_FOCAL,
+        footprint=0.0,  # samples equal the reference's
         poses=POSES,
     )
 

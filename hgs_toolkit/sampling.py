@@ -17,6 +17,7 @@ from torch import Tensor
 
 from hgs_toolkit.asset import Asset, AssetMetadata
 from hgs_toolkit.errors import ConfigError, ShapeError
+from hgs_toolkit.footprint import footprint, widen
 from hgs_toolkit.gaussians import GaussianHierarchy, stack
 from hgs_toolkit.ranges import parse_ranges
 
@@ -75,9 +76,14 @@ def sample_w(
 
 @torch.no_grad()
 def synthesize(model: Generator, w: Tensor, view_direction: Tensor | None = None) -> Iterator[GaussianHierarchy]:
-    """The scenes of style vectors (B, w_dim) or (B, num_ws, w_dim), one by one, each a batch of one."""
+    """The scenes of style vectors (B, w_dim) or (B, num_ws, w_dim), one by one, each a batch of one.
+
+    They are widened by the model's :mod:`~hgs_toolkit.footprint`: fit to be seen at any size.
+    """
+    variance = footprint(model.config)
     for i in range(len(w)):
-        yield model.synthesize(w[i : i + 1], None if view_direction is None else view_direction[i : i + 1])
+        scene = model.synthesize(w[i : i + 1], None if view_direction is None else view_direction[i : i + 1])
+        yield widen(scene, variance)
 
 
 def sample(

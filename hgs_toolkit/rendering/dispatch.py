@@ -13,7 +13,7 @@ from hgs_toolkit.errors import ShapeError
 from hgs_toolkit.rendering import gsplat_backend, reference
 from hgs_toolkit.rendering.harmonics import sh_to_rgb
 from hgs_toolkit.rendering.inputs import check_inputs
-from hgs_toolkit.rendering.settings import RasterSettings
+from hgs_toolkit.rendering.settings import DEFAULT_EPS2D, RasterSettings
 
 BACKENDS = ("auto", "gsplat", "cpu", "torch")
 
@@ -42,7 +42,7 @@ def rasterize(
     near_plane: float = 0.01,
     far_plane: float = 1e10,
     radius_clip: float = 0.0,
-    eps2d: float = 0.3,
+    eps2d: float = DEFAULT_EPS2D,
     sh_degree: int | None = None,
     backgrounds: Tensor | None = None,
     render_mode: str = "RGB",

@@ -22,6 +22,10 @@ MAX_EXTENT = 3.33
 """Bounding boxes reach at most this many standard deviations: exp(-3.33^2 / 2) < 1 / 255."""
 
 
+DEFAULT_EPS2D = 0.3
+"""Pixels squared added to the variances of projected Gaussians, as in 3D-GS."""
+
+
 @dataclass(frozen=True)
 class RasterSettings:
     """Image size, culling and modes; fields are named as the arguments of :func:`hgs_toolkit.rendering.rasterize`."""
@@ -31,7 +35,7 @@ class RasterSettings:
     near_plane: float = 0.01
     far_plane: float = 1e10
     radius_clip: float = 0.0
-    eps2d: float = 0.3
+    eps2d: float = DEFAULT_EPS2D
     render_mode: str = "RGB"
     rasterize_mode: str = "classic"
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.errors import CheckpointError, ShapeError
+from hgs_toolkit.footprint import footprint, widen
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.sampling import sample_w
 from hgs_toolkit.synthesis.annotations import make_sample
@@ -131,9 +132,10 @@ class ShardMaker:
         """A seed's scene as painted for the first of ``cameras`` (which only some models tell from others)."""
         background = self._plan.backdrop == "model"
         try:
-            return self._model.synthesize(w, cameras.forward[:1].to(self._device), background)
+            scene = self._model.synthesize(w, cameras.forward[:1].to(self._device), background)
         except ShapeError as error:
             raise ShapeError(f"the scene of seed {seed} cannot be drawn: {error}") from error
+        return widen(scene, footprint(self._model.config, self._plan.settings.size))
 
 
 def _wanted_layers(plan: Plan) -> set[str]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from hgs_toolkit.asset import Asset, AssetMetadata
 from hgs_toolkit.encoding import scales_to_log_scales
 from hgs_toolkit.filming import subject
-from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy, concatenate
+from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
 from hgs_toolkit.looks import opaque, painted_by_level
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.sampling import DEFAULT_PSI, sample_w, synthesize
@@ -139,7 +139,7 @@ def shown_scene(source: Source, choice: Choice) -> GaussianHierarchy:
 
 def _moved(scene: GaussianHierarchy, x: float) -> GaussianHierarchy:
     """The tree moved along x; the background stays."""
-    moves = (scene.level != BACKGROUND_LEVEL).to(scene.means)[:, None] * scene.means.new_tensor([x, 0.0, 0.0])
+    moves = (~scene.is_background).to(scene.means)[:, None] * scene.means.new_tensor([x, 0.0, 0.0])
     return scene.replace(means=scene.means + moves)
 
 
