@@ -51,6 +51,7 @@ test-oracles: $(READY) $(ORACLES)
 
 $(ORACLES): $(NODE)/package.json $(NODE)/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is needed (Debian: apt-get install nodejs npm)"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps usd-convert-gsplat==0.1.15
 	cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 

@@ -16,6 +16,7 @@ EXTRAS = (
     ("embreex", "meshes", "renders folders of meshes into training sets"),
     ("viser", "viewer", "hgs view: the live viewer"),
     ("xatlas", "texture", "hgs mesh --color texture"),
+    ("usd-core", "usd", "hgs export to and from .usdc and .usda"),
     ("ndf", "metrics", "KID during training"),
     ("ray", "ray", "hgs synth on a cluster"),
 )

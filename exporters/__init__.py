@@ -25,6 +25,7 @@ from hgs_toolkit.exporters.splat import read_splat, write_splat
 from hgs_toolkit.exporters.spz import read_spz, write_spz
 from hgs_toolkit.exporters.streamed_sog import SUFFIX as STREAMED
 from hgs_toolkit.exporters.streamed_sog import read_streamed_sog, tidy_streamed_sog, write_streamed_sog
+from hgs_toolkit.exporters.usd import read_usd, write_usd
 from hgs_toolkit.files import atomic_path
 from hgs_toolkit.gaussians import GaussianHierarchy
 
@@ -73,6 +74,12 @@ FORMATS = (
         STREAMED, "folders of .sog images for each level of detail: PlayCanvas, SuperSplat",
         read_streamed_sog, write_streamed_sog, options=frozenset({"frame", "lods"}), keeps_tree=True,
         tidy=tidy_streamed_sog,
+    ),
+    Format(
+        ".usdc", "OpenUSD 26.03, binary: Omniverse, Houdini, usdview", read_usd, write_usd, options=frozenset({"lods"}),
+    ),
+    Format(
+        ".usda", "OpenUSD 26.03, text: Omniverse, Houdini, usdview", read_usd, write_usd, options=frozenset({"lods"}),
     ),
 )  # fmt: skip
 """Every splat format; of the suffixes that fit a name, the longest wins."""
