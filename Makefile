@@ -25,7 +25,7 @@ $(READY): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing hgs_toolkit into $(VENV), once (a few minutes)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch==2.13.0"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,meshes,metrics,ray,texture,viewer]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,meshes,metrics,ray,texture,usd,viewer]"
 	@touch $@
 
 demo: $(READY)
