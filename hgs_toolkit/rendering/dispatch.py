@@ -138,9 +138,19 @@ def needs_compiling() -> bool:
 
 
 def warm_up() -> None:
-    """Compile the CPU kernels, forward and backward, or load them from Numba's cache, by drawing one Gaussian."""
+    """Compile the CPU kernels, forward and backward, or load them from Numba's cache, by drawing one Gaussian.
+
+    Of several processes one compiles; the others wait for it.
+    """
     if choose_backend("cpu").name != "cpu":
         return
+    from hgs_toolkit.rendering import cpu
+
+    with cpu.compiling():
+        _draw_one()
+
+
+def _draw_one() -> None:
     means = torch.tensor([[[0.0, 0.0, 2.0]]], requires_grad=True)
     ones, eye = torch.ones(1, 1, 4), torch.eye(4).view(1, 1, 4, 4)
     Ks = torch.tensor([[[[8.0, 0.0, 4.0], [0.0, 8.0, 4.0], [0.0, 0.0, 1.0]]]])

@@ -166,24 +166,27 @@ def test_a_kernel_needs_compiling_until_its_code_is_in_the_cache_and_again_when_
     assert not jit.needs_compiling(), "another process finds the code in the cache"
 
     source = tmp_path / "helper.py"
-    source.touch()
+    source.write_text("changed = True")
     later = time.time() + 10
     os.utime(source, (later, later))
     monkeypatch.setattr(jit, "_SOURCES", [source])
     monkeypatch.setattr(jit, "_kernels", [])
-    jit.kernel(add_one)
-    assert jit.needs_compiling(), "a helper is newer than the cached code"
+    compiled = jit.kernel(add_one)
+    assert jit.needs_compiling(), "a helper has changed since"
+    before = {path.name for path in tmp_path.rglob("*.nb[ic]")}
+    compiled(0, 1, torch.zeros(1).numpy())
+    after = {path.name for path in tmp_path.rglob("*.nb[ic]")}
+    assert len(before) == len(after) == 2
+    assert not before & after, "code older than the sources goes"
 
 
 def test_without_a_writable_cache_kernels_still_compile_and_say_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def no_cache(**options: Any) -> Any:
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return numba.njit(**options)
+    def no_cache(*_: object) -> None:
+        raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setattr(jit, "njit", no_cache)
+    monkeypatch.setattr(jit, "KernelCache", no_cache)
     monkeypatch.setattr(jit, "_kernels", [])
     with caplog.at_level(logging.WARNING):
         compiled = jit.kernel(add_one)

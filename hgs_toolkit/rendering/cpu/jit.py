@@ -3,41 +3,44 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from numba import njit
 
+from hgs_toolkit.rendering.cpu.kernel_cache import KernelCache, locked
+
 logger = logging.getLogger(__name__)
 
 _kernels: list[Any] = []
 
-# Numba looks only at a kernel's own file to see whether its compiled form is stale; kernels here share helpers.
+# Kernels share helpers, so that a change of any of these files is a change of every kernel.
 _SOURCES = [*Path(__file__).parent.glob("*.py"), Path(__file__).parent.parent / "settings.py"]
 
 
-def cached(function: Callable[..., None]) -> Any:
+def cached(function: Callable[..., None], sources: Iterable[Path] = ()) -> Any:
     """Compile ``function`` on its first call, without the interpreter's lock, and keep the machine code on disk.
 
-    Numba keeps it beside the source file or in the user's cache folder, whichever can be written (or where
-    NUMBA_CACHE_DIR says); if neither can, it is compiled once per process. A change of the function's own file is
-    noticed, one of its helpers' files is not.
+    It is kept beside the source file or in the user's cache folder, whichever can be written (or where
+    NUMBA_CACHE_DIR says); if neither can, it is compiled once per process. A change of the function's own file or of
+    ``sources`` is noticed.
     """
+    compiled: Any = njit(nogil=True, error_model="numpy")(function)
     try:
-        return njit(nogil=True, cache=True, error_model="numpy")(function)
+        compiled._cache = KernelCache(function, sources)  # in place of Numba's own, which cache=True would put there
     except RuntimeError as error:
         logger.warning(
             "%s will be compiled in every process (%s); set NUMBA_CACHE_DIR to a writable folder",
             function.__name__, error,
         )  # fmt: skip
-        return njit(nogil=True, error_model="numpy")(function)
+    return compiled
 
 
 def kernel(function: Callable[..., None]) -> Any:
     """A :func:`cached` kernel of the rasteriser, compiled anew after a change of any of its files."""
-    compiled = cached(function)
-    _forget_stale(compiled)
+    compiled = cached(function, _SOURCES)
     _kernels.append(compiled)
     return compiled
 
@@ -49,7 +52,13 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 def needs_compiling() -> bool:
     """Whether the next call compiles some kernel: it is neither loaded nor in the cache."""
-    return any(not compiled.signatures and not _index_files(compiled) for compiled in _kernels)
+    return any(not compiled.signatures and not _is_stored(compiled) for compiled in _kernels)
+
+
+def compiling() -> AbstractContextManager[None]:
+    """Hold this while the kernels compile: a second process waits, and then finds them in the cache."""
+    folders = [cache.folder for cache in map(_cache, _kernels) if cache is not None]
+    return locked(folders[0] / "hgs-compiling.lock") if folders and needs_compiling() else nullcontext()
 
 
 def signature_counts() -> dict[str, int]:
@@ -57,18 +66,11 @@ def signature_counts() -> dict[str, int]:
     return {compiled.py_func.__name__: len(compiled.signatures) for compiled in _kernels}
 
 
-def _index_files(compiled: Any) -> list[Path]:
-    """Files in which Numba lists the compiled forms of a kernel; the name ends in line number and Python version."""
-    folder = compiled.stats.cache_path
-    return list(Path(folder).glob(f"{_file_stem(compiled)}-*.nbi")) if folder else []
+def _cache(compiled: Any) -> KernelCache | None:
+    """The cache of a kernel; None where no folder can be written."""
+    return compiled._cache if isinstance(compiled._cache, KernelCache) else None
 
 
-def _file_stem(compiled: Any) -> str:
-    return f"{Path(compiled.py_func.__code__.co_filename).stem}.{compiled.py_func.__qualname__}"
-
-
-def _forget_stale(compiled: Any) -> None:
-    newest = max(source.stat().st_mtime for source in _SOURCES)
-    for index in _index_files(compiled):
-        if index.stat().st_mtime < newest:
-            index.unlink(missing_ok=True)
+def _is_stored(compiled: Any) -> bool:
+    cache = _cache(compiled)
+    return cache is not None and cache.stored
