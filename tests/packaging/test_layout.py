@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import subprocess
 import sys
 import tomllib
@@ -98,6 +99,21 @@ def test_the_wheel_holds_every_module_preset_and_the_type_marker(wheel: Path) ->
     for package in _packages():
         assert package.replace(".", "/") + "/__init__.py" in names
     assert {f"hgs_toolkit/{SHIPPED}/{name}" for name in ("blender_manifest.toml", "LICENSE")} <= names
+
+
+def test_the_wheel_names_every_licence_of_its_parts_and_carries_their_texts(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        folder = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA")).rpartition("/")[0]
+        metadata = email.message_from_bytes(archive.read(f"{folder}/METADATA"))
+        texts = {name: archive.read(f"{folder}/licenses/{name}") for name in metadata.get_all("License-File", [])}
+    assert metadata["License-Expression"] == "Apache-2.0 AND GPL-3.0-or-later AND CC0-1.0"
+    titles = {
+        "LICENSE": b"Apache License",
+        "blender_addon/LICENSE": b"GNU GENERAL PUBLIC LICENSE",
+        "hgs_toolkit/pretrained/LICENSE": b"CC0 1.0 Universal",
+    }
+    assert texts.keys() == titles.keys()
+    assert all(title in texts[name] for name, title in titles.items())
 
 
 def test_no_tracked_file_is_over_8_megabytes() -> None:
