@@ -75,6 +75,7 @@ def invert(
         generator = load_model(model, target_device)
         given = given_camera(generator, camera, yaw, pitch)
         target, truth = read_target(image, generator, given, mask)
+        target = target.to(target_device)
         known = given is not None or truth is not None or len(target.cameras) > 1 or _is_dataset(image)
         settings = _settings(space, steps, tuning_steps, seed, refine=refine, estimate=not known)
         make_folder(out)
@@ -86,7 +87,7 @@ def invert(
                 lambda stage, _step, _steps, _loss: task.advance(text=stage),
             )  # fmt: skip
         metrics = measure(found, target, truth, networks)
-        for file in write_results(out, found, target, metrics, model_config(model).name):
+        for file in write_results(out, found, target, metrics, model_config(model).name, truth):
             report.file(file)
         export(found.scene, out / SPLAT, extras=True)
         report.file(out / SPLAT)

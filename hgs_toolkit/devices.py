@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from hgs_toolkit.errors import ConfigError
 
@@ -18,6 +19,12 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "cuda" and not cuda_works():
         raise ConfigError("device cuda was asked for, but no working CUDA device is here; use --device cpu or auto")
     return torch.device("cuda" if name != "cpu" and cuda_works() else "cpu")
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where the weights of ``network`` are."""
+    weight: torch.Tensor = next(network.parameters())
+    return weight.device
 
 
 def cuda_works() -> bool:

@@ -19,7 +19,7 @@ class AdjustableCameras(nn.Module):
     def __init__(self, start: Cameras, *, refined: bool) -> None:
         super().__init__()
         self.start = start
-        self.correction = nn.Parameter(torch.zeros(len(start), 3), requires_grad=refined)
+        self.correction = nn.Parameter(start.cam_to_world.new_zeros(len(start), 3), requires_grad=refined)
 
     def forward(self) -> Cameras:
         """The corrected cameras (V,)."""

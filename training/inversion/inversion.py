@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from hgs_toolkit.devices import device_of
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.model.generator import Generator
@@ -58,11 +59,12 @@ class Inversion:
 def invert(
     model: Generator, target: Target, objective: Objective, settings: InversionSettings, report: Stage | None = None
 ) -> Inversion:
-    """The scene of ``model`` that shows ``target``.
+    """The scene of ``model`` that shows ``target``; everything is computed on the model's device.
 
     Raises:
         ConfigError: if a camera is to be estimated from several photographs.
     """
+    target = target.to(device_of(model))
     if settings.estimate_camera:
         if len(target.cameras) > 1:
             raise ConfigError(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hgs_toolkit.cameras import Cameras
+from hgs_toolkit.devices import device_of
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.model.generator import Generator
@@ -140,7 +141,8 @@ class StyleStatistics:
     def of(cls, model: Generator, seed: int) -> StyleStatistics:
         """Statistics of ``model``; ``samples`` (N, W) are the style vectors they come from."""
         generator = torch.Generator().manual_seed(seed)
-        w = model.map(torch.randn(SPREAD_SAMPLES, model.config.z_dim, generator=generator))
+        z = torch.randn(SPREAD_SAMPLES, model.config.z_dim, generator=generator)
+        w = model.map(z.to(device_of(model)))
         return cls(w.mean(0), w.std(0).clamp_min(1e-6), w)
 
     def at(self, offsets: Tensor) -> Tensor:
@@ -154,7 +156,7 @@ def best_candidate(
 ) -> Tensor:
     """The style vector (W,) among the average and random ones whose picture is closest to the photographs."""
     tried = torch.cat([statistics.mean[None], statistics.samples[: settings.candidates]])
-    color = torch.full((3,), NEUTRAL)
+    color = neutral(target)
     photographs = target.over(color)
 
     def distance(w: Tensor) -> float:
@@ -174,14 +176,20 @@ class Backdrop(nn.Module):
         self.seed = seed
         rows, columns = target.colors[:, [0, -1]], target.colors[:, :, [0, -1]].transpose(1, 2)
         edge = torch.cat([rows, columns], dim=1)  # (V, 4, H, 3)
-        color = torch.full((3,), NEUTRAL) if self.known else edge.flatten(0, 2).median(dim=0).values
+        color = neutral(target) if self.known else edge.flatten(0, 2).median(dim=0).values
         self.color = nn.Parameter(color, requires_grad=not self.known)
 
     def forward(self, step: int) -> Tensor:
         """The colour at a step."""
         if not self.known:
             return self.color
-        return torch.rand(3, generator=torch.Generator().manual_seed(self.seed * 1_000_003 + step))
+        drawn = torch.rand(3, generator=torch.Generator().manual_seed(self.seed * 1_000_003 + step))
+        return drawn.to(self.color.device)
+
+
+def neutral(target: Target) -> Tensor:
+    """The grey (3,) behind photographs whose coverage is known."""
+    return torch.full((3,), NEUTRAL, device=target.colors.device)
 
 
 def draw(scene: GaussianHierarchy, cameras: Cameras, resolution: int, background: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ def feature_networks(choice: str, model: Path | None, cameras: Cameras) -> dict[
 
     Args:
         model: file or run folder of the generator; None for the one that ships, which has no discriminator.
-        cameras: (V,) of the pictures, which a discriminator is told.
+        cameras: (V,) of the pictures, which a discriminator is told; the networks are put on their device.
 
     Raises:
         ConfigError: if the choice is unknown, or ``discriminator`` where there is none.
@@ -33,14 +33,15 @@ def feature_networks(choice: str, model: Path | None, cameras: Cameras) -> dict[
         raise ConfigError(f"perceptual '{choice}'; expected one of: {', '.join(CHOICES)}")
     if choice == "none":
         return {}
+    device = cameras.cam_to_world.device
     own = own_discriminator(model) if choice in ("auto", "discriminator") else None
     if own is not None:
-        return {"discriminator": discriminator_features(own, cameras.labels)}
+        return {"discriminator": discriminator_features(own.to(device), cameras.labels)}
     if choice == "discriminator":
         raise ConfigError(f"{model or 'the shipped model'} has no discriminator; expected the folder of a run")
     name = "squeeze" if choice == "auto" else choice
     try:
-        return {name: extractor_features(make_extractor(name))}
+        return {name: extractor_features(make_extractor(name).to(device))}
     except MissingExtraError as error:
         if choice != "auto":
             raise

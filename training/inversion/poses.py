@@ -7,13 +7,14 @@ from dataclasses import replace
 import torch
 
 from hgs_toolkit.cameras import Cameras, from_yaw_pitch
+from hgs_toolkit.devices import device_of
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.training.inversion.latent import (
-    NEUTRAL,
     LatentSettings,
     StyleStatistics,
     draw,
     fit_latent,
+    neutral,
 )
 from hgs_toolkit.training.inversion.objective import Objective
 from hgs_toolkit.training.inversion.target import Target
@@ -46,7 +47,8 @@ def pose_grid(model: Generator) -> Cameras:
     yaw = poses.yaw_mean + 2 * poses.yaw_spread * torch.linspace(-1, 1, YAWS)
     pitch = poses.pitch_mean + 2 * poses.pitch_spread * torch.linspace(-1, 1, PITCHES)
     focal = model.config.render_focal or poses.focal
-    return from_yaw_pitch(yaw.repeat(PITCHES), pitch.repeat_interleave(YAWS), poses.radius, focal)
+    grid = from_yaw_pitch(yaw.repeat(PITCHES), pitch.repeat_interleave(YAWS), poses.radius, focal)
+    return grid.to(device_of(model))
 
 
 @torch.no_grad()
@@ -55,7 +57,7 @@ def _grid_distances(
 ) -> list[float]:  # fmt: skip
     """For each pose, how close the closest of a few scenes comes to the photograph."""
     statistics = StyleStatistics.of(model, seed)
-    color = torch.full((3,), NEUTRAL)
+    color = neutral(target)
     photograph = target.over(color)
     best = [float("inf")] * len(grid)
     for w in torch.cat([statistics.mean[None], statistics.samples[:IDENTITIES]]):

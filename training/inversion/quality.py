@@ -12,7 +12,7 @@ from torch import Tensor
 from hgs_toolkit.cameras import Cameras, from_yaw_pitch
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.rendering import render, render_depth
-from hgs_toolkit.training.datasets.critters import Critter
+from hgs_toolkit.training.datasets.critters import Critter, Rendering
 from hgs_toolkit.training.inversion.objective import FeatureMaps, feature_distances
 
 NOVEL_YAWS = (-0.7, -0.35, 0.35, 0.7)
@@ -32,7 +32,7 @@ def psnr(a: Tensor, b: Tensor) -> float:
 def ssim(a: Tensor, b: Tensor) -> float:
     """Structural similarity (Wang et al. 2004) of two pictures (H, W, 3) in 0..1, window of 7 pixels."""
     window = min(SSIM_WINDOW, a.shape[0] - 1 + a.shape[0] % 2)
-    value = structural_similarity(a.numpy(), b.numpy(), win_size=window, channel_axis=2, data_range=1.0)
+    value = structural_similarity(a.cpu().numpy(), b.cpu().numpy(), win_size=window, channel_axis=2, data_range=1.0)
     return float(value)
 
 
@@ -71,23 +71,27 @@ def novel_cameras(focal: float, radius: float, pitch: float = 0.05) -> Cameras:
     return from_yaw_pitch(yaw, torch.full_like(yaw, pitch), radius, focal)
 
 
+def over(rendering: Rendering, background: Tensor) -> Tensor:
+    """The picture (H, W, 3) of a known subject over a colour, () or (3,)."""
+    alpha = torch.from_numpy(rendering.alpha)[..., None]
+    return torch.from_numpy(rendering.rgb) * alpha + background * (1 - alpha)
+
+
 @torch.no_grad()
 def novel_views(scene: GaussianHierarchy, truth: Critter, cameras: Cameras, resolution: int) -> list[NovelView]:
     """How ``scene`` compares with the critter it should be, from ``cameras`` (4,) of :func:`novel_cameras`."""
-    images, alphas = render(scene, cameras, resolution, resolution, background=(GREY,) * 3)
-    depths = render_depth(scene, cameras, resolution, resolution)
+    images, alphas = (value.cpu() for value in render(scene, cameras, resolution, resolution, (GREY,) * 3))
+    depths = render_depth(scene, cameras, resolution, resolution).cpu()
     found = []
     for index, camera in enumerate(cameras):
         real = truth.render(camera.labels.numpy(), resolution)
-        alpha = torch.from_numpy(real.alpha)
-        picture = torch.from_numpy(real.rgb) * alpha[..., None] + GREY * (1 - alpha[..., None])
-        covered, wanted = alphas[0, index, ..., 0] > GREY, alpha > GREY
+        covered, wanted = alphas[0, index, ..., 0] > GREY, torch.from_numpy(real.alpha) > GREY
         both = covered & wanted
         error = (depths[0, index, ..., 0] - torch.from_numpy(real.depth)).abs()[both]
         found.append(
             NovelView(
                 yaw=NOVEL_YAWS[index],
-                psnr=psnr(images[0, index].clamp(0, 1), picture),
+                psnr=psnr(images[0, index].clamp(0, 1), over(real, torch.tensor(GREY))),
                 depth_error=float(error.mean()) if len(error) else math.nan,
                 overlap=float(both.sum() / (covered | wanted).sum().clamp_min(1)),
             )

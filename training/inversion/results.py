@@ -33,20 +33,23 @@ def result_names(*, tuned: bool) -> list[str]:
     return [LATENT, SCENE, SHEET, FILM, METRICS, *([MODEL_FILE] if tuned else [])]
 
 
-def write_results(out: Path, found: Inversion, target: Target, metrics: dict[str, Any], name: str) -> list[Path]:
+def write_results(
+    out: Path, found: Inversion, target: Target, metrics: dict[str, Any], name: str, truth: Critter | None = None
+) -> list[Path]:
     """Write every file of :func:`result_names` below ``out``; returns their paths.
 
     Args:
         metrics: of :func:`measure`.
         name: of the model's configuration.
+        truth: what the photographs show, where that is known.
     """
     config = found.model.config
     focal, radius = config.render_focal or config.poses.focal, config.poses.radius
     metadata = AssetMetadata(generator=name, model=found.model.fingerprint, focal=focal, radius=radius)
     with atomic_path(out / LATENT) as temporary:
-        save_file({"ws": found.fit.ws[0].contiguous()}, temporary)
+        save_file({"ws": found.fit.ws[0].cpu().contiguous()}, temporary)
     save_asset(out / SCENE, Asset(found.scene, metadata, found.fit.ws[0]))
-    save_png(out / SHEET, sheet(found, target))
+    save_png(out / SHEET, sheet(found, target, truth))
     turn = shoot(found.scene, camera_path("orbit", TURNTABLE_FRAMES, focal, radius), Shot(TURNTABLE_SIZE))
     save_film(out / FILM, map(to_uint8, turn))
     write_json(out / METRICS, metrics)

@@ -58,6 +58,11 @@ class Target:
             return self.colors
         return self.colors + background.to(self.colors) * (1 - self.coverage)
 
+    def to(self, device: torch.device) -> Target:
+        """The same photographs and cameras on another device."""
+        coverage = None if self.coverage is None else self.coverage.to(device)
+        return Target(self.colors.to(device), coverage, self.cameras.to(device))
+
     def seen_from(self, cameras: Cameras) -> Target:
         """The same photographs with other cameras (V,)."""
         return Target(self.colors, self.coverage, cameras)

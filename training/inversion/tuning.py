@@ -11,9 +11,9 @@ import copy
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from hgs_toolkit.cameras import Cameras
+from hgs_toolkit.devices import device_of
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.training.inversion.latent import Backdrop, Fit, Step, draw, learning_rate, set_rates
@@ -84,9 +84,4 @@ def other_cameras(model: Generator, settings: TuningSettings, step: int) -> Came
     """Cameras (held_views,) of a step."""
     generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
     cameras = model.config.poses.sample(settings.held_views, generator)
-    return cameras.with_focal(model.config.render_focal).to(_device(model))
-
-
-def _device(model: Generator) -> torch.device:
-    weight: Tensor = next(model.parameters())
-    return weight.device
+    return cameras.with_focal(model.config.render_focal).to(device_of(model))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,10 @@ class Extractor:
     def resize(self) -> str:
         """How pictures get their size, for the record."""
         return f"bilinear-antialias-{self.size}"
+
+    def to(self, device: torch.device) -> Extractor:
+        """The same network, moved to another device."""
+        return replace(self, network=self.network.to(device))
 
     def features(self, pictures: Pictures) -> Features:
         """Features (N, dim) float32 of ``pictures`` (N, H, W, 3): uint8, or float in 0..1.
