@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from hgs_toolkit.errors import HgsError, ShapeError
@@ -64,16 +64,23 @@ def save_png(path: str | Path, image: Tensor | Bytes, *, force: bool = True) -> 
 
 
 def load_png(path: str | Path) -> Bytes:
-    """Pixels (H, W, 3 or 4) of a picture file; grey and palette pictures become RGB(A).
+    """Pixels (H, W, 3 or 4) of a picture file, upright as its EXIF entry says.
+
+    Grey and palette pictures become RGB, those with any kind of transparency RGBA; of 16 bits the upper 8 are kept.
 
     Raises:
         HgsError: if the file cannot be read as a picture.
     """
     try:
-        with Image.open(path) as picture:
-            return np.array(picture.convert("RGBA" if "A" in picture.getbands() else "RGB"))
-    except OSError as error:
-        raise HgsError(f"cannot read the picture {path}: {error.strerror or error}") from error
+        with Image.open(path) as file:
+            picture = ImageOps.exif_transpose(file)
+            if picture.mode.startswith("I;16"):  # which Pillow would clip at 255
+                picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+            seen_through = "A" in picture.getbands() or "transparency" in picture.info
+            return np.array(picture.convert("RGBA" if seen_through else "RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise HgsError(f"cannot read the picture {path}: {reason}") from error
 
 
 def save_film(path: str | Path, frames: Iterable[Bytes], fps: float = 30, *, force: bool = True) -> None:

@@ -29,6 +29,34 @@ def test_every_mode_of_picture_becomes_colours(mode: str, tmp_path: Path) -> Non
     torch.testing.assert_close(colors, torch.ones(8, 8, 3), atol=0.01, rtol=0)
 
 
+@pytest.mark.parametrize("mode", ["P", "L", "RGB"])
+def test_one_transparent_colour_is_no_subject(mode: str, tmp_path: Path) -> None:
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    pixels[:2] = 200
+    image = Image.fromarray(pixels).convert(mode)
+    image.save(tmp_path / "a.png", transparency=image.getpixel((0, 3)))
+    _, coverage = read_photograph(tmp_path / "a.png", 4)
+    assert coverage is not None
+    assert coverage[:, 0, 0].tolist() == [1, 1, 0, 0]
+
+
+def test_sixteen_bits_keep_their_range(tmp_path: Path) -> None:
+    grey = np.full((4, 4), 32768, np.uint16)
+    colors, _ = read_photograph(_save(tmp_path / "a.png", grey), 4)
+    torch.testing.assert_close(colors, torch.full((4, 4, 3), 0.5), atol=0.01, rtol=0)
+
+
+def test_a_photograph_that_was_taken_sideways_stands_upright(tmp_path: Path) -> None:
+    pixels = np.zeros((16, 16, 3), np.uint8)
+    pixels[:, :8] = 255  # stored: white on the left
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be shown turned by 90 degrees, clockwise
+    Image.fromarray(pixels).save(tmp_path / "a.jpg", exif=turned)
+    colors, _ = read_photograph(tmp_path / "a.jpg", 16)
+    assert colors[:7].min() > 0.9
+    assert colors[9:].max() < 0.1
+
+
 def test_of_an_oblong_picture_the_middle_square_is_taken(tmp_path: Path) -> None:
     pixels = np.zeros((10, 30, 3), np.uint8)
     pixels[:, 10:20] = 255
