@@ -9,6 +9,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from hgs_toolkit.errors import HgsError, MissingExtraError
+from hgs_toolkit.viewer.origins import is_loopback, local_pages_only
 
 if TYPE_CHECKING:
     import viser
@@ -21,7 +22,7 @@ TRIES = 20
 
 
 def start_server(host: str = LOCALHOST, port: int | None = None) -> viser.ViserServer:
-    """A running server on ``host``: this machine only, unless it is told otherwise.
+    """A running server on ``host``: this machine and its own pages only, unless it is told otherwise.
 
     Args:
         port: None takes the first free one from DEFAULT_PORT on.
@@ -42,7 +43,8 @@ def start_server(host: str = LOCALHOST, port: int | None = None) -> viser.ViserS
             return None
 
     port = _free_port(host, port)
-    with contextlib.redirect_stdout(io.StringIO()):
+    guard = local_pages_only() if is_loopback(host) else contextlib.nullcontext()
+    with contextlib.redirect_stdout(io.StringIO()), guard:
         return Server(host=host, port=port, label="hgs view", verbose=False)
 
 

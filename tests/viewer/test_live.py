@@ -22,10 +22,12 @@ from hgs_toolkit.errors import HgsError
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.viewer.choice import BESIDE, BETWEEN, Choice, FileSource, ModelSource, Source
+from hgs_toolkit.viewer.origins import is_loopback
 from hgs_toolkit.viewer.server import DEFAULT_PORT, LOCALHOST, TRIES, start_server
 
 viser = pytest.importorskip("viser", reason="the extra 'viewer' is not installed")
 
+from websockets.exceptions import InvalidStatus  # noqa: E402
 from websockets.sync.client import connect  # noqa: E402
 from websockets.sync.connection import Connection  # noqa: E402
 
@@ -55,11 +57,11 @@ def free_port() -> int:
         return port
 
 
-def client_of(viewer: Viewer) -> Connection:
-    """A client that only listens."""
+def client_of(viewer: Viewer, origin: str | None = None) -> Connection:
+    """A client that only listens; ``origin`` is the page it belongs to, if it is a browser's."""
     return connect(
         viewer.url.replace("http", "ws"), subprotocols=[f"viser-v{viser.__version__}"],  # type: ignore[list-item]
-        max_size=None, compression=None,
+        max_size=None, compression=None, origin=origin,  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -91,6 +93,25 @@ def test_it_listens_on_this_machine_only(start: Start, scene: GaussianHierarchy)
         if not str(address).startswith("127."):
             with pytest.raises(OSError):  # noqa: PT011
                 socket.create_connection((str(address), port), timeout=2)
+
+
+def test_pages_of_other_machines_are_refused(start: Start, scene: GaussianHierarchy) -> None:
+    viewer = start(FileSource(Asset(scene)))
+    port = viewer.server.get_port()
+    for foreign in ("https://example.org", "http://localhost.example.org", f"http://example.org:{port}", "null"):
+        with pytest.raises(InvalidStatus) as refusal:
+            client_of(viewer, foreign)
+        assert refusal.value.response.status_code == 403
+    for own in (viewer.url, f"http://localhost:{port}", "http://localhost:9000", None):
+        with client_of(viewer, own) as client:
+            assert client.recv(timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("host", "alone"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("box", False)]
+)
+def test_addresses_of_this_machine_alone_are_known(host: str, alone: bool) -> None:
+    assert is_loopback(host) is alone
 
 
 def test_no_client_can_open_the_tunnel_to_the_outside(start: Start, scene: GaussianHierarchy) -> None:
