@@ -24,8 +24,7 @@ LEAST_SIZE = 128
 
 
 def sheet(found: Inversion, target: Target, truth: Critter | None = None) -> Tensor:
-    """A picture (H, W, 3) with a row for each photograph: it, its reconstruction before and after tuning, then the other
-    sides.
+    """A picture (H, W, 3) with a row for each photograph: it, its reconstruction before and after tuning, other sides.
 
     Args:
         truth: what the photographs show, where that is known; its own other sides are a further row.
