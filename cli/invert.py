@@ -22,6 +22,9 @@ SPACES = ("w", "w+", "pti")
 
 SPLAT = "scene.ply"
 
+MAX_VIEWS = 64
+"""Views of one subject, which are all drawn in every step."""
+
 CRITTER_SET = 1
 """Seed of the set that critter:N is taken from; the shipped model learned from the set 0."""
 
@@ -65,7 +68,7 @@ def invert(
         from hgs_toolkit.training.inversion.inversion import invert as run_inversion
         from hgs_toolkit.training.inversion.networks import feature_networks
         from hgs_toolkit.training.inversion.objective import Objective
-        from hgs_toolkit.training.inversion.results import measure, result_names, write_results
+        from hgs_toolkit.training.inversion.results import for_files, measure, result_names, write_results
 
         if space not in SPACES:
             raise ConfigError(f"space '{space}'; expected one of: {', '.join(SPACES)}")
@@ -89,7 +92,7 @@ def invert(
         metrics = measure(found, target, truth, networks)
         for file in write_results(out, found, target, metrics, model_config(model).name, truth):
             report.file(file)
-        export(found.scene, out / SPLAT, extras=True)
+        export(for_files(found), out / SPLAT, extras=True)
         report.file(out / SPLAT)
         summary = metrics["views"][0]
         report.result("  ".join(f"{key} {value:.3g}" for key, value in summary.items()), **summary)
@@ -129,6 +132,8 @@ def read_target(
     from hgs_toolkit.training.inversion.target import Target, read_photograph, target_of_rgba
 
     resolution, focal = model.config.resolution, model.config.render_focal
+    if mask is not None and (_is_dataset(image) or image.startswith(CRITTER)):
+        raise ConfigError(f"--mask {mask} belongs to one picture; '{image}' brings its own alpha, leave the mask out")
     if image.startswith(CRITTER):
         number = image.removeprefix(CRITTER)
         if not number.isdecimal():
@@ -139,6 +144,10 @@ def read_target(
         return target_of_rgba(pixels, camera or Cameras.from_labels(label).with_focal(focal)), truth
     if _is_dataset(image):
         views = open_dataset(image, resolution)
+        if camera is not None:
+            raise ConfigError(f"{image} names the camera of each view; leave --camera, --yaw and --pitch out")
+        if len(views) > MAX_VIEWS:
+            raise ConfigError(f"{image} holds {len(views)} pictures; expected at most {MAX_VIEWS} views of one subject")
         images, labels = views.batch(range(len(views)))
         return target_of_rgba(images.float() / 255, Cameras.from_labels(labels).with_focal(focal)), None
     colors, coverage = read_photograph(image, resolution, mask)

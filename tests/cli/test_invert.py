@@ -7,11 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from hgs_toolkit.asset import load_asset
 from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.exporters import load
+from hgs_toolkit.footprint import footprint
+from hgs_toolkit.training.datasets.critters import make_critters
 from hgs_toolkit.training.inversion.results import result_names
 from tests.cli.conftest import Hgs
 
@@ -66,6 +70,7 @@ def test_nothing_is_replaced_without_force(hgs: Hgs, model_file: Path, tmp_path:
         (("critter:1", "--space", "z"), "w, w+, pti"),
         (("critter:1", "--perceptual", "vgg"), "squeeze"),
         (("critter:1", "--perceptual", "discriminator"), "run"),
+        (("critter:1", "--mask", "mask.png"), "leave the mask out"),
     ],
 )
 def test_bad_input_ends_in_one_sentence(
@@ -76,3 +81,31 @@ def test_bad_input_ends_in_one_sentence(
     assert result.exit_code == 1
     assert said in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_set_of_views_has_its_own_cameras_and_one_subject(
+    hgs: Hgs, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_critters(tmp_path / "views", 2, 16)
+    arguments = ("invert", tmp_path / "views", model_file, "--out", tmp_path / "found", *QUICK)
+    assert "names the camera" in hgs(*arguments, "--yaw", "10").stderr
+    assert hgs(*arguments).exit_code == 0
+    assert len(json.loads((tmp_path / "found" / "metrics.json").read_text())["views"]) == 2
+    monkeypatch.setattr("hgs_toolkit.cli.invert.MAX_VIEWS", 1)
+    result = hgs(*arguments, "--force")
+    assert result.exit_code == 1
+    assert "2 pictures" in result.stderr
+
+
+def test_files_hold_the_scene_widened_for_any_size(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:
+    """The picture of the training size has the rasteriser's filter; files have to bring theirs."""
+    out = tmp_path / "found"
+    assert hgs("invert", "critter:2", model_file, "--out", out, *QUICK).exit_code == 0
+    model = load_model(model_file)
+    latent = load_file(out / "latent.safetensors")["ws"]
+    plain, written = model.synthesize(latent[None]), load_asset(out / "scene.hgs").scene
+    variance = (2 * written.log_scales).exp() - (2 * plain.log_scales).exp()
+    foreground = ~written.is_background
+    torch.testing.assert_close(
+        variance[:, foreground], torch.full_like(variance[:, foreground], footprint(model.config)), rtol=1e-3, atol=1e-8
+    )

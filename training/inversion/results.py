@@ -13,6 +13,8 @@ from hgs_toolkit.checkpoint import MODEL_FILE, save_model
 from hgs_toolkit.config import Config, DiscriminatorConfig
 from hgs_toolkit.files import atomic_path, write_json
 from hgs_toolkit.filming import Shot, camera_path, shoot
+from hgs_toolkit.footprint import footprint, widen
+from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.pictures import save_film, save_png, to_uint8
 from hgs_toolkit.training.datasets.critters import Critter
 from hgs_toolkit.training.inversion.inversion import Inversion, pictures
@@ -33,6 +35,11 @@ def result_names(*, tuned: bool) -> list[str]:
     return [LATENT, SCENE, SHEET, FILM, METRICS, *([MODEL_FILE] if tuned else [])]
 
 
+def for_files(found: Inversion) -> GaussianHierarchy:
+    """The scene found, on the CPU and widened as sampled ones are: fit to be seen at any size."""
+    return widen(found.scene, footprint(found.model.config)).to("cpu")
+
+
 def write_results(
     out: Path, found: Inversion, target: Target, metrics: dict[str, Any], name: str, truth: Critter | None = None
 ) -> list[Path]:
@@ -48,9 +55,10 @@ def write_results(
     metadata = AssetMetadata(generator=name, model=found.model.fingerprint, focal=focal, radius=radius)
     with atomic_path(out / LATENT) as temporary:
         save_file({"ws": found.fit.ws[0].cpu().contiguous()}, temporary)
-    save_asset(out / SCENE, Asset(found.scene, metadata, found.fit.ws[0]))
+    scene = for_files(found)
+    save_asset(out / SCENE, Asset(scene, metadata, found.fit.ws[0]))
     save_png(out / SHEET, sheet(found, target, truth))
-    turn = shoot(found.scene, camera_path("orbit", TURNTABLE_FRAMES, focal, radius), Shot(TURNTABLE_SIZE))
+    turn = shoot(scene, camera_path("orbit", TURNTABLE_FRAMES, focal, radius), Shot(TURNTABLE_SIZE))
     save_film(out / FILM, map(to_uint8, turn))
     write_json(out / METRICS, metrics)
     tuned = found.before is not None
