@@ -1,9 +1,9 @@
 """Inversion of critters nobody trained on: the photograph's view in w+ and after tuning, and views nobody saw.
 
-    python benchmarks/bench_inversion.py OUT [--model MODEL] [--subjects 32] [--steps 300] [--tuning-steps 200]
+    python benchmarks/bench_inversion.py [MODEL] [--subjects 32] [--steps 300] [--tuning-steps 200] [--out FOLDER]
 
 The subjects are the first of the set from which ``hgs invert critter:N`` takes its own; their cameras, other views and
-depths are known. They are drawn at the model's resolution, over grey. OUT gets a line of rows.jsonl and a strip of
+depths are known. They are drawn at the model's resolution, over grey. FOLDER gets a line of rows.jsonl and a strip of
 pictures for each subject, so that a stopped run goes on where it was; rows of another model or other settings are
 refused. At the end it prints the table and writes sheet.png: the subjects with the best, the median and the worst
 figure after tuning. One core.
@@ -81,8 +81,8 @@ def summary(rows: list[Row]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, help="folder")
-    parser.add_argument("--model", type=Path, help="file or run folder; default: the model that ships")
+    parser.add_argument("model", nargs="?", type=Path, help="file or run folder; the shipped one without it")
+    parser.add_argument("--out", type=Path, default=Path("build/bench_inversion"), help="folder")
     parser.add_argument("--subjects", type=int, default=32)
     parser.add_argument("--steps", type=int, default=LatentSettings().steps, help="of the search in w+")
     parser.add_argument("--tuning-steps", type=int, default=TuningSettings().steps)

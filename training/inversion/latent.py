@@ -44,6 +44,8 @@ class LatentSettings:
         pull: weight of the mean square distance from the average latent, in standard deviations: towards what the
             model knows.
         spread: weight of the mean square distance of the slots' vectors from their own mean, likewise (w+ only).
+        shared: share of the steps, the first ones, in which all slots have their mean as one vector (w+ only): shape and
+            pose are found among what the model knows before details are.
         candidates: random latents that are looked at before the search; the best is where it starts.
         refine_camera: whether the cameras are corrected as well.
         camera_rate: learning rate of the corrections, radians.
@@ -52,9 +54,10 @@ class LatentSettings:
 
     space: Space = "w+"
     steps: int = 300
-    rate: float = 0.08
+    rate: float = 0.16
     pull: float = 2e-4
     spread: float = 1e-3
+    shared: float = 0.3
     candidates: int = 64
     refine_camera: bool = False
     camera_rate: float = 0.004
@@ -104,15 +107,16 @@ def fit_latent(
         lr=settings.rate, betas=(0.9, 0.999),
     )  # fmt: skip
 
-    def styles() -> Tensor:  # (1, num_ws, W)
-        found = statistics.at(offsets)
-        return model.expand_ws(found if slots == 1 else found[None])
+    def styles(step: int) -> Tensor:  # (1, num_ws, W)
+        together = step < settings.shared * settings.steps
+        found = statistics.at(offsets.mean(0, keepdim=True) if together else offsets)
+        return model.expand_ws(found if len(found) == 1 else found[None])
 
     losses = []
     for step in range(settings.steps):
         set_rates(optimizer, learning_rate(step, settings.steps))
         corrected, color = cameras(), backdrop(step)
-        scene = model.synthesize(styles(), corrected.forward[:1])
+        scene = model.synthesize(styles(step), corrected.forward[:1])
         loss = objective(draw(scene, corrected, target.resolution, color), target.over(color))
         pull = settings.pull * offsets.square().mean() + settings.spread * offsets.var(0, unbiased=False).mean()
         optimizer.zero_grad()
@@ -123,7 +127,7 @@ def fit_latent(
             report(step + 1, losses[-1])
     with torch.no_grad():
         return Fit(
-            styles().clone(),
+            styles(settings.steps).clone(),
             Cameras(cameras().cam_to_world.clone(), target.cameras.intrinsics), backdrop.color.clone(), losses,
         )  # fmt: skip
 

@@ -16,6 +16,10 @@ from hgs_toolkit.training.metrics.extractors import Extractor
 SCALES = 4
 """Scales of the pyramid; each halves the picture."""
 
+NETWORK_SIZE = 112
+"""Pixels a side of what an extractor sees, where its own size is larger: a quarter of the work, and on pictures of 64
+pixels the same figures (docs/inversion.md)."""
+
 FeatureMaps = Callable[[Tensor], list[Tensor]]
 """Pictures (V, 3, H, W) in 0..1 to feature maps (V, C, h, w)."""
 
@@ -26,12 +30,14 @@ class Objective:
 
     Attributes:
         color: weight of the mean absolute difference, averaged over the scales.
-        gradient: weight of the same for differences between neighbouring pixels: edges.
+        square: weight of the mean squared difference, which is what PSNR counts.
+        gradient: weight of the mean absolute difference of differences between neighbouring pixels: edges.
         feature: weight of each network's feature distance.
         networks: name to feature maps, such as those of the checkpoint's own discriminator.
     """
 
     color: float = 1.0
+    square: float = 5.0
     gradient: float = 1.0
     feature: float = 0.1
     networks: dict[str, FeatureMaps] = field(default_factory=dict)
@@ -39,7 +45,7 @@ class Objective:
     def __call__(self, pictures: Tensor, photographs: Tensor) -> Tensor:
         """The distance (), differentiable in ``pictures``."""
         a, b = pictures.movedim(-1, 1), photographs.movedim(-1, 1)  # (V, 3, H, W)
-        total = pictures.new_zeros(())
+        total = self.square * (a - b).square().mean()
         for small_a, small_b in zip(pyramid(a), pyramid(b), strict=True):
             total = total + self.color / SCALES * (small_a - small_b).abs().mean()
             total = total + self.gradient / SCALES * gradient_distance(small_a, small_b)
@@ -91,10 +97,12 @@ def extractor_features(extractor: Extractor) -> FeatureMaps:
     """Four-dimensional outputs of the direct parts of an extractor's network: a perceptual distance of LPIPS's type."""
     convolutions = [module for module in extractor.network.modules() if isinstance(module, nn.Conv2d)]
     layers: list[nn.Module] = list(convolutions[2::4])  # a spread of depths
+    size = min(extractor.size, NETWORK_SIZE)
 
     def features(pictures: Tensor) -> list[Tensor]:
-        size = (extractor.size, extractor.size)
-        resized = functional.interpolate(pictures, size=size, mode="bilinear", align_corners=False, antialias=True)
+        resized = functional.interpolate(
+            pictures, size=(size, size), mode="bilinear", align_corners=False, antialias=True
+        )
         with _outputs(layers) as found:
             extractor.network(resized.clamp(0, 1))
         return found

@@ -34,8 +34,8 @@ class TuningSettings:
     """
 
     steps: int = 200
-    rate: float = 1e-3
-    hold: float = 1.0
+    rate: float = 3e-3
+    hold: float = 0.5
     held_views: int = 2
     seed: int = 0
 

@@ -42,6 +42,14 @@ def test_w_plus_has_a_vector_for_every_slot_and_w_one_for_all(model: Generator, 
     assert torch.equal(single[:, 0], single[:, 1])
 
 
+def test_all_slots_move_together_at_first(model: Generator, target: Target) -> None:
+    alone = fit_latent(model, target, Objective(), replace(SHORT, steps=5, shared=1.0))
+    assert torch.equal(alone.ws[:, 0], alone.ws[:, 1])
+    apart = fit_latent(model, target, Objective(), replace(SHORT, steps=5, shared=0.5))
+    assert alone.losses[:3] == apart.losses[:3]
+    assert not torch.equal(apart.ws[:, 0], apart.ws[:, 1])
+
+
 def test_the_seed_decides_the_search(model: Generator, target: Target) -> None:
     few = replace(SHORT, steps=5)
     first, again = (fit_latent(model, target, Objective(), few) for _ in range(2))
