@@ -44,8 +44,8 @@ class LatentSettings:
         pull: weight of the mean square distance from the average latent, in standard deviations: towards what the
             model knows.
         spread: weight of the mean square distance of the slots' vectors from their own mean, likewise (w+ only).
-        shared: share of the steps, the first ones, in which all slots have their mean as one vector (w+ only): shape and
-            pose are found among what the model knows before details are.
+        shared: share of the steps, the first ones, in which all slots have their mean as one vector (w+ only): a shape
+            is found among those the model knows before details are.
         candidates: random latents that are looked at before the search; the best is where it starts.
         refine_camera: whether the cameras are corrected as well.
         camera_rate: learning rate of the corrections, radians.
