@@ -76,4 +76,5 @@ def turned(coefficients: Array, rotation: Array) -> Array:
     directions = np.random.default_rng(0).standard_normal((64, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     mixing = np.linalg.pinv(evaluate(directions, degree)) @ evaluate(directions @ rotation, degree)  # (K, K)
-    return np.einsum("kj,njc->nkc", mixing, coefficients).astype(coefficients.dtype)
+    mixed: Array = np.einsum("kj,njc->nkc", mixing, coefficients).astype(coefficients.dtype)
+    return mixed

@@ -67,7 +67,7 @@ def splats_from_stored(
         raise SplatError(f"{broken} values are NaN or infinite; repair the file in the program that wrote it")
     length = np.linalg.norm(quats, axis=1, keepdims=True)
     # A quaternion without a direction is no rotation at all.
-    unit = np.where(length > 0, quats / np.where(length > 0, length, 1), np.float32([1, 0, 0, 0]))
+    unit = np.where(length > 0, quats / np.where(length > 0, length, 1), np.array([1, 0, 0, 0], np.float32))
     return Splats(
         means, scale, unit.astype(np.float32), np.column_stack([coefficients[:, 0], opacity]).astype(np.float32),
         coefficients[:, 1:], **rest,

@@ -18,6 +18,7 @@ Array = np.ndarray[Any, Any]
 GOLDENS = Path(__file__).with_name("goldens.npz")
 SIZE = 256
 MIN_DB = 38.0
+EXACT, MIN_EXACT_DB = "HGS_EXACT", 60.0
 EEVEE = "BLENDER_EEVEE" if bpy.app.version >= (5, 0) else "BLENDER_EEVEE_NEXT"
 
 
@@ -117,6 +118,17 @@ def test_eevee_draws_what_the_rasteriser_draws(
 ) -> None:
     place(kind)
     assert psnr(draw(EEVEE), goldens[f"{kind}_image"] / 255) >= MIN_DB
+
+
+@pytest.mark.parametrize("kind", ["flat", "round", "harmonics"])
+def test_the_exact_engine_draws_the_rasterisers_picture(
+    kind: str, place: Callable[..., Any], draw: Callable[..., Array], goldens: Any
+) -> None:
+    place(kind)
+    picture, wanted = draw(EXACT), goldens[f"{kind}_image"] / 255
+    # Both are rounded to eight bits, so that a tiny difference can become a whole step.
+    assert psnr(picture, wanted) >= MIN_EXACT_DB
+    assert np.abs(picture - wanted).max() < 1.5 / 255
 
 
 @pytest.mark.parametrize("engine", ["CYCLES", EEVEE])

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The render engine "HGS Splat (exact)": F12 gives the toolkit's own picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import bpy
+import numpy as np
+
+from .gathering import NotDrawable, gather, lens_of, world_to_camera
+from .projection import Lens, cropped, project
+from .rasterizing import Picture, rasterize
+from .splats import Array
+
+RAW = "Raw"
+"""The view transform under which a picture's numbers are what is shown."""
+
+FAR = 1e10
+"""Depth of a pixel with nothing in it, as Blender's own engines have it."""
+
+SMALLEST = 1e-12
+
+
+class HGS_RE_exact(bpy.types.RenderEngine):
+    """Draws Gaussians in numpy, by the toolkit's law."""
+
+    bl_idname = "HGS_EXACT"
+    bl_label = "HGS Splat (exact)"
+    bl_use_preview = False
+
+    def update_render_passes(self, scene: Any = None, renderlayer: Any = None) -> None:
+        """Tell the compositor which passes there are."""
+        self.register_pass(scene, renderlayer, "Combined", 4, "RGBA", "COLOR")
+        if renderlayer.use_pass_z:
+            self.register_pass(scene, renderlayer, "Depth", 1, "Z", "VALUE")
+
+    def render(self, depsgraph: Any) -> None:
+        """Called by Blender for every picture: F12, animations and the command line."""
+        scene = depsgraph.scene
+        if scene.camera is None:
+            self.error_set("the scene has no camera")
+            return
+        camera = scene.camera.evaluated_get(depsgraph)
+        try:
+            lens = lens_of(camera, depsgraph, *picture_size(scene.render))
+        except NotDrawable as error:
+            self.error_set(str(error))
+            return
+        picture = self._draw(depsgraph, world_to_camera(camera), lens)
+        if picture is not None:
+            self._deliver(over_background(picture, scene), picture)
+
+    def _draw(self, depsgraph: Any, to_camera: Array, lens: Lens) -> Picture | None:
+        self.update_stats("", "Collecting Gaussians")
+        left, top, width, height = border(depsgraph.scene.render, lens.width, lens.height)
+        splats = project(gather(depsgraph, to_camera, parallel=lens.orthographic), lens)
+        splats = cropped(splats, left, top, width, height)
+        self.update_stats("", f"Drawing {len(splats.depths):,} Gaussians")
+        return rasterize(splats, width, height, progress=self._go_on)
+
+    def _go_on(self, done: float) -> bool:
+        self.update_progress(done)
+        return not self.test_break()
+
+    def _deliver(self, pixels: Array, picture: Picture) -> None:
+        height, width = picture.alphas.shape
+        result = self.begin_result(0, 0, width, height)
+        passes = result.layers[0].passes
+        _fill(passes["Combined"], pixels)
+        if "Depth" in passes:
+            _fill(passes["Depth"], np.where(picture.alphas > 0, picture.depths, FAR)[..., None])
+        self.end_result(result)
+
+
+def picture_size(render: Any) -> tuple[int, int]:
+    """Width and height in pixels, as Blender rounds them."""
+    percentage = render.resolution_percentage
+    return int(render.resolution_x * percentage / 100), int(render.resolution_y * percentage / 100)
+
+
+def border(render: Any, width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, width and height of the part of the picture that is asked for, pixels."""
+    if not render.use_border:
+        return 0, 0, width, height
+    left, right = (int(edge * width) for edge in (render.border_min_x, render.border_max_x))
+    low, high = (int(edge * height) for edge in (render.border_min_y, render.border_max_y))
+    return left, height - high, right - left, high - low
+
+
+def over_background(picture: Picture, scene: Any) -> Array:
+    """(H, W, 4) as Blender keeps pictures: linear light of the colours that are to be seen, alpha multiplied in.
+
+    Gaussians are composited in display colours, in which they were trained, and the world's colour with them. Under
+    the view transform Raw numbers are shown as they are, under any other one they are taken to be linear.
+    """
+    raw = scene.view_settings.view_transform == RAW
+    colors, alphas = picture.colors, picture.alphas[..., None]
+    if not scene.render.film_transparent:
+        ground = world_color(scene.world)
+        colors = colors + (1 - alphas) * (ground if raw else to_display(ground))
+        alphas = np.ones_like(alphas)
+    if not raw:
+        colors = to_linear(colors / np.maximum(alphas, SMALLEST)) * alphas
+    return np.concatenate([colors, alphas], -1)
+
+
+def world_color(world: Any) -> Array:
+    """The colour of a world of one colour, linear; where it has a picture, the colour that its viewport shows."""
+    if world is None:
+        return np.zeros(3, np.float32)
+    for node in world.node_tree.nodes if world.node_tree else ():
+        if node.type == "BACKGROUND" and not any(each.is_linked for each in node.inputs):
+            color, strength = (node.inputs[name].default_value for name in ("Color", "Strength"))
+            return np.array(color[:3], np.float32) * strength
+    return np.array(world.color, np.float32)
+
+
+def to_linear(display: Array) -> Array:
+    """Display colours (sRGB) as linear light, IEC 61966-2-1."""
+    return np.where(display <= 0.04045, display / 12.92, ((np.maximum(display, 0) + 0.055) / 1.055) ** 2.4)
+
+
+def to_display(linear: Array) -> Array:
+    """Linear light as display colours."""
+    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055)
+
+
+def _fill(target: Any, rows: Array) -> None:
+    """Write (H, W, channels), upper row first, into a pass, whose lowest row is first."""
+    target.rect.foreach_set(np.ascontiguousarray(rows[::-1], np.float32).ravel())
+
+
+def _panels() -> Iterator[Any]:
+    """Blender's own panels that every engine is offered (output, camera, world, ...)."""
+    for panel in bpy.types.Panel.__subclasses__():
+        if "BLENDER_RENDER" in getattr(panel, "COMPAT_ENGINES", ()):
+            yield panel
+
+
+def register() -> None:
+    """Called when the extension is enabled."""
+    bpy.utils.register_class(HGS_RE_exact)
+    for panel in _panels():
+        panel.COMPAT_ENGINES.add(HGS_RE_exact.bl_idname)
+
+
+def unregister() -> None:
+    """Called when it is disabled."""
+    for panel in _panels():
+        panel.COMPAT_ENGINES.discard(HGS_RE_exact.bl_idname)
+    bpy.utils.unregister_class(HGS_RE_exact)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Gaussians that a camera of Blender sees: those of every object and instance, after all modifiers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .display import HARMONICS, harmonics_degree
+from .display_nodes import CENTER
+from .harmonics import COUNTS
+from .importing import get_values
+from .projection import Lens, Solids, in_camera, joined
+from .splats import Array, Splats
+
+CORNERS = 4
+"""Of a card, all of which carry the Gaussian's values."""
+
+OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
+"""Blender's camera axes (y up, z backward) to ours."""
+
+
+NOTHING = Solids(np.empty((0, 3)), np.empty((0, 3, 3)), np.empty((0, 3)), np.empty(0))
+
+
+class NotDrawable(ValueError):  # noqa: N818
+    """Why there is no picture, for the user."""
+
+
+def lens_of(camera: Any, depsgraph: Any, width: int, height: int) -> Lens:
+    """The lens of a camera object for pictures of so many pixels.
+
+    Raises:
+        NotDrawable: if it is a panorama's.
+    """
+    data = camera.data
+    if data.type == "PANO":
+        raise NotDrawable("the exact engine draws perspective and orthographic cameras; this one is panoramic")
+    render = depsgraph.scene.render
+    p = camera.calc_matrix_camera(
+        depsgraph, x=width, y=height, scale_x=render.pixel_aspect_x, scale_y=render.pixel_aspect_y
+    )
+    fx, fy = 0.5 * width * p[0][0], 0.5 * height * p[1][1]
+    if data.type == "ORTHO":
+        cx, cy = 0.5 * width * (1 + p[0][3]), 0.5 * height * (1 - p[1][3])
+    else:
+        cx, cy = 0.5 * width * (1 - p[0][2]), 0.5 * height * (1 + p[1][2])
+    return Lens(width, height, fx, fy, cx, cy, data.clip_start, data.clip_end, data.type == "ORTHO")
+
+
+def world_to_camera(camera: Any) -> Array:
+    """(4, 4) to the camera's coordinates, OpenCV axes; Blender films through a camera without its scale."""
+    return OPENCV @ np.linalg.inv(np.array(camera.matrix_world.normalized(), np.float64))
+
+
+def gather(depsgraph: Any, to_camera: Array, *, parallel: bool = False) -> Solids:
+    """All visible Gaussians in the camera's coordinates."""
+    known: dict[str, Splats] = {}
+    parts = [NOTHING]
+    for instance in depsgraph.object_instances:
+        data = getattr(instance.object, "data", None)
+        if not instance.show_self or not _holds_splats(data):
+            continue
+        key = data.session_uid
+        if key not in known:
+            known[key] = read_evaluated(data)
+        matrix = np.array(instance.matrix_world, np.float64)
+        parts.append(in_camera(known[key], to_camera @ matrix, parallel=parallel))
+    return joined(parts)
+
+
+def read_evaluated(data: Any) -> Splats:
+    """Gaussians of evaluated data: the cards that the display makes of them, or points."""
+    is_cards = CENTER in data.attributes and len(getattr(data, "polygons", ())) > 0
+    step = CORNERS if is_cards else 1
+
+    def read(name: str) -> Array:
+        return get_values(data, name)[::step]
+
+    count = COUNTS[harmonics_degree(data)]
+    base = read("radiance:base")
+    harmonics = [read(f"{HARMONICS}{index + 1}") for index in range(count)]
+    return Splats(
+        read(CENTER if is_cards else "position"), read("scale"), read("rotation"), base,
+        np.stack(harmonics, 1) if harmonics else np.zeros((len(base), 0, 3), np.float32),
+    )  # fmt: skip
+
+
+def _holds_splats(data: Any) -> bool:
+    attributes = getattr(data, "attributes", None)
+    return attributes is not None and all(name in attributes for name in ("radiance:base", "scale", "rotation"))
