@@ -15,31 +15,30 @@ from hgs_toolkit.pictures import grid, save_png
 from hgs_toolkit.rendering import render
 from hgs_toolkit.sampling import sample
 
-COLUMNS, ENLARGED, PSI = 8, 3, 0.9
-"""Pictures a row, the factor they are enlarged by after being drawn at the training size, truncation."""
+COLUMNS, SIZE, PSI = 8, 160, 0.9
+"""Pictures a row, their size in pixels, truncation."""
 TURNED = 3
 """The seed that is turned and taken apart."""
 
 
 def main() -> None:
     model = load_model()
-    poses, size = model.config.poses, model.config.resolution
+    poses = model.config.poses
     front = frontal(poses.focal, poses.radius)
     yaw = torch.linspace(-0.9, 0.9, COLUMNS)
     around = from_yaw_pitch(yaw, torch.full_like(yaw, 0.08), poses.radius, poses.focal)
 
     def draw(scene, cameras, scale=1.0):  # type: ignore[no-untyped-def]
-        return render(scene, cameras, size, size, background=(1.0, 1.0, 1.0), splat_scale=scale)[0][:, 0].clamp(0, 1)
+        return render(scene, cameras, SIZE, SIZE, background=(1.0, 1.0, 1.0), splat_scale=scale)[0][:, 0].clamp(0, 1)
 
     rows = [draw(sample(model, list(range(16)), PSI), front)]
     one = sample(model, [TURNED], PSI)
-    rows.append(render(one, around, size, size, background=(1.0, 1.0, 1.0))[0][0].clamp(0, 1))
+    rows.append(render(one, around, SIZE, SIZE, background=(1.0, 1.0, 1.0))[0][0].clamp(0, 1))
     levels = range(one.num_levels)
     parts = [one.levels(range(level + 1)) for level in levels] + [one.levels(level) for level in levels]
     taken = [draw(part, front) for part in parts] + [draw(one, front, scale) for scale in (0.5, 0.25)]
     rows.append(torch.cat(taken)[:COLUMNS])
-    sheet = grid(torch.cat(rows), COLUMNS).repeat_interleave(ENLARGED, 0).repeat_interleave(ENLARGED, 1)
-    save_png(sys.argv[1] if len(sys.argv) > 1 else "docs/images/overview.png", sheet)
+    save_png(sys.argv[1] if len(sys.argv) > 1 else "docs/images/overview.png", grid(torch.cat(rows), COLUMNS))
 
 
 if __name__ == "__main__":
