@@ -25,6 +25,9 @@ SPLAT = "scene.ply"
 MAX_VIEWS = 64
 """Views of one subject, which are all drawn in every step."""
 
+CRITTER_DIGITS = 18
+"""Digits that fit 63 bits."""
+
 CRITTER_SET = 1
 """Seed of the set that critter:N is taken from; the shipped model learned from the set 0."""
 
@@ -136,8 +139,8 @@ def read_target(
         raise ConfigError(f"--mask {mask} belongs to one picture; '{image}' brings its own alpha, leave the mask out")
     if image.startswith(CRITTER):
         number = image.removeprefix(CRITTER)
-        if not number.isdecimal():
-            raise ConfigError(f"'{image}'; expected critter:N with a number N")
+        if not number.isdecimal() or len(number) > CRITTER_DIGITS:
+            raise ConfigError(f"'{image}'; expected critter:N with a number N of at most {CRITTER_DIGITS} digits")
         truth = critter(CRITTER_SET, int(number))
         pixels = torch.from_numpy(truth.render(truth.label, resolution).rgba)[None].float() / 255
         label = torch.from_numpy(truth.label)[None]

@@ -66,6 +66,7 @@ def test_nothing_is_replaced_without_force(hgs: Hgs, model_file: Path, tmp_path:
     ("arguments", "said"),
     [
         (("critter:x",), "critter:N"),
+        (("critter:" + "9" * 20,), "18 digits"),
         (("missing.png",), "missing.png"),
         (("critter:1", "--space", "z"), "w, w+, pti"),
         (("critter:1", "--perceptual", "vgg"), "squeeze"),
