@@ -37,12 +37,12 @@ def view(
 
         from hgs_toolkit.viewer.choice import Choice
         from hgs_toolkit.viewer.live import Viewer
-        from hgs_toolkit.viewer.server import LOCALHOST
+        from hgs_toolkit.viewer.origins import is_loopback
 
         source = _source(what or [], psi, device)
         viewer = Viewer(source, host, port, Choice(psi=psi))
         try:
-            if host != LOCALHOST:
+            if not is_loopback(host):
                 report.note(f"every machine that reaches {host} can use this viewer", "warning")
             report.result(viewer.url, url=viewer.url)
             report.note("open it in a browser; Ctrl-C ends it")
