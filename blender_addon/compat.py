@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import bpy
 from bpy.types import NodesModifier, PointCloud
 
 
@@ -30,6 +31,18 @@ def set_input(modifier: Any, name: str, value: Any) -> None:
     else:
         modifier[identifier] = value
     modifier.id_data.update_tag()
+
+
+def draw_input(layout: Any, modifier: Any, name: str, text: str | None = None) -> None:
+    """Put an input of a geometry-nodes modifier into a panel."""
+    identifier = input_identifier(modifier, name)
+    shown = name if text is None else text
+    if _has_properties():
+        layout.prop(getattr(modifier.properties.inputs, identifier), "value", text=shown)
+    elif isinstance(get_input(modifier, name), (bpy.types.Object, type(None))):
+        layout.prop_search(modifier, f'["{identifier}"]', bpy.data, "objects", text=shown)
+    else:
+        layout.prop(modifier, f'["{identifier}"]', text=shown)
 
 
 def key_input(modifier: Any, name: str, frame: float) -> None:

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Levels panel: one modifier that takes the active object's tree apart, and what there is to set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import numpy as np
+
+from .compat import draw_input, get_input, set_input
+from .display import display_of
+from .importing import get_values, is_splats
+from .levels_nodes import NAME, SIGNATURE, label, levels_group
+from .morph import is_morph
+
+CROP_MARGIN = 1.05
+"""A new crop box is so much larger than what it holds."""
+
+
+def add_levels(obj: Any) -> Any:
+    """Give a splat object the modifier, after its morphs and before its display; the one it has, if it has one."""
+    if found := levels_of(obj):
+        return found
+    modifier = obj.modifiers.new(NAME, "NODES")
+    modifier.node_group = levels_group(count_levels(obj.data))
+    before = sum(1 for each in obj.modifiers if is_morph(each))
+    obj.modifiers.move(len(obj.modifiers) - 1, before)
+    return modifier
+
+
+def levels_of(obj: Any) -> Any | None:
+    """The modifier of :func:`add_levels`, or None."""
+    return next(
+        (each for each in obj.modifiers if each.type == "NODES" and each.node_group and SIGNATURE in each.node_group),
+        None,
+    )
+
+
+def count_levels(data: Any) -> int:
+    """Levels of the tree in splat data; 1 where there is none."""
+    return int(get_values(data, "level").max(initial=0)) + 1 if "level" in data.attributes else 1
+
+
+def has_background(data: Any) -> bool:
+    """Whether some Gaussians are outside of the tree."""
+    return "level" in data.attributes and bool((get_values(data, "level") < 0).any())
+
+
+def add_crop_box(context: bpy.types.Context, obj: Any) -> Any:
+    """An empty cube around the object's Gaussians that crops them from now on; the empty."""
+    places = get_values(obj.data, "position")
+    low, high = places.min(0), places.max(0)
+    box = bpy.data.objects.new(f"{obj.name} crop", None)
+    box.empty_display_type = "CUBE"
+    box.parent = obj
+    box.location = (low + high) / 2
+    box.scale = np.maximum((high - low) / 2 * CROP_MARGIN, 1e-3)
+    context.collection.objects.link(box)
+    modifier = add_levels(obj)
+    set_input(modifier, "Crop Box", box)
+    set_input(modifier, "Crop", True)
+    return box
+
+
+class _OnSplats:
+    """Operators that need a splat object to be active."""
+
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """A splat object must be active."""
+        return is_splats(context.object)
+
+
+class HGS_OT_add_levels(_OnSplats, bpy.types.Operator):
+    """Make the levels of the active splat object adjustable."""
+
+    bl_idname = "hgs.add_levels"
+    bl_label = "Take Levels Apart"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Add the modifier."""
+        add_levels(context.object)
+        return {"FINISHED"}
+
+
+class HGS_OT_solo_level(_OnSplats, bpy.types.Operator):
+    """Show one level alone, or all of them."""
+
+    bl_idname = "hgs.solo_level"
+    bl_label = "Solo"
+
+    level: bpy.props.IntProperty(name="Level", description="The level to show, -1 for all", default=-1, min=-1)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Set every level's visibility."""
+        modifier = add_levels(context.object)
+        for level in range(count_levels(context.object.data)):
+            set_input(modifier, f"{label(level)} Visible", self.level in (-1, level))
+        return {"FINISHED"}
+
+
+class HGS_OT_add_crop_box(_OnSplats, bpy.types.Operator):
+    """Cut the active splat object by a box that can be moved, turned, scaled and animated."""
+
+    bl_idname = "hgs.add_crop_box"
+    bl_label = "Add Crop Box"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Add the box."""
+        add_crop_box(context, context.object)
+        return {"FINISHED"}
+
+
+class HGS_PT_levels(bpy.types.Panel):
+    """Levels of the active splat object."""
+
+    bl_label = "Levels"
+    bl_idname = "HGS_PT_levels"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "HGS"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only for splats."""
+        return is_splats(context.object)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """All inputs of the modifier, level by level."""
+        obj, layout = context.object, self.layout
+        modifier = levels_of(obj)
+        if modifier is None:
+            layout.operator(HGS_OT_add_levels.bl_idname)
+            return
+        for level in range(-1 if has_background(obj.data) else 0, count_levels(obj.data)):
+            row = layout.row(align=True)
+            for name, text in (("Visible", label(level)), ("Opacity", ""), ("Size", "")):
+                draw_input(row, modifier, f"{label(level)} {name}", text=text)
+            row.operator(HGS_OT_solo_level.bl_idname, text="", icon="SOLO_ON").level = level
+        column = layout.column(align=True)
+        for name in ("Grow", "Size", "Blend Levels"):
+            draw_input(column, modifier, name)
+        if get_input(modifier, "Blend Levels"):
+            for name in ("Blend", "Keep Coarser"):
+                draw_input(column, modifier, name)
+        column = layout.column(align=True)
+        column.label(text="Filters")
+        for name in ("Least Opacity", "Least Size", "Most Size"):
+            draw_input(column, modifier, name)
+        if get_input(modifier, "Crop Box") is None:
+            layout.operator(HGS_OT_add_crop_box.bl_idname)
+        else:
+            column = layout.column(align=True)
+            for name in ("Crop", "Crop Box", "Keep Outside"):
+                draw_input(column, modifier, name)
+
+
+class HGS_PT_appearance(bpy.types.Panel):
+    """How the active splat object is drawn, and the scene it is drawn in."""
+
+    bl_label = "Appearance"
+    bl_idname = "HGS_PT_appearance"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "HGS"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """The scene's set-up, and inputs of the display modifier."""
+        layout = self.layout
+        layout.operator_menu_enum("hgs.set_up_scene", "colors", text="Set Up Scene")
+        display = display_of(context.object) if is_splats(context.object) else None
+        if display is not None:
+            for name in ("Lit", "Cards in Viewport", "Point Size"):
+                draw_input(layout, display, name)
+
+
+CLASSES = (HGS_OT_add_levels, HGS_OT_solo_level, HGS_OT_add_crop_box, HGS_PT_levels, HGS_PT_appearance)
+
+
+def register() -> None:
+    """Called when the extension is enabled."""
+    for each in CLASSES:
+        bpy.utils.register_class(each)
+
+
+def unregister() -> None:
+    """Called when it is disabled."""
+    for each in reversed(CLASSES):
+        bpy.utils.unregister_class(each)

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The node group that takes a tree of Gaussians apart by level: what is seen, how strong, how large, how far grown.
+
+Everything is an input of the modifier, so it can be keyframed, and nothing of the object's data changes. Hidden
+Gaussians stay in the geometry, marked, so that indices of parents and of morphs still hold; the display leaves
+them out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from .graph import GeometryGraph, Socket
+
+NAME = "HGS Levels"
+SIGNATURE = "hgs_levels_count"
+
+HIDDEN = "hgs_hidden"
+"""Attribute of Gaussians that are not to be drawn or exported."""
+
+BACKGROUND = "Background"
+
+
+def label(level: int) -> str:
+    """What a level is called in the names of inputs; -1 is the background."""
+    return BACKGROUND if level < 0 else f"Level {level}"
+
+
+def levels_group(count: int) -> Any:
+    """The group for trees of ``count`` levels; made once in a file."""
+    for group in bpy.data.node_groups:
+        if group.get(SIGNATURE) == count:
+            return group
+    group = bpy.data.node_groups.new(NAME, "GeometryNodeTree")
+    group[SIGNATURE] = count
+    _build(GeometryGraph(group), count)
+    return group
+
+
+def _build(graph: GeometryGraph, count: int) -> None:
+    grow = graph.declare("Grow", "Float", 1.0, min_value=0.0, max_value=1.0, subtype="FACTOR")
+    shrink = graph.declare("Size", "Float", 1.0, min_value=0.0)
+    blending = graph.declare("Blend Levels", "Bool", False)
+    together = graph.declare("Keep Coarser", "Bool", True)
+    blend = graph.declare("Blend", "Float", float(count - 1), min_value=0.0, max_value=float(count - 1))
+    each = range(-1, count)
+    seen = [graph.declare(f"{label(level)} Visible", "Bool", True) for level in each]
+    strength = [graph.declare(f"{label(level)} Opacity", "Float", 1.0, min_value=0.0, max_value=1.0,
+                              subtype="FACTOR") for level in each]  # fmt: skip
+    size = [graph.declare(f"{label(level)} Size", "Float", 1.0, min_value=0.0) for level in each]
+    crops = graph.declare("Crop", "Bool", False)
+    box = graph.declare("Crop Box", "Object")
+    outside = graph.declare("Keep Outside", "Bool", False)
+    least_opacity = graph.declare("Least Opacity", "Float", 0.0, min_value=0.0, max_value=1.0, subtype="FACTOR")
+    least_size = graph.declare("Least Size", "Float", 0.0, min_value=0.0, subtype="DISTANCE")
+    most_size = graph.declare("Most Size", "Float", 0.0, min_value=0.0, subtype="DISTANCE")
+
+    level = graph.read("level", "INT")
+    item = graph.math("ADD", level, 1.0)
+    channels = graph.add("FunctionNodeSeparateColor")
+    graph.put(graph.read("radiance:base", "FLOAT_COLOR"), channels.inputs[0])
+    weight = graph.choose(blending, 1.0, _blend_weight(graph, level, blend, together))
+    opacity = graph.math("MULTIPLY", graph.math("MULTIPLY", channels.outputs["Alpha"], weight),
+                         graph.pick(item, strength))  # fmt: skip
+    scale = graph.scaled(graph.read("scale", "FLOAT_VECTOR"), graph.math("MULTIPLY", shrink, graph.pick(item, size)))
+    place = _grown(graph, grow)
+
+    x, y, z = graph.split(scale)
+    largest = graph.math("MAXIMUM", graph.math("MAXIMUM", x, y), z)
+    too_large = graph.both(
+        graph.compare("GREATER_THAN", most_size, 0.0), graph.compare("GREATER_THAN", largest, most_size)
+    )
+    hidden = graph.read(HIDDEN, "BOOLEAN")
+    for reason in (
+        graph.negated(graph.pick(item, seen, "BOOLEAN")),
+        graph.compare("LESS_THAN", opacity, least_opacity),
+        graph.compare("LESS_THAN", largest, least_size),
+        too_large,
+        graph.both(crops, _cropped(graph, place, box, outside)),
+    ):
+        hidden = graph.either(hidden, reason)
+
+    base = graph.call("FunctionNodeCombineColor", *channels.outputs[:3], opacity)
+    # All at once, before anything of it changes.
+    fields = {
+        "base": ("RGBA", base),
+        "scale": ("VECTOR", scale),
+        "hide": ("BOOLEAN", hidden),
+        "place": ("VECTOR", place),
+    }
+    geometry, values = _capture(graph, graph.geometry, fields)
+    geometry = graph.store(geometry, "radiance:base", values["base"], "FLOAT_COLOR")
+    geometry = graph.store(geometry, "scale", values["scale"], "FLOAT_VECTOR")
+    geometry = graph.store(geometry, HIDDEN, values["hide"], "BOOLEAN")
+    graph.finish(graph.call("GeometryNodeSetPosition", geometry, None, values["place"]))
+
+
+def _capture(
+    graph: GeometryGraph, geometry: Socket, fields: dict[str, tuple[str, Socket]]
+) -> tuple[Socket, dict[str, Socket]]:
+    """``geometry`` and the values that ``fields`` have on it, whatever happens to it afterwards."""
+    node = graph.add("GeometryNodeCaptureAttribute", domain="POINT")
+    for name, (kind, _) in fields.items():
+        node.capture_items.new(kind, name)
+    graph.put(geometry, node.inputs[0])
+    for name, (_, value) in fields.items():
+        graph.put(value, node.inputs[name])
+    return node.outputs[0], {name: node.outputs[name] for name in fields}
+
+
+def _blend_weight(graph: GeometryGraph, level: Socket, blend: Socket, together: Socket) -> Socket:
+    """A level's weight at the place ``blend`` between levels; that of the background is always 1.
+
+    Alone: hat functions, 1 - |level - blend|. With the coarser ones: a level fades in while the place moves from the
+    level before to it, and stays.
+    """
+    ahead = graph.math("SUBTRACT", blend, level)
+
+    def held(value: Socket) -> Socket:
+        return graph.math("MINIMUM", graph.math("MAXIMUM", value, 0.0), 1.0)
+
+    hat = held(graph.math("SUBTRACT", 1.0, graph.math("ABSOLUTE", ahead)))
+    weight = graph.choose(together, hat, held(graph.math("ADD", ahead, 1.0)))
+    return graph.choose(graph.compare("LESS_THAN", level, -0.5), weight, 1.0)
+
+
+def _grown(graph: GeometryGraph, grow: Socket) -> Socket:
+    """Positions between the parent's (0) and the Gaussian's own (1)."""
+    parent, own = graph.read("parent", "INT"), graph.call("GeometryNodeInputPosition")
+    sample = graph.add("GeometryNodeSampleIndex", data_type="FLOAT_VECTOR", domain="POINT")
+    for value, target in zip((graph.geometry, own, parent), [s for s in sample.inputs if s.enabled], strict=False):
+        graph.put(value, target)
+    way = graph.vector("SUBTRACT", own, sample.outputs[0])
+    missing = graph.math("SUBTRACT", grow, 1.0)
+    moved = graph.vector("ADD", own, graph.scaled(way, missing))
+    has_parent = graph.compare("GREATER_THAN", parent, -0.5)
+    return graph.choose(has_parent, own, moved, "VECTOR")
+
+
+def _cropped(graph: GeometryGraph, place: Socket, box: Socket, outside: Socket) -> Socket:
+    """Whether a place is cut off by the cube of side 2 about the origin of the object ``box``."""
+    transform = graph.call("GeometryNodeObjectInfo", box, transform_space="RELATIVE")
+    inverse = graph.call("FunctionNodeInvertMatrix", transform)
+    x, y, z = graph.split(graph.vector("ABSOLUTE", graph.call("FunctionNodeTransformPoint", place, inverse)))
+    beyond = graph.compare("GREATER_THAN", graph.math("MAXIMUM", graph.math("MAXIMUM", x, y), z), 1.0)
+    return graph.choose(outside, beyond, graph.negated(beyond), "BOOLEAN")
