@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""File > Export > Gaussian splats: what a splat object shows, with everything that was done to it, as a .ply."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy_extras.io_utils import ExportHelper
+from mathutils import Matrix
+
+from .display import HARMONICS, display_of
+from .harmonics import COUNTS
+from .importing import TURN_X, get_values, is_splats
+from .levels_nodes import HIDDEN
+from .splats import SplatError, Splats
+from .transforming import kept, moved
+from .write_ply import write_ply
+
+
+def shown_splats(context: bpy.types.Context, obj: Any, frame: str) -> Splats:
+    """What ``obj`` shows, in the world's place, in the axes of ``frame``: modifiers, filters and transforms applied.
+
+    Raises:
+        SplatError: if it shows no Gaussian.
+    """
+    display = display_of(obj)
+    was_on = display is not None and display.show_viewport
+    if was_on:  # it makes cards of the Gaussians
+        display.show_viewport = False
+    try:
+        evaluated = obj.evaluated_get(context.evaluated_depsgraph_get())
+        splats, keep = _read(evaluated.data)
+        matrix = np.array(Matrix.Rotation(-TURN_X[frame], 4, "X") @ evaluated.matrix_world)
+    finally:
+        if was_on:
+            display.show_viewport = True
+    if not keep.any():
+        raise SplatError(f"{obj.name} shows no Gaussian: levels, filters or its crop box hide them all")
+    splats.frame = frame
+    return moved(kept(splats, keep), matrix)
+
+
+def _read(data: Any) -> tuple[Splats, Any]:
+    """The Gaussians of evaluated data, and which of them are shown."""
+    count = sum(name.startswith(HARMONICS) for name in data.attributes.keys())  # noqa: SIM118
+    harmonics = [get_values(data, f"{HARMONICS}{index + 1}") for index in range(count if count in COUNTS else 0)]
+    position = get_values(data, "position")
+    has_tree = "level" in data.attributes and "parent" in data.attributes
+    splats = Splats(
+        position, get_values(data, "scale"), get_values(data, "rotation"), get_values(data, "radiance:base"),
+        np.stack(harmonics, 1) if harmonics else np.zeros((len(position), 0, 3), np.float32),
+        *((get_values(data, "level"), get_values(data, "parent")) if has_tree else ()),
+    )  # fmt: skip
+    keep = np.ones(len(position), bool)
+    if HIDDEN in data.attributes:
+        hidden = np.empty(len(position), bool)
+        data.attributes[HIDDEN].data.foreach_get("value", hidden)
+        keep = ~hidden
+    return splats, keep
+
+
+class HGS_OT_export_splats(bpy.types.Operator, ExportHelper):
+    """Export the active splat object as it is shown: edits, levels, filters and transforms applied."""
+
+    bl_idname = "hgs.export_splats"
+    bl_label = "Export Splats"
+
+    filename_ext = ".ply"
+    filter_glob: bpy.props.StringProperty(default="*.ply", options={"HIDDEN"})
+    check_existing: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+    frame: bpy.props.EnumProperty(
+        name="Axes",
+        items=(
+            ("rdf", "Y Down", "As 3D-GS files have them; what other programs expect"),
+            ("y_up", "Y Up", "As .hgs and glTF files have them"),
+        ),
+        default="rdf",
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """A splat object must be active."""
+        return is_splats(context.object)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Write the file, or report why not."""
+        path = Path(self.filepath)
+        try:
+            splats = shown_splats(context, context.object, self.frame)
+            write_ply(path, splats)
+        except (SplatError, ValueError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        except OSError as error:
+            self.report({"ERROR"}, f"cannot write {path}: {error.strerror}")
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"{len(splats):,} Gaussians written to {path.name}")
+        return {"FINISHED"}
+
+
+def _menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:
+    self.layout.operator(HGS_OT_export_splats.bl_idname, text="Gaussian Splats (.ply)")
+
+
+def register() -> None:
+    """Called when the extension is enabled."""
+    bpy.utils.register_class(HGS_OT_export_splats)
+    bpy.types.TOPBAR_MT_file_export.append(_menu)
+
+
+def unregister() -> None:
+    """Called when it is disabled."""
+    bpy.types.TOPBAR_MT_file_export.remove(_menu)
+    bpy.utils.unregister_class(HGS_OT_export_splats)

@@ -1,0 +1,139 @@
+"""Gaussians written and moved by the extension are what the toolkit reads and draws."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from blender_addon.read_ply import read_ply
+from blender_addon.splats import Splats, splats_from_stored
+from blender_addon.transforming import kept, matrices_to_quaternions, moved, quaternions_to_matrices
+from blender_addon.write_ply import write_ply
+from hgs_toolkit.exporters import load
+from hgs_toolkit.rendering.harmonics import sh_basis
+
+Array = np.ndarray[Any, Any]
+
+
+def _splats(degree: int = 0, tree: bool = True, count: int = 50) -> Splats:
+    random = np.random.default_rng(degree)
+
+    def normal(*shape: int) -> Array:
+        return random.standard_normal((count, *shape)).astype(np.float32)
+
+    level = np.repeat(np.arange(3), [2, 8, 40]).astype(np.int32)
+    parent = np.concatenate([[-1, -1], np.arange(8) // 4, 2 + np.arange(40) // 5]).astype(np.int32)
+    return splats_from_stored(
+        normal(3), normal(3) - 3, normal(4), normal((degree + 1) ** 2, 3), normal(), frame="y_up",
+        **({"level": level, "parent": parent} if tree else {}),
+    )  # fmt: skip
+
+
+def _covariances(splats: Splats) -> Array:
+    arms = quaternions_to_matrices(splats.rotation) * splats.scale[:, None, :]
+    covariances: Array = arms @ arms.transpose(0, 2, 1)
+    return covariances
+
+
+@pytest.mark.parametrize("degree", range(4))
+@pytest.mark.parametrize("tree", [True, False])
+def test_a_written_file_is_read_again(degree: int, tree: bool, tmp_path: Path) -> None:
+    splats = _splats(degree, tree)
+    write_ply(tmp_path / "a.ply", splats)
+    back, scene = read_ply(tmp_path / "a.ply"), load(tmp_path / "a.ply")
+    for name in ("position", "scale", "rotation", "base", "harmonics"):
+        np.testing.assert_allclose(getattr(back, name), getattr(splats, name), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(scene.means[0], splats.position, atol=1e-6)  # the toolkit understands the frame
+    np.testing.assert_allclose(scene.opacity_logits[0].sigmoid(), splats.base[:, 3], atol=1e-6)
+    assert back.frame == "y_up"
+    if tree:
+        assert splats.level is not None
+        assert splats.parent is not None
+        np.testing.assert_array_equal(scene.level, splats.level)
+        np.testing.assert_array_equal(scene.parent, splats.parent)
+    else:
+        assert back.level is None
+    assert [each.name for each in tmp_path.iterdir()] == ["a.ply"]
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.ply").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_ply(tmp_path / "a.ply", _splats())
+    assert [each.name for each in tmp_path.iterdir()] == ["a.ply"]
+
+
+def _rotation(seed: int) -> Array:
+    matrix, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((3, 3)))
+    rotation: Array = matrix * np.sign(np.linalg.det(matrix))
+    return rotation
+
+
+LINEAR = {
+    "turned": _rotation(1),
+    "turned and scaled": 2.5 * _rotation(2),
+    "mirrored": _rotation(3) @ np.diag([1, 1, -1]),
+    "stretched": _rotation(4) @ np.diag([0.5, 1, 3]) @ _rotation(5),
+}
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_places_and_shapes_follow_the_map(name: str) -> None:
+    splats, linear = _splats(), LINEAR[name]
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = linear, (1, 2, 3)
+    after = moved(splats, matrix)
+    np.testing.assert_allclose(after.position, splats.position @ linear.T + (1, 2, 3), atol=1e-5)
+    wanted = linear @ _covariances(splats) @ linear.T
+    np.testing.assert_allclose(_covariances(after), wanted, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(after.rotation, axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["turned", "mirrored"])
+@pytest.mark.parametrize("degree", [1, 2, 3])
+def test_colours_turn_along(name: str, degree: int) -> None:
+    splats, linear = _splats(degree), LINEAR[name]
+    matrix = np.eye(4)
+    matrix[:3, :3] = linear
+    after = moved(splats, matrix)
+
+    def color(these: Splats, direction: Array) -> torch.Tensor:
+        sh = np.concatenate([these.base[:, None, :3], these.harmonics], 1)
+        directions = torch.tensor(direction, dtype=torch.float32).expand(len(these), 3)
+        return torch.einsum("nk,nkc->nc", sh_basis(directions, degree), torch.tensor(sh))
+
+    direction = np.array([0.6, 0.0, 0.8])
+    torch.testing.assert_close(color(after, linear @ direction), color(splats, direction), rtol=1e-4, atol=1e-4)
+
+
+def test_a_map_that_moves_nothing_changes_no_number() -> None:
+    splats = _splats(2)
+    assert moved(splats, np.eye(4) + 1e-8) is splats
+
+
+def test_orphans_belong_to_the_nearest_ancestor_that_is_left() -> None:
+    splats = _splats()
+    assert splats.parent is not None
+    keep = np.ones(50, bool)
+    keep[[0, 2, 7]] = False  # a root, one of its children, a child of the other root
+    left = kept(splats, keep)
+    assert left.parent is not None
+    old = np.flatnonzero(keep)
+    for index, parent in enumerate(left.parent):
+        ancestor = splats.parent[old[index]]
+        while ancestor >= 0 and not keep[ancestor]:
+            ancestor = splats.parent[ancestor]
+        assert (old[parent] if parent >= 0 else -1) == ancestor
+    np.testing.assert_array_equal(left.position, splats.position[keep])
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-4, np.pi / 2, np.pi - 1e-6, np.pi])
+def test_quaternions_of_any_angle(angle: float) -> None:
+    axis = np.array([0.36, 0.48, 0.8])
+    quaternion = np.concatenate([[np.cos(angle / 2)], np.sin(angle / 2) * axis])[None]
+    found = matrices_to_quaternions(quaternions_to_matrices(quaternion))
+    assert abs(float((found * quaternion).sum())) == pytest.approx(1, abs=1e-6)
