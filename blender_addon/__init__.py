@@ -10,7 +10,17 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-MODULES = ("preferences", "import_operator", "scene_setup", "exact_engine", "levels", "exporting", "generate", "seeds")
+MODULES = (
+    "preferences",
+    "import_operator",
+    "scene_setup",
+    "exact_engine",
+    "levels",
+    "exporting",
+    "cameras",
+    "generate",
+    "seeds",
+)
 """Modules with ``register`` and ``unregister``, in the order in which they are registered."""
 
 

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cameras in and out: a transforms.json becomes one animated camera, and a camera over its frames a transforms.json."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy_extras.io_utils import ExportHelper, ImportHelper
+from mathutils import Matrix
+
+from .camera_files import CameraFileError, View, read_cameras, write_cameras
+
+UPRIGHT = Matrix.Rotation(math.pi / 2, 4, "X")
+"""The files' world, y up, in Blender's, z up."""
+
+SENSOR = 36.0
+"""Sensor width of imported cameras, mm."""
+
+
+def add_camera(context: bpy.types.Context, name: str, views: list[View]) -> Any:
+    """A camera that stands at the i-th view in the i-th frame from the current one on; the scene looks through it.
+
+    The picture's size becomes that of the first view, and uneven focal lengths the pixels' aspect.
+    """
+    data = bpy.data.cameras.new(name)
+    data.sensor_fit, data.sensor_width = "HORIZONTAL", SENSOR
+    camera = bpy.data.objects.new(name, data)
+    camera.rotation_mode = "QUATERNION"
+    context.collection.objects.link(camera)
+    scene, first = context.scene, views[0]
+    scene.camera = camera
+    scene.render.resolution_x, scene.render.resolution_y = first.width, first.height
+    scene.render.resolution_percentage = 100
+    ratio = first.focal[0] / first.focal[1]
+    scene.render.pixel_aspect_x, scene.render.pixel_aspect_y = max(1.0, 1 / ratio), max(1.0, ratio)
+    before = None
+    for frame, view in enumerate(views, scene.frame_current):
+        camera.matrix_world = UPRIGHT @ Matrix(view.matrix.tolist())
+        if before is not None and camera.rotation_quaternion.dot(before) < 0:
+            camera.rotation_quaternion.negate()  # the short way round between frames
+        before = camera.rotation_quaternion.copy()
+        data.lens = view.focal[0] / view.width * SENSOR
+        data.shift_x = 0.5 - view.center[0] / view.width
+        data.shift_y = (view.center[1] - view.height / 2) / view.width * ratio
+        if len(views) > 1:
+            for path in ("location", "rotation_quaternion"):
+                camera.keyframe_insert(path, frame=frame)
+            for path in ("lens", "shift_x", "shift_y"):
+                data.keyframe_insert(path, frame=frame)
+    if len(views) > 1:
+        scene.frame_start, scene.frame_end = scene.frame_current, scene.frame_current + len(views) - 1
+    return camera
+
+
+def views_of(context: bpy.types.Context, frames: range) -> list[View]:
+    """The scene's camera at every one of ``frames``.
+
+    Raises:
+        CameraFileError: if the scene has no perspective camera.
+    """
+    scene = context.scene
+    if scene.camera is None or scene.camera.data.type != "PERSP":
+        raise CameraFileError("the scene has no perspective camera")
+    render, now = scene.render, scene.frame_current
+    width = int(render.resolution_x * render.resolution_percentage / 100)
+    height = int(render.resolution_y * render.resolution_percentage / 100)
+    views = []
+    try:
+        for frame in frames:
+            scene.frame_set(frame)
+            depsgraph = context.evaluated_depsgraph_get()
+            camera = scene.camera.evaluated_get(depsgraph)
+            lens = camera.calc_matrix_camera(
+                depsgraph, x=width, y=height, scale_x=render.pixel_aspect_x, scale_y=render.pixel_aspect_y
+            )
+            stand = camera.matrix_world.normalized()  # Blender films through a camera without its scale
+            views.append(
+                View(
+                    np.array(UPRIGHT.inverted() @ stand), width, height,
+                    (lens[0][0] * width / 2, lens[1][1] * height / 2),
+                    ((1 - lens[0][2]) * width / 2, (1 + lens[1][2]) * height / 2),
+                )
+            )  # fmt: skip
+    finally:
+        scene.frame_set(now)
+    return views
+
+
+class HGS_OT_import_cameras(bpy.types.Operator, ImportHelper):
+    """Import the cameras of a transforms.json as one camera that moves from frame to frame."""
+
+    bl_idname = "hgs.import_cameras"
+    bl_label = "Import Cameras"
+    bl_options = {"REGISTER", "UNDO"}
+
+    filter_glob: bpy.props.StringProperty(default="*.json", options={"HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Import, or report why not."""
+        path = Path(self.filepath)
+        try:
+            views = read_cameras(path)
+        except (CameraFileError, OSError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        add_camera(context, path.stem, views)
+        self.report({"INFO"}, f"{len(views)} cameras from {path.name}")
+        return {"FINISHED"}
+
+
+class HGS_OT_export_cameras(bpy.types.Operator, ExportHelper):
+    """Export the scene's camera, frame by frame, as a transforms.json."""
+
+    bl_idname = "hgs.export_cameras"
+    bl_label = "Export Cameras"
+
+    filename_ext = ".json"
+    filter_glob: bpy.props.StringProperty(default="*.json", options={"HIDDEN"})
+    check_existing: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+    every: bpy.props.BoolProperty(
+        name="All Frames", description="The scene's frame range, not this frame", default=True
+    )
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Write the file, or report why not."""
+        scene, path = context.scene, Path(self.filepath)
+        whole = range(scene.frame_start, scene.frame_end + 1, scene.frame_step)
+        frames = whole if self.every else range(scene.frame_current, scene.frame_current + 1)
+        try:
+            write_cameras(path, views_of(context, frames))
+        except (CameraFileError, OSError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"{len(frames)} cameras written to {path.name}")
+        return {"FINISHED"}
+
+
+def _import_menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:
+    self.layout.operator(HGS_OT_import_cameras.bl_idname, text="Cameras (transforms.json)")
+
+
+def _export_menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:
+    self.layout.operator(HGS_OT_export_cameras.bl_idname, text="Cameras (transforms.json)")
+
+
+def register() -> None:
+    """Called when the extension is enabled."""
+    for each in (HGS_OT_import_cameras, HGS_OT_export_cameras):
+        bpy.utils.register_class(each)
+    bpy.types.TOPBAR_MT_file_import.append(_import_menu)
+    bpy.types.TOPBAR_MT_file_export.append(_export_menu)
+
+
+def unregister() -> None:
+    """Called when it is disabled."""
+    bpy.types.TOPBAR_MT_file_export.remove(_export_menu)
+    bpy.types.TOPBAR_MT_file_import.remove(_import_menu)
+    for each in (HGS_OT_export_cameras, HGS_OT_import_cameras):
+        bpy.utils.unregister_class(each)
