@@ -42,15 +42,15 @@ Row = dict[str, Any]
 
 def run(model: Generator, number: int, options: argparse.Namespace, strip: Path) -> Row:
     """The figures of one subject; its pictures go to ``strip``."""
-    start = time.perf_counter()
+    start = time.process_time()
     target, truth = read_target(f"critter:{number}", model, None, None)
     networks = feature_networks(options.perceptual, options.model, target.cameras)
     settings = InversionSettings(LatentSettings(steps=options.steps), TuningSettings(steps=options.tuning_steps))
     found = invert(model, target, Objective(networks=networks), settings)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     save_png(strip, sheet(found, target, truth))
     metrics = measure(found, target, truth, networks)
-    row: Row = {"subject": number, "seconds": round(seconds, 1)}
+    row: Row = {"subject": number, "CPU seconds": round(seconds, 1)}
     for stage, ending in STAGES.items():
         (view,), novel = metrics["views" + ending], metrics["novel_views" + ending]
         row |= {f"{stage} {name}": value for name, value in view.items()}
