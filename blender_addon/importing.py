@@ -13,11 +13,20 @@ import numpy as np
 
 from .compat import has_point_clouds
 from .display import add_display
+from .read_glb import read_glb
 from .read_hgs import read_hgs
 from .read_ply import read_ply
+from .read_splat import read_splat
+from .read_spz import read_spz
 from .splats import Array, SplatError, Splats
 
-READERS: dict[str, Callable[[Path], Splats]] = {".hgs": read_hgs, ".ply": read_ply}
+READERS: dict[str, Callable[[Path], Splats]] = {
+    ".hgs": read_hgs,
+    ".ply": read_ply,
+    ".spz": read_spz,
+    ".splat": read_splat,
+    ".glb": read_glb,
+}
 """What is read, by suffix."""
 
 TURN_X = {"y_up": math.pi / 2, "rdf": -math.pi / 2}

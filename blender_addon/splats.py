@@ -59,12 +59,13 @@ def splats_from_stored(
         raise SplatError("the file has no Gaussians")
     numbers = (means, log_scales, quats, coefficients, np.where(np.isinf(logits), 0, logits))
     broken = sum(int(np.count_nonzero(~np.isfinite(each))) for each in numbers)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # counted
         scale = np.exp(log_scales)
         opacity = 1 / (1 + np.exp(-logits))
     broken += int(np.count_nonzero(np.isinf(scale) & np.isfinite(log_scales)))
     if broken:
         raise SplatError(f"{broken} values are NaN or infinite; repair the file in the program that wrote it")
+    quats = quats.astype(np.float64)  # whose squares do not overflow
     length = np.linalg.norm(quats, axis=1, keepdims=True)
     # A quaternion without a direction is no rotation at all.
     unit = np.where(length > 0, quats / np.where(length > 0, length, 1), np.array([1, 0, 0, 0], np.float32))
@@ -72,6 +73,14 @@ def splats_from_stored(
         means, scale, unit.astype(np.float32), np.column_stack([coefficients[:, 0], opacity]).astype(np.float32),
         coefficients[:, 1:], **rest,
     )  # fmt: skip
+
+
+def bytes_to_logits(opacities: Array) -> Array:
+    """Logits (N,) of opacities 0 to 255, infinite at the ends."""
+    table = np.arange(256) / 255
+    with np.errstate(divide="ignore"):
+        logits: Array = (np.log(table) - np.log1p(-table)).astype(np.float32)[opacities]
+    return logits
 
 
 def check_tree(level: Array, parent: Array) -> None:

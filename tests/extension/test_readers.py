@@ -1,0 +1,150 @@
+"""The extension's own readers agree with the toolkit's, and damaged files end in a sentence."""
+
+from __future__ import annotations
+
+import struct
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from blender_addon import read_spz as spz
+from blender_addon.read_glb import NoSplatsError, read_glb
+from blender_addon.read_hgs import read_hgs
+from blender_addon.read_ply import read_ply
+from blender_addon.read_splat import read_splat
+from blender_addon.read_spz import read_spz
+from blender_addon.splats import SplatError, Splats
+from hgs_toolkit.exporters import export, load
+from hgs_toolkit.gaussians import GaussianHierarchy
+from tests.exporters.accuracy import reference_scene
+
+READERS = {".ply": read_ply, ".spz": read_spz, ".splat": read_splat, ".glb": read_glb, ".hgs": read_hgs}
+SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples"
+
+MUTATIONS = 300
+
+
+def _assert_same(ours: Splats, scene: GaussianHierarchy, y_up: bool) -> None:
+    """``scene`` is the toolkit's, y up; a file in RDF is turned half round about x there."""
+    turn = np.array([1, 1, 1] if y_up else [1, -1, -1], np.float32)
+    np.testing.assert_allclose(ours.position * turn, scene.means[0], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(ours.base[:, :3], scene.sh[0, :, 0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(ours.base[:, 3], scene.opacity_logits[0].sigmoid(), atol=1e-6)
+    np.testing.assert_allclose(ours.scale, scene.log_scales[0].exp(), rtol=1e-5, atol=1e-12)
+    quats = scene.quats[0].numpy()
+    if not y_up:  # the toolkit turns the Gaussian's own axes along, which changes nothing of it
+        quats = quats * np.float32([1, 1, -1, -1])
+    cosine = np.abs((ours.rotation * quats).sum(1)) / np.linalg.norm(quats, axis=1)
+    np.testing.assert_allclose(cosine, 1, atol=2e-6)
+
+
+@pytest.mark.parametrize("suffix", READERS)
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_readers_agree_with_the_toolkits(suffix: str, degree: int, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    export(reference_scene(degree, 300), path)
+    ours, scene = READERS[suffix](path), load(path)
+    _assert_same(ours, scene, ours.frame == "y_up")
+    if ours.frame == "y_up":
+        np.testing.assert_allclose(ours.harmonics, scene.sh[0, :, 1:], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"extras": True}, {"extras": True, "nodes": True}, {"nodes": True}])
+def test_levels_of_a_glb_are_kept(options: dict[str, Any], tmp_path: Path) -> None:
+    scene = load(_tree(tmp_path))
+    export(scene, tmp_path / "a.glb", **options)
+    ours, back = read_glb(tmp_path / "a.glb"), load(tmp_path / "a.glb")
+    assert ours.level is not None
+    assert ours.parent is not None
+    np.testing.assert_array_equal(ours.level, back.level)
+    np.testing.assert_array_equal(ours.parent, back.parent)
+    assert len(np.unique(ours.level)) == 3
+
+
+def _tree(folder: Path) -> Path:
+    """A .hgs of three levels."""
+    import torch
+
+    from hgs_toolkit.asset import Asset, save_asset
+
+    flat = reference_scene(0, 21)
+    level = torch.tensor([0] + [1] * 4 + [2] * 16)
+    parent = torch.tensor([-1] + [0] * 4 + [1 + i // 4 for i in range(16)])
+    save_asset(folder / "tree.hgs", Asset(flat.replace(level=level, parent=parent)))
+    return folder / "tree.hgs"
+
+
+@pytest.mark.parametrize("name", ["biker.spz", "guitar.compressed.ply"])
+def test_real_files(name: str) -> None:
+    if not (path := SAMPLES / name).is_file():
+        pytest.skip(f"{name} is not in {SAMPLES}")
+    if name.endswith(".compressed.ply"):
+        with pytest.raises(SplatError, match="chunk"):
+            read_ply(path)
+    else:
+        _assert_same(read_spz(path), load(path), y_up=True)
+
+
+def test_version_4_is_read_with_a_zstandard_module_and_explained_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    export(reference_scene(1, 50), tmp_path / "a.spz")
+    header, planes = spz._packed_whole((tmp_path / "a.spz").read_bytes())
+    packed = [zstandard.ZstdCompressor().compress(plane.tobytes()) for plane in planes]
+    head = struct.pack("<4sIIBBBBI12x", b"NGSP", 4, 50, 1, header.fractional_bits, 0, len(packed), 32)
+    table = b"".join(struct.pack("<QQ", len(p), len(plane)) for p, plane in zip(packed, planes, strict=True))
+    (tmp_path / "b.spz").write_bytes(head + table + b"".join(packed))
+    np.testing.assert_array_equal(read_spz(tmp_path / "b.spz").position, read_spz(tmp_path / "a.spz").position)
+    monkeypatch.setattr(spz, "ZSTANDARD", ("no_such_module",))
+    with pytest.raises(SplatError, match="hgs export"):
+        read_spz(tmp_path / "b.spz")
+
+
+def test_a_mesh_is_told_from_splats(tmp_path: Path) -> None:
+    import trimesh
+
+    trimesh.creation.box().export(tmp_path / "mesh.glb")
+    with pytest.raises(NoSplatsError):
+        read_glb(tmp_path / "mesh.glb")
+
+
+def _damaged(data: bytes, random: np.random.Generator) -> bytes:
+    """``data`` cut, overwritten or with a run of bytes doubled."""
+    mutant = bytearray(data)
+    for _ in range(random.integers(1, 6)):
+        at = int(random.integers(len(mutant)))
+        kind = random.integers(4)
+        if kind == 0:
+            del mutant[at : at + int(random.integers(1, 40))]
+        elif kind == 1:
+            mutant[at : at + 4] = random.integers(0, 256, 4, dtype=np.uint8).tobytes()
+        elif kind == 2:
+            mutant[at : at + 4] = b"\xff\xff\xff\x7f"
+        else:
+            mutant[at:at] = mutant[at : at + 9]
+        if not mutant:
+            break
+    return bytes(mutant)
+
+
+@pytest.mark.parametrize("suffix", READERS)
+def test_damaged_files_are_refused_or_read(suffix: str, tmp_path: Path) -> None:
+    export(load(_tree(tmp_path)), tmp_path / f"a{suffix}")
+    data, random = (tmp_path / f"a{suffix}").read_bytes(), np.random.default_rng(0)
+    path = tmp_path / f"b{suffix}"
+    refused = 0
+    for _ in range(MUTATIONS):
+        path.write_bytes(_damaged(data, random))
+        try:
+            READERS[suffix](path)
+        except SplatError:
+            refused += 1
+    assert refused > MUTATIONS / 10 or suffix == ".splat"
+
+
+def test_readers_import_nothing_but_numpy() -> None:
+    assert not {"bpy", "mathutils"} & set(sys.modules)
