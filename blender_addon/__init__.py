@@ -17,6 +17,7 @@ MODULES = (
     "exact_engine",
     "levels",
     "exporting",
+    "player",
     "cameras",
     "generate",
     "seeds",

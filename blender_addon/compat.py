@@ -83,6 +83,15 @@ def _has_properties() -> bool:
     return "properties" in NodesModifier.bl_rna.properties
 
 
+NATIVE_SPLATS = (5, 3)
+"""Blender that draws point clouds with the attribute ``radiance:base`` as splats by itself."""
+
+
+def draws_splats() -> bool:
+    """Whether this Blender draws splats itself, so that ours are handed over to it."""
+    return bpy.app.version[:2] >= NATIVE_SPLATS and has_point_clouds()
+
+
 def has_point_clouds() -> bool:
     """Whether Python can make point clouds: ``resize`` came with 5.x. (``hasattr`` answers yes even where it fails.)"""
     return "resize" in PointCloud.bl_rna.functions

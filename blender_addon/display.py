@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .compat import drive_input, set_input
+from .compat import draws_splats, drive_input, set_input
 from .display_nodes import NAME, SIGNATURE, display_group
 from .harmonics import COUNTS, degree_of
 from .material import splat_material
+from .native_nodes import NATIVE_NAME, NATIVE_SIGNATURE, native_group
 
 HARMONICS = "radiance:sh_"
 
@@ -17,7 +18,14 @@ WIDTH_SOURCES = {"width": "render.resolution_x", "percentage": "render.resolutio
 
 
 def add_display(obj: Any) -> Any:
-    """Give a splat object the modifier that draws it, as the last one; the modifier."""
+    """Give a splat object the modifier that draws it, as the last one; the modifier.
+
+    Where Blender draws splats by itself, it gets one that takes hidden Gaussians away, and Blender does the rest.
+    """
+    if draws_splats():
+        modifier = obj.modifiers.new(NATIVE_NAME, "NODES")
+        modifier.node_group = native_group()
+        return modifier
     modifier = obj.modifiers.new(NAME, "NODES")
     modifier.node_group = display_group(harmonics_degree(obj.data))
     material = splat_material()
@@ -31,6 +39,16 @@ def add_display(obj: Any) -> Any:
 def is_display(modifier: Any) -> bool:
     """Whether a modifier is one of :func:`add_display`."""
     return modifier.type == "NODES" and modifier.node_group is not None and SIGNATURE in modifier.node_group
+
+
+def last_modifiers(obj: Any) -> list[Any]:
+    """Modifiers that draw an object or ready it for Blender's own drawing: what they get is what there is to export."""
+    return [
+        modifier
+        for modifier in obj.modifiers
+        if is_display(modifier)
+        or (modifier.type == "NODES" and modifier.node_group is not None and NATIVE_SIGNATURE in modifier.node_group)
+    ]
 
 
 def display_of(obj: Any) -> Any | None:

@@ -11,7 +11,7 @@ import numpy as np
 from bpy_extras.io_utils import ExportHelper
 from mathutils import Matrix
 
-from .display import HARMONICS, display_of
+from .display import HARMONICS, last_modifiers
 from .harmonics import COUNTS
 from .importing import TURN_X, get_values, is_splats
 from .levels_nodes import HIDDEN
@@ -26,17 +26,16 @@ def shown_splats(context: bpy.types.Context, obj: Any, frame: str) -> Splats:
     Raises:
         SplatError: if it shows no Gaussian.
     """
-    display = display_of(obj)
-    was_on = display is not None and display.show_viewport
-    if was_on:  # it makes cards of the Gaussians
-        display.show_viewport = False
+    shown = [modifier for modifier in last_modifiers(obj) if modifier.show_viewport]
+    for modifier in shown:  # cards, or without what is hidden, they are not the tree any more
+        modifier.show_viewport = False
     try:
         evaluated = obj.evaluated_get(context.evaluated_depsgraph_get())
         splats, keep = _read(evaluated.data)
         matrix = np.array(Matrix.Rotation(-TURN_X[frame], 4, "X") @ evaluated.matrix_world)
     finally:
-        if was_on:
-            display.show_viewport = True
+        for modifier in shown:
+            modifier.show_viewport = True
     if not keep.any():
         raise SplatError(f"{obj.name} shows no Gaussian: levels, filters or its crop box hide them all")
     splats.frame = frame

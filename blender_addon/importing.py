@@ -13,7 +13,7 @@ import numpy as np
 
 from .compat import has_point_clouds
 from .display import add_display
-from .read_glb import read_glb
+from .read_glb import NoSplatsError, read_glb
 from .read_hgs import read_hgs
 from .read_ply import read_ply
 from .read_splat import read_splat
@@ -29,7 +29,7 @@ READERS: dict[str, Callable[[Path], Splats]] = {
 }
 """What is read, by suffix."""
 
-TURN_X = {"y_up": math.pi / 2, "rdf": -math.pi / 2}
+TURN_X = {"y_up": math.pi / 2, "rdf": -math.pi / 2, "z_up": 0.0}
 """Rotation of the object about x that puts a file's frame upright in Blender, where z is up."""
 
 VALUE_NAMES = {"FLOAT_VECTOR": "vector", "FLOAT_COLOR": "color", "QUATERNION": "value", "INT": "value"}
@@ -48,27 +48,34 @@ def read_splats(path: Path) -> Splats:
 
     Raises:
         ImportRefused: if its kind is unknown, it is missing or broken.
+        NoSplatsError: if it is a glTF file of ordinary meshes.
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise ImportRefused(f"{path.name} is no kind of file that is known here; expected {', '.join(READERS)}")
     try:
         return reader(path)
+    except NoSplatsError:
+        raise
     except SplatError as error:
         raise ImportRefused(f"{path.name}: {error}") from error
     except OSError as error:
         raise ImportRefused(f"cannot read {path}: {error.strerror}") from error
 
 
-def import_file(context: bpy.types.Context, path: Path) -> Any:
+def import_file(context: bpy.types.Context, path: Path, frame: str | None = None) -> Any:
     """Read ``path`` into a new object that is drawn, link it to the active collection, select it; the object.
+
+    Args:
+        frame: a key of TURN_X, for files whose axes are not those of their kind.
 
     Raises:
         ImportRefused: as :func:`read_splats`.
+        NoSplatsError: if it is a glTF file of ordinary meshes.
     """
     splats = read_splats(path)
     obj = bpy.data.objects.new(path.stem, splat_data(path.stem, splats))
-    obj.rotation_euler.x = TURN_X[splats.frame]
+    obj.rotation_euler.x = TURN_X[frame or splats.frame]
     obj[SOURCE] = str(path)
     if isinstance(splats.facts.get("seed"), int) and splats.facts["seed"] < 2**31:
         obj[SEED] = splats.facts["seed"]

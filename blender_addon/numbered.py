@@ -9,7 +9,7 @@ from pathlib import Path
 
 DIGITS = re.compile(r"(\d+)")
 
-SUFFIXES = (".hgs", ".ply", ".spz", ".splat")
+SUFFIXES = (".hgs", ".ply", ".spz", ".splat", ".glb")
 
 HOLD, LOOP, BOUNCE = "HOLD", "LOOP", "BOUNCE"
 """Outside the sequence: its first or last frame stays; it starts again; it runs back and forth."""

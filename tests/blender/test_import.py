@@ -1,0 +1,130 @@
+"""Splat files of every kind, several at once, dropped, in sequences, and where Blender draws splats itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+
+Addon = Callable[[str], Any]
+SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples"
+
+
+@pytest.fixture
+def ply(addon: Addon, make_splats: Callable[..., Any], tmp_path: Path) -> Callable[..., Path]:
+    """``ply("a.ply", seed=1, frame="rdf")``: a file of 340 Gaussians."""
+
+    def make(name: str, seed: int = 0, frame: str = "rdf", **options: Any) -> Path:
+        splats = make_splats(seed, **options)
+        splats.frame = frame
+        addon("write_ply").write_ply(tmp_path / name, splats)
+        return tmp_path / name
+
+    return make
+
+
+def test_several_files_come_in_at_once_and_broken_ones_are_reported(ply: Callable[..., Path], tmp_path: Path) -> None:
+    ply("a.ply"), ply("b.ply", 1)
+    (tmp_path / "c.splat").write_bytes(bytes(33))
+    names = [{"name": name} for name in ("a.ply", "b.ply", "../../a.ply")]
+    assert bpy.ops.hgs.import_splats(directory=str(tmp_path), files=names) == {"FINISHED"}
+    assert sorted(obj.name for obj in bpy.data.objects) == ["a", "a.001", "b"]  # names cannot lead elsewhere
+    with pytest.raises(RuntimeError, match="multiple of 32"):
+        bpy.ops.hgs.import_splats(filepath=str(tmp_path / "c.splat"))
+
+
+@pytest.mark.parametrize(("axes", "angle"), [("AUTO", -90), ("rdf", -90), ("y_up", 90), ("z_up", 0)])
+def test_axes_are_a_rotation_of_the_object(axes: str, angle: float, ply: Callable[..., Path]) -> None:
+    bpy.ops.hgs.import_splats(filepath=str(ply("a.ply")), axes=axes)
+    assert np.degrees(bpy.context.object.rotation_euler.x) == pytest.approx(angle)
+
+
+def test_dropped_files_are_offered_to_the_importer(addon: Addon) -> None:
+    handler = addon("import_operator").HGS_FH_splats
+    assert handler.bl_import_operator == "hgs.import_splats"
+    assert set(handler.bl_file_extensions.split(";")) == {".hgs", ".ply", ".spz", ".splat", ".glb"}
+    assert handler.is_registered
+
+
+def test_a_mesh_goes_to_blenders_own_importer(addon: Addon, tmp_path: Path) -> None:
+    bpy.ops.mesh.primitive_cube_add()
+    bpy.ops.export_scene.gltf(filepath=str(tmp_path / "cube.glb"))
+    bpy.data.objects.remove(bpy.context.object)
+    assert bpy.ops.hgs.import_splats(filepath=str(tmp_path / "cube.glb")) == {"FINISHED"}
+    assert len(bpy.context.object.data.vertices) >= 8
+
+
+def test_a_real_spz_comes_in(addon: Addon) -> None:
+    if not (path := SAMPLES / "biker.spz").is_file():
+        pytest.skip(f"biker.spz is not in {SAMPLES}")
+    assert bpy.ops.hgs.import_splats(filepath=str(path)) == {"FINISHED"}
+    assert len(bpy.context.object.data.attributes["radiance:base"].data) > 1000
+
+
+def test_a_sequence_shows_the_file_of_every_frame(
+    addon: Addon, ply: Callable[..., Path], make_splats: Callable[..., Any], tmp_path: Path
+) -> None:
+    for seed in range(3):
+        ply(f"frame-{seed + 9}.ply", seed)
+    scene = bpy.context.scene
+    scene.frame_set(1)
+    assert bpy.ops.hgs.play_sequence(filepath=str(tmp_path / "frame-10.ply"), start=2, hold=2, mode="LOOP") == {
+        "FINISHED"
+    }
+    obj = bpy.context.object
+    addon("levels").add_levels(obj)
+
+    def shown() -> Any:
+        return addon("importing").get_values(obj.data, "position")
+
+    for frame, seed in ((2, 0), (3, 0), (4, 1), (6, 2), (8, 0), (1, 2)):
+        scene.frame_set(frame)
+        np.testing.assert_allclose(shown(), make_splats(seed).position, atol=1e-6, err_msg=str(frame))
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "a.blend"))
+    obj = bpy.context.scene.objects[tmp_path.name]
+    bpy.context.scene.frame_set(4)
+    np.testing.assert_allclose(shown(), make_splats(1).position, atol=1e-6)
+    (tmp_path / "frame-11.ply").write_bytes(b"ply\n")
+    bpy.context.scene.frame_set(6)  # logged; what was there stays
+    np.testing.assert_allclose(shown(), make_splats(1).position, atol=1e-6)
+
+
+def test_frames_may_differ_in_their_count(addon: Addon, ply: Callable[..., Path], tmp_path: Path) -> None:
+    ply("1.ply"), ply("2.ply", 1, counts=(5, 20))
+    obj = addon("player").play(bpy.context, tmp_path)
+    for frame, count in ((2, 25), (1, 340)):
+        bpy.context.scene.frame_set(frame)
+        assert len(obj.data.attributes["scale"].data) == count
+
+
+def test_where_blender_draws_splats_itself_they_are_handed_over(
+    addon: Addon, ply: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(addon("display"), "draws_splats", lambda: True)  # stands in for Blender 5.3
+    bpy.ops.hgs.import_splats(filepath=str(ply("a.ply", frame="y_up")))
+    obj = bpy.context.object
+    native = addon("native_nodes").NATIVE_NAME
+    assert [modifier.name for modifier in obj.modifiers] == [native]
+    modifier = addon("levels").add_levels(obj)
+    assert [modifier.name for modifier in obj.modifiers] == [modifier.name, native]
+    addon("compat").set_input(modifier, "Level 2 Visible", False)
+    data = obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+    assert len(data.attributes["radiance:base"].data) == 100  # as points with the names that Blender looks for
+    assert {"position", "scale", "rotation"} <= set(data.attributes.keys())
+    assert bpy.ops.hgs.set_up_scene() == {"FINISHED"}
+    assert bpy.ops.hgs.export_splats(filepath=str(tmp_path / "out.ply")) == {"FINISHED"}
+    out = addon("read_ply").read_ply(tmp_path / "out.ply")
+    assert len(out) == 100
+    assert (out.parent[out.level == 1] >= 0).all()
+
+
+def test_this_blender_is_told_from_those_that_draw_splats(addon: Addon, monkeypatch: pytest.MonkeyPatch) -> None:
+    compat = addon("compat")
+    assert compat.draws_splats() == (bpy.app.version >= (5, 3, 0))
+    monkeypatch.setattr(compat, "NATIVE_SPLATS", (4, 0))
+    assert compat.draws_splats() == compat.has_point_clouds()
