@@ -35,6 +35,8 @@ WIDTHS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}
 PLAIN = ("position", "scale", "rotation", "base")
 """What all Gaussians have in the same shape."""
 
+TREE = ("level", "parent")
+
 
 class NoSplatsError(SplatError):
     """A glTF file of ordinary meshes, which Blender's own importer reads."""
@@ -64,7 +66,8 @@ def _chunks(path: Path) -> tuple[dict[str, Any], bytes]:
     data = path.read_bytes()
     if len(data) < 20 or data[:4] != b"glTF":
         raise SplatError("it is no .glb file")
-    found, start = {}, 12
+    found: dict[int, bytes] = {}
+    start = 12
     while start + 8 <= len(data):
         size, kind = struct.unpack_from("<II", data, start)
         if size > len(data) - start - 8:
@@ -199,13 +202,11 @@ def _joined(parts: list[Splats]) -> Splats:
         most = max(part.harmonics.shape[1] for part in parts)
         padded = [np.pad(part.harmonics, ((0, 0), (0, most - part.harmonics.shape[1]), (0, 0))) for part in parts]
         has_tree = all(part.level is not None for part in parts)
-        whole = Splats(
-            *(np.concatenate([getattr(part, name) for part in parts]) for name in PLAIN),
-            np.concatenate(padded),
-            np.concatenate([part.level for part in parts]) if has_tree else None,
-            np.concatenate([part.parent for part in parts]) if has_tree else None,
-            frame="y_up",
-        )  # fmt: skip
+        arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in PLAIN}
+        tree: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in TREE if has_tree
+        }
+        whole = Splats(**arrays, harmonics=np.concatenate(padded), frame="y_up", **tree)
     if whole.level is not None and whole.parent is not None:
         check_tree(whole.level, whole.parent)
     return whole

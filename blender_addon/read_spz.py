@@ -46,7 +46,7 @@ class Header(NamedTuple):
 
     magic: bytes
     version: int
-    count: int
+    gaussians: int
     degree: int
     fractional_bits: int
     flags: int
@@ -56,7 +56,7 @@ class Header(NamedTuple):
         """Bytes of every plane."""
         position, rotation = (6 if self.version == 1 else 9), (3 if self.version < 3 else 4)
         rest = 3 * ((self.degree + 1) ** 2 - 1)
-        return [self.count * size for size in (position, 1, 3, 3, rotation, rest)]
+        return [self.gaussians * size for size in (position, 1, 3, 3, rotation, rest)]
 
 
 def read_spz(path: Path) -> Splats:
@@ -69,7 +69,7 @@ def read_spz(path: Path) -> Splats:
     data = path.read_bytes()
     header, planes = _packed_apart(data) if data[:4] == b"NGSP" else _packed_whole(data)
     positions, alphas, colors, scales, rotations, rest = planes
-    count = header.count
+    count = header.gaussians
     if header.version == 1:
         places = positions.view("<f2").reshape(count, 3).astype(np.float32)
     else:
@@ -96,7 +96,7 @@ def _parsed(data: bytes, versions: range) -> Header:
 
 def _check_promise(header: Header, size: int) -> None:
     if sum(header.sizes()) > max(MAX_EXPANSION * size, FREE_EXPANSION):
-        raise SplatError(f"it promises {header.count} Gaussians in {size} bytes; it is broken or a trap")
+        raise SplatError(f"it promises {header.gaussians} Gaussians in {size} bytes; it is broken or a trap")
 
 
 def _packed_whole(data: bytes) -> tuple[Header, list[Array]]:

@@ -36,7 +36,7 @@ def _assert_same(ours: Splats, scene: GaussianHierarchy, y_up: bool) -> None:
     np.testing.assert_allclose(ours.scale, scene.log_scales[0].exp(), rtol=1e-5, atol=1e-12)
     quats = scene.quats[0].numpy()
     if not y_up:  # the toolkit turns the Gaussian's own axes along, which changes nothing of it
-        quats = quats * np.float32([1, 1, -1, -1])
+        quats = quats * np.array([1, 1, -1, -1], np.float32)
     cosine = np.abs((ours.rotation * quats).sum(1)) / np.linalg.norm(quats, axis=1)
     np.testing.assert_allclose(cosine, 1, atol=2e-6)
 
