@@ -28,6 +28,7 @@ class Purpose(IntEnum):
     GRID = 11
     METRIC = 12
     WEIGHTS = 13
+    EVALUATION = 14
 
 
 def keyed_generator(seed: int, step: int, purpose: Purpose) -> torch.Generator:

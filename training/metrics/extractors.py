@@ -42,8 +42,10 @@ class Extractor:
         name: what the numbers are called after, as in ``kid_squeeze``.
         dim: length of a feature vector.
         sha256: hexadecimal digest of the weights.
-        size: height and width the network sees; pictures of another size are resized, bilinear and antialiased.
+        size: height and width the network sees; pictures of another size are resized, bilinear.
         network: (B, 3, size, size) float32 in 0..1 to (B, dim).
+        antialias: whether pictures are low-passed when they are made smaller.
+        standardise: whether features are brought to the real pictures' mean and deviation before they are compared.
     """
 
     name: str
@@ -51,11 +53,13 @@ class Extractor:
     sha256: str
     size: int
     network: nn.Module
+    antialias: bool = True
+    standardise: bool = True
 
     @property
     def resize(self) -> str:
         """How pictures get their size, for the record."""
-        return f"bilinear-antialias-{self.size}"
+        return f"bilinear-{'antialias-' if self.antialias else ''}{self.size}"
 
     def to(self, device: torch.device) -> Extractor:
         """The same network, moved to another device."""
@@ -78,7 +82,7 @@ class Extractor:
         images = _unit_range(pictures).movedim(-1, 1)  # (B, 3, H, W)
         if images.shape[-2:] != (self.size, self.size):
             images = functional.interpolate(
-                images, size=(self.size, self.size), mode="bilinear", align_corners=False, antialias=True
+                images, size=(self.size, self.size), mode="bilinear", align_corners=False, antialias=self.antialias
             )
         features: Features = self.network(images.contiguous(memory_format=torch.channels_last)).numpy()
         return features

@@ -69,10 +69,7 @@ class Reference:
         """
         stacked = _features(extractor, chunks)
         raw, _ = check_features(stacked, stacked)
-        deviation = raw.std(axis=0)
-        if not deviation.any():
-            raise ShapeError(f"all {len(raw)} real pictures have the same features; expected different pictures")
-        mean, scale = raw.mean(axis=0), np.maximum(deviation, SCALE_FLOOR * deviation.mean())
+        mean, scale = standardisation(raw)
         return cls(extractor, (raw - mean) / scale, mean, scale)
 
     def measure(self, chunks: Iterable[Pictures], *, frechet: bool = False, seed: int = 0) -> list[Measurement]:
@@ -92,6 +89,18 @@ class Reference:
         e = self.extractor
         name = f"{distance}_{e.name}"
         return Measurement(name, value, std, e.name, e.sha256, e.resize, len(self.features), count, seed)
+
+
+def standardisation(real: Array) -> tuple[Array, Array]:
+    """Mean and scale (d,) that features are shifted and divided by, from those of real pictures (N, d).
+
+    Raises:
+        ShapeError: if all pictures have the same features.
+    """
+    deviation = real.std(axis=0)
+    if not deviation.any():
+        raise ShapeError(f"all {len(real)} real pictures have the same features; expected different pictures")
+    return real.mean(axis=0), np.maximum(deviation, SCALE_FLOOR * deviation.mean())
 
 
 def _features(extractor: Extractor, chunks: Iterable[Pictures]) -> Features:

@@ -1,0 +1,163 @@
+"""All measurements of one model, one after the other."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hgs_toolkit.checkpoint import find_model, load_model, read_header
+from hgs_toolkit.config import Config
+from hgs_toolkit.evaluation import timing
+from hgs_toolkit.evaluation.consistency import TOLERANCE, YAWS, measure_consistency
+from hgs_toolkit.evaluation.distances import Space
+from hgs_toolkit.evaluation.figures import Figure, Report
+from hgs_toolkit.evaluation.geometry import SIZE as MAP_SIZE
+from hgs_toolkit.evaluation.geometry import TAUGHT, Estimator, critter_shapes, scene_shapes
+from hgs_toolkit.evaluation.pose import pose_error
+from hgs_toolkit.evaluation.samples import Advance, Drawer, Sample
+from hgs_toolkit.evaluation.settings import NEED_DATA, EvalSettings
+from hgs_toolkit.evaluation.shapes import SIZE, critter_shooters, generated_scenes, shooters
+from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.training.datasets.critters import POSES
+from hgs_toolkit.training.datasets.eg3d import open_dataset
+from hgs_toolkit.training.metrics.extractors import Extractor, make_extractor
+from hgs_toolkit.training.metrics.inception import make_inception
+from hgs_toolkit.training.randomness import Purpose, keyed_generator
+
+Watch = Callable[[str, int], Advance]
+"""Told what begins and its number of steps; gives the function that is called as they are done."""
+
+
+def evaluate(
+    model: str | Path | None, data: str | Path | None, settings: EvalSettings, *, device: str = "auto",
+    watch: Watch = lambda _text, _steps: lambda _done: None,
+) -> Report:  # fmt: skip
+    """Measure a model.
+
+    Args:
+        model: a model file or run folder; None for the one that ships.
+        data: EG3D folder or zip of real pictures; None measures what needs none.
+
+    Raises:
+        HgsError: if model or data cannot be used, an extractor is not installed, or settings contradict each other.
+    """
+    metrics = settings.chosen(has_data=data is not None)
+    file = find_model(model)
+    header, generator = read_header(file), load_model(file, device)
+    config = header.config
+    facts = {"name": config.name, "file": file.name, "sha256": generator.fingerprint} | header.facts
+    evaluation = _Evaluation(generator, config, settings, metrics, watch)
+    figures, data_facts = [], None
+    if data is not None and any(name in NEED_DATA for name in metrics):
+        extractors = [make_extractor(name) for name in settings.extractors]
+        extractors += [make_inception(settings.inception)] if settings.inception else []
+        images = open_dataset(data, config.generator.resolution)
+        data_facts = {"path": Path(data).name, "images": len(images), "stored_resolution": images.stored_resolution}
+        figures += evaluation.against(Drawer(generator, config, images, settings, extractors, lambda _: None))
+    figures += evaluation.alone()
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in _values(settings).items()}
+    return Report(facts, data_facts, plain | {"metrics": metrics}, figures)
+
+
+@dataclass(frozen=True, eq=False)
+class _Evaluation:
+    model: Generator
+    config: Config
+    settings: EvalSettings
+    metrics: tuple[str, ...]
+    watch: Watch
+
+    def against(self, drawer: Drawer) -> Iterator[Figure]:
+        """Figures that compare with real pictures."""
+        wanted_3d = "kid_3d" in self.metrics or "fid_3d" in self.metrics
+        steps = self.settings.count * (2 + drawer.has_second_set + wanted_3d)
+        drawer = dataclasses.replace(drawer, advance=self.watch("looking at pictures", steps))
+        real, generated = drawer.real(0), drawer.generated(0, told=True)
+        other = drawer.real(1) if drawer.has_second_set else None
+        generated_3d = drawer.generated(1, told=False) if wanted_3d else None
+        for extractor in drawer.extractors:
+            yield from self._compare(extractor, real, other, generated, generated_3d)
+
+    def _compare(
+        self, extractor: Extractor, real: Sample, other: Sample | None, generated: Sample, generated_3d: Sample | None
+    ) -> Iterator[Figure]:
+        name, seed, size = extractor.name, self.settings.seed, self.config.generator.resolution
+        space = Space.of(extractor, real.features[name])
+        conditions = self._conditions(size) | {
+            "extractor": name, "extractor_sha256": extractor.sha256, "resize": extractor.resize,
+            "standardised": extractor.standardise, "real_count": self.settings.count,
+            "count": self.settings.count, "cameras": "the real pictures'",
+        }  # fmt: skip
+        floor_features = other.features[name] if other else None
+        for suffix, sample in (("", generated), ("_3d", generated_3d)):
+            if sample is None:
+                continue
+            told = {"camera_told_to_model": "frontal" if suffix else "the picture's"}
+            if f"kid{suffix}" in self.metrics:
+                found = space.kid(sample.features[name], seed)
+                floor = space.kid(floor_features, seed).value if floor_features is not None else None
+                yield Figure(f"kid{suffix}_{name}", found.value, "x 1000", found.std, floor, conditions | told)
+            if f"fid{suffix}" in self.metrics:
+                floor = space.fid(floor_features) if floor_features is not None else None
+                value = space.fid(sample.features[name])
+                yield Figure(f"fid{suffix}_{name}", value, "", None, floor, conditions | told)
+        features = generated.features[name]
+        if "diversity" in self.metrics:
+            floors = (space.spread(floor_features), space.coverage(floor_features)) if other else (None, None)
+            yield Figure(f"spread_{name}", space.spread(features), "x real", None, floors[0], conditions)
+            yield Figure(f"coverage_{name}", space.coverage(features), "share of real", None, floors[1], conditions)
+        if "pose" in self.metrics:
+            known = real.features[name], real.cameras
+            floor = pose_error(*known, other.features[name], other.cameras) if other else None
+            value = pose_error(*known, features, generated.cameras)
+            yield Figure(f"pose_error_{name}", value, "degrees", None, floor, conditions)
+
+    def alone(self) -> Iterator[Figure]:
+        """Figures that need no dataset."""
+        if "consistency" in self.metrics:
+            yield from self._consistency()
+        if "geometry" in self.metrics:
+            yield from self._geometry()
+        if "timing" in self.metrics:
+            conditions = timing.machine(self.model)
+            for size in timing.SIZES:
+                found = timing.measure_timing(self.model, self.config, size, self.settings.seed)
+                for name, value in found._asdict().items():
+                    yield Figure(f"ms_{name}_{size}", value, "ms", None, None, self._conditions(size) | conditions)
+
+    def _consistency(self) -> Iterator[Figure]:
+        s, poses = self.settings, self.config.generator.poses
+        focal = self.config.generator.render_focal or poses.focal
+        advance = self.watch("comparing views", s.scenes * (1 + (s.truth is not None)))
+        scenes = shooters(generated_scenes(self.model, self.config, s, SIZE, advance))
+        found = measure_consistency(scenes, focal, poses.radius)
+        truth = s.truth and measure_consistency(critter_shooters(s.scenes, advance), focal, poses.radius)
+        floors = truth or (None, None, None)
+        conditions = self._conditions(SIZE) | {"scenes": s.scenes, "yaws": YAWS, "tolerance": TOLERANCE}
+        names = (("depth", "world units"), ("seen_through", "share"), ("psnr", "dB"))
+        for (name, unit), value, floor in zip(names, found, floors, strict=True):
+            yield Figure(f"consistency_{name}", value, unit, None, floor, conditions)
+
+    def _geometry(self) -> Iterator[Figure]:
+        s = self.settings
+        advance = self.watch("comparing shapes", TAUGHT // 10 + s.scenes // 10 + s.scenes)
+        cameras = POSES.sample(TAUGHT + s.scenes, keyed_generator(s.seed, 0, Purpose.EVALUATION))
+        taught, seen = cameras[:TAUGHT], cameras[TAUGHT:]
+        estimator = Estimator.learn(critter_shapes(0, TAUGHT, taught, advance), taught)
+        floors = estimator.compare(critter_shapes(TAUGHT, s.scenes, seen, advance), seen)
+        scenes = generated_scenes(self.model, self.config, s, MAP_SIZE, advance)
+        found = estimator.compare(scene_shapes(scenes, seen), seen)
+        conditions = self._conditions(MAP_SIZE) | {"scenes": s.scenes, "taught": TAUGHT}
+        yield Figure("depth_error", found.depth, "world units", None, floors.depth, conditions)
+        yield Figure("normal_error", found.normal, "degrees", None, floors.normal, conditions)
+
+    def _conditions(self, size: int) -> dict[str, Any]:
+        s = self.settings
+        return {"model_sha256": self.model.fingerprint, "seed": s.seed, "psi": s.psi, "size": size}
+
+
+def _values(settings: EvalSettings) -> dict[str, Any]:
+    return {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}

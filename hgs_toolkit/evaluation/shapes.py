@@ -1,0 +1,71 @@
+"""Generated scenes and true critters as views: colour, depth and alpha of one camera, drawn with equally many pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from hgs_toolkit.cameras import Cameras
+from hgs_toolkit.config import Config
+from hgs_toolkit.devices import device_of
+from hgs_toolkit.evaluation.consistency import Shooter, View
+from hgs_toolkit.evaluation.samples import Advance, draw_latents
+from hgs_toolkit.evaluation.settings import EvalSettings
+from hgs_toolkit.footprint import footprint, widen
+from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.rendering import render
+from hgs_toolkit.training.datasets.critters import critter
+
+SIZE = 128
+"""Pixels of the views whose shape is compared."""
+
+TRUTH_SEED = 7_919
+"""Critters of this seed are the truth; no dataset of a small seed holds them."""
+
+GREY = 0.5
+
+
+@torch.inference_mode()
+def generated_scenes(
+    model: Generator, config: Config, settings: EvalSettings, size: int, advance: Advance
+) -> Iterator[GaussianHierarchy]:
+    """Subjects (batches of one) without the background's Gaussians, widened for pictures of ``size``, on the CPU."""
+    for latent in draw_latents(config, settings.seed, settings.scenes):
+        w = model.map(latent[None].to(device_of(model)), None, settings.psi)
+        yield widen(model.synthesize(w, background=False), footprint(config.generator, size)).to("cpu")
+        advance(1)
+
+
+@torch.inference_mode()
+def shoot_scene(scene: GaussianHierarchy, camera: Cameras, size: int) -> View:
+    """The view of a scene (a batch of one) from one camera (1,), over grey."""
+    drawn, alpha = render(scene, camera, size, size, (GREY,) * 3, render_mode="RGB+ED")
+    return View(drawn[0, 0, ..., :3].clamp(0, 1), drawn[0, 0, ..., 3], alpha[0, 0, ..., 0])
+
+
+def shooters(scenes: Iterator[GaussianHierarchy]) -> Iterator[Shooter]:
+    """Scenes as functions from a camera to its view."""
+    for scene in scenes:
+        yield lambda camera, scene=scene: shoot_scene(scene, camera, SIZE)  # type: ignore[misc]
+
+
+def critter_shooters(count: int, advance: Advance) -> Iterator[Shooter]:
+    """The same for ``count`` true critters."""
+    for index in range(count):
+        subject = critter(TRUTH_SEED, index)
+
+        def shoot(camera: Cameras, subject=subject) -> View:  # type: ignore[no-untyped-def]
+            truth = subject.render(camera.labels[0].numpy(), SIZE)
+            alpha = torch.from_numpy(truth.alpha)
+            return View(over_grey(torch.from_numpy(truth.rgb), alpha), torch.from_numpy(truth.depth), alpha)
+
+        yield shoot
+        advance(1)
+
+
+def over_grey(rgb: Tensor, alpha: Tensor) -> Tensor:
+    """Straight colours (H, W, 3) over grey."""
+    return rgb * alpha[..., None] + GREY * (1 - alpha[..., None])
