@@ -53,8 +53,8 @@ Shooter = Callable[[Cameras], View]
 """Takes one camera (1,) and gives its view."""
 
 
-def measure_consistency(scenes: Iterable[Shooter], focal: float, radius: float) -> Consistency:
-    """Means over scenes that are seen from the front and from YAWS.
+def measure_consistency(scenes: Iterable[Shooter], focal: float, radius: float) -> Consistency | None:
+    """Means over scenes that are seen from the front and from YAWS; None if no scene is solid in both anywhere.
 
     Args:
         scenes: one function a scene.
@@ -68,13 +68,11 @@ def measure_consistency(scenes: Iterable[Shooter], focal: float, radius: float) 
         points = [reproject(side, cameras[i + 1], front, cameras[0]) for i, side in enumerate(sides)]
         difference, squared = (torch.cat(values) for values in zip(*points, strict=True))
         both = difference.abs() < TOLERANCE
-        if both.any():  # a scene may be empty
+        if both.any():  # a scene may be empty, as those of a model that has hardly been trained
             error = max(float(squared[both].mean()), 1e-10)
             through = float((difference < -TOLERANCE).float().mean())
             rows.append((float(difference.abs().median()), through, -10 * math.log10(error)))
-    if not rows:
-        return Consistency(math.inf, 1.0, 0.0)
-    return Consistency(*torch.tensor(rows, dtype=torch.float64).mean(0).tolist())
+    return Consistency(*torch.tensor(rows, dtype=torch.float64).mean(0).tolist()) if rows else None
 
 
 def reproject(side: View, side_camera: Cameras, front: View, front_camera: Cameras) -> tuple[Tensor, Tensor]:
@@ -100,4 +98,5 @@ def unproject(depth: Tensor, camera: Cameras) -> Tensor:
     rows, columns = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     pixels = torch.stack([columns / width, rows / height, torch.ones_like(rows)], dim=-1)  # (H, W, 3)
     rays = pixels @ torch.linalg.inv(camera.intrinsics).T
-    return rays * depth[..., None] @ camera.cam_to_world[:3, :3].T + camera.cam_to_world[:3, 3]
+    points: Tensor = rays * depth[..., None] @ camera.cam_to_world[:3, :3].T + camera.cam_to_world[:3, 3]
+    return points

@@ -83,12 +83,14 @@ class Estimator:
         gram = np.exp(-squares / (2 * width**2)) + NOISE * np.eye(len(x))
         return cls(x, width, np.linalg.solve(gram, y - mean), mean)
 
-    def compare(self, shapes: list[Shape], cameras: Cameras) -> GeometryError:
-        """How far shapes are from what their pictures imply."""
+    def compare(self, shapes: list[Shape], cameras: Cameras) -> GeometryError | None:
+        """How far shapes are from what their pictures imply; None if no picture is solid anywhere."""
         squares = squared_distances(_inputs(shapes, cameras), self.inputs)
         maps = np.exp(-squares / (2 * self.width**2)) @ self.weights + self.mean
         predicted = torch.from_numpy(maps).view(-1, SIZE, SIZE, 4)
         solid = torch.stack([shape.alpha for shape in shapes]) > SOLID_ALPHA
+        if not solid.any():
+            return None
         depth = torch.stack([shape.depth for shape in shapes]).double() - POSES.radius
         normal = torch.stack([shape.normal for shape in shapes]).double()
         cosine = functional.cosine_similarity(predicted[..., 1:], normal, dim=-1)[solid]
@@ -96,13 +98,15 @@ class Estimator:
         return GeometryError(float((predicted[..., 0] - depth)[solid].abs().mean()), float(angle))
 
 
-def critter_shapes(start: int, count: int, cameras: Cameras, advance: Advance) -> list[Shape]:
-    """Critters number ``start`` and following from ``cameras`` (count,)."""
+def critter_shapes(start: int, cameras: Cameras, advance: Advance) -> list[Shape]:
+    """Critters number ``start`` and following, each from its own one of ``cameras`` (N,)."""
     shapes = []
     for index, label in enumerate(cameras.labels.numpy()):
         truth = critter(TRUTH_SEED, start + index).render(label, SIZE)
         rgb, alpha = torch.from_numpy(truth.rgb), torch.from_numpy(truth.alpha)
-        shapes.append(Shape(over_grey(rgb, alpha), alpha, torch.from_numpy(truth.depth), torch.from_numpy(truth.normal)))
+        shapes.append(
+            Shape(over_grey(rgb, alpha), alpha, torch.from_numpy(truth.depth), torch.from_numpy(truth.normal))
+        )
         if (index + 1) % 10 == 0:
             advance(1)
     return shapes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ from hgs_toolkit.training.metrics.extractors import Extractor, make_extractor
 from hgs_toolkit.training.metrics.inception import make_inception
 from hgs_toolkit.training.randomness import Purpose, keyed_generator
 
+logger = logging.getLogger(__name__)
+
 Watch = Callable[[str, int], Advance]
 """Told what begins and its number of steps; gives the function that is called as they are done."""
 
@@ -50,7 +53,8 @@ def evaluate(
     config = header.config
     facts = {"name": config.name, "file": file.name, "sha256": generator.fingerprint} | header.facts
     evaluation = _Evaluation(generator, config, settings, metrics, watch)
-    figures, data_facts = [], None
+    figures: list[Figure] = []
+    data_facts = None
     if data is not None and any(name in NEED_DATA for name in metrics):
         extractors = [make_extractor(name) for name in settings.extractors]
         extractors += [make_inception(settings.inception)] if settings.inception else []
@@ -106,9 +110,12 @@ class _Evaluation:
                 yield Figure(f"fid{suffix}_{name}", value, "", None, floor, conditions | told)
         features = generated.features[name]
         if "diversity" in self.metrics:
-            floors = (space.spread(floor_features), space.coverage(floor_features)) if other else (None, None)
-            yield Figure(f"spread_{name}", space.spread(features), "x real", None, floors[0], conditions)
-            yield Figure(f"coverage_{name}", space.coverage(features), "share of real", None, floors[1], conditions)
+            for kind, measure, unit in (
+                ("spread", space.spread, "x real"),
+                ("coverage", space.coverage, "share of real"),
+            ):
+                floor = measure(floor_features) if floor_features is not None else None
+                yield Figure(f"{kind}_{name}", measure(features), unit, None, floor, conditions)
         if "pose" in self.metrics:
             known = real.features[name], real.cameras
             floor = pose_error(*known, other.features[name], other.cameras) if other else None
@@ -134,7 +141,10 @@ class _Evaluation:
         advance = self.watch("comparing views", s.scenes * (1 + (s.truth is not None)))
         scenes = shooters(generated_scenes(self.model, self.config, s, SIZE, advance))
         found = measure_consistency(scenes, focal, poses.radius)
-        truth = s.truth and measure_consistency(critter_shooters(s.scenes, advance), focal, poses.radius)
+        if found is None:
+            logger.warning("no scene is solid from the front and from the side; consistency is left out")
+            return
+        truth = measure_consistency(critter_shooters(s.scenes, advance), focal, poses.radius) if s.truth else None
         floors = truth or (None, None, None)
         conditions = self._conditions(SIZE) | {"scenes": s.scenes, "yaws": YAWS, "tolerance": TOLERANCE}
         names = (("depth", "world units"), ("seen_through", "share"), ("psnr", "dB"))
@@ -146,10 +156,13 @@ class _Evaluation:
         advance = self.watch("comparing shapes", TAUGHT // 10 + s.scenes // 10 + s.scenes)
         cameras = POSES.sample(TAUGHT + s.scenes, keyed_generator(s.seed, 0, Purpose.EVALUATION))
         taught, seen = cameras[:TAUGHT], cameras[TAUGHT:]
-        estimator = Estimator.learn(critter_shapes(0, TAUGHT, taught, advance), taught)
-        floors = estimator.compare(critter_shapes(TAUGHT, s.scenes, seen, advance), seen)
+        estimator = Estimator.learn(critter_shapes(0, taught, advance), taught)
+        floors = estimator.compare(critter_shapes(TAUGHT, seen, advance), seen)
         scenes = generated_scenes(self.model, self.config, s, MAP_SIZE, advance)
         found = estimator.compare(scene_shapes(scenes, seen), seen)
+        if found is None or floors is None:
+            logger.warning("no scene is solid; geometry is left out")
+            return
         conditions = self._conditions(MAP_SIZE) | {"scenes": s.scenes, "taught": TAUGHT}
         yield Figure("depth_error", found.depth, "world units", None, floors.depth, conditions)
         yield Figure("normal_error", found.normal, "degrees", None, floors.normal, conditions)

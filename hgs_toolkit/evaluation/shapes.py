@@ -1,4 +1,4 @@
-"""Generated scenes and true critters as views: colour, depth and alpha of one camera, drawn with equally many pixels."""
+"""Generated scenes and true critters as views: colour, depth and alpha of one camera, with equally many pixels."""
 
 from __future__ import annotations
 

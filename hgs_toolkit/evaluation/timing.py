@@ -25,7 +25,7 @@ REPEATS = 7
 
 
 class Timing(NamedTuple):
-    """Medians in milliseconds for one scene and one camera: from the latent to the picture, and from Gaussians to it."""
+    """Medians in milliseconds, one scene, one camera: from the latent to the picture, and from Gaussians to it."""
 
     pipeline: float
     raster: float
@@ -41,7 +41,6 @@ def machine(model: Generator) -> dict[str, str | int]:
     }  # fmt: skip
 
 
-@torch.inference_mode()
 def measure_timing(model: Generator, config: Config, size: int, seed: int) -> Timing:
     """Time pictures of ``size`` x ``size`` pixels, one scene at a time, on the model's device."""
     if device_of(model).type == "cpu":

@@ -1,0 +1,66 @@
+"""``hgs eval`` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hgs_toolkit.training.datasets.critters import make_critters
+from tests.cli.conftest import Hgs
+
+QUICK = ("--extractor", "randconv", "--count", "20", "--metrics", "kid,fid_3d,diversity")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    make_critters(tmp_path / "real.zip", 40, 16)
+    return tmp_path / "real.zip"
+
+
+def test_numbers_are_a_table_and_a_file(hgs: Hgs, model_file: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "numbers.json"
+    result = hgs("eval", model_file, "--data", data, "--out", out, *QUICK)
+    assert result.exit_code == 0, result.stderr
+    stored = json.loads(out.read_text())
+    for name in ("kid_randconv", "fid_3d_randconv", "spread_randconv", "coverage_randconv"):
+        assert name in result.stdout
+        assert name in [figure["name"] for figure in stored["figures"]]
+    assert stored["model"]["sha256"] == stored["figures"][0]["conditions"]["model_sha256"]
+    assert stored["data"] == {"path": "real.zip", "images": 40, "stored_resolution": 16}
+
+
+def test_numbers_are_events_for_programs(hgs: Hgs, model_file: Path, data: Path) -> None:
+    result = hgs("eval", model_file, "--data", data, "--json-progress", *QUICK)
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    (table,) = [event for event in events if event["event"] == "result"]
+    assert table["rows"][0]["measure"] == "kid_randconv"
+    assert events[-1]["event"] == "done"
+
+
+def test_nothing_is_replaced_without_force(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "numbers.json"
+    out.write_text("mine")
+    result = hgs("eval", model_file, "--out", out, "--metrics", "timing")
+    assert result.exit_code == 1
+    assert out.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--metrics", "kid"), "--data"),
+        (("--metrics", "charm"), "charm"),
+        (("--data", "missing.zip", "--extractor", "randconv"), "missing.zip"),
+    ],
+)
+def test_mistakes_are_one_sentence(hgs: Hgs, model_file: Path, tmp_path: Path, arguments: tuple[str, ...],
+                                   message: str) -> None:  # fmt: skip
+    out = tmp_path / "numbers.json"
+    result = hgs("eval", model_file, "--out", out, *arguments)
+    assert result.exit_code == 1
+    (sentence,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert message in sentence
+    assert "Traceback" not in result.stderr
+    assert not out.exists()

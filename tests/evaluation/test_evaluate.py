@@ -1,0 +1,96 @@
+"""The whole evaluation: what it contains, that it repeats, how it refuses."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from hgs_toolkit.errors import ConfigError, DataError, HgsError, MissingExtraError
+from hgs_toolkit.evaluation import EvalSettings, Report, evaluate
+
+NAMES = ["kid_randconv", "fid_randconv", "spread_randconv", "coverage_randconv", "pose_error_randconv",
+         "kid_3d_randconv", "fid_3d_randconv"]  # fmt: skip
+WITH_DATA = ("kid", "fid", "kid_3d", "fid_3d", "diversity", "pose")
+
+
+def run(model: Path, data: Path | None, metrics: tuple[str, ...] = WITH_DATA, seed: int = 0, count: int = 30) -> Report:
+    return evaluate(model, data, EvalSettings(metrics, count, 2, seed, extractors=("randconv",)), device="cpu")
+
+
+def test_every_number_carries_its_conditions(model_path: Path, critters16: Path) -> None:
+    report = run(model_path, critters16)
+    assert sorted(figure.name for figure in report.figures) == sorted(NAMES)
+    for figure in report.figures:
+        assert figure.floor is not None
+        assert figure.conditions["extractor"] == "randconv"
+        assert figure.conditions["count"] == figure.conditions["real_count"] == 30
+        assert figure.conditions["seed"] == 0
+        assert figure.conditions["size"] == 16
+        assert figure.conditions["resize"].startswith("bilinear")
+        assert len(figure.conditions["extractor_sha256"]) == len(figure.conditions["model_sha256"]) == 64
+    values = {figure.name: figure for figure in report.figures}
+    kid, floor = values["kid_randconv"], values["kid_randconv"].floor
+    assert floor is not None
+    assert kid.value > 10 * abs(floor)  # an untrained model
+    assert values["coverage_randconv"].value < (values["coverage_randconv"].floor or 0)
+    told = values["kid_3d_randconv"].conditions["camera_told_to_model"]
+    assert told != kid.conditions["camera_told_to_model"]
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_does_not(model_path: Path, critters16: Path) -> None:
+    assert run(model_path, critters16) == run(model_path, critters16)
+    assert run(model_path, critters16).figures[0].value != run(model_path, critters16, seed=1).figures[0].value
+
+
+def test_a_model_alone_has_views_and_times(model_path: Path) -> None:
+    report = evaluate(model_path, None, EvalSettings(scenes=2), device="cpu")
+    names = {figure.name for figure in report.figures}
+    assert {"consistency_depth", "consistency_seen_through", "consistency_psnr"} <= names
+    assert {"ms_pipeline_256", "ms_raster_256", "ms_pipeline_512", "ms_raster_512"} <= names
+    assert all(figure.value > 0 for figure in report.figures if figure.name.startswith("ms_"))
+    assert report.data is None
+
+
+def test_half_of_a_small_set_is_not_measured_against_itself(model_path: Path, critters16: Path) -> None:
+    (figure,) = run(model_path, critters16, ("kid",), count=50).figures
+    assert figure.floor is None
+
+
+def test_too_few_pictures_are_named(model_path: Path, critters16: Path) -> None:
+    with pytest.raises(DataError, match=r"holds 60 pictures, fewer than the 100"):
+        run(model_path, critters16, count=100)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"metrics": ("beauty",)}, "'beauty' is unknown; expected some of kid"),
+        ({"count": 3}, "at least 20 pictures"),
+        ({"truth": "dogs"}, "truth 'dogs'"),
+        ({"metrics": ("geometry",)}, "--truth critters"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        EvalSettings(**values)  # type: ignore[arg-type]
+
+
+def test_real_pictures_must_be_named(model_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"kid compare with real pictures; name them with --data"):
+        run(model_path, None, ("kid", "timing"))
+
+
+def test_a_missing_extra_is_named_with_its_command(
+    model_path: Path, critters16: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'hgs_toolkit\[metrics\]'"):
+        evaluate(model_path, critters16, EvalSettings(("kid",), 30), device="cpu")
+
+
+def test_a_broken_dataset_is_refused(model_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "data.zip").write_bytes(b"no archive")
+    with pytest.raises(HgsError, match=r"data\.zip"):
+        run(model_path, tmp_path / "data.zip")
