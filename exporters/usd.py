@@ -8,8 +8,10 @@ has a variant set ``LOD`` whose variants are whole scenes; the finest is chosen.
 from __future__ import annotations
 
 import io
+import signal
 import subprocess
 import sys
+import zipfile
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -27,7 +29,7 @@ from hgs_toolkit.encoding import (
     scales_to_log_scales,
     sh_bases,
 )
-from hgs_toolkit.errors import FormatError, MissingExtraError, ShapeError
+from hgs_toolkit.errors import FormatError, HgsError, MissingExtraError, ShapeError
 from hgs_toolkit.exporters import usd_child
 from hgs_toolkit.exporters.lods import levels_of_detail
 from hgs_toolkit.exporters.options import ExportOptions
@@ -44,6 +46,9 @@ MAX_DEGREE = 3
 
 SECONDS, LEAST_SPEED = 60, 10**6
 """How long a file may take to be read: so many seconds, and one more for this many bytes."""
+
+FROM_OUTSIDE = {getattr(signal, name, None) for name in ("SIGTERM", "SIGKILL", "SIGINT", "SIGHUP", "SIGQUIT")}
+"""Signals that somebody, or a machine short of memory, sends to a process; a damaged file ends it by others."""
 
 Y_UP_FROM_Z_UP = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]], np.float64)
 
@@ -82,6 +87,7 @@ def read_usd(path: Path) -> GaussianHierarchy:
     Raises:
         MissingExtraError: if usd-core is not installed.
         FormatError: if the file is broken, refers to other files, holds no Gaussians, or a value is not finite.
+        HgsError: if the reading was ended from outside.
     """
     _pxr()
     try:
@@ -101,10 +107,13 @@ def _read_apart(path: Path) -> dict[str, NDArray[Any]]:
         done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
         raise FormatError(f"it is no readable USD file: USD had not read it after {seconds:.0f} seconds") from None
+    if -done.returncode in FROM_OUTSIDE:
+        name = signal.Signals(-done.returncode).name
+        raise HgsError(f"{path} was not read: the process that read it was ended from outside ({name}); try again")
     try:
         with np.load(io.BytesIO(done.stdout)) as arrays:
             found = dict(arrays)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise FormatError(f"it is no readable USD file: USD itself failed on it (status {done.returncode})") from error
     if "error" in found:
         raise FormatError(str(found["error"]))

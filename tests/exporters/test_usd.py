@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from hgs_toolkit.errors import FormatError, MissingExtraError
+from hgs_toolkit.errors import FormatError, HgsError, MissingExtraError
 from hgs_toolkit.exporters import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
 
@@ -153,3 +154,24 @@ def test_a_missing_package_is_named_with_its_command(
     with pytest.raises(MissingExtraError, match=r"pip install 'hgs_toolkit\[usd\]'"):
         export(scene, tmp_path / "a.usdc")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("program", "kind", "message"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", HgsError, r"ended from outside \(SIGTERM\); try again"),
+        ("import os; os.abort()", FormatError, "USD itself failed on it"),
+        ("print(end='PK')", FormatError, "USD itself failed on it"),
+        ("", FormatError, r"USD itself failed on it \(status 0\)"),
+    ],
+)
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+def test_a_reading_that_ends_early_says_whose_fault_it_is(
+    program: str, kind: type[HgsError], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.usda").write_text(stage_text(FIELD + "}"))
+    (tmp_path / "child.py").write_text(program)
+    monkeypatch.setattr("hgs_toolkit.exporters.usd.usd_child.__file__", str(tmp_path / "child.py"))
+    with pytest.raises(HgsError, match=rf"a\.usda.*{message}") as caught:
+        load(tmp_path / "a.usda")
+    assert type(caught.value) is kind
