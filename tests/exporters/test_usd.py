@@ -159,7 +159,11 @@ def test_a_missing_package_is_named_with_its_command(
 @pytest.mark.parametrize(
     ("program", "kind", "message"),
     [
-        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", HgsError, r"ended from outside \(SIGTERM\); try again"),
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGTERM)",
+            HgsError,
+            r"ended from outside \(SIGTERM\); try again",
+        ),
         ("import os; os.abort()", FormatError, "USD itself failed on it"),
         ("print(end='PK')", FormatError, "USD itself failed on it"),
         ("", FormatError, r"USD itself failed on it \(status 0\)"),
