@@ -1,10 +1,10 @@
 """How many samples of a model `hgs mesh` makes one solid piece of, and what Khronos' validator says of the files.
 
-    python benchmarks/solid_samples.py [--model RUN_OR_FILE] [--seeds 100] [--resolution 128] [--faces 0] [--validate 10]
+    python benchmarks/solid_samples.py [--model RUN_OR_FILE] [--seeds 100] [--resolution 128] [--faces 0] [...]
 
 A solid is watertight, wound the same way and outward everywhere (its volume is positive) and in one part, as it is
-written, with the default ``--keep largest``. The first ``--validate`` meshes are written as .glb with vertex colours and
-checked by gltf-validator (node; `make test-oracles` installs it). 0 triangles keep all; decimation takes longer.
+written, with the default ``--keep largest``. The first ``--validate`` (10) meshes are written as .glb with vertex
+colours and checked by gltf-validator (node; `make test-oracles` installs it). 0 triangles keep all.
 """
 
 from __future__ import annotations

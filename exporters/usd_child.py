@@ -10,6 +10,7 @@ said as text in place of the arrays, in an entry ``error``.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from typing import Any
 
@@ -18,6 +19,10 @@ import numpy as np
 TYPE = "ParticleField3DGaussianSplat"
 WIDTHS = {"positions": 3, "orientations": 4, "scales": 3, "opacities": 1, "radiance:sphericalHarmonicsCoefficients": 3}
 DEGREE = "radiance:sphericalHarmonicsDegree"
+
+
+LEAST_MEMORY, TIMES_FILE = 2**29, 100
+"""Bytes this process may allocate: so many, and a hundred times the file, as packed formats may unpack to."""
 
 
 class UnusableError(Exception):
@@ -51,8 +56,20 @@ def read(path: str) -> dict[str, Any]:
     return found
 
 
+def bound_memory(path: str) -> None:
+    """Let USD fail at a damaged file that promises gigabytes, instead of allocating them (where POSIX has bounds)."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    most = LEAST_MEMORY + TIMES_FILE * os.path.getsize(path)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
 def main(path: str) -> None:
     """Write the arrays of the file ``path``, or what is wrong with it."""
+    bound_memory(path)
     try:
         found = read(path)
     except UnusableError as error:

@@ -127,7 +127,7 @@ def refusal(path: Path) -> str | None:
 
 @dataclass
 class Tally:
-    """What became of the mutations of one format: processor seconds, and bytes beyond FIXED_BYTES as multiples of the file."""
+    """What became of a format's mutations: processor seconds, bytes beyond FIXED_BYTES as multiples of the file."""
 
     read: int = 0
     refused: int = 0
@@ -140,7 +140,7 @@ def check(row: Format, count: int, folder: Path, seed: int = 0) -> Tally:
 
     Raises:
         Hang: if a reading does not end.
-        AssertionError: at a crash, too much processor time, an allocation beyond the bounds, or an error that does not name the file.
+        AssertionError: at a crash, too much processor time or memory, or an error that does not name the file.
     """
     chance, tally = random.Random(f"{row.suffix}{seed or ''}"), Tally()
     path, target = folder / f"whole{row.suffix}", folder / f"mutated{row.suffix}"
