@@ -80,7 +80,7 @@ def measure_cameras(labels: Labels) -> CameraStatistics:
     cameras = Cameras.from_labels(torch.from_numpy(labels).double())
     yaw, pitch, radius = (angle.numpy() for angle in yaw_pitch_radius(cameras.cam_to_world))
     rotation, position = cameras.cam_to_world[:, :3, :3].numpy(), cameras.positions.numpy()
-    target = _nearest_point(position, rotation[:, :, 2])
+    target = nearest_point(position, rotation[:, :, 2])
     return CameraStatistics(
         axes=_axes(position, rotation[:, :, 2], target),
         up=_named_axis(-rotation[:, :, 1].mean(axis=0)),
@@ -144,7 +144,7 @@ def _intrinsics_findings(intrinsics: Labels) -> Iterator[Finding]:
         yield Finding("error", "intrinsics are not of the form fx 0 cx, 0 fy cy, 0 0 1")
 
 
-def _nearest_point(position: Array, direction: Array) -> Array:
+def nearest_point(position: Array, direction: Array) -> Array:
     """The point (3,) with the least squared distance to the lines; the one nearest to the origin if not unique."""
     across = np.eye(3) - direction[:, :, None] * direction[:, None, :]
     point: Array = np.linalg.pinv(across.sum(axis=0), rcond=1e-6) @ np.einsum("nij,nj->i", across, position)

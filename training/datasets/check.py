@@ -13,7 +13,7 @@ import numpy as np
 
 from hgs_toolkit.errors import DataError
 from hgs_toolkit.training.datasets.camera_check import CameraStatistics, Finding, camera_findings, measure_cameras
-from hgs_toolkit.training.datasets.eg3d import LABEL_FILE, Labels, Progress, parse_label, read_labels
+from hgs_toolkit.training.datasets.eg3d import LABEL_FILE, POSES, Labels, Progress, parse_label, read_label_file
 from hgs_toolkit.training.datasets.images import MAX_IMAGE_BYTES, decode, is_image, open_image
 from hgs_toolkit.training.datasets.storage import FileStore, open_store
 
@@ -87,7 +87,9 @@ def check_dataset(path: str | Path, progress: Progress | None = None) -> Dataset
         findings.append(Finding("error", "there is no PNG, JPEG or WebP image"))
     elif len(names) < FEW_IMAGES:
         findings.append(Finding("warning", f"{len(names)} images are few for a GAN; expected {FEW_IMAGES} or more"))
-    pairs = _pairs(store, findings)
+    pairs, facts = _label_file(store, findings)
+    if POSES in facts:
+        findings.append(Finding("warning", f"the poses are no measurement: {facts[POSES]}"))
     labels = _labels(names, pairs, findings)
     cameras = measure_cameras(labels) if len(labels) else None
     if cameras is not None:
@@ -97,12 +99,13 @@ def check_dataset(path: str | Path, progress: Progress | None = None) -> Dataset
     return DatasetReport(str(path), len(names), len(pairs), kinds, alpha, cameras, tuple(findings))
 
 
-def _pairs(store: FileStore, findings: list[Finding]) -> list[tuple[str, Any]]:
+def _label_file(store: FileStore, findings: list[Finding]) -> tuple[list[tuple[str, Any]], dict[str, Any]]:
+    """Names with labels, and the other entries of dataset.json."""
     try:
-        return read_labels(store)
+        return read_label_file(store)
     except DataError as error:
         findings.append(Finding("error", str(error)))
-        return []
+        return [], {}
 
 
 def _labels(names: Sequence[str], pairs: Sequence[tuple[str, Any]], findings: list[Finding]) -> Labels:

@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 LABEL_FILE = "dataset.json"
 
+POSES = "poses"
+"""An entry of ours in that file: how labels were made up, where they were not measured or rendered."""
+
 MAX_LABEL_BYTES = 1 << 29
 """Largest dataset.json that is read: about a million labels."""
 
@@ -161,7 +164,12 @@ def open_dataset(path: str | Path, resolution: int | None = None, cache_bytes: i
 
 
 def read_labels(store: FileStore) -> list[tuple[str, Any]]:
-    """(name, label) pairs of ``dataset.json`` as they stand there; the labels themselves are not checked.
+    """(name, label) pairs of ``dataset.json`` as they stand there; see :func:`read_label_file`."""
+    return read_label_file(store)[0]
+
+
+def read_label_file(store: FileStore) -> tuple[list[tuple[str, Any]], dict[str, Any]]:
+    """(name, label) pairs of ``dataset.json`` as they stand there, not checked, and its other entries.
 
     Raises:
         DataError: if the file is missing or is not {"labels": [[name, label], ...]}.
@@ -175,7 +183,8 @@ def read_labels(store: FileStore) -> list[tuple[str, Any]]:
     pairs = content.get("labels") if isinstance(content, dict) else None
     if not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs):
         raise DataError(f'{LABEL_FILE} in {store.path} is not {{"labels": [[name, [{LABEL_SIZE} numbers]], ...]}}')
-    return [(name.replace("\\", "/"), label) for name, label in pairs]
+    del content["labels"]
+    return [(name.replace("\\", "/"), label) for name, label in pairs], content
 
 
 def match_labels(names: Sequence[str], pairs: Sequence[tuple[str, Any]]) -> Labels:

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +28,14 @@ FOLDER_SIZE = 1000
 
 
 class EG3DWriter:
-    """Streams images and labels to ``put(name, bytes)``; made by :func:`open_writer`. Only labels stay in memory."""
+    """Streams images and labels to ``put(name, bytes)``; made by :func:`open_writer`. Only labels stay in memory.
+
+    Attributes:
+        facts: further entries of dataset.json, of which readers of the layout take no notice.
+    """
 
     def __init__(self, put: Callable[[str, bytes], None]) -> None:
+        self.facts: dict[str, Any] = {}
         self._put = put
         self._labels: list[tuple[str, list[float]]] = []
 
@@ -53,7 +59,7 @@ class EG3DWriter:
     def finish(self) -> None:
         """Write the labels; :func:`open_writer` calls it."""
         labels = [[name, label] for name, label in self._labels]
-        self._put(LABEL_FILE, json.dumps({"labels": labels}, separators=(",", ":")).encode())
+        self._put(LABEL_FILE, json.dumps({"labels": labels} | self.facts, separators=(",", ":")).encode())
 
 
 def image_name(index: int) -> str:

@@ -12,6 +12,8 @@ from PIL import Image
 from hgs_toolkit.errors import DataError
 
 Pixels = npt.NDArray[np.uint8]
+Size = tuple[int, int]
+"""Width and height, pixels."""
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -30,18 +32,18 @@ def is_image(name: str) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
-def open_image(data: bytes, name: str) -> Image.Image:
+def open_image(data: bytes, name: str, max_side: int = MAX_IMAGE_SIDE) -> Image.Image:
     """The header of an image file as a lazy PIL image; nothing is decoded.
 
     Raises:
-        DataError: naming ``name``, if it is no PNG, JPEG or WebP, or larger than MAX_IMAGE_SIDE.
+        DataError: naming ``name``, if it is no PNG, JPEG or WebP, or larger than ``max_side``.
     """
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"{name} is not a readable PNG, JPEG or WebP image: {error}") from error
-    if max(image.size) > MAX_IMAGE_SIDE:
-        raise DataError(f"{name} is {image.width} x {image.height}; expected at most {MAX_IMAGE_SIDE} pixels a side")
+    if max(image.size) > max_side:
+        raise DataError(f"{name} is {image.width} x {image.height}; expected at most {max_side} pixels a side")
     return image
 
 
