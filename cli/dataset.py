@@ -1,4 +1,4 @@
-"""``hgs dataset``: make, render and check posed image sets."""
+"""``hgs dataset``: make, render, convert and check posed image sets."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hgs_toolkit.cli.console import Force, JsonProgress, Reporter, Seed, reporting
+from hgs_toolkit.cli.dataset_convert import convert
 from hgs_toolkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from hgs_toolkit.training.datasets.check import DatasetReport
     from hgs_toolkit.training.datasets.mesh_library import MeshFile
 
-app = typer.Typer(help="Make, render and check posed image sets in the EG3D layout.", no_args_is_help=True)
+app = typer.Typer(help="Make, render, convert and check posed image sets in the EG3D layout.", no_args_is_help=True)
+app.command()(convert)
 
 Out = Annotated[Path, typer.Option("--out", help="A .zip archive or a folder to write.", show_default=False)]
 Count = Annotated[int, typer.Option("--count", help="Number of images.", min=1)]

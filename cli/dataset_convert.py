@@ -1,0 +1,124 @@
+"""``hgs dataset convert``: posed images of other programs, or images without cameras, as an EG3D set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hgs_toolkit.cli.console import Force, JsonProgress, Reporter, Seed, reporting
+from hgs_toolkit.errors import DataError
+
+if TYPE_CHECKING:
+    from hgs_toolkit.training.datasets.convert import Converted
+    from hgs_toolkit.training.datasets.sources.bare import PoseLaw
+    from hgs_toolkit.training.datasets.world import World
+
+WHITE = (1.0, 1.0, 1.0)
+"""What ``--background auto`` means."""
+
+MOST_ROWS = 10
+"""Scenes that are listed."""
+
+
+def convert(
+    path: Annotated[Path, typer.Argument(help="Folder, .zip, transforms.json or cameras.json.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="A .zip archive or a folder to write.", show_default=False)],
+    kind: Annotated[str, typer.Option("--from", help="auto, transforms, cameras, colmap or bare.")] = "auto",
+    images: Annotated[Path | None, typer.Option("--images", help="Where the images are, if not in PATH.")] = None,
+    resolution: Annotated[
+        int | None, typer.Option("--resolution", help="Side; default: the smallest square's.")
+    ] = None,
+    crop: Annotated[
+        str, typer.Option("--crop", help="principal (around the principal point), center or pad.")
+    ] = "principal",
+    background: Annotated[
+        str, typer.Option("--background", help="transparent keeps alpha; a colour goes behind it.")
+    ] = "transparent",
+    up: Annotated[
+        str, typer.Option("--up", help="auto, cameras, keep, or the axis that is up: y, z, -y, ...")
+    ] = "auto",
+    front: Annotated[str, typer.Option("--front", help="keep, or mean: turn the mean camera to the front.")] = "keep",
+    center: Annotated[
+        str, typer.Option("--center", help="look-at, keep, or x,y,z: what becomes the origin.")
+    ] = "look-at",
+    radius: Annotated[float, typer.Option("--radius", help="Median distance of the cameras; 0 keeps the scale.")] = 2.7,
+    keep_world: Annotated[bool, typer.Option("--keep-world", help="No turning, centring or scaling.")] = False,
+    law: Annotated[
+        str | None, typer.Option("--law", help="Without cameras: frontal, normal, uniform or turntable.")
+    ] = None,
+    yaw: Annotated[float, typer.Option("--yaw", help="Spread of --law's yaw, degrees.")] = 20,
+    pitch: Annotated[float, typer.Option("--pitch", help="Spread of --law's pitch, degrees.")] = 10,
+    pitch_mean: Annotated[float, typer.Option("--pitch-mean", help="Middle of --law's pitch, degrees.")] = 0,
+    focal: Annotated[
+        float, typer.Option("--focal", help="--law's focal length over the image's shorter side.")
+    ] = 4.2647,
+    skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave out what is missing or broken.")] = False,
+    seed: Seed = 0,
+    force: Force = False,
+    json_progress: JsonProgress = False,
+) -> None:
+    """Convert NeRF's, 3D-GS' or COLMAP's cameras with their images, or bare images, to a set hgs train reads."""
+    from hgs_toolkit.cli.sources import parse_background
+    from hgs_toolkit.files import refuse_overwrite
+    from hgs_toolkit.training.datasets.convert import Framing, convert_scenes
+    from hgs_toolkit.training.datasets.sources import read_scenes
+
+    with reporting(json_progress) as report:
+        refuse_overwrite(out, force=force)
+        world = _world(up, front, center, radius, keep_world)
+        framing = Framing(crop, resolution, parse_background(background, WHITE))
+        problems: list[str] | None = [] if skip_broken else None
+        poses = _law(law, yaw, pitch, pitch_mean, focal, radius, seed)
+        with report.progress("reading cameras"):
+            scenes = read_scenes(path, kind, images, poses, problems)
+        with report.progress("converting") as task:
+            made = convert_scenes(
+                scenes, out, world, framing, force=force, problems=problems,
+                progress=lambda done, total: task.update(done, total),
+            )  # fmt: skip
+        _say(report, made, problems or [])
+        report.file(out, images=made.images, poses=made.law or "measured")
+
+
+def _law(
+    kind: str | None, yaw: float, pitch: float, pitch_mean: float, focal: float, radius: float, seed: int
+) -> PoseLaw | None:
+    from hgs_toolkit.training.datasets.sources.bare import PoseLaw
+
+    return PoseLaw(kind, yaw, pitch, pitch_mean, focal, radius, seed) if kind is not None else None
+
+
+def _world(up: str, front: str, center: str, radius: float, keep_world: bool) -> World:
+    from hgs_toolkit.training.datasets.world import KEEP_WORLD, World
+
+    if keep_world:
+        return KEEP_WORLD
+    named = center in ("look-at", "keep")
+    return World(up, front, center if named else _three(center), radius if radius != 0 else None)
+
+
+def _three(text: str) -> tuple[float, float, float]:
+    try:
+        x, y, z = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise DataError(f"--center {text}; expected look-at, keep or three numbers such as 0,0,1") from error
+    return x, y, z
+
+
+def _say(report: Reporter, made: Converted, problems: list[str]) -> None:
+    """What was done to the images, and what a person should know about the result."""
+    for problem in problems[:MOST_ROWS]:
+        report.note(problem, level="warning")
+    if problems:
+        report.note(f"{len(problems)} images are left out", level="warning")
+    if made.law is not None:
+        report.note(f"the poses are no measurement: no picture was looked at; they are {made.law}", level="warning")
+    if made.enlarged:
+        report.note(f"{made.enlarged} images are enlarged to {made.resolution} pixels", level="warning")
+    for name, images, placement in made.worlds[:MOST_ROWS] if made.law is None else ():
+        report.note(f"{name}: {images} images, world: {placement}")
+    if len(made.worlds) > MOST_ROWS:
+        report.note(f"and {len(made.worlds) - MOST_ROWS} scenes more")
+    report.note(f"{made.images} images, {made.resolution} x {made.resolution} {made.mode}")
