@@ -11,11 +11,11 @@ OUT ?= demo_output
 NODE := tests/oracles/node
 ORACLES := $(NODE)/node_modules/.ready
 
-.PHONY: help install demo test test-slow test-browser test-oracles lint format benchmarks gallery clean
+.PHONY: help install demo test test-slow test-browser test-oracles test-blender test-blender-52 lint format benchmarks gallery clean
 
 help:
 	@sed -n 's/^#//p' Makefile | head -4
-	@echo "  make lint | test-slow | test-browser | test-oracles | benchmarks | gallery | format | clean"
+	@echo "  make lint | test-slow | test-browser | test-oracles | test-blender[-52] | benchmarks | gallery | format | clean"
 
 install: $(READY)
 
@@ -41,6 +41,26 @@ test-slow: $(READY)
 test-browser: $(READY)
 	@command -v chromium >/dev/null || { echo "Chromium is needed (Debian: apt-get install chromium)"; exit 1; }
 	$(BIN)/python -m pytest -m browser
+
+# The extension in the real Blender without a screen, Cycles and EEVEE included. Blender comes as a Python package, for
+# one version of Python each. Mesa draws for EEVEE: libegl1 libegl-mesa0 libgl1-mesa-dri and a few libraries of X.
+BLENDER_TESTS := -m pytest --confcutdir=tests/blender tests/blender
+BLENDER_TOOLS := numpy pytest
+
+test-blender: .venv-bpy45/.ready
+	PYTHONPATH=$(CURDIR) .venv-bpy45/bin/python $(BLENDER_TESTS)
+
+test-blender-52: .venv-bpy52/.ready
+	PYTHONPATH=$(CURDIR) .venv-bpy52/bin/python $(BLENDER_TESTS)
+
+.venv-bpy45/.ready: BPY := python3.11 bpy==4.5.15
+.venv-bpy52/.ready: BPY := python3.13 bpy==5.2.3
+.venv-bpy%/.ready:
+	@command -v $(firstword $(BPY)) >/dev/null || { echo "$(firstword $(BPY)) is needed for $(lastword $(BPY))"; exit 1; }
+	@test -d $(@D) || $(firstword $(BPY)) -m venv $(@D)
+	@echo "installing Blender ($(lastword $(BPY)), 400 MB) into $(@D), once"
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(lastword $(BPY)) $(BLENDER_TOOLS)
+	@touch $@
 
 # Other people's programs read our files and write some for us; node 20+ and npm are needed. Chromium, for Spark's
 # pictures, is installed where that is possible; without it those tests are skipped and say so.

@@ -10,8 +10,9 @@ import bpy
 import numpy as np
 
 from .gathering import NotDrawable, gather, lens_of, world_to_camera
-from .projection import Lens, cropped, project
+from .projection import cropped, project
 from .rasterizing import Picture, rasterize
+from .solid_objects import Backdrop, draw_solids
 from .splats import Array
 
 RAW = "Raw"
@@ -20,11 +21,12 @@ RAW = "Raw"
 FAR = 1e10
 """Depth of a pixel with nothing in it, as Blender's own engines have it."""
 
+HALF = 0.5
 SMALLEST = 1e-12
 
 
 class HGS_RE_exact(bpy.types.RenderEngine):
-    """Draws Gaussians in numpy, by the toolkit's law."""
+    """Draws Gaussians in numpy, by the toolkit's law; other objects hide them and are shaded plainly."""
 
     bl_idname = "HGS_EXACT"
     bl_label = "HGS Splat (exact)"
@@ -40,37 +42,36 @@ class HGS_RE_exact(bpy.types.RenderEngine):
         """Called by Blender for every picture: F12, animations and the command line."""
         scene = depsgraph.scene
         if scene.camera is None:
-            self.error_set("the scene has no camera")
+            self.report({"ERROR"}, "the scene has no camera")
             return
         camera = scene.camera.evaluated_get(depsgraph)
         try:
             lens = lens_of(camera, depsgraph, *picture_size(scene.render))
         except NotDrawable as error:
-            self.error_set(str(error))
+            self.report({"ERROR"}, str(error))
             return
-        picture = self._draw(depsgraph, world_to_camera(camera), lens)
-        if picture is not None:
-            self._deliver(over_background(picture, scene), picture)
-
-    def _draw(self, depsgraph: Any, to_camera: Array, lens: Lens) -> Picture | None:
+        to_camera = world_to_camera(camera)
+        part = border(scene.render, lens.width, lens.height)
+        backdrop = draw_solids(depsgraph, to_camera, lens, part)
         self.update_stats("", "Collecting Gaussians")
-        left, top, width, height = border(depsgraph.scene.render, lens.width, lens.height)
-        splats = project(gather(depsgraph, to_camera, parallel=lens.orthographic), lens)
-        splats = cropped(splats, left, top, width, height)
+        splats = cropped(project(gather(depsgraph, to_camera, parallel=lens.orthographic), lens), *part)
         self.update_stats("", f"Drawing {len(splats.depths):,} Gaussians")
-        return rasterize(splats, width, height, progress=self._go_on)
+        limits = None if backdrop is None else backdrop.depths
+        picture = rasterize(splats, *part[2:], limits=limits, progress=self._go_on)
+        if picture is not None:
+            self._deliver(over_background(picture, backdrop, scene), nearest(picture, backdrop))
 
     def _go_on(self, done: float) -> bool:
         self.update_progress(done)
         return not self.test_break()
 
-    def _deliver(self, pixels: Array, picture: Picture) -> None:
-        height, width = picture.alphas.shape
+    def _deliver(self, pixels: Array, depths: Array) -> None:
+        height, width = depths.shape
         result = self.begin_result(0, 0, width, height)
         passes = result.layers[0].passes
         _fill(passes["Combined"], pixels)
         if "Depth" in passes:
-            _fill(passes["Depth"], np.where(picture.alphas > 0, picture.depths, FAR)[..., None])
+            _fill(passes["Depth"], depths[..., None])
         self.end_result(result)
 
 
@@ -89,14 +90,23 @@ def border(render: Any, width: int, height: int) -> tuple[int, int, int, int]:
     return left, height - high, right - left, high - low
 
 
-def over_background(picture: Picture, scene: Any) -> Array:
+def nearest(picture: Picture, backdrop: Backdrop | None) -> Array:
+    """Depths (H, W): of Gaussians where they cover most of what is seen, of the surface behind them elsewhere."""
+    behind = np.full(picture.alphas.shape, FAR) if backdrop is None else np.minimum(backdrop.depths, FAR)
+    return np.where(picture.alphas > HALF, picture.depths, behind)
+
+
+def over_background(picture: Picture, backdrop: Backdrop | None, scene: Any) -> Array:
     """(H, W, 4) as Blender keeps pictures: linear light of the colours that are to be seen, alpha multiplied in.
 
-    Gaussians are composited in display colours, in which they were trained, and the world's colour with them. Under
+    Gaussians are composited in display colours, in which they were trained, and all that is behind them likewise. Under
     the view transform Raw numbers are shown as they are, under any other one they are taken to be linear.
     """
     raw = scene.view_settings.view_transform == RAW
     colors, alphas = picture.colors, picture.alphas[..., None]
+    if backdrop is not None:
+        surface = backdrop.colors if raw else to_display(backdrop.colors)
+        colors, alphas = colors + (1 - alphas) * surface, alphas + (1 - alphas) * backdrop.covers[..., None]
     if not scene.render.film_transparent:
         ground = world_color(scene.world)
         colors = colors + (1 - alphas) * (ground if raw else to_display(ground))

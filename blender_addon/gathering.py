@@ -60,7 +60,7 @@ def gather(depsgraph: Any, to_camera: Array, *, parallel: bool = False) -> Solid
     parts = [NOTHING]
     for instance in depsgraph.object_instances:
         data = getattr(instance.object, "data", None)
-        if not instance.show_self or not _holds_splats(data):
+        if not instance.show_self or not holds_splats(data):
             continue
         key = data.session_uid
         if key not in known:
@@ -87,6 +87,7 @@ def read_evaluated(data: Any) -> Splats:
     )  # fmt: skip
 
 
-def _holds_splats(data: Any) -> bool:
+def holds_splats(data: Any) -> bool:
+    """Whether evaluated data hold Gaussians that can be drawn."""
     attributes = getattr(data, "attributes", None)
     return attributes is not None and all(name in attributes for name in ("radiance:base", "scale", "rotation"))

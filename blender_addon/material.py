@@ -47,7 +47,8 @@ def _build(graph: Graph) -> None:
     graph.put(_lit(graph, color.outputs["Color"]), surface.inputs[2])
 
     cover = graph.add("ShaderNodeMixShader")
-    graph.put(_alpha(graph, corner.outputs["Vector"]), cover.inputs[0])
+    alpha = _alpha(graph, corner.outputs["Vector"])
+    graph.put(graph.math("MULTIPLY", alpha, _casts(graph, color.outputs["Alpha"])), cover.inputs[0])
     graph.put(graph.add("ShaderNodeBsdfTransparent").outputs[0], cover.inputs[1])
     graph.put(surface.outputs[0], cover.inputs[2])
     end = graph.add("ShaderNodeOutputMaterial")
@@ -62,6 +63,12 @@ def _alpha(graph: Graph, corner: Any) -> Any:
     falloff = graph.math("EXPONENT", graph.math("MULTIPLY", squared, -0.5))
     alpha = graph.math("MINIMUM", graph.math("MULTIPLY", opacity, falloff), MAX_ALPHA)
     return graph.math("MULTIPLY", alpha, graph.math("GREATER_THAN", alpha, MIN_ALPHA))
+
+
+def _casts(graph: Graph, lit: Any) -> Any:
+    """1, but for shadows the part that is not lit: lit cards, one above the other, would darken each other to noise."""
+    shadow = graph.add("ShaderNodeLightPath").outputs["Is Shadow Ray"]
+    return graph.math("SUBTRACT", 1.0, graph.math("MULTIPLY", shadow, lit))
 
 
 def _lit(graph: Graph, color: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from .compat import set_input
+from .compat import get_input, set_input
 from .display import display_of
 
 BOUNCES = 1024
@@ -23,6 +23,8 @@ BOX_FILTER, BOX_VARIANCE = 1.0, 1 / 12
 """A filter of one pixel, which smooths meshes' edges, and the variance that it adds to a Gaussian by itself."""
 
 MESH_SAMPLES = 32
+LIT_SAMPLES = 64
+"""Cycles goes on from lit cards at random, through them or off them."""
 
 VIEW_TRANSFORMS = {"EXACT": "Raw", "SCENE": "Standard"}
 
@@ -58,19 +60,21 @@ class HGS_OT_set_up_scene(bpy.types.Operator):
 def set_up(scene: Any, colors: str = "EXACT", *, smooth: bool = False) -> None:
     """As the operator; ``colors`` is EXACT or SCENE."""
     samples, width = (MESH_SAMPLES, BOX_FILTER) if smooth else (1, POINT_FILTER)
+    displays = [display for obj in scene.objects if (display := display_of(obj))]
+    lit = any(get_input(display, "Lit") > 0 for display in displays)
     cycles = scene.cycles
     # Both: with the second left at its default, Russian roulette ends rays at random and leaves salt noise.
     cycles.transparent_max_bounces = cycles.min_transparent_bounces = BOUNCES
-    cycles.samples, cycles.pixel_filter_type, cycles.filter_width = samples, "BOX", width
+    cycles.samples = max(samples, LIT_SAMPLES) if lit else samples
+    cycles.pixel_filter_type, cycles.filter_width = "BOX", width
     cycles.use_adaptive_sampling = cycles.use_denoising = False
     scene.eevee.taa_render_samples, scene.render.filter_size = samples, width
     scene.render.dither_intensity = 0.0
     view = scene.view_settings
     view.view_transform, view.look, view.exposure, view.gamma = VIEW_TRANSFORMS[colors], "None", 0.0, 1.0
-    for obj in scene.objects:
-        if display := display_of(obj):
-            set_input(display, "Blur", BLUR - BOX_VARIANCE if smooth else BLUR)
-            set_input(display, "Scene Colors", colors == "SCENE")
+    for display in displays:
+        set_input(display, "Blur", BLUR - BOX_VARIANCE if smooth else BLUR)
+        set_input(display, "Scene Colors", colors == "SCENE")
 
 
 def register() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable
@@ -22,6 +23,7 @@ collect_ignore_glob = [] if HAS_BPY else ["test_*.py"]
 
 ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY = "user_default"
+GOLDENS, PICTURE_SIZE = Path(__file__).with_name("goldens.npz"), 256
 MODULE = f"bl_ext.{REPOSITORY}.hgs_toolkit"
 
 if HAS_BPY:
@@ -127,3 +129,71 @@ def make_object(addon: Callable[[str], Any], make_splats: Callable[..., Any]) ->
 def save_hgs() -> Callable[[Path, Any], None]:
     """``save_hgs(path, splats)``."""
     return write_hgs
+
+
+@pytest.fixture(scope="session")
+def goldens() -> Any:
+    with np.load(GOLDENS) as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture
+def stage(addon: Callable[[str], Any], goldens: Any) -> Any:
+    """An empty white scene with the goldens' camera, set up for splats by :func:`draw`."""
+    import bpy
+    from mathutils import Matrix
+
+    scene = bpy.context.scene
+    camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+    camera.data.sensor_width, camera.data.lens = 36, 72  # focal length 2 picture widths
+    upright = Matrix.Rotation(math.pi / 2, 4, "X")
+    camera.matrix_world = upright @ Matrix(goldens["camera"].tolist()) @ Matrix.Diagonal((1, -1, -1, 1))
+    scene.collection.objects.link(camera)
+    scene.camera = camera
+    scene.render.resolution_x = scene.render.resolution_y = PICTURE_SIZE
+    scene.cycles.device = "CPU"
+    scene.world = bpy.data.worlds.new("white")
+    if scene.world.node_tree is None:  # since 5.0 it is always there
+        scene.world.use_nodes = True
+    scene.world.node_tree.nodes["Background"].inputs[0].default_value = (1, 1, 1, 1)
+    return scene
+
+
+@pytest.fixture
+def place(addon: Callable[[str], Any], goldens: Any) -> Callable[..., Any]:
+    """``place("flat")``: a golden's Gaussians as an object that is drawn."""
+
+    import bpy
+
+    def make(kind: str) -> Any:
+        parts = [goldens[f"{kind}_{name}"] for name in ("means", "log_scales", "quats", "sh", "opacity_logits")]
+        data = addon("importing").splat_data(kind, addon("splats").splats_from_stored(*parts, frame="y_up"))
+        obj = bpy.data.objects.new(kind, data)
+        obj.rotation_euler.x = math.pi / 2
+        bpy.context.scene.collection.objects.link(obj)
+        addon("display").add_display(obj)
+        return obj
+
+    return make
+
+
+@pytest.fixture
+def draw(stage: Any, tmp_path: Path) -> Callable[..., np.ndarray]:
+    """``draw("CYCLES")``: the picture (H, W, channels) in 0..1 after the operator set the scene up, with options."""
+    import bpy
+
+    def render(engine: str, channels: str = "RGB", **options: Any) -> np.ndarray:
+        assert bpy.ops.hgs.set_up_scene(**options) == {"FINISHED"}
+        stage.render.engine = engine
+        stage.render.image_settings.file_format, stage.render.image_settings.color_mode = "PNG", channels
+        stage.render.filepath = str(tmp_path / "picture.png")
+        bpy.ops.render.render(write_still=True)
+        image = bpy.data.images.load(stage.render.filepath)
+        image.colorspace_settings.name, image.alpha_mode = "Non-Color", "CHANNEL_PACKED"
+        width, height = image.size
+        pixels = np.empty(width * height * 4, np.float32)
+        image.pixels.foreach_get(pixels)
+        bpy.data.images.remove(image)
+        return pixels.reshape(height, width, 4)[::-1, :, : len(channels)]
+
+    return render

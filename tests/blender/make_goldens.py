@@ -7,12 +7,15 @@ import numpy as np
 import torch
 
 from hgs_toolkit.cameras import from_yaw_pitch
+from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.gaussians import PARAMETERS, GaussianHierarchy
 from hgs_toolkit.rendering import render
+from hgs_toolkit.sampling import sample
 
 SIZE = 256
 COUNT = 800
 DEGREES = {"flat": 0, "round": 0, "harmonics": 3}
+SEED = 7  # of the shipped model
 
 
 def make_scene(kind: str) -> GaussianHierarchy:
@@ -34,8 +37,8 @@ def make_scene(kind: str) -> GaussianHierarchy:
 
 camera = from_yaw_pitch(torch.tensor([0.5]), torch.tensor([0.3]))
 arrays: dict[str, Any] = {"camera": camera.cam_to_world[0].numpy()}
-for kind in DEGREES:
-    scene = make_scene(kind)
+scenes = {kind: make_scene(kind) for kind in DEGREES} | {"sample": sample(load_model(), [SEED])}
+for kind, scene in scenes.items():
     image = render(scene, camera, SIZE, SIZE, (1.0, 1.0, 1.0), backend="cpu")[0][0, 0].clamp(0, 1)
     arrays |= {f"{kind}_{name}": getattr(scene, name)[0].numpy() for name in PARAMETERS}
     arrays[f"{kind}_image"] = (image * 255).round().byte().numpy()

@@ -1,108 +1,23 @@
-"""Cycles and EEVEE draw what the toolkit's CPU rasteriser draws (the goldens; see make_goldens.py)."""
+"""Cycles, EEVEE and the exact engine draw what the toolkit's CPU rasteriser draws (goldens of make_goldens.py)."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 import pytest
-from mathutils import Matrix
+from mathutils import Vector
+
+from tests.blender.pictures import EEVEE, EXACT, SIZE, Array, glowing, psnr
 
 Addon = Callable[[str], Any]
-Array = np.ndarray[Any, Any]
 
-GOLDENS = Path(__file__).with_name("goldens.npz")
-SIZE = 256
-MIN_DB = 38.0
-EXACT, MIN_EXACT_DB = "HGS_EXACT", 60.0
-EEVEE = "BLENDER_EEVEE" if bpy.app.version >= (5, 0) else "BLENDER_EEVEE_NEXT"
+MIN_DB, MIN_EXACT_DB = 38.0, 60.0
 
 
-def psnr(a: Array, b: Array) -> float:
-    return float(-10 * np.log10(max(np.square(a - b).mean(), 1e-12)))
-
-
-@pytest.fixture(scope="module")
-def goldens() -> Any:
-    with np.load(GOLDENS) as arrays:
-        return dict(arrays)
-
-
-@pytest.fixture
-def stage(addon: Addon, goldens: Any) -> Any:
-    """An empty white scene with the goldens' camera, set up for splats by :func:`draw`."""
-    scene = bpy.context.scene
-    camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
-    camera.data.sensor_width, camera.data.lens = 36, 72  # focal length 2 picture widths
-    upright = Matrix.Rotation(math.pi / 2, 4, "X")
-    camera.matrix_world = upright @ Matrix(goldens["camera"].tolist()) @ Matrix.Diagonal((1, -1, -1, 1))
-    scene.collection.objects.link(camera)
-    scene.camera = camera
-    scene.render.resolution_x = scene.render.resolution_y = SIZE
-    scene.cycles.device = "CPU"
-    scene.world = bpy.data.worlds.new("white")
-    if scene.world.node_tree is None:  # since 5.0 it is always there
-        scene.world.use_nodes = True
-    scene.world.node_tree.nodes["Background"].inputs[0].default_value = (1, 1, 1, 1)
-    return scene
-
-
-@pytest.fixture
-def place(addon: Addon, goldens: Any) -> Callable[..., Any]:
-    """``place("flat")``: a golden's Gaussians as an object that is drawn."""
-
-    def make(kind: str) -> Any:
-        parts = [goldens[f"{kind}_{name}"] for name in ("means", "log_scales", "quats", "sh", "opacity_logits")]
-        data = addon("importing").splat_data(kind, addon("splats").splats_from_stored(*parts, frame="y_up"))
-        obj = bpy.data.objects.new(kind, data)
-        obj.rotation_euler.x = math.pi / 2
-        bpy.context.scene.collection.objects.link(obj)
-        addon("display").add_display(obj)
-        return obj
-
-    return make
-
-
-@pytest.fixture
-def draw(stage: Any, tmp_path: Path) -> Callable[..., Array]:
-    """``draw("CYCLES")``: the picture (H, W, 3) in 0..1, after the scene was set up; options are the operator's."""
-
-    def render(engine: str, **options: Any) -> Array:
-        assert bpy.ops.hgs.set_up_scene(**options) == {"FINISHED"}
-        stage.render.engine = engine
-        stage.render.image_settings.file_format, stage.render.image_settings.color_mode = "PNG", "RGB"
-        stage.render.filepath = str(tmp_path / "picture.png")
-        bpy.ops.render.render(write_still=True)
-        image = bpy.data.images.load(stage.render.filepath)
-        image.colorspace_settings.name = "Non-Color"
-        width, height = image.size
-        pixels = np.empty(width * height * 4, np.float32)
-        image.pixels.foreach_get(pixels)
-        bpy.data.images.remove(image)
-        return pixels.reshape(height, width, 4)[::-1, :, :3]
-
-    return render
-
-
-def glowing() -> Any:
-    """A material of one colour whatever the light, so that a single sample has no noise."""
-    material = bpy.data.materials.new("blue")
-    if material.node_tree is None:
-        material.use_nodes = True
-    nodes = material.node_tree.nodes
-    nodes.clear()
-    emission = nodes.new("ShaderNodeEmission")
-    emission.inputs["Color"].default_value = (0.1, 0.2, 0.6, 1)
-    end = nodes.new("ShaderNodeOutputMaterial")
-    material.node_tree.links.new(emission.outputs[0], end.inputs["Surface"])
-    return material
-
-
-@pytest.mark.parametrize("kind", ["flat", "round", "harmonics"])
+@pytest.mark.parametrize("kind", ["flat", "round", "harmonics", "sample"])
 def test_cycles_draws_what_the_rasteriser_draws(
     kind: str, place: Callable[..., Any], draw: Callable[..., Array], goldens: Any
 ) -> None:
@@ -112,7 +27,7 @@ def test_cycles_draws_what_the_rasteriser_draws(
     assert np.abs(picture - wanted).max() < 0.1, "salt noise: a pixel that ended early is off by much more"
 
 
-@pytest.mark.parametrize("kind", ["flat", "round"])
+@pytest.mark.parametrize("kind", ["flat", "round", "sample"])
 def test_eevee_draws_what_the_rasteriser_draws(
     kind: str, place: Callable[..., Any], draw: Callable[..., Array], goldens: Any
 ) -> None:
@@ -120,7 +35,7 @@ def test_eevee_draws_what_the_rasteriser_draws(
     assert psnr(draw(EEVEE), goldens[f"{kind}_image"] / 255) >= MIN_DB
 
 
-@pytest.mark.parametrize("kind", ["flat", "round", "harmonics"])
+@pytest.mark.parametrize("kind", ["flat", "round", "harmonics", "sample"])
 def test_the_exact_engine_draws_the_rasterisers_picture(
     kind: str, place: Callable[..., Any], draw: Callable[..., Array], goldens: Any
 ) -> None:
@@ -188,3 +103,41 @@ def test_scene_colors_come_out_as_the_exact_ones_where_a_splat_is_opaque(
     for colors in ("EXACT", "SCENE"):
         middle = draw("CYCLES", colors=colors)[SIZE // 8, SIZE // 8]
         np.testing.assert_allclose(middle, color, atol=0.01)
+
+
+def leather_ball(addon: Addon) -> Any:
+    """A ball of grey leaves, each of which lies on its surface."""
+    random = np.random.default_rng(0)
+    directions = random.standard_normal((900, 3)).astype(np.float32)
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    quats = np.array([Vector(direction.tolist()).to_track_quat("Z", "Y") for direction in directions], np.float32)
+    scales = np.tile(np.log(np.array([0.05, 0.05, 0.003], np.float32)), (900, 1))
+    splats = addon("splats").splats_from_stored(
+        0.45 * directions, scales, quats, np.ones((900, 1, 3), np.float32), np.full(900, 4, np.float32), frame="y_up"
+    )
+    obj = bpy.data.objects.new("ball", addon("importing").splat_data("ball", splats))
+    bpy.context.scene.collection.objects.link(obj)
+    addon("display").add_display(obj)
+    return obj
+
+
+@pytest.mark.parametrize("engine", ["CYCLES", EEVEE])
+def test_lit_splats_are_bright_where_they_face_the_lamp(
+    engine: str, stage: Any, addon: Addon, draw: Callable[..., Array]
+) -> None:
+    stage.render.resolution_percentage = 25
+    stage.world.node_tree.nodes["Background"].inputs[0].default_value = (0, 0, 0, 1)
+    obj = leather_ball(addon)
+    right, _, back = stage.camera.matrix_world.to_3x3().col
+    lamp = bpy.data.objects.new("sun", bpy.data.lights.new("sun", "SUN"))
+    lamp.rotation_mode, lamp.rotation_quaternion = "QUATERNION", (right + 0.5 * back).to_track_quat("Z", "Y")
+    lamp.data.energy = 3.0
+    stage.collection.objects.link(lamp)
+    addon("compat").set_input(addon("display").display_of(obj), "Lit", 1.0)
+    lit = draw(engine, colors="SCENE").mean(-1)
+    towards, away = lit[22:42, 44:50], lit[22:42, 11:16]
+    assert towards.mean() > 0.5
+    assert away.mean() < 0.1
+    assert np.abs(np.diff(towards, axis=0)).mean() < 0.05, "noise: cards shadow each other, or samples are too few"
+    lamp.hide_render = True
+    assert draw(engine, colors="SCENE").max() < 0.02, "without a lamp, lit splats are black"
