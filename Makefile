@@ -46,6 +46,8 @@ test-browser: $(READY)
 # one version of Python each. Mesa draws for EEVEE: libegl1 libegl-mesa0 libgl1-mesa-dri and a few libraries of X.
 BLENDER_TESTS := -m pytest --confcutdir=tests/blender tests/blender
 BLENDER_TOOLS := numpy pytest
+PYTHON311 ?= python3.11
+PYTHON313 ?= python3.13
 
 test-blender: .venv-bpy45/.ready
 	PYTHONPATH=$(CURDIR) .venv-bpy45/bin/python $(BLENDER_TESTS)
@@ -53,10 +55,10 @@ test-blender: .venv-bpy45/.ready
 test-blender-52: .venv-bpy52/.ready
 	PYTHONPATH=$(CURDIR) .venv-bpy52/bin/python $(BLENDER_TESTS)
 
-.venv-bpy45/.ready: BPY := python3.11 bpy==4.5.15
-.venv-bpy52/.ready: BPY := python3.13 bpy==5.2.3
-.venv-bpy%/.ready:
-	@command -v $(firstword $(BPY)) >/dev/null || { echo "$(firstword $(BPY)) is needed for $(lastword $(BPY))"; exit 1; }
+.venv-bpy45/.ready: BPY := $(PYTHON311) bpy==4.5.15
+.venv-bpy52/.ready: BPY := $(PYTHON313) bpy==5.2.3
+.venv-bpy45/.ready .venv-bpy52/.ready:
+	@$(firstword $(BPY)) --version >/dev/null || { echo "$(firstword $(BPY)) is needed for $(lastword $(BPY))"; exit 1; }
 	@test -d $(@D) || $(firstword $(BPY)) -m venv $(@D)
 	@echo "installing Blender ($(lastword $(BPY)), 400 MB) into $(@D), once"
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(lastword $(BPY)) $(BLENDER_TOOLS)
