@@ -64,6 +64,8 @@ def compose(folder: Path, wanted: Tensor) -> None:
     save("engines", tiles)
     levels = sorted(folder.glob("level_*.png"))
     save("levels", [caption(load(path), f"levels 0 to {last}") for last, path in enumerate(levels)])
+    grown = sorted(folder.glob("grow_*.png"))
+    save("grow", [caption(load(path), f"grow {step / (len(grown) - 1):.2f}") for step, path in enumerate(grown)])
     frames = sorted(folder.glob("morph_*.png"))
     save("morph", [caption(load(path), f"frame {place}") for place, path in enumerate(frames, 1)])
     save("lit", [load(folder / f"lit_{side}.png") for side in ("left", "right")])

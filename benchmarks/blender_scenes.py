@@ -78,15 +78,18 @@ def draw_engines(seeds: list[Path], out: Path) -> None:
 
 
 def draw_levels(seeds: list[Path], out: Path) -> None:
-    """The whole tree, cut after every level."""
+    """The whole tree, cut after every level; then it grows from its roots."""
     start()
     obj = load(seeds[0])
-    levels = addon("importing").get_values(obj.data, "level")
-    hidden = obj.data.attributes.new("hgs_hidden", "BOOLEAN", "POINT")
-    for last in range(int(levels.max()) + 1):
-        hidden.data.foreach_set("value", levels > last)
-        obj.data.update_tag()
+    levels = addon("levels")
+    modifier, count = levels.add_levels(obj), levels.count_levels(obj.data)
+    for last in range(count):
+        for level in range(count):
+            addon("compat").set_input(modifier, f"Level {level} Visible", level <= last)
         render(out / f"level_{last}.png", "HGS_EXACT")
+    for step in range(count):
+        addon("compat").set_input(modifier, "Grow", step / (count - 1))
+        render(out / f"grow_{step}.png", "HGS_EXACT")
 
 
 def draw_morph(seeds: list[Path], out: Path) -> None:
@@ -103,7 +106,7 @@ def draw_morph(seeds: list[Path], out: Path) -> None:
 def draw_scene(seeds: list[Path], out: Path) -> None:
     """Splats among meshes, under lamps: Cycles, linear colours."""
     scene = start(DUSK)
-    scene.render.resolution_x, scene.render.resolution_y = 512, 256
+    scene.render.resolution_x, scene.render.resolution_y = 440, 220
     for index, seed in enumerate(seeds[:3]):
         load(seed, 0.95 * (index - 1))
     bpy.ops.mesh.primitive_plane_add(size=30, location=(0, 0, -0.47))
@@ -115,7 +118,7 @@ def draw_scene(seeds: list[Path], out: Path) -> None:
     paint((0.12, 0.3, 0.6))
     bpy.ops.object.light_add(type="SUN", rotation=(0.7, 0.3, 0.4))
     bpy.context.object.data.energy, bpy.context.object.data.angle = 3.0, 0.1
-    look(scene.camera, Vector((0.5, -5.2, 1.1)), Vector((0, 0, -0.08)))
+    look(scene.camera, Vector((0.6, -6.6, 1.5)), Vector((0, 0, -0.1)))
     bpy.ops.hgs.set_up_scene(colors="SCENE", smooth=True)
     scene.cycles.samples, scene.cycles.max_bounces = 8, 1
     draw(out / "scene.png", "CYCLES")

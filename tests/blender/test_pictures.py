@@ -24,7 +24,8 @@ def test_cycles_draws_what_the_rasteriser_draws(
     place(kind)
     picture, wanted = draw("CYCLES"), goldens[f"{kind}_image"] / 255
     assert psnr(picture, wanted) >= MIN_DB
-    assert np.abs(picture - wanted).max() < 0.1, "salt noise: a pixel that ended early is off by much more"
+    # Cards of nearly one depth can change places in single pixels; rays that end early would spoil hundreds.
+    assert (np.abs(picture - wanted).max(-1) > 0.1).mean() < 1e-4, "salt noise"
 
 
 @pytest.mark.parametrize("kind", ["flat", "round", "sample"])
