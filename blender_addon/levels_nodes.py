@@ -62,8 +62,8 @@ def _build(graph: GeometryGraph, count: int) -> None:
     channels = graph.add("FunctionNodeSeparateColor")
     graph.put(graph.read("radiance:base", "FLOAT_COLOR"), channels.inputs[0])
     weight = graph.choose(blending, 1.0, _blend_weight(graph, level, blend, together))
-    opacity = graph.math("MULTIPLY", graph.math("MULTIPLY", channels.outputs["Alpha"], weight),
-                         graph.pick(item, strength))  # fmt: skip
+    share = graph.math("MULTIPLY", weight, graph.pick(item, strength))
+    opacity = graph.math("MULTIPLY", channels.outputs["Alpha"], share)
     scale = graph.scaled(graph.read("scale", "FLOAT_VECTOR"), graph.math("MULTIPLY", shrink, graph.pick(item, size)))
     place = _grown(graph, grow)
 
@@ -75,6 +75,7 @@ def _build(graph: GeometryGraph, count: int) -> None:
     hidden = graph.read(HIDDEN, "BOOLEAN")
     for reason in (
         graph.negated(graph.pick(item, seen, "BOOLEAN")),
+        graph.compare("LESS_EQUAL", share, 0.0),
         graph.compare("LESS_THAN", opacity, least_opacity),
         graph.compare("LESS_THAN", largest, least_size),
         too_large,
