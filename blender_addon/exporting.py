@@ -15,8 +15,8 @@ from .display import HARMONICS, last_modifiers
 from .harmonics import COUNTS
 from .importing import TURN_X, get_values, is_splats
 from .levels_nodes import HIDDEN
-from .splats import SplatError, Splats
-from .transforming import kept, moved
+from .splats import INDEX, SplatError, Splats
+from .transforming import kept, moved, parents_by_index
 from .write_ply import write_ply
 
 
@@ -24,13 +24,19 @@ def shown_splats(context: bpy.types.Context, obj: Any, frame: str) -> Splats:
     """What ``obj`` shows, in the world's place, in the axes of ``frame``: modifiers, filters and transforms applied.
 
     Raises:
-        SplatError: if it shows no Gaussian.
+        SplatError: if it shows no Gaussian, is hidden or being edited, or its modifiers leave no Gaussians.
     """
+    if obj.mode != "OBJECT":
+        raise SplatError(f"{obj.name} is being edited; leave the edit mode first")
+    if not obj.visible_get(view_layer=context.view_layer):  # Blender evaluates no modifiers of it
+        raise SplatError(f"{obj.name} is hidden in the viewport; show it first")
     shown = [modifier for modifier in last_modifiers(obj) if modifier.show_viewport]
     for modifier in shown:  # cards, or without what is hidden, they are not the tree any more
         modifier.show_viewport = False
     try:
         evaluated = obj.evaluated_get(context.evaluated_depsgraph_get())
+        if not is_splats(evaluated):
+            raise SplatError(f"the modifiers of {obj.name} leave no Gaussians; move or remove those that make others")
         splats, keep = _read(evaluated.data)
         matrix = np.array(Matrix.Rotation(-TURN_X[frame], 4, "X") @ evaluated.matrix_world)
     finally:
@@ -47,12 +53,14 @@ def _read(data: Any) -> tuple[Splats, Any]:
     count = sum(name.startswith(HARMONICS) for name in data.attributes.keys())  # noqa: SIM118
     harmonics = [get_values(data, f"{HARMONICS}{index + 1}") for index in range(count if count in COUNTS else 0)]
     position = get_values(data, "position")
-    has_tree = "level" in data.attributes and "parent" in data.attributes
     splats = Splats(
         position, get_values(data, "scale"), get_values(data, "rotation"), get_values(data, "radiance:base"),
         np.stack(harmonics, 1) if harmonics else np.zeros((len(position), 0, 3), np.float32),
-        *((get_values(data, "level"), get_values(data, "parent")) if has_tree else ()),
     )  # fmt: skip
+    if "level" in data.attributes and "parent" in data.attributes:
+        index = get_values(data, INDEX) if INDEX in data.attributes else np.arange(len(position))
+        splats.level = get_values(data, "level")
+        splats.parent = parents_by_index(splats.level, get_values(data, "parent"), index)
     keep = np.ones(len(position), bool)
     if HIDDEN in data.attributes:
         hidden = np.empty(len(position), bool)
@@ -79,6 +87,10 @@ class HGS_OT_export_splats(bpy.types.Operator, ExportHelper):
         default="rdf",
     )
 
+    replace: bpy.props.BoolProperty(
+        name="Replace Existing File", description="Write over a file of this name", options={"SKIP_SAVE"}
+    )
+
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """A splat object must be active."""
@@ -89,7 +101,7 @@ class HGS_OT_export_splats(bpy.types.Operator, ExportHelper):
         path = Path(self.filepath)
         try:
             splats = shown_splats(context, context.object, self.frame)
-            write_ply(path, splats)
+            write_ply(path, splats, replace=self.replace)
         except (SplatError, ValueError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

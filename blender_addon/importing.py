@@ -18,7 +18,7 @@ from .read_hgs import read_hgs
 from .read_ply import read_ply
 from .read_splat import read_splat
 from .read_spz import read_spz
-from .splats import Array, SplatError, Splats
+from .splats import INDEX, Array, SplatError, Splats
 
 READERS: dict[str, Callable[[Path], Splats]] = {
     ".hgs": read_hgs,
@@ -111,6 +111,7 @@ def fill(data: Any, splats: Splats) -> None:
     if splats.level is not None and splats.parent is not None:
         _set(data, "level", "INT", splats.level)
         _set(data, "parent", "INT", splats.parent)
+        _set(data, INDEX, "INT", np.arange(len(splats)))
     data.update_tag()
 
 

@@ -13,6 +13,9 @@ Array = np.ndarray[Any, Any]
 MAX_LEVELS = 64
 NO_PARENT = -1
 
+INDEX = "hgs_index"
+"""Attribute with the numbers that parents go by, which stay when Gaussians are deleted."""
+
 
 class SplatError(ValueError):
     """A file that cannot be read as Gaussians; the message is for the user."""

@@ -52,6 +52,19 @@ def kept(splats: Splats, keep: Array) -> Splats:
     return replace(splats, **arrays, level=splats.level[keep], parent=number[parent[keep]].astype(np.int32))
 
 
+def parents_by_index(level: Array, parent: Array, index: Array) -> Array:
+    """Places (N,) of the parents, which ``parent`` names by the numbers ``index`` that Gaussians came in with.
+
+    Gaussians may have been deleted, copied or joined with others since: where no Gaussian has the number, several
+    have it, or the one that has it is of no lower level, there is no parent.
+    """
+    order = np.argsort(index, kind="stable")
+    first, last = (np.searchsorted(index[order], parent, side) for side in ("left", "right"))
+    place = order[np.minimum(first, len(order) - 1)]
+    found = (parent != NO_PARENT) & (last - first == 1) & (level[place] < level)
+    return np.where(found, place, NO_PARENT).astype(np.int32)
+
+
 def quaternions_to_matrices(quaternions: Array) -> Array:
     """Rotation matrices (N, 3, 3) of unit quaternions (N, 4), wxyz."""
     w, x, y, z = quaternions.astype(np.float64).T

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
+from .saving import whole_file
 from .splats import Array, Splats
 
 MAX_LOGIT = 16.0
@@ -17,10 +17,11 @@ MAX_EXACT = 2**24
 """Whole numbers up to this are exact in a float column."""
 
 
-def write_ply(path: Path, splats: Splats) -> None:
+def write_ply(path: Path, splats: Splats, *, replace: bool = False) -> None:
     """Write ``splats`` in their own frame, level and parent as columns where they have them; atomically.
 
     Raises:
+        FileExists: if there is such a file and ``replace`` is off.
         OSError: if the file cannot be written; nothing is left of it then.
         ValueError: if there are too many Gaussians for parents to be exact.
     """
@@ -35,14 +36,9 @@ def write_ply(path: Path, splats: Splats) -> None:
         counts = np.bincount(splats.level[splats.level >= 0])
         lines.append(" ".join(["comment hgs_levels", *map(str, counts)]))
     lines += [*(f"property float {name}" for name in names), "end_header\n"]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write("\n".join(lines).encode())
-            table.tofile(file)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path, replace=replace) as temporary, open(temporary, "wb") as file:
+        file.write("\n".join(lines).encode())
+        table.tofile(file)
 
 
 def _columns(splats: Splats) -> dict[str, Array]:

@@ -73,6 +73,58 @@ def test_levels_filters_morphs_and_the_objects_place_are_applied(
     assert addon("display").display_of(obj).show_viewport, "drawn again afterwards"
 
 
+def test_gaussians_deleted_by_hand_take_no_parents_along(
+    make_object: Callable[..., Any], addon: Addon, tmp_path: Path
+) -> None:
+    obj = make_object(0)
+    tree = addon("importing").get_values(obj.data, "parent")
+    gone = np.array([3, 25, 26, 150])
+    keep = np.setdiff1d(np.arange(340), gone)
+    group = bpy.data.node_groups.new("some", "GeometryNodeTree")
+    graph = addon("graph").GeometryGraph(group)
+    index = graph.call("GeometryNodeInputIndex")
+    picked = graph.either(graph.compare("EQUAL", index, int(gone[0]), "INT"),
+                          graph.compare("EQUAL", index, int(gone[1]), "INT"))  # fmt: skip
+    for each in gone[2:]:
+        picked = graph.either(picked, graph.compare("EQUAL", index, int(each), "INT"))
+    graph.finish(graph.call("GeometryNodeDeleteGeometry", graph.geometry, picked, domain="POINT"))
+    obj.modifiers.new("some", "NODES").node_group = group
+    assert bpy.ops.hgs.export_splats(filepath=str(tmp_path / "out.ply"), frame="y_up") == {"FINISHED"}
+    after = addon("read_ply").read_ply(tmp_path / "out.ply")
+    assert len(after) == 336
+    wanted = [np.flatnonzero(keep == old)[0] if old in keep else -1 for old in tree[keep]]
+    np.testing.assert_array_equal(after.parent, wanted)
+
+
+def test_levels_that_are_blended_away_stay_behind(
+    make_object: Callable[..., Any], addon: Addon, tmp_path: Path
+) -> None:
+    modifier = addon("levels").add_levels(make_object(0))
+    for name, value in (("Blend Levels", True), ("Keep Coarser", False), ("Blend", 0.5)):
+        addon("compat").set_input(modifier, name, value)
+    bpy.ops.hgs.export_splats(filepath=str(tmp_path / "out.ply"))
+    level = addon("read_ply").read_ply(tmp_path / "out.ply").level
+    assert np.bincount(level).tolist() == [20, 80]
+
+
+def test_a_file_is_replaced_only_where_that_was_said(make_object: Callable[..., Any], tmp_path: Path) -> None:
+    make_object(0)
+    path = tmp_path / "out.ply"
+    path.write_bytes(b"mine")
+    with pytest.raises(RuntimeError, match="exists already"):
+        bpy.ops.hgs.export_splats(filepath=str(path))
+    assert path.read_bytes() == b"mine"
+    assert bpy.ops.hgs.export_splats(filepath=str(path), replace=True) == {"FINISHED"}
+    assert path.read_bytes().startswith(b"ply")
+
+
+def test_a_hidden_object_is_reported(make_object: Callable[..., Any], tmp_path: Path) -> None:
+    make_object(0).hide_viewport = True
+    with pytest.raises(RuntimeError, match="hidden in the viewport"):
+        bpy.ops.hgs.export_splats(filepath=str(tmp_path / "out.ply"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_showing_nothing_and_an_impossible_place_are_reported(
     imported: Callable[..., Any], addon: Addon, tmp_path: Path
 ) -> None:

@@ -10,8 +10,15 @@ import pytest
 import torch
 
 from blender_addon.read_ply import read_ply
+from blender_addon.saving import FileExists
 from blender_addon.splats import Splats, splats_from_stored
-from blender_addon.transforming import kept, matrices_to_quaternions, moved, quaternions_to_matrices
+from blender_addon.transforming import (
+    kept,
+    matrices_to_quaternions,
+    moved,
+    parents_by_index,
+    quaternions_to_matrices,
+)
 from blender_addon.write_ply import write_ply
 from hgs_toolkit.exporters import load
 from hgs_toolkit.rendering.harmonics import sh_basis
@@ -63,7 +70,7 @@ def test_a_written_file_is_read_again(degree: int, tree: bool, tmp_path: Path) -
 def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.ply").mkdir()
     with pytest.raises(OSError, match="directory"):
-        write_ply(tmp_path / "a.ply", _splats())
+        write_ply(tmp_path / "a.ply", _splats(), replace=True)
     assert [each.name for each in tmp_path.iterdir()] == ["a.ply"]
 
 
@@ -113,6 +120,34 @@ def test_colours_turn_along(name: str, degree: int) -> None:
 def test_a_map_that_moves_nothing_changes_no_number() -> None:
     splats = _splats(2)
     assert moved(splats, np.eye(4) + 1e-8) is splats
+
+
+def test_parents_are_found_by_number_after_gaussians_were_deleted_and_shuffled() -> None:
+    splats = _splats()
+    assert splats.level is not None
+    assert splats.parent is not None
+    index = np.random.default_rng(0).permutation(50)[:35]
+    parent = parents_by_index(splats.level[index], splats.parent[index], index)
+    for place, number in enumerate(index):
+        old = splats.parent[number]
+        assert parent[place] == (np.flatnonzero(index == old)[0] if old in index else -1)
+    assert (parent >= 0).sum() > 10
+
+
+def test_a_parent_that_is_there_twice_or_of_no_lower_level_is_none() -> None:
+    level, parent = np.array([0, 0, 1, 1]), np.array([-1, -1, 7, 8])
+    assert parents_by_index(level, parent, np.array([7, 8, 9, 10])).tolist() == [-1, -1, 0, 1]
+    assert parents_by_index(level, parent, np.array([7, 7, 9, 8])).tolist() == [-1, -1, -1, -1]
+
+
+def test_a_file_is_replaced_only_where_that_was_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.ply"
+    path.write_bytes(b"mine")
+    with pytest.raises(FileExists, match="exists already"):
+        write_ply(path, _splats())
+    assert path.read_bytes() == b"mine"
+    write_ply(path, _splats(), replace=True)
+    assert len(read_ply(path)) == 50
 
 
 def test_orphans_belong_to_the_nearest_ancestor_that_is_left() -> None:
