@@ -1,66 +1,63 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cameras as NeRF's transforms.json, which hgs synth and hgs dataset convert know. Nothing here knows Blender.
+"""Files of cameras: NeRF's transforms.json, and EG3D's labels as the toolkit has them. Nothing here knows Blender.
 
-Each frame has a camera-to-world matrix with OpenGL's camera axes (x right, y up, looking along -z), which are Blender's
-too; the world has y up, as the toolkit's scenes. Intrinsics are in pixels, for all frames or for each.
+A transforms.json, which hgs synth and hgs dataset convert know, has for each frame a camera-to-world matrix with
+OpenGL's camera axes (x right, y up, looking along -z), which are Blender's too; the world has y up, as the toolkit's
+scenes. Intrinsics are in pixels, for all frames or for each. Labels stand in a data set's dataset.json, in the JSON of
+a view that hgs synth makes, and in what hgs invert takes as --camera.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from .splats import Array
+from .camera_views import CameraFileError, View, checked, label_of, view_of_label
+from .saving import whole_file
 
 MAX_BYTES = 256 << 20
 MAX_FRAMES = 1_000_000
 
+LABELED_PIXELS = 512
+"""Side of the square pictures of cameras whose file does not say."""
 
-class CameraFileError(ValueError):
-    """A file that cannot be read as cameras; the message is for the user."""
+TRANSFORMS, LABELS = "TRANSFORMS", "LABELS"
+"""Kinds of files that are written."""
 
 
-class View(NamedTuple):
-    """One camera.
+def write_cameras(
+    path: Path, views: Sequence[View], numbers: Sequence[int], kind: str = TRANSFORMS, *, replace: bool = False
+) -> None:
+    """Write ``views``, whose pictures are named by the frames' ``numbers`` as Blender names them, atomically.
 
-    Attributes:
-        matrix: (4, 4) camera to world, y up, OpenGL's axes.
-        width, height: pixels.
-        focal: pixels, in x and y.
-        center: principal point, pixels from the upper left corner.
+    Raises:
+        FileExists: if there is such a file and ``replace`` is off.
+        OSError: if it cannot be written.
     """
-
-    matrix: Array
-    width: int
-    height: int
-    focal: tuple[float, float]
-    center: tuple[float, float]
-
-
-def write_cameras(path: Path, views: list[View]) -> None:
-    """Write ``views`` to a transforms.json, atomically; pictures are named as Blender numbers them from 1."""
-    first = views[0]
-    scene: dict[str, Any] = {"camera_model": "OPENCV", "w": first.width, "h": first.height, **_intrinsics(first)}
-    scene |= {"k1": 0.0, "k2": 0.0, "p1": 0.0, "p2": 0.0, "camera_angle_x": _angle(first)}
-    scene["frames"] = [
-        {"file_path": f"{number:04d}.png", "transform_matrix": view.matrix.tolist(), **_intrinsics(view)}
-        for number, view in enumerate(views, 1)
-    ]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps(scene, indent=1), encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    names = [f"{number:04d}.png" for number in numbers]
+    if kind == LABELS:
+        content: dict[str, Any] = {
+            "labels": [[name, label_of(view)] for name, view in zip(names, views, strict=True)],
+        }
+    else:
+        first = views[0]
+        content = {"camera_model": "OPENCV", "w": first.width, "h": first.height, **_intrinsics(first)}
+        content |= {"k1": 0.0, "k2": 0.0, "p1": 0.0, "p2": 0.0, "camera_angle_x": _angle(first)}
+        content["frames"] = [
+            {"file_path": name, "transform_matrix": view.matrix.tolist(), **_intrinsics(view)}
+            for name, view in zip(names, views, strict=True)
+        ]
+    with whole_file(path, replace=replace) as temporary:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def read_cameras(path: Path) -> list[View]:
-    """Read the frames of a transforms.json, of the toolkit or of NeRF programs.
+    """Read the cameras of a transforms.json (of the toolkit or of NeRF programs), or of a file with EG3D labels.
 
     Raises:
         CameraFileError: if the file is no such file, or a number in it is missing, NaN or infinite.
@@ -69,15 +66,44 @@ def read_cameras(path: Path) -> list[View]:
     if path.stat().st_size > MAX_BYTES:
         raise CameraFileError(f"{path.name} has more than {MAX_BYTES >> 20} MB; it is no file of cameras")
     try:
-        scene = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise CameraFileError(f"{path.name} is no JSON file: {error}") from error
-    frames = scene.get("frames") if isinstance(scene, dict) else None
+    if isinstance(content, dict):
+        if "frames" in content:
+            return _of_transforms(path, content)
+        if "labels" in content:
+            return _of_labels(path, content["labels"])
+        if "label" in content:  # hgs invert
+            return [view_of_label(path.name, content["label"], LABELED_PIXELS, LABELED_PIXELS)]
+        if isinstance(content.get("camera"), dict):  # one view of hgs synth
+            camera = content["camera"]
+            sides = (camera.get(name) for name in ("width", "height"))
+            width, height = (side if isinstance(side, int) else LABELED_PIXELS for side in sides)
+            return [view_of_label(path.name, camera.get("eg3d_label"), width, height)]
+    raise CameraFileError(f"{path.name} has no cameras; expected a transforms.json with 'frames', or EG3D 'labels'")
+
+
+def _of_transforms(path: Path, scene: dict[str, Any]) -> list[View]:
+    frames = scene["frames"]
     if not isinstance(frames, list) or not frames or not all(isinstance(frame, dict) for frame in frames):
         raise CameraFileError(f"{path.name} has no 'frames'; expected a transforms.json with at least one")
-    if len(frames) > MAX_FRAMES:
-        raise CameraFileError(f"{path.name} has {len(frames)} frames; at most {MAX_FRAMES} are read")
+    _check_count(path, frames)
     return [_view(f"frame {number} of {path.name}", scene | frame) for number, frame in enumerate(frames, 1)]
+
+
+def _of_labels(path: Path, pairs: Any) -> list[View]:
+    if not isinstance(pairs, list) or not pairs or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise CameraFileError(f"{path.name} has no 'labels'; expected at least one pair of a name and 25 numbers")
+    _check_count(path, pairs)
+    side = LABELED_PIXELS
+    return [view_of_label(f"label {number} of {path.name}", label, side, side) for number, (_, label)
+            in enumerate(pairs, 1)]  # fmt: skip
+
+
+def _check_count(path: Path, entries: list[Any]) -> None:
+    if len(entries) > MAX_FRAMES:
+        raise CameraFileError(f"{path.name} has {len(entries)} cameras; at most {MAX_FRAMES} are read")
 
 
 def _view(name: str, values: dict[str, Any]) -> View:
@@ -96,14 +122,7 @@ def _view(name: str, values: dict[str, Any]) -> View:
         raise CameraFileError(
             f"{name} is no camera ({error}); expected transform_matrix and fl_x or camera_angle_x"
         ) from error
-    if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or not np.isfinite([*focals, *center]).all():
-        raise CameraFileError(f"{name} has a matrix of shape {matrix.shape}, or NaN; expected 4 x 4 finite numbers")
-    turn = matrix[:3, :3]
-    if not (np.abs(turn @ turn.T - np.eye(3)).max() < 1e-3 and np.linalg.det(turn) > 0):
-        raise CameraFileError(f"the matrix of {name} is no rotation and place")
-    if not (0 < width < 1 << 16 and 0 < height < 1 << 16 and min(focals) > 0):
-        raise CameraFileError(f"{name} has a picture of {width} x {height} and focal lengths {focals}")
-    return View(matrix, width, height, focals, center)
+    return checked(name, View(matrix, width, height, focals, center))
 
 
 def _intrinsics(view: View) -> dict[str, float]:

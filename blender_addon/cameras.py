@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cameras in and out: a transforms.json becomes one animated camera, and a camera over its frames a transforms.json."""
+"""Cameras in and out: a file of cameras becomes one animated camera, a camera over its frames a file; turntables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import numpy as np
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 from mathutils import Matrix
 
-from .camera_files import CameraFileError, View, read_cameras, write_cameras
+from .camera_files import LABELS, TRANSFORMS, read_cameras, write_cameras
+from .camera_views import CameraFileError, View, turntable
+from .saving import FileExists
 
 UPRIGHT = Matrix.Rotation(math.pi / 2, 4, "X")
 """The files' world, y up, in Blender's, z up."""
@@ -91,7 +93,7 @@ def views_of(context: bpy.types.Context, frames: range) -> list[View]:
 
 
 class HGS_OT_import_cameras(bpy.types.Operator, ImportHelper):
-    """Import the cameras of a transforms.json as one camera that moves from frame to frame."""
+    """Import the cameras of a transforms.json, dataset.json or label as one camera that moves from frame to frame."""
 
     bl_idname = "hgs.import_cameras"
     bl_label = "Import Cameras"
@@ -113,7 +115,7 @@ class HGS_OT_import_cameras(bpy.types.Operator, ImportHelper):
 
 
 class HGS_OT_export_cameras(bpy.types.Operator, ExportHelper):
-    """Export the scene's camera, frame by frame, as a transforms.json."""
+    """Export the scene's camera, frame by frame, as a transforms.json or as EG3D labels."""
 
     bl_idname = "hgs.export_cameras"
     bl_label = "Export Cameras"
@@ -124,6 +126,17 @@ class HGS_OT_export_cameras(bpy.types.Operator, ExportHelper):
     every: bpy.props.BoolProperty(
         name="All Frames", description="The scene's frame range, not this frame", default=True
     )
+    kind: bpy.props.EnumProperty(
+        name="Kind",
+        items=(
+            (TRANSFORMS, "transforms.json", "NeRF's file, as hgs synth writes it"),
+            (LABELS, "dataset.json", "EG3D labels, as hgs train reads them beside the rendered pictures"),
+        ),
+        default=TRANSFORMS,
+    )
+    replace: bpy.props.BoolProperty(
+        name="Replace Existing File", description="Write over a file of this name", options={"SKIP_SAVE"}
+    )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Write the file, or report why not."""
@@ -131,26 +144,54 @@ class HGS_OT_export_cameras(bpy.types.Operator, ExportHelper):
         whole = range(scene.frame_start, scene.frame_end + 1, scene.frame_step)
         frames = whole if self.every else range(scene.frame_current, scene.frame_current + 1)
         try:
-            write_cameras(path, views_of(context, frames))
-        except (CameraFileError, OSError) as error:
+            write_cameras(path, views_of(context, frames), frames, self.kind, replace=self.replace)
+        except (CameraFileError, FileExists, OSError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         self.report({"INFO"}, f"{len(frames)} cameras written to {path.name}")
         return {"FINISHED"}
 
 
+class HGS_OT_add_turntable(bpy.types.Operator):
+    """Add a camera that goes once around the origin, as in the toolkit's turntables, from the current frame on."""
+
+    bl_idname = "hgs.add_turntable"
+    bl_label = "Splat Turntable"
+    bl_options = {"REGISTER", "UNDO"}
+
+    frames: bpy.props.IntProperty(name="Frames", default=72, min=1)
+    size: bpy.props.IntProperty(name="Size", description="Side of the pictures, pixels", default=512, min=1, max=65535)
+    focal: bpy.props.FloatProperty(name="Focal Length", description="In picture widths", default=2.0, min=0.1)
+    radius: bpy.props.FloatProperty(name="Distance", subtype="DISTANCE", default=2.7, min=0.01)
+    pitch: bpy.props.FloatProperty(name="Height", subtype="ANGLE", default=0.1, min=-math.pi / 2, max=math.pi / 2)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Add it."""
+        views = turntable(self.frames, (self.size, self.size), self.focal, self.radius, self.pitch)
+        add_camera(context, "turntable", views)
+        return {"FINISHED"}
+
+
+CLASSES = (HGS_OT_import_cameras, HGS_OT_export_cameras, HGS_OT_add_turntable)
+
+
+def _add_menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:
+    self.layout.operator(HGS_OT_add_turntable.bl_idname, icon="CAMERA_DATA")
+
+
 def _import_menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:
-    self.layout.operator(HGS_OT_import_cameras.bl_idname, text="Cameras (transforms.json)")
+    self.layout.operator(HGS_OT_import_cameras.bl_idname, text="Cameras (.json)")
 
 
 def _export_menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:
-    self.layout.operator(HGS_OT_export_cameras.bl_idname, text="Cameras (transforms.json)")
+    self.layout.operator(HGS_OT_export_cameras.bl_idname, text="Cameras (.json)")
 
 
 def register() -> None:
     """Called when the extension is enabled."""
-    for each in (HGS_OT_import_cameras, HGS_OT_export_cameras):
+    for each in CLASSES:
         bpy.utils.register_class(each)
+    bpy.types.VIEW3D_MT_camera_add.append(_add_menu)
     bpy.types.TOPBAR_MT_file_import.append(_import_menu)
     bpy.types.TOPBAR_MT_file_export.append(_export_menu)
 
@@ -159,5 +200,6 @@ def unregister() -> None:
     """Called when it is disabled."""
     bpy.types.TOPBAR_MT_file_export.remove(_export_menu)
     bpy.types.TOPBAR_MT_file_import.remove(_import_menu)
-    for each in (HGS_OT_export_cameras, HGS_OT_import_cameras):
+    bpy.types.VIEW3D_MT_camera_add.remove(_add_menu)
+    for each in reversed(CLASSES):
         bpy.utils.unregister_class(each)

@@ -58,6 +58,24 @@ def test_a_point_is_where_the_file_says(addon: Addon, tmp_path: Path) -> None:
     assert (1 - seen.y) * 384 == pytest.approx(v, abs=0.01)
 
 
+def test_a_turntable_leaves_as_labels_and_comes_back(addon: Addon, tmp_path: Path) -> None:
+    path = tmp_path / "dataset.json"
+    assert bpy.ops.hgs.add_turntable(frames=6, size=64) == {"FINISHED"}
+    assert bpy.ops.hgs.export_cameras(filepath=str(path), kind="LABELS") == {"FINISHED"}
+    wanted = addon("camera_views").turntable(6, (64, 64), 2.0, 2.7, 0.1)
+    labels = json.loads(path.read_text())["labels"]
+    assert [name for name, _ in labels] == [f"000{number}.png" for number in range(1, 7)]
+    for (_, label), view in zip(labels, wanted, strict=True):
+        np.testing.assert_allclose(label, addon("camera_views").label_of(view), atol=1e-5)
+    assert bpy.ops.hgs.import_cameras(filepath=str(path)) == {"FINISHED"}
+    assert (bpy.context.scene.render.resolution_x, bpy.context.scene.frame_end) == (512, 6)
+    with pytest.raises(RuntimeError, match="exists already"):
+        bpy.ops.hgs.export_cameras(filepath=str(path))
+    assert bpy.ops.hgs.export_cameras(filepath=str(path), kind="LABELS", replace=True) == {"FINISHED"}
+    for (_, label), (_, again) in zip(labels, json.loads(path.read_text())["labels"], strict=True):
+        np.testing.assert_allclose(again, label, atol=1e-5)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"frames": [{}]}', '{"frames": [3]}', "[" * 100_000,
                                   '{"frames": [{"transform_matrix": [[1, 2]], "fl_x": 3}]}'])  # fmt: skip
 def test_broken_files_are_reported(text: str, addon: Addon, tmp_path: Path) -> None:
