@@ -96,6 +96,10 @@ def render(
 def check(
     path: Annotated[Path, typer.Argument(help="Folder or .zip archive in the EG3D layout.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    pictures: Annotated[
+        Path | None, typer.Option("--pictures", help="Folder for pose histograms and a contact sheet.")
+    ] = None,
+    force: Force = False,
     json_progress: JsonProgress = False,
 ) -> None:
     """Look at every image and label of a set; exit code 1 when it cannot be trained on."""
@@ -111,6 +115,12 @@ def check(
         if result.errors:
             more = f" (and {len(result.errors) - 1} more)" if len(result.errors) > 1 else ""
             raise DataError(f"{path} cannot be trained on: {result.errors[0]}{more}")
+        if pictures is not None:
+            from hgs_toolkit.training.datasets.check_pictures import save_check_pictures
+            from hgs_toolkit.training.datasets.eg3d import open_dataset
+
+            for file in save_check_pictures(open_dataset(path), pictures, force=force):
+                report.file(file)
 
 
 def _follow(task: Task) -> Callable[[int, int], None]:

@@ -1,10 +1,15 @@
 import json
+import math
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner, Result
 
+from hgs_toolkit.cameras import Cameras, from_yaw_pitch
 from hgs_toolkit.cli.main import app
+from hgs_toolkit.pictures import load_png
+from hgs_toolkit.training.datasets.check_pictures import pose_values
 from hgs_toolkit.training.datasets.eg3d import open_dataset
 
 QUAD = "v -1 -1 0\nv 1 -1 0\nv 1 1 0\nv -1 1 0\nf 1 2 3\nf 1 3 4\n"
@@ -25,6 +30,27 @@ def test_demo_then_check(tmp_path: Path) -> None:
     assert "16 x 16 RGBA" in checked.stdout
     assert "warning: 12 images are few" in checked.stdout
     assert "█" in checked.stdout
+
+
+def test_check_draws_poses_and_a_contact_sheet(tmp_path: Path) -> None:
+    hgs("demo", "--out", tmp_path / "set.zip", "--count", 5, "--resolution", 16)
+    options = ("check", tmp_path / "set.zip", "--pictures", tmp_path / "look")
+    assert hgs(*options).exit_code == 0
+    assert load_png(tmp_path / "look/poses.png").min() < 100
+    assert load_png(tmp_path / "look/contact.png").shape == (2 * 98 - 2, 3 * 98 - 2, 3)
+    refused = hgs(*options)
+    assert refused.exit_code == 1
+    assert "--force" in refused.stderr
+    assert hgs(*options, "--force").exit_code == 0
+
+
+def test_the_roll_is_that_of_the_camera() -> None:
+    cameras = from_yaw_pitch(torch.tensor([0.4, -1.0]), torch.tensor([0.3, 0.1]))
+    turn = torch.eye(4)
+    turn[:2, :2] = torch.tensor([[math.cos(0.2), -math.sin(0.2)], [math.sin(0.2), math.cos(0.2)]])
+    rolled = Cameras(cameras.cam_to_world @ turn, cameras.intrinsics)
+    assert pose_values(cameras.labels.numpy())["roll"] == pytest.approx(0, abs=1e-4)
+    assert abs(pose_values(rolled.labels.numpy())["roll"]) == pytest.approx(math.degrees(0.2), abs=1e-3)
 
 
 def test_nothing_is_overwritten_without_force(tmp_path: Path) -> None:
