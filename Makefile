@@ -11,11 +11,11 @@ OUT ?= demo_output
 NODE := tests/oracles/node
 ORACLES := $(NODE)/node_modules/.ready
 
-.PHONY: help install demo test test-slow test-browser test-oracles test-blender test-blender-52 lint format benchmarks gallery clean
+.PHONY: help install demo evaluation test test-slow test-browser test-oracles test-blender test-blender-52 lint format benchmarks gallery clean
 
 help:
 	@sed -n 's/^#//p' Makefile | head -4
-	@echo "  make lint | test-slow | test-browser | test-oracles | test-blender[-52] | benchmarks | gallery | format | clean"
+	@echo "  make lint | test-slow | test-browser | test-oracles | test-blender[-52] | benchmarks | gallery | evaluation | format | clean"
 
 install: $(READY)
 
@@ -93,6 +93,13 @@ benchmarks: $(READY)
 # docs/gallery.md and its pictures, from the model that ships (MODEL= for another one).
 gallery: $(READY)
 	$(BIN)/python benchmarks/gallery.py $(if $(MODEL),--model $(MODEL))
+
+# The numbers of docs/evaluation.md, of the model that ships (MODEL= for another one), on critters it has not seen.
+EVAL := build/evaluation
+evaluation: $(READY)
+	mkdir -p $(EVAL)
+	test -f $(EVAL)/held.zip || $(BIN)/hgs dataset demo --kind critters --seed 1 --count 1000 --resolution 64 --out $(EVAL)/held.zip
+	$(BIN)/hgs eval $(MODEL) --data $(EVAL)/held.zip --count 500 --scenes 20 --truth critters --force --out $(EVAL)/numbers.json
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache $(OUT)

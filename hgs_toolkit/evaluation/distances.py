@@ -11,6 +11,9 @@ from hgs_toolkit.training.metrics.fid import fid
 from hgs_toolkit.training.metrics.kid import KID, Array, kid
 from hgs_toolkit.training.metrics.measurement import standardisation
 
+SUBSET = 500
+"""Pictures of a subset for KID, at most."""
+
 NEIGHBORS = 5
 """Neighbour that bounds a real picture's surroundings in :meth:`Space.coverage`."""
 
@@ -39,8 +42,12 @@ class Space:
         return cls(extractor, (real - mean) / scale, mean, scale)
 
     def kid(self, features: Array, seed: int) -> KID:
-        """Kernel distance, times a thousand, of features (M, d)."""
-        return kid(self.real, self._place(features), seed=seed)
+        """Kernel distance, times a thousand, of features (M, d).
+
+        Subsets are at most half of a set, since those of all its pictures are one and the same and have no spread.
+        """
+        size = max(2, min(SUBSET, len(self.real) // 2, len(features) // 2))
+        return kid(self.real, self._place(features), subset_size=size, seed=seed)
 
     def fid(self, features: Array) -> float:
         """Fréchet distance of features (M, d)."""

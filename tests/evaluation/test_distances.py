@@ -28,6 +28,7 @@ def test_a_set_has_no_distance_to_itself_and_its_own_spread(space: Space) -> Non
     same = modes(200, 0)
     assert space.fid(same) == pytest.approx(0, abs=1e-8)
     assert space.kid(same, 0).value <= 0
+    assert space.kid(modes(200, 1), 0).std > 0
     assert space.spread(same) == pytest.approx(1)
     assert space.coverage(same) == 1
 
