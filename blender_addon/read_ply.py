@@ -11,6 +11,9 @@ from .splats import Array, SplatError, Splats, check_tree, splats_from_stored
 
 MAX_HEADER = 128 * 1024
 
+BLOCK = 4096
+"""Rows whose columns are put in place at a time: a megabyte with all harmonics, which stays in the cache."""
+
 TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
     "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
@@ -38,21 +41,27 @@ def read_ply(path: Path) -> Splats:
     if rest not in (0, 9, 24, 45) or not {f"f_rest_{i}" for i in range(rest)} <= set(names):
         raise SplatError(f"{path.name} has {rest} f_rest columns; expected 0, 9, 24 or 45")
 
-    def stacked(*wanted: str) -> Array:  # (N, len(wanted))
-        return np.stack([table[name] for name in wanted], axis=-1).astype(np.float32)
-
-    colors = stacked("f_dc_0", "f_dc_1", "f_dc_2")[:, None]  # (N, 1, 3)
-    if rest:  # channel-major: all of red, then green, then blue
-        higher = stacked(*(f"f_rest_{i}" for i in range(rest))).reshape(len(table), 3, -1)
-        colors = np.concatenate([colors, higher.transpose(0, 2, 1)], axis=1)
+    # Channel-major in the file: all of red, then green, then blue.
+    higher = (f"f_rest_{channel * rest // 3 + index}" for index in range(rest // 3) for channel in range(3))
+    colors = _columns(table, "f_dc_0", "f_dc_1", "f_dc_2", *higher).reshape(len(table), -1, 3)  # (N, 1 + K, 3)
     splats = splats_from_stored(
-        stacked("x", "y", "z"), stacked("scale_0", "scale_1", "scale_2"), stacked("rot_0", "rot_1", "rot_2", "rot_3"),
-        colors, stacked("opacity")[:, 0], frame=frame,
+        _columns(table, "x", "y", "z"), _columns(table, "scale_0", "scale_1", "scale_2"),
+        _columns(table, "rot_0", "rot_1", "rot_2", "rot_3"), colors, _columns(table, "opacity")[:, 0], frame=frame,
     )  # fmt: skip
     if "level" in names and "parent" in names:
         splats.level, splats.parent = (_whole(path, table[name]) for name in ("level", "parent"))
         check_tree(splats.level, splats.parent)
     return splats
+
+
+def _columns(table: Array, *names: str) -> Array:
+    """(N, len(names)) float32 of some columns."""
+    values = np.empty((len(table), len(names)), np.float32)
+    for start in range(0, len(table), BLOCK):
+        rows, block = table[start : start + BLOCK], values[start : start + BLOCK]
+        for index, name in enumerate(names):
+            block[:, index] = rows[name]
+    return values
 
 
 def _whole(path: Path, values: Array) -> Array:
