@@ -83,13 +83,25 @@ def _has_properties() -> bool:
     return "properties" in NodesModifier.bl_rna.properties
 
 
-NATIVE_SPLATS = (5, 3)
-"""Blender that draws point clouds with the attribute ``radiance:base`` as splats by itself."""
+SPLAT_TYPE = "GAUSSIAN_SPLAT"
+"""Type of the point clouds that Blender draws as splats by itself, from 5.3 on."""
 
 
 def draws_splats() -> bool:
     """Whether this Blender draws splats itself, so that ours are handed over to it."""
-    return bpy.app.version[:2] >= NATIVE_SPLATS and has_point_clouds()
+    kind = PointCloud.bl_rna.properties.get("type")
+    return has_point_clouds() and SPLAT_TYPE in getattr(kind, "enum_items", ())
+
+
+def mark_as_splats(data: Any) -> None:
+    """Let Blender draw a point cloud as splats, where it can."""
+    if draws_splats():
+        data.type = SPLAT_TYPE
+
+
+def base_type() -> str:
+    """Type of ``radiance:base``: four numbers where Blender draws it, else a colour, the one that nodes keep whole."""
+    return "FLOAT4" if draws_splats() else "FLOAT_COLOR"
 
 
 def has_point_clouds() -> bool:

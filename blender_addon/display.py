@@ -7,11 +7,9 @@ from typing import Any
 
 from .compat import draws_splats, drive_input, set_input
 from .display_nodes import NAME, SIGNATURE, display_group
-from .harmonics import COUNTS, degree_of
+from .harmonics import COUNTS, HARMONICS, degree_of
 from .material import splat_material
 from .native_nodes import NATIVE_NAME, NATIVE_SIGNATURE, native_group
-
-HARMONICS = "radiance:sh_"
 
 WIDTH_EXPRESSION = "width * percentage / 100"
 WIDTH_SOURCES = {"width": "render.resolution_x", "percentage": "render.resolution_percentage"}

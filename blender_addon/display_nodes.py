@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import bpy
 
 from .graph import GeometryGraph, Socket
-from .harmonics import C0, basis_terms
+from .harmonics import C0, HARMONICS, basis_terms
 
 NAME = "HGS Display"
 SIGNATURE = "hgs_display_degree"
@@ -126,9 +126,9 @@ def _color(graph: GeometryGraph, constant: Socket, degree: int, direction: Socke
     if degree:
         x, y, z = graph.split(graph.vector("NORMALIZE", direction))
         powers = {"": 1.0, "x": x, "y": y, "z": z}
-        for index, terms in enumerate(basis_terms(degree), 1):
+        for index, terms in enumerate(basis_terms(degree)):
             weight = graph.total([_monomial(graph, powers, letters, factor) for letters, factor in terms])
-            total = graph.vector("ADD", total, graph.scaled(graph.read(f"radiance:sh_{index}", "FLOAT_VECTOR"), weight))
+            total = graph.vector("ADD", total, graph.scaled(graph.read(f"{HARMONICS}{index}", "FLOAT_VECTOR"), weight))
     return graph.vector("MAXIMUM", total, (0.0,) * 3)
 
 

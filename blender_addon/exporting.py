@@ -11,8 +11,8 @@ import numpy as np
 from bpy_extras.io_utils import ExportHelper
 from mathutils import Matrix
 
-from .display import HARMONICS, last_modifiers
-from .harmonics import COUNTS
+from .display import last_modifiers
+from .harmonics import COUNTS, HARMONICS
 from .importing import TURN_X, get_values, is_splats
 from .levels_nodes import HIDDEN
 from .splats import INDEX, SplatError, Splats
@@ -51,7 +51,7 @@ def shown_splats(context: bpy.types.Context, obj: Any, frame: str) -> Splats:
 def _read(data: Any) -> tuple[Splats, Any]:
     """The Gaussians of evaluated data, and which of them are shown."""
     count = sum(name.startswith(HARMONICS) for name in data.attributes.keys())  # noqa: SIM118
-    harmonics = [get_values(data, f"{HARMONICS}{index + 1}") for index in range(count if count in COUNTS else 0)]
+    harmonics = [get_values(data, f"{HARMONICS}{index}") for index in range(count if count in COUNTS else 0)]
     position = get_values(data, "position")
     splats = Splats(
         position, get_values(data, "scale"), get_values(data, "rotation"), get_values(data, "radiance:base"),

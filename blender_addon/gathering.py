@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .display import HARMONICS, harmonics_degree
+from .display import harmonics_degree
 from .display_nodes import CENTER
-from .harmonics import COUNTS
+from .harmonics import COUNTS, HARMONICS
 from .importing import get_values
 from .projection import Lens, Solids, in_camera, joined
 from .splats import Array, Splats
@@ -80,7 +80,7 @@ def read_evaluated(data: Any) -> Splats:
 
     count = COUNTS[harmonics_degree(data)]
     base = read("radiance:base")
-    harmonics = [read(f"{HARMONICS}{index + 1}") for index in range(count)]
+    harmonics = [read(f"{HARMONICS}{index}") for index in range(count)]
     return Splats(
         read(CENTER if is_cards else "position"), read("scale"), read("rotation"), base,
         np.stack(harmonics, 1) if harmonics else np.zeros((len(base), 0, 3), np.float32),

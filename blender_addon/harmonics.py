@@ -16,6 +16,9 @@ Terms = Sequence[tuple[str, float]]
 C0 = 0.5 / sqrt(pi)
 """The constant harmonic: rgb = 1/2 + C0 f_dc."""
 
+HARMONICS = "radiance:sh_"
+"""Names of the attributes of coefficients begin so; 0 is the first of degree 1, as Blender 5.3 counts them."""
+
 COUNTS = (0, 3, 8, 15)
 """Harmonics above the constant one, by degree."""
 

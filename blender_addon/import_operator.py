@@ -62,7 +62,11 @@ class HGS_OT_import_splats(bpy.types.Operator, ImportHelper):
         try:
             import_file(context, path, None if self.axes == AUTO else self.axes)
         except NoSplatsError:  # a mesh, such as hgs mesh writes: Blender reads it
-            bpy.ops.import_scene.gltf(filepath=str(path))
+            try:
+                bpy.ops.import_scene.gltf(filepath=str(path))
+            except (AttributeError, RuntimeError) as error:  # a report, a failure within it, or it is disabled
+                reason = str(error).strip().splitlines()[-1:]
+                raise ImportRefused(f"{path.name}: Blender's glTF importer refuses it: {''.join(reason)}") from error
 
 
 class HGS_FH_splats(bpy.types.FileHandler):

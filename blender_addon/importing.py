@@ -11,8 +11,9 @@ from typing import Any
 import bpy
 import numpy as np
 
-from .compat import has_point_clouds
+from .compat import base_type, has_point_clouds, mark_as_splats
 from .display import add_display
+from .harmonics import COUNTS, HARMONICS
 from .read_glb import NoSplatsError, read_glb
 from .read_hgs import read_hgs
 from .read_ply import read_ply
@@ -32,7 +33,9 @@ READERS: dict[str, Callable[[Path], Splats]] = {
 TURN_X = {"y_up": math.pi / 2, "rdf": -math.pi / 2, "z_up": 0.0}
 """Rotation of the object about x that puts a file's frame upright in Blender, where z is up."""
 
-VALUE_NAMES = {"FLOAT_VECTOR": "vector", "FLOAT_COLOR": "color", "QUATERNION": "value", "INT": "value"}
+VALUE_NAMES = {
+    "FLOAT_VECTOR": "vector", "FLOAT_COLOR": "color", "FLOAT4": "vector", "QUATERNION": "value", "INT": "value",
+}  # fmt: skip
 """What an element of an attribute calls its value, by the attribute's type."""
 
 SEED = "hgs_seed"
@@ -93,6 +96,7 @@ def splat_data(name: str, splats: Splats) -> Any:
     if has_point_clouds():
         data = bpy.data.pointclouds.new(name)
         data.resize(len(splats))
+        mark_as_splats(data)
     else:
         data = bpy.data.meshes.new(name)
         data.vertices.add(len(splats))
@@ -102,17 +106,27 @@ def splat_data(name: str, splats: Splats) -> Any:
 
 def fill(data: Any, splats: Splats) -> None:
     """Set the attributes of ``data``, which has as many points; those of an earlier scene are replaced."""
+    _drop_stale(data, splats)
     _set(data, "position", "FLOAT_VECTOR", splats.position)
     _set(data, "scale", "FLOAT_VECTOR", splats.scale)
     _set(data, "rotation", "QUATERNION", splats.rotation)
-    _set(data, "radiance:base", "FLOAT_COLOR", splats.base)
+    _set(data, "radiance:base", base_type(), splats.base)
     for index in range(splats.harmonics.shape[1]):
-        _set(data, f"radiance:sh_{index + 1}", "FLOAT_VECTOR", splats.harmonics[:, index])
+        _set(data, f"{HARMONICS}{index}", "FLOAT_VECTOR", splats.harmonics[:, index])
     if splats.level is not None and splats.parent is not None:
         _set(data, "level", "INT", splats.level)
         _set(data, "parent", "INT", splats.parent)
         _set(data, INDEX, "INT", np.arange(len(splats)))
     data.update_tag()
+
+
+def _drop_stale(data: Any, splats: Splats) -> None:
+    """Remove what other Gaussians had and these have not: more harmonics, a tree."""
+    stale = [f"{HARMONICS}{index}" for index in range(splats.harmonics.shape[1], COUNTS[-1])]
+    stale += ["level", "parent"] if splats.level is None else []
+    for name in stale:
+        if name in data.attributes:
+            data.attributes.remove(data.attributes[name])
 
 
 def is_splats(obj: Any) -> bool:

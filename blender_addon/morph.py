@@ -9,10 +9,10 @@ import bpy
 import numpy as np
 
 from .compat import key_input, set_input
+from .harmonics import HARMONICS
 from .morph_nodes import NAME, SIGNATURE, Kind, morph_group
 
 MIXED = ("scale", "rotation", "radiance:base")
-HARMONICS = "radiance:sh_"
 TREE = ("level", "parent")
 
 MIXABLE_TYPES = ("FLOAT", "FLOAT_VECTOR", "FLOAT_COLOR", "QUATERNION")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -123,8 +125,56 @@ def test_where_blender_draws_splats_itself_they_are_handed_over(
     assert (out.parent[out.level == 1] >= 0).all()
 
 
-def test_this_blender_is_told_from_those_that_draw_splats(addon: Addon, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blenders_that_draw_splats_are_told_by_a_type(addon: Addon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stand-in has what 5.3 has: point clouds with a type, of which splats are one."""
     compat = addon("compat")
     assert compat.draws_splats() == (bpy.app.version >= (5, 3, 0))
-    monkeypatch.setattr(compat, "NATIVE_SPLATS", (4, 0))
-    assert compat.draws_splats() == compat.has_point_clouds()
+
+    def stand_in(**properties: Any) -> SimpleNamespace:
+        return SimpleNamespace(bl_rna=SimpleNamespace(functions={"resize": None}, properties=properties))
+
+    kinds = SimpleNamespace(enum_items={"POINT": None, "GAUSSIAN_SPLAT": None})
+    monkeypatch.setattr(compat, "PointCloud", stand_in(type=kinds))
+    assert compat.draws_splats()
+    assert compat.base_type() == "FLOAT4"
+    cloud = SimpleNamespace(type="POINT")
+    compat.mark_as_splats(cloud)
+    assert cloud.type == "GAUSSIAN_SPLAT"
+    monkeypatch.setattr(compat, "PointCloud", stand_in())
+    assert not compat.draws_splats()
+    assert compat.base_type() == "FLOAT_COLOR"
+
+
+def test_a_frame_shows_nothing_of_the_one_before(addon: Addon, ply: Callable[..., Path], tmp_path: Path) -> None:
+    ply("1.ply", degree=2), ply("2.ply", 1)
+    obj = addon("player").play(bpy.context, tmp_path)
+    assert "radiance:sh_7" in obj.data.attributes
+    bpy.context.scene.frame_set(2)
+    assert not [name for name in obj.data.attributes.keys() if name.startswith("radiance:sh_")]  # noqa: SIM118
+
+
+def test_a_broken_mesh_is_reported(addon: Addon, tmp_path: Path) -> None:
+    text = b'{"asset":{"version":"2.0"},"scenes":[{"nodes":[0]}],"nodes":[{"mesh":0}],"meshes":[{"primitives":[{}]}]}'
+    text += b" " * (-len(text) % 4)
+    chunk = len(text).to_bytes(4, "little") + b"JSON" + text
+    (tmp_path / "a.glb").write_bytes(b"glTF" + struct.pack("<II", 2, 12 + len(chunk)) + chunk)
+    with pytest.raises(RuntimeError, match=r"a\.glb: Blender's glTF importer"):
+        bpy.ops.hgs.import_splats(filepath=str(tmp_path / "a.glb"))
+
+
+def test_renders_show_each_frame(addon: Addon, ply: Callable[..., Path], tmp_path: Path) -> None:
+    folder, scene = tmp_path / "walk", bpy.context.scene
+    folder.mkdir()
+    for number in (1, 2):
+        ply(f"{number}.ply", number, frame="y_up").rename(folder / f"{number}.ply")
+    addon("player").play(bpy.context, folder)
+    scene.camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+    scene.collection.objects.link(scene.camera)
+    scene.camera.location, scene.camera.rotation_euler.x = (0, -4, 0), np.pi / 2
+    addon("scene_setup").set_up(scene)
+    scene.render.engine, scene.cycles.device = "CYCLES", "CPU"
+    scene.render.resolution_x = scene.render.resolution_y = 32
+    scene.frame_start, scene.frame_end, scene.render.filepath = 1, 2, str(tmp_path / "frame-")
+    bpy.ops.render.render(animation=True)
+    first, second = (np.array(bpy.data.images.load(str(tmp_path / f"frame-000{n}.png")).pixels[:]) for n in (1, 2))
+    assert np.abs(first - second).max() > 0.1

@@ -40,7 +40,7 @@ def assert_mixed(addon: Addon, obj: Any, a: Any, b: Any, t: float, atol: float =
     np.testing.assert_allclose(rotation * turned, wanted, rtol=0, atol=atol)
     for index in range(a.harmonics.shape[1]):
         wanted = (1 - t) * a.harmonics[:, index].astype(np.float64) + t * b.harmonics[:, index]
-        np.testing.assert_allclose(get(data, f"radiance:sh_{index + 1}"), wanted, rtol=0, atol=atol)
+        np.testing.assert_allclose(get(data, f"radiance:sh_{index}"), wanted, rtol=0, atol=atol)
     np.testing.assert_array_equal(get(data, "level"), a.level)
     np.testing.assert_array_equal(get(data, "parent"), a.parent)
 
