@@ -1,6 +1,8 @@
 """Losses, logits and KID of a training run over kimg, from its log.jsonl, as one picture.
 
-python benchmarks/plot_run.py RUN OUT.png          (needs matplotlib, part of the extra [dev])
+python benchmarks/plot_run.py RUN [RUN ...] OUT.png          (needs matplotlib, part of the extra [dev])
+
+Several runs are stages of one: each goes on where the one before it ended.
 """
 
 from __future__ import annotations
@@ -39,13 +41,22 @@ def draw(log: list[dict[str, Any]], title: str, out: Path) -> None:
     figure.savefig(out, dpi=90)
 
 
+def joined(runs: list[Path]) -> list[dict[str, Any]]:
+    """The lines of all logs, kimg counted on from run to run."""
+    lines: list[dict[str, Any]] = []
+    for run in runs:
+        before = lines[-1]["kimg"] if lines else 0.0
+        lines += [line | {"kimg": before + line["kimg"]} for line in RunFolder(run).read_log()]
+    return lines
+
+
 def main() -> None:
     """Parse and draw."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
-    draw(RunFolder(arguments.run).read_log(), arguments.run.name, arguments.out)
+    draw(joined(arguments.runs), " + ".join(run.name for run in arguments.runs), arguments.out)
 
 
 if __name__ == "__main__":
