@@ -47,7 +47,7 @@ MEASURED = {
 what a codebook leaves of them)."""
 
 BOUNDS = {suffix: errors.times(1.5) for suffix, errors in MEASURED.items()} | {
-    ".ply": EXACT, ".hgs": EXACT, ".glb": Errors(0, 1e-6, 2e-7, 0, 0, 1e-6),
+    ".ply": EXACT, ".hgs": EXACT, ".glb": Errors(0, 1e-6, 2e-7, 0, 0, 1e-6), ".usdc": Errors(0, 1e-6, 2e-7, 0, 0, 1e-6),
 }  # fmt: skip
 
 
