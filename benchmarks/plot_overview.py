@@ -1,6 +1,6 @@
 """The README's picture, from the shipped model: seeds, one seed from its sides, its levels.
 
-python benchmarks/plot_overview.py [OUT.png]
+python benchmarks/plot_overview.py [OUT.jpg]
 """
 
 from __future__ import annotations
@@ -8,16 +8,18 @@ from __future__ import annotations
 import sys
 
 import torch
+from PIL import Image
 
 from hgs_toolkit.cameras import from_yaw_pitch, frontal
 from hgs_toolkit.checkpoint import load_model
-from hgs_toolkit.pictures import grid, save_png
+from hgs_toolkit.pictures import grid, to_uint8
 from hgs_toolkit.rendering import render
 from hgs_toolkit.sampling import sample
 
 COLUMNS, SIZE, PSI = 8, 160, 0.9
 """Pictures a row, their size in pixels, truncation."""
 TURNED = 3
+QUALITY = 90
 """The seed that is turned and taken apart."""
 
 
@@ -38,7 +40,8 @@ def main() -> None:
     parts = [one.levels(range(level + 1)) for level in levels] + [one.levels(level) for level in levels]
     taken = [draw(part, front) for part in parts] + [draw(one, front, scale) for scale in (0.5, 0.25)]
     rows.append(torch.cat(taken)[:COLUMNS])
-    save_png(sys.argv[1] if len(sys.argv) > 1 else "docs/images/overview.png", grid(torch.cat(rows), COLUMNS))
+    out = sys.argv[1] if len(sys.argv) > 1 else "docs/images/overview.jpg"
+    Image.fromarray(to_uint8(grid(torch.cat(rows), COLUMNS))).save(out, quality=QUALITY)
 
 
 if __name__ == "__main__":
