@@ -139,3 +139,8 @@ def test_another_focal_length_keeps_the_pose_and_none_changes_nothing() -> None:
     other = cameras.with_focal(2.5)
     assert torch.equal(other.cam_to_world, cameras.cam_to_world)
     assert torch.equal(other.intrinsics, cam.make_intrinsics(2.5, (4,)))
+
+
+def test_whole_numbers_of_radians_give_the_same_cameras() -> None:
+    whole = cam.from_yaw_pitch(torch.tensor([0, 1]), torch.tensor([0, 0]))
+    torch.testing.assert_close(whole.labels, cam.from_yaw_pitch(torch.tensor([0.0, 1.0]), torch.zeros(2)).labels)
