@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from hgs_toolkit.cameras import Cameras, convert_camera_axes, invert_rigid
 from hgs_toolkit.synthesis.drawing import Layer, Layers
+from hgs_toolkit.synthesis.png import png_bytes
 from hgs_toolkit.synthesis.settings import MAX_EXPOSURE
 from hgs_toolkit.synthesis.views import View
-from hgs_toolkit.training.datasets.images import Pixels, encode_png, to_uint8
+from hgs_toolkit.training.datasets.images import Pixels, to_uint8
 
 if TYPE_CHECKING:
     from hgs_toolkit.synthesis.backgrounds import Pictures
@@ -42,8 +43,8 @@ SUFFIXES = {"latent": "latent.npy"} | {
 }
 """Ends of file names of the annotations that are files; the others are entries of the view's JSON."""
 
-PNG_LEVEL = 2
-"""Deflate's effort: half the time of the usual 6, files 6 % larger."""
+FLAT = ("level", "mask")
+"""Pictures of few different values."""
 
 MASK_ALPHA = 0.5
 """Coverage from which on a pixel belongs to the subject."""
@@ -95,7 +96,11 @@ def make_sample(plan: Plan, view: View, layers: Layers, latent: Layer, pictures:
         "level": lambda: level_picture(layers),
         "mask": lambda: mask * np.uint8(255),
     }
-    files = {name: encode_png(images[name](), PNG_LEVEL) for name in plan.settings.annotations if name in images}
+    files = {
+        name: png_bytes(images[name](), gradual=name not in FLAT)
+        for name in plan.settings.annotations
+        if name in images
+    }
     if "latent" in plan.settings.annotations:
         files["latent"] = npy_bytes(latent)
     return Sample(view, files, mask)

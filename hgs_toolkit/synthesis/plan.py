@@ -10,6 +10,7 @@ import hashlib
 import importlib.metadata
 import json
 import math
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +26,7 @@ from hgs_toolkit.synthesis.backgrounds import Pictures
 from hgs_toolkit.synthesis.settings import AUTO, RANDOM, TRANSPARENT, SynthSettings
 from hgs_toolkit.synthesis.views import View, views_of_scene
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 Backdrop = Literal["model", "transparent", "color", "random", "pictures"]
 """What stands behind a scene: the model's own background, nothing, one colour, a colour a view, pictures."""
@@ -55,7 +56,7 @@ class Plan:
         model: name of the model's configuration.
         model_sha256: of the model's file.
         depth_scale: 16-bit depth is the camera's z in world units times this.
-        versions: of the packages in PACKAGES.
+        versions: of the packages in PACKAGES, and of the zlib that packs pictures.
     """
 
     settings: SynthSettings
@@ -130,7 +131,7 @@ def make_plan(settings: SynthSettings, model: Config, model_sha256: str) -> Plan
         settings, annotations=annotations, background=settings.background if not pictures else "pictures",
         shard_images=settings.shard_images or _shard_images(settings), category=settings.category or model.name,
     )  # fmt: skip
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES} | {"zlib": zlib.ZLIB_RUNTIME_VERSION}
     return Plan(
         settings, backdrop, color, pictures, model.name, model_sha256,
         _depth_scale(settings, model.generator, backdrop), versions,

@@ -138,9 +138,9 @@ def test_angles_of_the_command_line_are_degrees_and_may_be_wide() -> None:
     [
         ("not json", "is no plan"),
         ("[]", "is no plan"),
-        ('{"format_version": 99}', "has format version 99, expected 1"),
-        ('{"format_version": 1}', "is damaged"),
-        ('{"format_version": 1, "settings": {"count": "x"}}', "is damaged"),
+        ('{"format_version": 99}', "has format version 99, expected 2"),
+        ('{"format_version": 2}', "is damaged"),
+        ('{"format_version": 2, "settings": {"count": "x"}}', "is damaged"),
     ],
 )
 def test_a_broken_plan_is_an_error(tmp_path: Path, content: str, message: str) -> None:
