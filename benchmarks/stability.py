@@ -28,14 +28,14 @@ from hgs_toolkit.training.metrics.measurement import Reference
 from hgs_toolkit.training.randomness import Purpose
 from hgs_toolkit.training.state import RunFolder
 
-KIMG = 8
 COUNT = 1000
-QUIET = ["training.metric_kimg=null", "training.tick_kimg=1.0", f"training.kimg={KIMG}"]
+QUIET = ["training.metric_kimg=null", "training.tick_kimg=1.0"]
 SHORT = ["training.blur_kimg=1.5", "training.ema_kimg=1.0"]
 """Schedules for runs this short, as in ablation.py."""
 
-RUNS = [(f"seed {seed}", "critters64-at16", [f"training.seed={seed}", *SHORT]) for seed in range(5)]
-RUNS += [("r3", "critters32", SHORT), ("gsgan", "critters32-gsgan", SHORT)]
+RUNS = [(f"seed {seed}", "critters64-at16", 8, [f"training.seed={seed}", *SHORT]) for seed in range(5)]
+RUNS += [("r3", "critters32", 4, SHORT), ("gsgan", "critters32-gsgan", 4, SHORT)]
+"""Name, preset, thousands of images seen, further settings."""
 
 
 def main() -> None:
@@ -47,9 +47,9 @@ def main() -> None:
     record = arguments.runs / "stability.json"
     record.parent.mkdir(parents=True, exist_ok=True)
     done: dict[str, Any] = json.loads(record.read_text()) if record.exists() else {}
-    for name, preset, settings in RUNS:
+    for name, preset, kimg, settings in RUNS:
         if name not in done:
-            done[name] = measured(arguments, name, preset, settings)
+            done[name] = measured(arguments, name, preset, [f"training.kimg={kimg}", *settings])
             write_json(record, done)
     print("| run | kid_squeeze x 1000 | loss_d | loss_g | gradient norm of G | images/s |\n|---|---|---|---|---|---|")
     for name, row in done.items():
@@ -71,7 +71,7 @@ def measured(arguments: argparse.Namespace, name: str, preset: str, settings: li
     reference = Reference.of(make_extractor("squeeze"), real_chunks(heldout, config, COUNT))
     (kid, *_) = reference.measure(sample_chunks(load_model(folder.path), config, COUNT, Purpose.METRIC))
     last = folder.read_log()[-1]
-    return {"kid": kid.value, "std": kid.std, "speed": 1000 * KIMG / seconds} | {
+    return {"kid": kid.value, "std": kid.std, "speed": 1000 * config.training.kimg / seconds} | {
         key: last[key] for key in ("loss_d", "loss_g", "grad_g")
     }
 
