@@ -45,7 +45,7 @@ def share(
         refuse_overwrite(out, force=force)
         source = open_asset(asset, psi, device)
         color = parse_background(background, natural_background(source.scene))
-        settings = PageSettings.of(source.metadata, title or asset, color)
+        settings = PageSettings.of(source.metadata, title or Path(asset).name, color)
         with report.progress("packing"):
             save_page(out, chosen_levels(source.scene, parse_levels(levels)), settings, force=force)
         report.file(out)

@@ -82,6 +82,13 @@ def test_share_writes_one_page(run: Run, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.hgs", "page.html"]
 
 
+def test_a_page_without_a_title_has_the_files_name_and_not_its_folder(run: Run, tmp_path: Path) -> None:
+    assert run("share", str(tmp_path / "a.hgs"), "page.html").exit_code == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "<title>a.hgs</title>" in page
+    assert str(tmp_path) not in page
+
+
 def test_share_frames_files_of_other_programs_where_they_lie(run: Run, scene: GaussianHierarchy) -> None:
     export(scene.replace(means=scene.means + 100), "b.ply")
     assert run("share", "b.ply", "page.html").exit_code == 0
