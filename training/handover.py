@@ -44,21 +44,15 @@ def hand_over(grown: ResidualDiscriminator, image_weight: Tensor, image_bias: Te
             f"the new discriminator starts with {len(grown.fromrgb.weight)} channels; "
             f"expected at least {PAIRED}, which carry the picture"
         )
-    old = EqualConv2d(COLORS, len(image_weight), 1, gain=_gain(grown.fromrgb, COLORS))
     _put(grown.fromrgb, torch.cat([torch.eye(COLORS), -torch.eye(COLORS)]), rows=PAIRED)
     unpaired = torch.cat([torch.eye(COLORS), -torch.eye(COLORS)], dim=1) / (1 + LRELU_SLOPE)  # (3, 6)
     _put(block.conv0, torch.cat([unpaired, -unpaired]), rows=PAIRED)
-    seen = image_weight[:, :, 0, 0] * old.weight_gain  # (C, 3) effective
+    # Both image layers take three channels, so that their gains are the same.
+    seen = image_weight[:, :, 0, 0] * grown.fromrgb.weight_gain  # (C, 3) effective
     _put(block.conv1, seen @ unpaired, rows=len(seen))
     if block.conv1.bias is not None:
-        block.conv1.bias.copy_(image_bias * old.bias_gain / block.conv1.bias_gain)
+        block.conv1.bias.copy_(image_bias * grown.fromrgb.bias_gain / block.conv1.bias_gain)
     block.skip.weight.zero_()
-
-
-def _gain(layer: EqualConv2d, fan_in: int) -> float:
-    """The ``gain`` that a layer was built with."""
-    gain: float = layer.weight_gain * fan_in**0.5
-    return gain
 
 
 def _put(layer: EqualConv2d, matrix: Tensor, *, rows: int) -> None:
