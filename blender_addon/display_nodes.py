@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import bpy
-
-from .graph import GeometryGraph, Socket
+from .graph import GeometryGraph, Socket, made_once
 from .harmonics import C0, HARMONICS, basis_terms
+from .levels_nodes import HIDDEN
+from .projection import BLUR, MARGIN, MIN_ALPHA
 
 NAME = "HGS Display"
 SIGNATURE = "hgs_display_degree"
@@ -26,12 +26,6 @@ CENTER, COLOR, CORNER, NORMAL = "hgs_center", "hgs_color", "hgs_corner", "hgs_no
 a corner is from the centre in both axes, and the opacity; the shortest axis."""
 
 HALF_AXES = ("hgs_axis_0", "hgs_axis_1")
-
-MIN_ALPHA = 1 / 255
-"""Below it, 3D Gaussian Splatting draws nothing."""
-
-MARGIN = 1.3
-"""The affine map is taken at most this many half pictures away from the middle; further out it explodes."""
 
 NEAR = 1e-4
 """Depth of Gaussians that are nearer or behind the camera, as far as arithmetic goes; they are not drawn."""
@@ -51,19 +45,13 @@ class View(NamedTuple):
 
 def display_group(degree: int) -> Any:
     """The group for Gaussians with spherical harmonics of ``degree`` 0 to 3; made once in a file."""
-    for group in bpy.data.node_groups:
-        if group.get(SIGNATURE) == degree:
-            return group
-    group = bpy.data.node_groups.new(NAME, "GeometryNodeTree")
-    group[SIGNATURE] = degree
-    _build(GeometryGraph(group), degree)
-    return group
+    return made_once(NAME, SIGNATURE, degree, lambda group: _build(GeometryGraph(group), degree))
 
 
 def _build(graph: GeometryGraph, degree: int) -> None:
     material = graph.declare("Material", "Material")
     width = graph.declare("Picture Width", "Float", 1024.0, min_value=1.0)
-    blur = graph.declare("Blur", "Float", 0.3, min_value=0.0)
+    blur = graph.declare("Blur", "Float", BLUR, min_value=0.0)
     scene_colors = graph.declare("Scene Colors", "Bool", False)
     lit = graph.declare("Lit", "Float", 0.0, min_value=0.0, max_value=1.0, subtype="FACTOR")
     in_viewport = graph.declare("Cards in Viewport", "Bool", False)
@@ -97,7 +85,7 @@ def _points(graph: GeometryGraph) -> Socket:
     alpha = graph.add("FunctionNodeSeparateColor")
     graph.put(graph.read("radiance:base", "FLOAT_COLOR"), alpha.inputs[0])
     invisible = graph.compare("LESS_THAN", alpha.outputs["Alpha"], MIN_ALPHA)
-    hidden = graph.either(invisible, graph.read("hgs_hidden", "BOOLEAN"))
+    hidden = graph.either(invisible, graph.read(HIDDEN, "BOOLEAN"))
     return graph.call("GeometryNodeDeleteGeometry", joined.outputs[0], hidden, domain="POINT")
 
 

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import bpy
 
 Socket = Any
 """A node's output, or a constant: a number, a truth value, a sequence of numbers, a text."""
@@ -127,6 +129,17 @@ class Graph:
             at = column[node.name]
             node.location = (COLUMN * at, -ROW * filled.get(at, 0))
             filled[at] = filled.get(at, 0) + 1
+
+
+def made_once(name: str, key: str, value: Any, build: Callable[[Any], None]) -> Any:
+    """The file's geometry-node group whose property ``key`` is ``value``; ``build`` fills a new one with nodes."""
+    for group in bpy.data.node_groups:
+        if group.get(key) == value:
+            return group
+    group = bpy.data.node_groups.new(name, "GeometryNodeTree")
+    group[key] = value
+    build(group)
+    return group
 
 
 class GeometryGraph(Graph):

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import bpy
-
-from .graph import GeometryGraph, Socket
+from .graph import GeometryGraph, Socket, made_once
 
 NAME = "HGS Levels"
 SIGNATURE = "hgs_levels_count"
@@ -30,13 +28,7 @@ def label(level: int) -> str:
 
 def levels_group(count: int) -> Any:
     """The group for trees of ``count`` levels; made once in a file."""
-    for group in bpy.data.node_groups:
-        if group.get(SIGNATURE) == count:
-            return group
-    group = bpy.data.node_groups.new(NAME, "GeometryNodeTree")
-    group[SIGNATURE] = count
-    _build(GeometryGraph(group), count)
-    return group
+    return made_once(NAME, SIGNATURE, count, lambda group: _build(GeometryGraph(group), count))
 
 
 def _build(graph: GeometryGraph, count: int) -> None:

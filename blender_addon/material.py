@@ -7,14 +7,13 @@ from typing import Any
 
 import bpy
 
-from .display_nodes import COLOR, CORNER, MIN_ALPHA, NORMAL
+from .display_nodes import COLOR, CORNER, NORMAL
 from .graph import Graph
+from .projection import MIN_ALPHA
+from .rasterizing import MAX_ALPHA
 
 NAME = "HGS Splat"
 SIGNATURE = "hgs_material"
-
-MAX_ALPHA = 0.999
-"""The toolkit's bound on what one Gaussian covers of a pixel."""
 
 
 def splat_material() -> Any:

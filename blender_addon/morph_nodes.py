@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import bpy
 
+from .graph import made_once
+
 NAME = "HGS Morph"
 SIGNATURE = "hgs_morph_attributes"
 """Custom property of a node group that says which attributes it mixes, so that equal ones are shared."""
@@ -31,14 +33,7 @@ class Kind(NamedTuple):
 def morph_group(kinds: Sequence[Kind]) -> bpy.types.NodeTree:
     """The group that mixes positions and the attributes ``kinds``; inputs Geometry, Key (object) and Factor."""
     signature = " ".join(f"{kind.name}={kind.type}" for kind in kinds)
-    for group in bpy.data.node_groups:
-        if group.get(SIGNATURE) == signature:
-            return group
-    group = bpy.data.node_groups.new(NAME, "GeometryNodeTree")
-    group[SIGNATURE] = signature
-    group.is_modifier = True
-    _Builder(group).build(kinds)
-    return group
+    return made_once(NAME, SIGNATURE, signature, lambda group: _Builder(group).build(kinds))
 
 
 class _Builder:
@@ -46,6 +41,7 @@ class _Builder:
 
     def __init__(self, group: bpy.types.NodeTree) -> None:
         self.nodes, self.links = group.nodes, group.links
+        group.is_modifier = True
         interface = group.interface
         interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
         interface.new_socket("Key", in_out="INPUT", socket_type="NodeSocketObject")

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import bpy
-
-from .graph import GeometryGraph
+from .graph import GeometryGraph, made_once
 from .levels_nodes import HIDDEN
 
 NATIVE_NAME = "HGS Native"
@@ -16,12 +14,9 @@ NATIVE_SIGNATURE = "hgs_native"
 
 def native_group() -> Any:
     """The group, made once in a file."""
-    for group in bpy.data.node_groups:
-        if NATIVE_SIGNATURE in group:
-            return group
-    group = bpy.data.node_groups.new(NATIVE_NAME, "GeometryNodeTree")
-    group[NATIVE_SIGNATURE] = True
-    graph = GeometryGraph(group)
+    return made_once(NATIVE_NAME, NATIVE_SIGNATURE, True, lambda group: _build(GeometryGraph(group)))
+
+
+def _build(graph: GeometryGraph) -> None:
     hidden = graph.read(HIDDEN, "BOOLEAN")
     graph.finish(graph.call("GeometryNodeDeleteGeometry", graph.geometry, hidden, domain="POINT"))
-    return group

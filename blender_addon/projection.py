@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .harmonics import C0, degree_of, evaluate
+from .rotations import quaternions_to_matrices
 from .splats import Array, Splats
 
 MIN_ALPHA = 1 / 255
@@ -74,14 +75,8 @@ def in_camera(splats: Splats, to_camera: Array, *, parallel: bool = False) -> So
 
 def rotation_matrices(quaternions: Array) -> Array:
     """(N, 3, 3) of quaternions wxyz (N, 4) of any length but 0."""
-    unit = quaternions.astype(np.float64) / np.linalg.norm(quaternions, axis=1, keepdims=True)
-    w, x, y, z = unit.T
-    rows = (
-        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
-        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
-        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
-    )
-    return np.stack([np.stack(row, -1) for row in rows], -2)
+    length = np.linalg.norm(quaternions, axis=1, keepdims=True)
+    return quaternions_to_matrices(quaternions.astype(np.float64) / length)
 
 
 def joined(parts: list[Solids]) -> Solids:

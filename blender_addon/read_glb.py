@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .rotations import quaternions_to_matrices
 from .splats import NO_PARENT, Array, SplatError, Splats, check_tree, splats_from_stored
 from .transforming import moved
 
@@ -121,11 +122,7 @@ def _matrix(node: dict[str, Any]) -> Array:
         matrix = np.array(node["matrix"], np.float64).reshape(4, 4).T
     else:
         x, y, z, w = node.get("rotation", (0, 0, 0, 1))
-        turn = np.array([
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ])  # fmt: skip
+        turn = quaternions_to_matrices(np.array([[w, x, y, z]], np.float64))[0]
         matrix = np.eye(4)
         matrix[:3, :3] = turn * np.array(node.get("scale", (1, 1, 1)), np.float64)
         matrix[:3, 3] = node.get("translation", (0, 0, 0))

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from .harmonics import C0
 from .splats import SplatError, Splats, bytes_to_logits, splats_from_stored
 
 ROW = np.dtype([("position", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("rotation", "u1", 4)])
-
-C0 = 0.28209479177387814
 
 
 def read_splat(path: Path) -> Splats:

@@ -9,15 +9,13 @@ import bpy
 
 from .compat import get_input, set_input
 from .display import display_of
+from .projection import BLUR
 
 BOUNCES = 1024
 """Cards that a ray may pass: Blender's greatest number. The default of 8 makes splats end in black."""
 
 POINT_FILTER = 0.01
 """Width in pixels of a filter that takes every pixel's middle, as splats are trained; Blender's least."""
-
-BLUR = 0.3
-"""What 3D Gaussian Splatting adds to the variances of a projected Gaussian, square pixels."""
 
 BOX_FILTER, BOX_VARIANCE = 1.0, 1 / 12
 """A filter of one pixel, which smooths meshes' edges, and the variance that it adds to a Gaussian by itself."""

@@ -10,15 +10,10 @@ import pytest
 import torch
 
 from blender_addon.read_ply import read_ply
+from blender_addon.rotations import matrices_to_quaternions, quaternions_to_matrices
 from blender_addon.saving import FileExists
 from blender_addon.splats import Splats, splats_from_stored
-from blender_addon.transforming import (
-    kept,
-    matrices_to_quaternions,
-    moved,
-    parents_by_index,
-    quaternions_to_matrices,
-)
+from blender_addon.transforming import kept, moved, parents_by_index
 from blender_addon.write_ply import write_ply
 from hgs_toolkit.exporters import load
 from hgs_toolkit.rendering.harmonics import sh_basis
