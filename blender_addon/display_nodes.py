@@ -32,6 +32,17 @@ NEAR = 1e-4
 
 SMALLEST = 1e-12
 
+HELP = {
+    "Material": "What draws cards and points",
+    "Picture Width": "Of renders, in pixels; driven by the scene",
+    "Blur": "Added to the variances of projected Gaussians, square pixels",
+    "Scene Colors": "Composite linear light; Set Up Scene switches it",
+    "Lit": "From glowing as filmed (0) to a matt surface in lamplight (1)",
+    "Cards in Viewport": "Splats instead of points, facing the scene's camera: for Material Preview and Rendered",
+    "Point Size": "Factor on the size of points in the viewport",
+}
+"""What the inputs are for."""
+
 
 class View(NamedTuple):
     """The scene's camera, seen from the object."""
@@ -56,6 +67,7 @@ def _build(graph: GeometryGraph, degree: int) -> None:
     lit = graph.declare("Lit", "Float", 0.0, min_value=0.0, max_value=1.0, subtype="FACTOR")
     in_viewport = graph.declare("Cards in Viewport", "Bool", False)
     point_size = graph.declare("Point Size", "Float", 1.0, min_value=0.0)
+    graph.explain(HELP)
 
     points = _points(graph)
     view = _view(graph)

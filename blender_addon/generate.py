@@ -10,8 +10,9 @@ import bpy
 
 from .batches import BatchError, new_folder, sample_command
 from .generation import Generation
-from .jobs import JobError, find_executable
-from .preferences import output_folder, preferences
+from .jobs import JobError
+from .panel_text import paragraph
+from .preferences import chosen_program, output_folder, preferences
 
 POLL_SECONDS = 0.2
 
@@ -104,8 +105,9 @@ class HGS_PT_generate(bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         """Settings, the button, progress or the outcome."""
         settings, layout = context.scene.hgs_generate, self.layout
-        layout.use_property_split = True
-        for name in ("model", "seeds", "psi", "size"):
+        layout.use_property_split, layout.use_property_decorate = True, False  # nothing here is animated
+        layout.prop(settings, "model", placeholder="comes with hgs")
+        for name in ("seeds", "psi", "size"):
             layout.prop(settings, name)
         if current is not None and current.running:
             row = layout.row()
@@ -116,7 +118,7 @@ class HGS_PT_generate(bpy.types.Panel):
         if current is not None:
             done = current.batch is not None
             text = f"{len(current.batch.scenes)} scenes made" if current.batch else current.problem
-            layout.label(text=text, icon="CHECKMARK" if done else "ERROR")
+            paragraph(layout, context, text, icon="CHECKMARK" if done else "ERROR")
 
 
 def is_running() -> bool:
@@ -133,7 +135,7 @@ def start(context: bpy.types.Context) -> Generation:
     """
     global current
     settings, chosen = context.scene.hgs_generate, preferences(context)
-    executable = find_executable(bpy.path.abspath(chosen.executable) if chosen.executable else "")
+    executable = chosen_program(chosen)
     model = bpy.path.abspath(settings.model) if settings.model else ""
     order = {"seeds": settings.seeds, "psi": settings.psi, "model": model, "size": settings.size}
     parent = output_folder(context)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import bpy
@@ -165,6 +165,11 @@ class GeometryGraph(Graph):
         if default is not None:
             socket.default_value = default
         return self._inputs.outputs[name]
+
+    def explain(self, texts: Mapping[str, str]) -> None:
+        """Say what inputs are for, by their names: users see it when they point at one."""
+        for item in self.tree.interface.items_tree:
+            item.description = texts.get(item.name, "")
 
     def finish(self, geometry: Socket) -> None:
         """Make ``geometry`` the modifier's result."""

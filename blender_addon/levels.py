@@ -17,6 +17,9 @@ from .morph import is_morph
 CROP_MARGIN = 1.05
 """A new crop box is so much larger than what it holds."""
 
+FIRST_COLUMN = 0.36
+"""Share of the panel's width that names of levels get; "Background" fits."""
+
 
 def add_levels(obj: Any) -> Any:
     """Give a splat object the modifier, after its morphs and before its display; the one it has, if it has one."""
@@ -47,6 +50,23 @@ def has_background(data: Any) -> bool:
     return "level" in data.attributes and bool((get_values(data, "level") < 0).any())
 
 
+def shown_levels(modifier: Any) -> list[int]:
+    """The levels that a modifier of :func:`add_levels` lets be seen, -1 for the background."""
+    return [level for level in _levels(modifier) if get_input(modifier, f"{label(level)} Visible")]
+
+
+def solo_level(modifier: Any, level: int) -> None:
+    """Let one level be seen alone; if it is already, let all of them be seen."""
+    every = shown_levels(modifier) == [level]
+    for each in _levels(modifier):
+        set_input(modifier, f"{label(each)} Visible", every or each == level)
+
+
+def _levels(modifier: Any) -> range:
+    """Those that its group knows, which may be fewer than the data have after these were replaced."""
+    return range(-1, modifier.node_group[SIGNATURE])
+
+
 def add_crop_box(context: bpy.types.Context, obj: Any) -> Any:
     """An empty cube around the object's Gaussians that crops them from now on; the empty."""
     places = get_values(obj.data, "position")
@@ -64,14 +84,14 @@ def add_crop_box(context: bpy.types.Context, obj: Any) -> Any:
 
 
 class _OnSplats:
-    """Operators that need a splat object to be active."""
+    """Operators that need a splat object to be active, and not one of another file."""
 
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        """A splat object must be active."""
-        return is_splats(context.object)
+        """A splat object that may be changed must be active."""
+        return is_splats(context.object) and context.object.is_editable
 
 
 class HGS_OT_add_levels(_OnSplats, bpy.types.Operator):
@@ -87,18 +107,16 @@ class HGS_OT_add_levels(_OnSplats, bpy.types.Operator):
 
 
 class HGS_OT_solo_level(_OnSplats, bpy.types.Operator):
-    """Show one level alone, or all of them."""
+    """Show this level alone, or all of them if it is alone already."""
 
     bl_idname = "hgs.solo_level"
     bl_label = "Solo"
 
-    level: bpy.props.IntProperty(name="Level", description="The level to show, -1 for all", default=-1, min=-1)
+    level: bpy.props.IntProperty(name="Level", description="The level to show, -1 for the background", min=-1)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Set every level's visibility."""
-        modifier = add_levels(context.object)
-        for level in range(count_levels(context.object.data)):
-            set_input(modifier, f"{label(level)} Visible", self.level in (-1, level))
+        solo_level(add_levels(context.object), self.level)
         return {"FINISHED"}
 
 
@@ -135,11 +153,7 @@ class HGS_PT_levels(bpy.types.Panel):
         if modifier is None:
             layout.operator(HGS_OT_add_levels.bl_idname)
             return
-        for level in range(-1 if has_background(obj.data) else 0, count_levels(obj.data)):
-            row = layout.row(align=True)
-            for name, text in (("Visible", label(level)), ("Opacity", ""), ("Size", "")):
-                draw_input(row, modifier, f"{label(level)} {name}", text=text)
-            row.operator(HGS_OT_solo_level.bl_idname, text="", icon="SOLO_ON").level = level
+        _draw_levels(layout, modifier, first=-1 if has_background(obj.data) else 0)
         column = layout.column(align=True)
         for name in ("Grow", "Size", "Blend Levels"):
             draw_input(column, modifier, name)
@@ -156,6 +170,32 @@ class HGS_PT_levels(bpy.types.Panel):
             column = layout.column(align=True)
             for name in ("Crop", "Crop Box", "Keep Outside"):
                 draw_input(column, modifier, name)
+
+
+def _draw_levels(layout: Any, modifier: Any, first: int) -> None:
+    """A row for each level from ``first`` on, under the names of the columns."""
+    shown = shown_levels(modifier)
+    column = layout.column(align=True)
+    _, titles = _columns(column)
+    titles.label(text="Opacity")
+    titles.label(text="Size")
+    titles.label(icon="BLANK1")
+    for level in _levels(modifier)[first + 1 :]:
+        left, right = _columns(column)
+        draw_input(left, modifier, f"{label(level)} Visible", text=label(level))
+        draw_input(right, modifier, f"{label(level)} Opacity", text="")
+        draw_input(right, modifier, f"{label(level)} Size", text="")
+        alone = shown == [level]
+        solo = right.operator(
+            HGS_OT_solo_level.bl_idname, text="", icon="SOLO_ON" if alone else "SOLO_OFF", depress=alone
+        )
+        solo.level = level
+
+
+def _columns(layout: Any) -> tuple[Any, Any]:
+    """A new row of two parts: what a level is called, and what there is to set."""
+    split = layout.split(factor=FIRST_COLUMN, align=True)
+    return split.row(align=True), split.row(align=True)
 
 
 class HGS_PT_appearance(bpy.types.Panel):

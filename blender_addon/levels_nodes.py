@@ -20,6 +20,28 @@ HIDDEN = "hgs_hidden"
 
 BACKGROUND = "Background"
 
+HELP = {
+    "Grow": "How far Gaussians have come from their parents (0) to their places (1)",
+    "Size": "Factor on the size of all Gaussians",
+    "Blend Levels": "Fade from level to level by one number",
+    "Keep Coarser": "Coarser levels stay; otherwise each level is seen alone",
+    "Blend": "The level that is seen; between two of them, how far the next has faded in",
+    "Crop": "Hide what is outside of the crop box",
+    "Crop Box": "An object: the cube of side 2 about its origin, moved, turned and scaled as it is",
+    "Keep Outside": "Hide what is inside of the crop box instead",
+    "Least Opacity": "Hide Gaussians that are more transparent",
+    "Least Size": "Hide Gaussians whose greatest standard deviation is smaller",
+    "Most Size": "Hide Gaussians whose greatest standard deviation is larger; 0 hides none",
+}
+"""What the inputs are for."""
+
+LEVEL_HELP = {
+    "Visible": "Show the Gaussians of this level",
+    "Opacity": "Factor on the opacity of this level",
+    "Size": "Factor on the size of this level's Gaussians",
+}
+"""What those of each level are for."""
+
 
 def label(level: int) -> str:
     """What a level is called in the names of inputs; -1 is the background."""
@@ -48,6 +70,7 @@ def _build(graph: GeometryGraph, count: int) -> None:
     least_opacity = graph.declare("Least Opacity", "Float", 0.0, min_value=0.0, max_value=1.0, subtype="FACTOR")
     least_size = graph.declare("Least Size", "Float", 0.0, min_value=0.0, subtype="DISTANCE")
     most_size = graph.declare("Most Size", "Float", 0.0, min_value=0.0, subtype="DISTANCE")
+    graph.explain(HELP | {f"{label(level)} {name}": text for level in each for name, text in LEVEL_HELP.items()})
 
     level = graph.read("level", "INT")
     item = graph.math("ADD", level, 1.0)

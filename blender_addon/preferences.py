@@ -8,6 +8,9 @@ from typing import Any
 
 import bpy
 
+from .jobs import JobError, find_executable
+from .panel_text import paragraph
+
 BATCHES = "batches"
 
 
@@ -17,7 +20,7 @@ class HgsPreferences(bpy.types.AddonPreferences):
     bl_idname = __package__
 
     executable: bpy.props.StringProperty(
-        name="hgs program",
+        name="Program",
         description="Path of the program hgs that comes with hgs_toolkit; empty: the one on PATH",
         subtype="FILE_PATH",
     )
@@ -27,14 +30,29 @@ class HgsPreferences(bpy.types.AddonPreferences):
         subtype="DIR_PATH",
     )
     timeout: bpy.props.IntProperty(
-        name="Time limit", description="Minutes after which a generation is stopped", default=60, min=1, max=24 * 60
+        name="Minutes", description="A generation that takes longer is stopped", default=60, min=1, max=24 * 60
     )
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Rows in the preferences' window."""
+        """Rows in the preferences' window, and which program will run."""
         column = self.layout.column()
-        for name in ("executable", "output", "timeout"):
-            column.prop(self, name)
+        column.use_property_split = True
+        column.prop(self, "executable", placeholder="hgs on PATH")
+        column.prop(self, "output", placeholder="the extension's own folder")
+        column.prop(self, "timeout")
+        try:
+            paragraph(column, context, f"Generate runs {chosen_program(self)}", icon="CHECKMARK")
+        except JobError as error:
+            paragraph(column, context, f"Generate cannot run: {error}", icon="ERROR")
+
+
+def chosen_program(chosen: Any) -> str:
+    """Path of the program ``hgs`` that the preferences ``chosen`` lead to.
+
+    Raises:
+        JobError: if there is none.
+    """
+    return find_executable(bpy.path.abspath(chosen.executable) if chosen.executable else "")
 
 
 def preferences(context: bpy.types.Context) -> Any:

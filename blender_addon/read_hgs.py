@@ -38,7 +38,7 @@ def read_hgs(path: Path) -> Splats:
     parts = [means, array("log_scales", 3), array("quats", 4), coefficients, array("opacity_logits")]
     level, parent = array("level"), array("parent")
     if {len(part) for part in (*parts, level, parent)} != {len(means)}:
-        raise SplatError(f"{path.name} is broken: its arrays have different lengths")
+        raise SplatError("it is broken: its arrays have different lengths")
     stored = [part.astype(np.float32) for part in parts]
     splats = splats_from_stored(*stored, level=level.astype(np.int32), parent=parent.astype(np.int32), frame="y_up",
                                 facts=metadata)  # fmt: skip
@@ -52,13 +52,13 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(MAX_HEADER, size - 8):
-            raise SplatError(f"{path.name} is truncated or no .hgs file")
+            raise SplatError("it is truncated or no .hgs file")
         try:
             header = json.loads(file.read(length))
         except (ValueError, RecursionError) as error:
-            raise SplatError(f"{path.name} is no .hgs file: its header is no JSON") from error
+            raise SplatError("it is no .hgs file: its header is no JSON") from error
     if not isinstance(header, dict):
-        raise SplatError(f"{path.name} is no .hgs file: its header is no JSON object")
+        raise SplatError("it is no .hgs file: its header is no JSON object")
     return header, 8 + length
 
 
@@ -76,7 +76,7 @@ def _metadata(header: dict[str, Any]) -> dict[str, Any]:
 def _coefficients(path: Path, header: dict[str, Any], start: int, size: int) -> Array:
     shape = _shape(header.get("sh"))
     if len(shape) != 3 or shape[1] not in (1, 4, 9, 16):
-        raise SplatError(f"{path.name} has colours of shape {shape}; expected (N, 1, 4, 9 or 16, 3)")
+        raise SplatError(f"it has colours of shape {shape}; expected (N, 1, 4, 9 or 16, 3)")
     return _array(path, "sh", header["sh"], start, size, (shape[1], 3))
 
 
@@ -92,11 +92,11 @@ def _array(path: Path, name: str, entry: Any, start: int, size: int, tail: tuple
     kind = TYPES.get(entry.get("dtype")) if shape else None
     offsets = entry.get("data_offsets") if shape else None
     if kind is None or shape[1:] != tail or not isinstance(offsets, list) or len(offsets) != 2:
-        raise SplatError(f"{path.name} is broken: the array '{name}' is missing or of an odd kind")
+        raise SplatError(f"it is broken: the array '{name}' is missing or of an odd kind")
     count = math.prod(shape)
     begin, end = offsets
     if not all(isinstance(n, int) for n in offsets) or not 0 <= begin <= end <= size:
-        raise SplatError(f"{path.name} is truncated: the array '{name}' lies beyond its end")
+        raise SplatError(f"it is truncated: the array '{name}' lies beyond its end")
     if end - begin != count * np.dtype(kind).itemsize:
-        raise SplatError(f"{path.name} is broken: the array '{name}' has another size than its shape says")
+        raise SplatError(f"it is broken: the array '{name}' has another size than its shape says")
     return np.fromfile(path, kind, count, offset=start + begin).reshape(shape)

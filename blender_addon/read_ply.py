@@ -36,10 +36,10 @@ def read_ply(path: Path) -> Splats:
     table, frame = _read_table(path)
     names = table.dtype.names or ()
     if missing := [name for name in REQUIRED if name not in names]:
-        raise SplatError(f"{path.name} lacks the columns {', '.join(missing)}; it is no Gaussian splat file")
+        raise SplatError(f"it lacks the columns {', '.join(missing)}; it is no Gaussian splat file")
     rest = sum(name.startswith("f_rest_") for name in names)
     if rest not in (0, 9, 24, 45) or not {f"f_rest_{i}" for i in range(rest)} <= set(names):
-        raise SplatError(f"{path.name} has {rest} f_rest columns; expected 0, 9, 24 or 45")
+        raise SplatError(f"it has {rest} f_rest columns; expected 0, 9, 24 or 45")
 
     # Channel-major in the file: all of red, then green, then blue.
     higher = (f"f_rest_{channel * rest // 3 + index}" for index in range(rest // 3) for channel in range(3))
@@ -66,7 +66,7 @@ def _columns(table: Array, *names: str) -> Array:
 
 def _whole(path: Path, values: Array) -> Array:
     if not np.isfinite(values).all() or (values != np.round(values)).any() or (np.abs(values) > 2**24).any():
-        raise SplatError(f"{path.name}: level or parent is no whole number; expected columns written by hgs")
+        raise SplatError("level or parent is no whole number; expected columns written by hgs")
     return values.astype(np.int32)
 
 
@@ -76,7 +76,7 @@ def _read_table(path: Path) -> tuple[Array, str]:
         head = file.read(MAX_HEADER)
     end = head.find(b"end_header")
     if not head.startswith(b"ply") or end < 0:
-        raise SplatError(f"{path.name} is no .ply file")
+        raise SplatError("it is no .ply file")
     start = head.find(b"\n", end) + 1
     order, frame, fields, count, element = "", "rdf", [], -1, ""
     for line in head[:end].decode("ascii", "replace").splitlines():
@@ -87,20 +87,20 @@ def _read_table(path: Path) -> tuple[Array, str]:
             frame = "y_up"
         elif words[:1] == ["element"] and len(words) == 3:
             if count < 0 and words[1] != "vertex":
-                raise SplatError(f"{path.name} begins with the element '{words[1]}'; expected vertex")
+                raise SplatError(f"it begins with the element '{words[1]}'; expected vertex")
             element = words[1]
             if element == "vertex":
                 count = int(words[2]) if words[2].isdigit() else -1
         elif words[:1] == ["property"] and element == "vertex":
             if len(words) != 3 or words[1] not in TYPES:
-                raise SplatError(f"{path.name} has the property '{' '.join(words[1:])}'; expected plain numbers")
+                raise SplatError(f"it has the property '{' '.join(words[1:])}'; expected plain numbers")
             fields.append((words[2], order + TYPES[words[1]]))
     if not order:
-        raise SplatError(f"{path.name} is a text .ply; expected a binary one (hgs export writes it)")
+        raise SplatError("it is a text .ply; expected a binary one (hgs export writes it)")
     if len({name for name, _ in fields}) != len(fields):
-        raise SplatError(f"{path.name} names a column twice")
+        raise SplatError("it names a column twice")
     dtype = np.dtype(fields)
     available = path.stat().st_size - start
     if count < 0 or count * dtype.itemsize > available:
-        raise SplatError(f"{path.name} is truncated: {count} Gaussians of {dtype.itemsize} bytes do not fit into it")
+        raise SplatError(f"it is truncated: {count} Gaussians of {dtype.itemsize} bytes do not fit into it")
     return np.fromfile(path, dtype, count, offset=start), frame

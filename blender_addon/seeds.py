@@ -9,8 +9,10 @@ import bpy
 
 from .batches import BatchError, Scene
 from .browser import Browser, MenuItem
+from .compat import draw_input
 from .importing import ImportRefused, import_file, is_splats
-from .morph import MorphError, add_morph, animate
+from .morph import MorphError, add_morph, animate, is_morph
+from .panel_text import paragraph
 
 SPACING = 1.5
 """Distance of scenes imported side by side, scene units: the toolkit's subjects have a radius of about 0.6."""
@@ -89,8 +91,8 @@ class HGS_OT_morph_to_seed(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        """A splat object must be active."""
-        return is_splats(context.object)
+        """A splat object that may be changed must be active."""
+        return is_splats(context.object) and context.object.is_editable
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Add the modifier and key its factor."""
@@ -125,11 +127,11 @@ class HGS_PT_seeds(bpy.types.Panel):
         settings, layout = context.scene.hgs_seeds, self.layout
         opened = open_browser(settings)
         row = layout.row(align=True)
-        row.prop(settings, "folder", text="")
+        row.prop(settings, "folder", text="", placeholder="Folder of a batch")
         row.operator("hgs.reload_seeds", text="", icon="FILE_REFRESH")
         if opened.batch is None or not opened.batch.scenes:
-            if opened.problem:
-                layout.label(text=opened.problem, icon="ERROR")
+            if settings.folder:
+                paragraph(layout, context, opened.problem or "This batch has no scenes", icon="ERROR")
             return
         layout.template_icon_view(settings, "seed", show_labels=True, scale=8.0, scale_popup=5.0)
         layout.prop(settings, "seed", text="")
@@ -139,6 +141,10 @@ class HGS_PT_seeds(bpy.types.Panel):
         row = layout.row(align=True)
         row.operator("hgs.morph_to_seed", text="Morph to It", icon="MOD_MESHDEFORM")
         row.prop(settings, "frames")
+        column = layout.column(align=True)
+        for modifier in context.object.modifiers if is_splats(context.object) else ():
+            if is_morph(modifier):
+                draw_input(column, modifier, "Factor", text=modifier.name)
 
 
 def import_scene(context: bpy.types.Context, scene: Scene) -> Any:

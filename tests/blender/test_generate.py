@@ -174,7 +174,7 @@ def test_a_batch_whose_files_are_broken_or_gone_is_reported(addon: Addon, hgs: P
     scene = bpy.context.scene
     folder = Path(scene.hgs_seeds.folder)
     (folder / "seed0003.hgs").write_bytes(b"short")
-    assert "seed0003.hgs is truncated or no .hgs file" in refusal(bpy.ops.hgs.import_seed)
+    assert "seed0003.hgs: it is truncated or no .hgs file" in refusal(bpy.ops.hgs.import_seed)
     (folder / "seed0003.hgs").unlink()
     bpy.ops.hgs.reload_seeds()
     assert "seed 3 has no file to import" in refusal(bpy.ops.hgs.import_seed)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +23,7 @@ class Layout:
     def row(self, **options: Any) -> Layout:
         return self
 
-    column = row
+    column = split = row
 
     def prop(self, data: Any, name: str, text: str | None = None, **options: Any) -> None:
         data.path_resolve(name)  # a ValueError where there is no such property
@@ -33,8 +35,14 @@ class Layout:
         source.path_resolve(choices)
         self.prop(data, name, text)
 
-    def label(self, text: str, **options: Any) -> None:
+    def label(self, text: str = "", **options: Any) -> None:
         self.drawn.append(text)
+
+    def progress(self, factor: float, text: str) -> None:
+        self.drawn.append(text)
+
+    def template_icon_view(self, data: Any, name: str, **options: Any) -> None:
+        self.prop(data, name)
 
     def operator(self, name: str, **options: Any) -> SimpleNamespace:
         self.drawn.append(self._operator(name).identifier)
@@ -54,7 +62,8 @@ def draw(addon: Addon) -> Callable[[str], list[str]]:
     """``draw("HGS_PT_levels")``: texts and names of what the panel shows."""
 
     def drawn(name: str) -> list[str]:
-        panel, layout = getattr(addon("levels"), name), Layout()
+        addon("levels")  # enables the extension
+        panel, layout = getattr(bpy.types, name), Layout()
         panel.draw(SimpleNamespace(layout=layout), bpy.context)
         return layout.drawn
 
@@ -92,3 +101,72 @@ def test_the_appearance_panel_sets_up_the_scene_and_the_display(
     assert draw("HGS_PT_appearance") == ["EXACT", "SCENE"]
     addon("display").add_display(make_object(0))
     assert len(draw("HGS_PT_appearance")) == 5
+
+
+def test_a_level_is_seen_alone_and_once_more_all_of_them(
+    addon: Addon, make_object: Callable[..., Any], draw: Callable[[str], list[str]]
+) -> None:
+    obj = make_object(0)
+    obj.data.attributes["level"].data[0].value = -1
+    levels = addon("levels")
+    modifier = levels.add_levels(obj)
+    for level in (-1, 0, 2):
+        bpy.ops.hgs.solo_level(level=level)
+        assert levels.shown_levels(modifier) == [level]
+    draw("HGS_PT_levels")
+    bpy.ops.hgs.solo_level(level=2)
+    assert levels.shown_levels(modifier) == [-1, 0, 1, 2]
+
+
+def test_every_input_says_what_it_is_for(addon: Addon, make_object: Callable[..., Any]) -> None:
+    obj = make_object(0)
+    for modifier in (addon("levels").add_levels(obj), addon("display").add_display(obj)):
+        inputs = [item for item in modifier.node_group.interface.items_tree if item.in_out == "INPUT"]
+        assert {item.name for item in inputs if not item.description} == {"Geometry"}
+
+
+def test_splats_of_another_file_are_shown_but_not_changed(
+    addon: Addon, make_object: Callable[..., Any], draw: Callable[[str], list[str]], tmp_path: Path
+) -> None:
+    obj = make_object(0)
+    obj.name = "lent"
+    addon("levels").add_levels(obj)
+    library = str(tmp_path / "library.blend")
+    bpy.data.libraries.write(library, {obj})
+    bpy.data.objects.remove(obj)
+    with bpy.data.libraries.load(library, link=True) as (_, wanted):
+        wanted.objects = ["lent"]
+    lent = wanted.objects[0]
+    bpy.context.scene.collection.objects.link(lent)
+    bpy.context.view_layer.objects.active = lent
+    assert "Level 1" in draw("HGS_PT_levels")
+    for operator in (
+        bpy.ops.hgs.add_levels,
+        bpy.ops.hgs.solo_level,
+        bpy.ops.hgs.add_crop_box,
+        bpy.ops.hgs.morph_to_seed,
+    ):
+        assert not operator.poll()
+
+
+def test_a_long_sentence_is_broken_into_lines_that_fit_the_sidebar(
+    addon: Addon, draw: Callable[[str], list[str]], tmp_path: Path
+) -> None:
+    bpy.context.scene.hgs_seeds.folder = str(tmp_path)
+    drawn = draw("HGS_PT_seeds")
+    lines = drawn[drawn.index("HGS_OT_reload_seeds") + 1 :]
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 30
+    assert " ".join(lines).startswith("cannot read")
+
+
+def test_the_seeds_panel_shows_the_morphs_of_the_active_object(
+    addon: Addon, make_object: Callable[..., Any], draw: Callable[[str], list[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps({"scenes": [{"seed": 4, "files": {}}]}))
+    bpy.context.scene.hgs_seeds.folder = str(tmp_path)
+    obj = make_object(0)
+    before = draw("HGS_PT_seeds")
+    modifier = addon("morph").add_morph(obj, make_object(1))
+    bpy.context.view_layer.objects.active = obj
+    assert [text for text in draw("HGS_PT_seeds") if text not in before] == [modifier.name]
