@@ -15,6 +15,7 @@ MODULES = (
     "import_operator",
     "scene_setup",
     "exact_engine",
+    "viewing",
     "levels",
     "exporting",
     "player",

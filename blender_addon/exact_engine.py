@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import bpy
+import gpu
 import numpy as np
 
+from .exact_viewport import ViewportPicture, view_of
 from .gathering import NotDrawable, gather, lens_of, world_to_camera
-from .projection import cropped, project
-from .rasterizing import Picture, rasterize
+from .projection import Lens, cropped, project
+from .rasterizing import Picture, Progress, rasterize
 from .solid_objects import Backdrop, draw_solids
 from .splats import Array
 
@@ -32,6 +34,8 @@ class HGS_RE_exact(bpy.types.RenderEngine):
     bl_label = "HGS Splat (exact)"
     bl_use_preview = False
 
+    _shown: ViewportPicture | None = None
+
     def update_render_passes(self, scene: Any = None, renderlayer: Any = None) -> None:
         """Tell the compositor which passes there are."""
         self.register_pass(scene, renderlayer, "Combined", 4, "RGBA", "COLOR")
@@ -50,16 +54,35 @@ class HGS_RE_exact(bpy.types.RenderEngine):
         except NotDrawable as error:
             self.report({"ERROR"}, str(error))
             return
-        to_camera = world_to_camera(camera)
         part = border(scene.render, lens.width, lens.height)
-        backdrop = draw_solids(depsgraph, to_camera, lens, part)
-        self.update_stats("", "Collecting Gaussians")
-        splats = cropped(project(gather(depsgraph, to_camera, parallel=lens.orthographic), lens), *part)
-        self.update_stats("", f"Drawing {len(splats.depths):,} Gaussians")
-        limits = None if backdrop is None else backdrop.depths
-        picture = rasterize(splats, *part[2:], limits=limits, progress=self._go_on)
-        if picture is not None:
+        to_camera = world_to_camera(camera)
+        drawn = draw(depsgraph, to_camera, lens, part, tell=self._tell, progress=self._go_on)
+        if drawn is not None:
+            picture, backdrop = drawn
             self._deliver(over_background(picture, backdrop, scene), nearest(picture, backdrop))
+
+    def view_update(self, context: bpy.types.Context, depsgraph: Any) -> None:
+        """Called by Blender when something in a 3D view has changed."""
+        self._viewport().forget()
+
+    def view_draw(self, context: bpy.types.Context, depsgraph: Any) -> None:
+        """Called by Blender when a 3D view is drawn."""
+        viewport = self._viewport()
+        viewport.refresh(self, depsgraph, view_of(context))
+        gpu.state.blend_set("ALPHA_PREMULT")
+        self.bind_display_space_shader(depsgraph.scene)
+        viewport.show()
+        self.unbind_display_space_shader()
+        gpu.state.blend_set("NONE")
+
+    def _viewport(self) -> ViewportPicture:
+        """One for each 3D view, as engines are."""
+        if self._shown is None:
+            self._shown = ViewportPicture(whole_picture)
+        return self._shown
+
+    def _tell(self, text: str) -> None:
+        self.update_stats("", text)
 
     def _go_on(self, done: float) -> bool:
         self.update_progress(done)
@@ -73,6 +96,34 @@ class HGS_RE_exact(bpy.types.RenderEngine):
         if "Depth" in passes:
             _fill(passes["Depth"], depths[..., None])
         self.end_result(result)
+
+
+def draw(
+    depsgraph: Any, to_camera: Array, lens: Lens, part: tuple[int, int, int, int], *,
+    tell: Callable[[str], None] | None = None, progress: Progress | None = None,
+) -> tuple[Picture, Backdrop | None] | None:  # fmt: skip
+    """The part (left, top, width, height) of a picture, and what is behind its Gaussians; None if it was stopped.
+
+    Args:
+        to_camera: (4, 4) from the world to the camera, OpenCV's axes.
+        tell: is told what is being done.
+        progress: as :func:`~.rasterizing.rasterize` calls it.
+    """
+    tell = tell or (lambda _: None)
+    backdrop = draw_solids(depsgraph, to_camera, lens, part)
+    tell("Collecting Gaussians")
+    splats = cropped(project(gather(depsgraph, to_camera, parallel=lens.orthographic), lens), *part)
+    tell(f"Drawing {len(splats.depths):,} Gaussians")
+    limits = None if backdrop is None else backdrop.depths
+    picture = rasterize(splats, *part[2:], limits=limits, progress=progress)
+    return None if picture is None else (picture, backdrop)
+
+
+def whole_picture(depsgraph: Any, to_camera: Array, lens: Lens) -> Array:
+    """All of a picture as :func:`over_background` makes it."""
+    drawn = draw(depsgraph, to_camera, lens, (0, 0, lens.width, lens.height))
+    assert drawn is not None, "nothing stops it"
+    return over_background(*drawn, depsgraph.scene)
 
 
 def picture_size(render: Any) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,12 +42,20 @@ def lens_of(camera: Any, depsgraph: Any, width: int, height: int) -> Lens:
     p = camera.calc_matrix_camera(
         depsgraph, x=width, y=height, scale_x=render.pixel_aspect_x, scale_y=render.pixel_aspect_y
     )
+    return replace(lens_of_matrix(np.array(p), width, height), near=data.clip_start, far=data.clip_end)
+
+
+def lens_of_matrix(p: Array, width: int, height: int) -> Lens:
+    """The lens that OpenGL's (4, 4) projection matrix ``p`` means for pictures of so many pixels."""
     fx, fy = 0.5 * width * p[0][0], 0.5 * height * p[1][1]
-    if data.type == "ORTHO":
-        cx, cy = 0.5 * width * (1 + p[0][3]), 0.5 * height * (1 - p[1][3])
-    else:
-        cx, cy = 0.5 * width * (1 - p[0][2]), 0.5 * height * (1 + p[1][2])
-    return Lens(width, height, fx, fy, cx, cy, data.clip_start, data.clip_end, data.type == "ORTHO")
+    parallel = bool(p[3][3])
+    side = 3 if parallel else 2
+    sign = 1 if parallel else -1
+    cx, cy = 0.5 * width * (1 + sign * p[0][side]), 0.5 * height * (1 - sign * p[1][side])
+    # Depths that come out at -1 and 1.
+    with np.errstate(divide="ignore"):  # a far plane beyond 32 bits
+        near, far = ((p[2][3] - end) / p[2][2] if parallel else p[2][3] / (p[2][2] + end) for end in (-1, 1))
+    return Lens(width, height, fx, fy, cx, cy, float(near), float(far), parallel)
 
 
 def world_to_camera(camera: Any) -> Array:

@@ -210,6 +210,7 @@ class HGS_PT_appearance(bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         """The scene's set-up, and inputs of the display modifier."""
         layout = self.layout
+        layout.operator("hgs.view_exactly", icon="SHADING_RENDERED")
         layout.operator_menu_enum("hgs.set_up_scene", "colors", text="Set Up Scene")
         display = display_of(context.object) if is_splats(context.object) else None
         if display is not None:

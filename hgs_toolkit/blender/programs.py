@@ -137,7 +137,12 @@ def open_arguments(identifier: str, asset: Path) -> list[str]:
         "import sys, bpy, addon_utils\n"
         f"if addon_utils.enable('{module}') is None:\n"
         "    sys.exit('the extension is not installed: run hgs blender install')\n"
+        "cube = None if bpy.data.filepath else bpy.data.objects.get('Cube')\n"
+        "if cube is not None:\n"  # of the startup file: the splats would be inside of it
+        "    bpy.data.objects.remove(cube)\n"
         "bpy.ops.hgs.import_splats(filepath=sys.argv[-1])\n"
+        "bpy.ops.hgs.set_up_scene()\n"
+        "bpy.ops.hgs.view_exactly(approach=True)\n"
     )
     return ["--python-exit-code", "1", "--python-expr", code, "--", str(asset.resolve())]
 

@@ -98,9 +98,9 @@ def test_the_levels_panel_is_for_splats(addon: Addon, make_object: Callable[...,
 def test_the_appearance_panel_sets_up_the_scene_and_the_display(
     addon: Addon, make_object: Callable[..., Any], draw: Callable[[str], list[str]]
 ) -> None:
-    assert draw("HGS_PT_appearance") == ["EXACT", "SCENE"]
+    assert draw("HGS_PT_appearance") == ["HGS_OT_view_exactly", "EXACT", "SCENE"]
     addon("display").add_display(make_object(0))
-    assert len(draw("HGS_PT_appearance")) == 5
+    assert len(draw("HGS_PT_appearance")) == 6
 
 
 def test_a_level_is_seen_alone_and_once_more_all_of_them(
