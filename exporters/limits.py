@@ -26,9 +26,14 @@ MIN_WINDOW = 2**23
 """Window that every Zstandard decoder must offer; larger ones only where the content is larger."""
 
 
+def most_content(size: int) -> int:
+    """Bytes that a file of ``size`` bytes may unpack to."""
+    return max(MAX_EXPANSION * size, FREE_EXPANSION)
+
+
 def check_promise(needed: int, size: int) -> None:
     """Raise a FormatError if ``size`` bytes of file promise ``needed`` bytes of content beyond belief."""
-    if needed > max(MAX_EXPANSION * size, FREE_EXPANSION):
+    if needed > most_content(size):
         raise FormatError(f"{needed} bytes of content promised by a file of {size}; taken for a decompression bomb")
 
 

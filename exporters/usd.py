@@ -7,11 +7,12 @@ has a variant set ``LOD`` whose variants are whole scenes; the finest is chosen.
 
 from __future__ import annotations
 
-import io
+import json
+import os
 import signal
 import subprocess
 import sys
-import zipfile
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 
 from hgs_toolkit.encoding import (
     log_scales_to_scales,
@@ -31,6 +33,7 @@ from hgs_toolkit.encoding import (
 )
 from hgs_toolkit.errors import FormatError, HgsError, MissingExtraError, ShapeError
 from hgs_toolkit.exporters import usd_child
+from hgs_toolkit.exporters.limits import most_content
 from hgs_toolkit.exporters.lods import levels_of_detail
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.placement import place
@@ -49,6 +52,11 @@ SECONDS, LEAST_SPEED = 60, 10**6
 
 FROM_OUTSIDE = {getattr(signal, name, None) for name in ("SIGTERM", "SIGKILL", "SIGINT", "SIGHUP", "SIGQUIT")}
 """Signals that somebody, or a machine short of memory, sends to a process; a damaged file ends it by others."""
+
+REASONS = {int(signal.SIGABRT): "it asks for more memory than a file of its size may need, or contradicts itself"}
+"""Why USD ends the process, by the number of the signal."""
+
+Arrays = dict[str, NDArray[np.float32]]
 
 Y_UP_FROM_Z_UP = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]], np.float64)
 
@@ -82,7 +90,8 @@ def write_usd(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
 def read_usd(path: Path) -> GaussianHierarchy:
     """Read all Gaussians of a stage, of any program, as its default variants and transforms have them.
 
-    The file is opened in a process of its own, since USD ends the process at some damaged files.
+    The file is opened in a process of its own, of bounded memory: USD ends the process at some damaged files, and
+    takes gigabytes at others.
 
     Raises:
         MissingExtraError: if usd-core is not installed.
@@ -91,39 +100,52 @@ def read_usd(path: Path) -> GaussianHierarchy:
     """
     _pxr()
     try:
-        found = _read_apart(path)
+        arrays, found = _read_apart(path)
         turn = Y_UP_FROM_Z_UP if found["z_up"] else np.eye(4)
-        parts = [_part(found, index, turn) for index in range(int(found["prims"]))]
+        parts = [_part(arrays, index, prim, turn) for index, prim in enumerate(found["prims"])]
         return (parts[0] if len(parts) == 1 else concatenate(parts)).replace()  # checks that all is finite
     except (FormatError, ShapeError) as error:
         raise FormatError(f"{path}: {error}") from error
 
 
-def _read_apart(path: Path) -> dict[str, NDArray[Any]]:
-    """What the child process found in the file."""
-    command = [sys.executable, "-I", str(Path(usd_child.__file__)), str(path.resolve())]
-    seconds = SECONDS + path.stat().st_size / LEAST_SPEED
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired:
-        raise FormatError(f"it is no readable USD file: USD had not read it after {seconds:.0f} seconds") from None
-    if -done.returncode in FROM_OUTSIDE:
-        name = signal.Signals(-done.returncode).name
-        raise HgsError(f"{path} was not read: the process that read it was ended from outside ({name}); try again")
-    try:
-        with np.load(io.BytesIO(done.stdout)) as arrays:
-            found = dict(arrays)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise FormatError(f"it is no readable USD file: USD itself failed on it (status {done.returncode})") from error
-    if "error" in found:
-        raise FormatError(str(found["error"]))
-    return found
+def _read_apart(path: Path) -> tuple[Arrays, dict[str, Any]]:
+    """What the child process found in the file: its arrays by name, and the rest."""
+    size = path.stat().st_size
+    seconds = SECONDS + size / LEAST_SPEED
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "found.safetensors"
+        command = [sys.executable, "-I", usd_child.__file__, str(path.resolve()), str(out), str(most_content(size))]
+        quiet = subprocess.DEVNULL
+        try:
+            done = subprocess.run(
+                command, env=os.environ | usd_child.ENVIRONMENT, stdin=quiet, stdout=quiet, stderr=quiet,
+                timeout=seconds, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise FormatError(f"it is no readable USD file: USD had not read it after {seconds:.0f} seconds") from None
+        if -done.returncode in FROM_OUTSIDE:
+            name = signal.Signals(-done.returncode).name
+            raise HgsError(f"{path} was not read: the process that read it was ended from outside ({name}); try again")
+        return _found(out, done.returncode)
 
 
-def _part(found: dict[str, NDArray[Any]], index: int, turn: NDArray[np.float64]) -> GaussianHierarchy:
+def _found(out: Path, status: int) -> tuple[Arrays, dict[str, Any]]:
+    """The arrays and the rest of the child's file, whose sizes are compared with its own before they are allocated."""
+    try:
+        with safe_open(out, framework="np") as file:
+            entries = file.metadata() or {}
+            if "error" not in entries:
+                return {name: file.get_tensor(name) for name in file.keys()}, json.loads(entries["stage"])  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError) as error:
+        reason = REASONS.get(-status, f"status {status}")
+        raise FormatError(f"it is no readable USD file: USD itself failed on it ({reason})") from error
+    raise FormatError(entries["error"])
+
+
+def _part(arrays: Arrays, index: int, prim: dict[str, Any], turn: NDArray[np.float64]) -> GaussianHierarchy:
     """The Gaussians of one prim, placed."""
-    means, quats, scales, opacities, sh = (torch.from_numpy(found[f"{index} {name}"]) for name in usd_child.WIDTHS)
-    degree = int(found[f"{index} degree"])
+    means, quats, scales, opacities, sh = (torch.from_numpy(arrays[f"{index} {name}"]) for name in usd_child.WIDTHS)
+    degree = prim["degree"]
     if degree not in range(MAX_DEGREE + 1):
         raise FormatError(f"its harmonics are of degree {degree}; expected 0 to {MAX_DEGREE}")
     counts = (len(means), len(quats), len(scales), len(opacities), len(sh) / sh_bases(degree))
@@ -134,7 +156,7 @@ def _part(found: dict[str, NDArray[Any]], index: int, turn: NDArray[np.float64])
         sh=sh.view(1, len(means), -1, 3), opacity_logits=opacities_to_logits(opacities[:, 0])[None],
         check_finite=False,
     )  # fmt: skip
-    matrix = turn @ found[f"{index} matrix"]
+    matrix = turn @ np.array(prim["matrix"])
     if not np.isfinite(matrix).all():
         raise FormatError("a transform is not finite")
     return place(scene, matrix)

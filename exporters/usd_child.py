@@ -1,85 +1,181 @@
-"""Run as a program of its own: reads the Gaussians of a USD file and writes their arrays to standard output, as .npz.
+"""Run as a program of its own: reads the Gaussians of a USD file and writes their arrays to another, as safetensors.
 
-    python usd_child.py FILE
+    python usd_child.py FILE OUT MOST_CONTENT
 
-USD ends the whole process at some damaged files, so :mod:`~hgs_toolkit.exporters.usd` lets this one take the risk. It
-imports nothing of the toolkit, which would take longer than the reading. What is wrong with a file that can be read is
-said as text in place of the arrays, in an entry ``error``.
+USD ends the whole process at some damaged files and allocates gigabytes at others, so
+:mod:`~hgs_toolkit.exporters.usd` lets this one take the risk, with bounded memory. It imports nothing of the toolkit,
+which would take longer than the reading. OUT holds an array for each name of WIDTHS and prim, with the prim's number
+before it, and as its metadata entry ``stage`` the rest as JSON, or an entry ``error`` that says what is wrong.
 """
 
 from __future__ import annotations
 
-import io
+import ctypes
+import json
 import os
+import struct
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 TYPE = "ParticleField3DGaussianSplat"
 WIDTHS = {"positions": 3, "orientations": 4, "scales": 3, "opacities": 1, "radiance:sphericalHarmonicsCoefficients": 3}
 DEGREE = "radiance:sphericalHarmonicsDegree"
 
+ENVIRONMENT = {"PXR_WORK_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+"""Variables to run this with: stacks and arenas of threads are memory too, and USD reads one file in one thread."""
 
-LEAST_MEMORY, TIMES_FILE = 2**29, 100
-"""Bytes this process may allocate: so many, and a hundred times the file, as packed formats may unpack to."""
+TIMES_FILE, FREE_BYTES = 10, 2**24
+"""Memory that reading may add to the process: so many times the file, and what 16,000 prims of other kinds need beyond."""
+
+BYTES_A_VALUE = 312
+"""What USD's text parser takes for each number of an array: 104 bytes, three times over while its vector doubles."""
+
+BINARY = b"PXR-USDC"
+
+ASSUMED_HELD = 2**29
+"""What the process holds before it reads, where the system does not tell."""
+
+SMALLEST = """#usda 1.0
+def ParticleField3DGaussianSplat "g"
+{
+    point3f[] positions = [(1, 2, 3)]
+    quatf[] orientations = [(1, 0, 0, 0)]
+    float3[] scales = [(1, 1, 1)]
+    float[] opacities = [0.5]
+    uniform int radiance:sphericalHarmonicsDegree = 0
+    float3[] radiance:sphericalHarmonicsCoefficients = [(0, 0, 0)]
+}
+"""
+"""A stage read first, so that USD's schemas and libraries are not counted as a file's."""
+
+Arrays = dict[str, NDArray[Any]]
 
 
 class UnusableError(Exception):
     """A file without what is looked for."""
 
 
-def read(path: str) -> dict[str, Any]:
-    """Arrays by name, a number for each prim before it; ``matrix`` (4, 4) for column vectors, ``degree``, ``z_up``."""
-    from pxr import Sdf, Usd, UsdGeom
+def open_layer(path: str) -> Any:
+    """The file as a layer that refers to no other."""
+    from pxr import Sdf
 
     layer = Sdf.Layer.OpenAsAnonymous(path)
     if layer is None:
         raise UnusableError("it is no readable USD file")
-    if others := layer.GetCompositionAssetDependencies():
+    if others := [name for name in layer.GetCompositionAssetDependencies() if name]:  # none: of the file itself
         raise UnusableError(f"it refers to other files ({others[0]}); join them first: usdcat --flatten")
+    return layer
+
+
+def read(layer: Any) -> tuple[Arrays, dict[str, Any]]:
+    """Views of USD's own arrays (count, width) by name, and the rest.
+
+    That is ``z_up`` and for each of ``prims`` its ``degree`` and its ``matrix`` (4, 4) for column vectors.
+    """
+    from pxr import Usd, UsdGeom
+
     stage, time = Usd.Stage.Open(layer), Usd.TimeCode.EarliestTime()
+    arrays: Arrays = {}
     prims = [prim for prim in stage.Traverse() if prim.GetTypeName() == TYPE]
     if not prims:
         raise UnusableError(f"it has no prim of type {TYPE}")
-    found: dict[str, Any] = {"z_up": UsdGeom.GetStageUpAxis(stage) == UsdGeom.Tokens.z, "prims": len(prims)}
+    found: dict[str, Any] = {"z_up": UsdGeom.GetStageUpAxis(stage) == UsdGeom.Tokens.z, "prims": []}
     for index, prim in enumerate(prims):
         for name, width in WIDTHS.items():
             candidates = (prim.GetAttribute(name + half).Get(time) for half in ("", "h"))
             value = next((value for value in candidates if value is not None and len(value)), None)
             if value is None:
                 raise UnusableError(f"{prim.GetPath()} lacks '{name}'")
-            found[f"{index} {name}"] = np.array(value, np.float32).reshape(-1, width)
-        found[f"{index} degree"] = prim.GetAttribute(DEGREE).Get()
+            arrays[f"{index} {name}"] = np.asarray(value).reshape(-1, width)
+        degree = prim.GetAttribute(DEGREE).Get()
+        if not isinstance(degree, int):
+            raise UnusableError(f"{prim.GetPath()} lacks '{DEGREE}'")
         # USD's matrices are for row vectors.
-        found[f"{index} matrix"] = np.array(UsdGeom.Imageable(prim).ComputeLocalToWorldTransform(time)).T
-    return found
+        matrix = np.array(UsdGeom.Imageable(prim).ComputeLocalToWorldTransform(time)).T
+        found["prims"].append({"degree": degree, "matrix": matrix.tolist()})
+    return arrays, found
 
 
-def bound_memory(path: str) -> None:
-    """Let USD fail at a damaged file that promises gigabytes, instead of allocating them (where POSIX has bounds)."""
+def write(path: str, arrays: Arrays, **texts: str) -> None:
+    """A safetensors file: the length of a JSON header, the header, the arrays as float32."""
+    header: dict[str, Any] = {"__metadata__": texts}
+    end = 0
+    for name, values in arrays.items():
+        start, end = end, end + 4 * values.size
+        header[name] = {"dtype": "F32", "shape": values.shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for values in arrays.values():
+            file.write(np.ascontiguousarray(values, "<f4").data)
+
+
+def allowance(path: str) -> int:
+    """Bytes that reading the file may add to the process.
+
+    A binary file holds its arrays as they are used. Of text, the parser keeps far more than the text of each number.
+    """
+    with open(path, "rb") as file:
+        start = file.read(len(BINARY))
+        commas = 0 if start == BINARY else sum(block.count(b",") for block in iter(lambda: file.read(2**20), b""))
+    return FREE_BYTES + TIMES_FILE * os.path.getsize(path) + BYTES_A_VALUE * commas
+
+
+@contextmanager
+def bounded_memory(more: int) -> Iterator[None]:
+    """Deny allocations beyond ``more`` bytes above what the process holds now, where the system can (not on Windows).
+
+    C++ throws where memory is denied, at which USD may wait for ever for a task that it lost: it is ended instead.
+    """
     if sys.platform == "win32":
+        yield
         return
     import resource
 
-    most = LEAST_MEMORY + TIMES_FILE * os.path.getsize(path)
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
-
-
-def main(path: str) -> None:
-    """Write the arrays of the file ``path``, or what is wrong with it."""
-    bound_memory(path)
     try:
-        found = read(path)
+        with open("/proc/self/statm") as file:
+            held = int(file.read().split()[5]) * resource.getpagesize()
+        library = ctypes.CDLL("libstdc++.so.6")
+        library._ZSt15set_new_handlerPFvvE(ctypes.cast(library.abort, ctypes.c_void_p))
+    except (OSError, AttributeError):  # another system, another library
+        held = ASSUMED_HELD
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = held + more if hard == resource.RLIM_INFINITY else min(held + more, hard)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))  # for the words about it
+
+
+def main(path: str, out: str, most_content: int) -> None:
+    """Write the arrays of the file ``path``, or what is wrong with it."""
+    from pxr import Sdf
+
+    smallest = Sdf.Layer.CreateAnonymous(".usda")
+    smallest.ImportFromString(SMALLEST)
+    read(smallest)
+    more = allowance(path)
+    try:
+        with bounded_memory(more):
+            arrays, rest = read(open_layer(path))
+            content = 4 * sum(values.size for values in arrays.values())
+            if content > most_content:
+                raise UnusableError(f"its prims hold {content} bytes of arrays; expected at most {most_content}")
+            write(out, arrays, stage=json.dumps(rest))
     except UnusableError as error:
-        found = {"error": str(error)}
+        write(out, {}, error=str(error))
+    except MemoryError:
+        write(out, {}, error=f"to read it takes more than the {more} bytes of memory that a file of its size may need")
     except Exception as error:  # errors of USD carry text that may be no text
-        found = {"error": f"it is no readable USD file ({type(error).__name__})"}
-    buffer = io.BytesIO()
-    np.savez(buffer, **found)
-    sys.stdout.buffer.write(buffer.getvalue())
+        write(out, {}, error=f"it is no readable USD file ({type(error).__name__})")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
