@@ -2,9 +2,9 @@
 
     python benchmarks/bench_usd_memory.py FILE ... [--make FOLDER]
 
-For each file, the bound above what the process holds before it reads is halved until the reading fails. ``--make`` first
-writes files of extremes: one Gaussian to 100,000, text of long and of short numbers whose count is just beyond a power of
-two (where the parser's vector has doubled), and one Gaussian among thousands of other prims. Linux.
+For each file, the bound above what the process holds before it reads is halved until the reading fails. ``--make``
+first writes extremes: long and short numbers whose count is just beyond a power of two (where the text parser's vector
+has doubled), and one Gaussian among thousands of other prims. Linux.
 """
 
 from __future__ import annotations
@@ -24,6 +24,13 @@ STAND_IN = "import sys, usd_child; usd_child.allowance = lambda path: {most}; us
 """The child's program with another bound."""
 
 STEP = 2**14
+
+OTHER = """def Xform "part_{index}"
+{{
+    double3 xformOp:translate = ({index}, {x}, 2)
+    uniform token[] xformOpOrder = ["xformOp:translate"]
+}}
+"""
 
 PATIENCE = 30
 """Seconds after which a reading counts as failed."""
@@ -59,8 +66,7 @@ def field(count: int, number: Callable[[], str], others: int = 0) -> str:
         return f"[{', '.join(rows)}]"
 
     opacities = ", ".join("1" for _ in range(count))
-    further = "".join(f'def Xform "part_{i}"\n{{\n    double3 xformOp:translate = ({i}, {1.5 * i}, 2)\n'
-                      '    uniform token[] xformOpOrder = ["xformOp:translate"]\n}\n' for i in range(others))  # fmt: skip
+    further = "".join(OTHER.format(index=index, x=1.5 * index) for index in range(others))
     return f"""#usda 1.0
 def {usd_child.TYPE} "g"
 {{

@@ -30,7 +30,7 @@ ENVIRONMENT = {"PXR_WORK_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1", "MALLO
 """Variables to run this with: stacks and arenas of threads are memory too, and USD reads one file in one thread."""
 
 TIMES_FILE, FREE_BYTES = 10, 2**24
-"""Memory that reading may add to the process: so many times the file, and what 16,000 prims of other kinds need beyond."""
+"""Memory that reading may add to the process: so many times the file, and what 16,000 prims of other kinds need."""
 
 BYTES_A_VALUE = 312
 """What USD's text parser takes for each number of an array: 104 bytes, three times over while its vector doubles."""
