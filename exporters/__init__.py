@@ -20,6 +20,7 @@ from hgs_toolkit.exporters.glb import read_glb, write_glb
 from hgs_toolkit.exporters.options import ExportOptions, Format
 from hgs_toolkit.exporters.ply import read_ply, write_ply
 from hgs_toolkit.exporters.rad import write_rad
+from hgs_toolkit.exporters.rad_reader import read_rad
 from hgs_toolkit.exporters.sog import read_sog, write_sog
 from hgs_toolkit.exporters.splat import read_splat, write_splat
 from hgs_toolkit.exporters.spz import read_spz, write_spz
@@ -67,7 +68,7 @@ FORMATS = (
         read_glb, write_glb, options=frozenset({"nodes", "extras"}),
     ),
     Format(
-        ".rad", "a tree of levels of detail: Spark 2 (three.js)", None, write_rad,
+        ".rad", "a tree of levels of detail: Spark 2 (three.js)", read_rad, write_rad,
         options=frozenset({"frame", "lods"}), keeps_tree=True,
     ),
     Format(

@@ -4,7 +4,8 @@ After a JSON header come chunks of 65,536 Gaussians, each with a JSON header of 
 (all x, all y, ...), deflated. A node's children are side by side and behind it; the root is the first. Spark draws a
 node in place of its children until its budget is used up, so every leaf must be a Gaussian of the scene and every inner
 node look like the leaves below it: see :mod:`~hgs_toolkit.exporters.merge_tree`. A tree of pairs meets any budget
-exactly. Higher harmonics, signs and order are those of 3D-GS.
+exactly. Higher harmonics, signs and order are those of 3D-GS. The reader is in
+:mod:`~hgs_toolkit.exporters.rad_reader`.
 
 The frame is y up unless another is asked for: Spark draws in three.js' world, which is y up, without a turn.
 """
@@ -12,6 +13,7 @@ The frame is y up unless another is asked for: Spark draws in three.js' world, w
 from __future__ import annotations
 
 import json
+import re
 import struct
 import zlib
 from importlib.metadata import version
@@ -27,9 +29,13 @@ from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.frames import convert_frame
 from hgs_toolkit.exporters.merge_tree import MergeTree, merge_tree
 from hgs_toolkit.exporters.options import ExportOptions
+from hgs_toolkit.exporters.rad_encodings import PLAIN
 from hgs_toolkit.gaussians import GaussianHierarchy
 
 FRAME = "y_up"
+
+FRAME_COMMENT = re.compile(r"frame (y_up|rdf)")
+"""What the writer says of it in the header's comment."""
 
 FILE_MAGIC, CHUNK_MAGIC, VERSION = b"RAD0", b"RADC", 1
 CHUNK = 65_536
@@ -46,9 +52,6 @@ COMPRESSION_LEVEL = 6
 
 MOST_COVERING = 2.0
 """Largest alpha of a node."""
-
-TYPES = {"f32": "<f4", "f16": "<f2", "ln_f16": "<f2", "u16": "<u2", "u32": "<u4"}
-"""Numbers behind the encodings used here; that of ``ln_f16`` is a logarithm."""
 
 Columns = dict[str, tuple[str, NDArray[Any]]]
 
@@ -81,7 +84,7 @@ def _chunk(tree: MergeTree, start: int, degree: int) -> bytes:
     rows = slice(start, min(start + CHUNK, len(tree)))
     count, properties, payload = rows.stop - start, [], bytearray()
     for name, (encoding, values) in _columns(tree, rows, degree).items():
-        data = _deflated(values.T.astype(TYPES[encoding]))
+        data = _deflated(values.T.astype(PLAIN[encoding]))
         properties.append({"property": name, "encoding": encoding, "compression": "gz",
                            "offset": len(payload), "bytes": len(data)})  # fmt: skip
         payload += data + bytes(-len(data) % ALIGNMENT)

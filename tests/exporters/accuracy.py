@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from hgs_toolkit.encoding import SH_C0
+from hgs_toolkit.exporters.merge_tree import merge_tree
 from hgs_toolkit.exporters.morton import morton_order
 from hgs_toolkit.exporters.splats import Floats, Splats, splats_of
 from hgs_toolkit.gaussians import GaussianHierarchy
@@ -42,12 +43,14 @@ MEASURED = {
     ".spz": Errors(1.2e-4, 0.031, 1.6e-6, 0.0131, 0.066, 2e-3),
     ".compressed.ply": Errors(3e-4, 9e-4, 2e-6, 7e-3, 0.016, 2e-3),
     ".sog": Errors(1.3e-5, 0.011, 1e-4, 9e-3, 9e-3, 2e-3),
+    ".rad": Errors(0, 1.5e-3, 1.3e-7, 9e-4, 2.5e-4, 2.5e-4),
 }
 """Greatest errors of 5,000 random Gaussians of a unit's extent, as measured with readers of others (harmonics of .sog:
-what a codebook leaves of them)."""
+what a codebook leaves of them; .rad: what half floats leave)."""
 
 BOUNDS = {suffix: errors.times(1.5) for suffix, errors in MEASURED.items()} | {
     ".ply": EXACT, ".hgs": EXACT, ".glb": Errors(0, 1e-6, 2e-7, 0, 0, 1e-6), ".usdc": Errors(0, 1e-6, 2e-7, 0, 0, 1e-6),
+    ".usda": Errors(0, 1e-6, 2e-7, 0, 0, 1e-6),
 }  # fmt: skip
 
 
@@ -68,7 +71,27 @@ def file_order(suffix: str, scene: GaussianHierarchy) -> NDArray[np.intp]:
     if suffix == ".splat":
         importance = splats.log_scales.sum(axis=1) - np.logaddexp(0, -splats.logits)
         return np.argsort(-importance, kind="stable")
+    if suffix == ".rad":
+        leaf = merge_tree(scene).leaf
+        return leaf[leaf >= 0]
     return np.arange(len(splats))
+
+
+def expected_in(suffix: str, scene: GaussianHierarchy, found: Splats) -> Splats:
+    """``scene`` as a file of ours should give it back, in our frame and the file's order.
+
+    A .rad file may turn a Gaussian to one that is equal to it, see :func:`turned_as`.
+    """
+    expected = splats_of(scene, "y_up").take(file_order(suffix, scene))
+    return turned_as(found, expected) if suffix == ".rad" else expected
+
+
+def turned_as(found: Splats, expected: Splats) -> Splats:
+    """``expected`` with the rotations nearest to ``found`` of the four, half a turn apart, that are equal."""
+    w, x, y, z = expected.quats.T
+    equal = np.stack([[w, x, y, z], [-x, w, z, -y], [-y, -z, w, x], [-z, y, -x, w]]).transpose(0, 2, 1)  # (4, N, 4)
+    nearest = np.abs((equal * found.quats).sum(axis=2)).argmax(axis=0)
+    return replace(expected, quats=equal[nearest, np.arange(len(expected))])
 
 
 def matched(found: Splats, expected: Splats) -> Splats:

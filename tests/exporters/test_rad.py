@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import struct
 import zlib
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters import export, load, rad
 from hgs_toolkit.exporters.merge_tree import merge_tree
 from hgs_toolkit.exporters.rad import covering, upright
+from hgs_toolkit.exporters.rad_encodings import bytes_a_value, decoded, rotations
 from hgs_toolkit.gaussians import GaussianHierarchy
 
 SceneFactory = Callable[..., GaussianHierarchy]
@@ -135,7 +137,147 @@ def test_equal_scenes_give_equal_bytes(tmp_path: Path, scene: GaussianHierarchy)
     assert (tmp_path / "a.rad").read_bytes() == (tmp_path / "b.rad").read_bytes()
 
 
-def test_it_is_written_not_read(tmp_path: Path, scene: GaussianHierarchy) -> None:
+def rewritten(path: Path, change: Callable[[dict[str, Any]], None], described_by: bytes = b"RAD0") -> None:
+    """Replace the header of the file, or of its only chunk, by a changed one; the chunk is what follows the header."""
+    data = path.read_bytes()
+    at = data.index(described_by)
+    header, length = described(data[at:], described_by)
+    change(header)
+    text = json.dumps(header).encode()
+    new = described_by + struct.pack("<I", len(text)) + text + bytes(-len(text) % 8)
+    data = data[:at] + new + data[at + length :]
+    path.write_bytes(data)
+    if described_by == b"RADC":
+        rewritten(path, lambda header: header["chunks"][0].update(bytes=len(data) - at))
+
+
+def test_the_gaussians_come_back_without_the_merged_nodes(
+    tmp_path: Path, scene: GaussianHierarchy, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     export(scene, tmp_path / "a.rad")
-    with pytest.raises(FormatError, match=r"\.rad files can be written, not read"):
+    assert load(tmp_path / "a.rad").num_gaussians == 89
+    assert caplog.messages == [f"{tmp_path}/a.rad: 89 Gaussians read; 88 nodes that stand for several were left out"]
+
+
+def test_several_chunks_are_one_scene(
+    tmp_path: Path, scene: GaussianHierarchy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(scene, tmp_path / "a.rad")
+    monkeypatch.setattr(rad, "CHUNK", 64)
+    export(scene, tmp_path / "b.rad")
+    assert torch.equal(load(tmp_path / "a.rad").means, load(tmp_path / "b.rad").means)
+
+
+def test_a_file_without_tree_is_read_whole(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    export(scene, tmp_path / "a.rad")
+
+    def untree(header: dict[str, Any]) -> None:
+        header["properties"] = [entry for entry in header["properties"] if not entry["property"].startswith("child")]
+
+    rewritten(tmp_path / "a.rad", untree, b"RADC")
+    assert load(tmp_path / "a.rad").num_gaussians == 177
+
+
+@pytest.mark.parametrize(
+    ("change", "part", "message"),
+    [
+        (lambda header: header.update(version=2), b"RAD0", "not of version 1"),
+        (lambda header: header.update(type="mesh"), b"RAD0", "of type 'mesh'"),
+        (lambda header: header.update(maxSh=4), b"RAD0", "SH degree 4"),
+        (lambda header: header.update(count=10**9), b"RAD0", "its chunks hold 177 Gaussians; 1000000000 promised"),
+        (lambda header: header.update(chunks=7), b"RAD0", "no list of chunks"),
+        (lambda header: header["chunks"][0].update(filename="x.radc"), b"RAD0", "chunks are files of their own"),
+        (lambda header: header["chunks"][0].update(offset=10**9), b"RAD0", "lies beyond"),
+        (lambda header: header["chunks"].append(header["chunks"][0]), b"RAD0", "its chunks overlap"),
+        (lambda header: header.update(count=2**31), b"RADC", "taken for a decompression bomb"),
+        (lambda header: header.update(count=178), b"RADC", "its chunks hold 178 Gaussians; 177 promised"),
+        (lambda header: header["properties"][0].update(bytes=20), b"RADC", "'center' has fewer than the 2124 bytes"),
+        (
+            lambda header: header["properties"][0].update(encoding="f16"),
+            b"RADC",
+            "'center' has more than the 1062 bytes",
+        ),
+        (lambda header: header["properties"].pop(0), b"RADC", "lacks the property 'center'"),
+        (lambda header: header["properties"][0].update(bytes=10**9), b"RADC", "'center' lies beyond its chunk"),
+        (lambda header: header["properties"][0].update(encoding="q7"), b"RADC", "encoded as 'q7'; expected f32"),
+        (lambda header: header["properties"][0].update(encoding="ln_f16"), b"RADC", "which is for scales"),
+        (lambda header: header["properties"][0].update(encoding="r8"), b"RADC", "expected two numbers"),
+        (lambda header: header["properties"][0].update(compression="xz"), b"RADC", "compressed by 'xz'"),
+        (lambda header: header["properties"][0].update(offset=8), b"RADC", "'center' is broken"),
+    ],
+)
+def test_a_header_that_lies_is_refused(
+    change: Callable[[dict[str, Any]], None], part: bytes, message: str, tmp_path: Path, scene: GaussianHierarchy
+) -> None:
+    export(scene, tmp_path / "a.rad")
+    rewritten(tmp_path / "a.rad", change, part)
+    with pytest.raises(FormatError, match=rf"a\.rad: .*{message}"):
         load(tmp_path / "a.rad")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("center", np.nan), ("alpha", np.inf), ("scales", np.nan), ("orientation", np.inf)]
+)
+def test_values_that_are_not_finite_are_refused(
+    name: str, value: float, tmp_path: Path, scene: GaussianHierarchy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = rad._columns
+
+    def spoiled(*arguments: Any) -> rad.Columns:
+        result = columns(*arguments)
+        encoding, values = result[name]
+        return result | {name: (encoding, np.full_like(values, value))}
+
+    monkeypatch.setattr(rad, "_columns", spoiled)
+    export(scene, tmp_path / "a.rad")
+    with pytest.raises(FormatError, match=r"a\.rad: .*non-finite|NaN|infinit"):
+        load(tmp_path / "a.rad")
+
+
+VALUES = np.array([[-0.9, 0.0, 2.0], [0.25, 1.5, 0.0], [0.5, -0.5, 0.125]], np.float32)
+"""Three Gaussians, columns x y z."""
+
+
+UNSIGNED = np.round((VALUES.T + 2) / 4 * 255).astype(np.uint8)
+SIGNED = np.round(VALUES.T / 2 * 127).astype(np.int8).view(np.uint8)
+NOTHING = np.uint8(0)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "columns", "bound"),
+    [
+        ("f32", VALUES.T, 0),
+        ("f16", VALUES.T.astype("<f2"), 1e-3),
+        ("f32_lebytes", VALUES.T.reshape(-1, 1).view(np.uint8).T, 0),
+        ("f16_lebytes", VALUES.T.astype("<f2").reshape(-1, 1).view(np.uint8).T, 1e-3),
+        ("r8", UNSIGNED, 4 / 510),
+        ("r8_delta", np.diff(UNSIGNED, prepend=NOTHING), 4 / 510),
+        ("s8", SIGNED, 1 / 127),
+        ("s8_delta", np.diff(SIGNED, prepend=NOTHING), 1 / 127),
+        ("ln_0r8", 1 + np.round((VALUES.T + 2) / 4 * 254).astype(np.uint8), 4 / 508),
+    ],
+)
+def test_the_encodings_of_sparks_own_tools_are_read(encoding: str, columns: NDArray[Any], bound: float) -> None:
+    raw = columns.tobytes()
+    assert len(raw) == VALUES.size * bytes_a_value(encoding)
+    np.testing.assert_allclose(decoded(encoding, raw, 3, (-2.0, 2.0)), VALUES, atol=bound + 1e-6)
+
+
+def test_a_scale_of_nothing_is_the_byte_zero() -> None:
+    assert decoded("ln_0r8", b"\0\1\xff", 3, (-12.0, 9.0))[:, 0].tolist() == [-np.inf, -12.0, 9.0]
+
+
+@pytest.mark.parametrize(
+    ("code", "quat"),
+    [
+        ((255, 128, 255), (0, 1, 0, 0)),
+        ((128, 255, 255), (0, 0, 1, 0)),
+        ((128, 128, 255), (0, 0, 0, 1)),
+        ((255, 255, 255), (0, 0, 0, -1)),  # the corners of the square are the lower end of the third axis
+        ((255, 128, 128), (0.5**0.5, 0.5**0.5, 0, 0)),
+        ((7, 99, 0), (1, 0, 0, 0)),
+    ],
+)
+def test_rotations_in_three_bytes_are_an_axis_and_an_angle(code: tuple[int, ...], quat: tuple[float, ...]) -> None:
+    np.testing.assert_allclose(rotations("oct88r8", bytes(code), 1)[0], quat, atol=1e-2)
