@@ -13,18 +13,22 @@ from __future__ import annotations
 import argparse
 import gzip
 import io
+import json
 import logging
 import os
 import random
 import signal
+import struct
 import tempfile
 import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from hgs_toolkit.errors import HgsError
 from hgs_toolkit.exporters import FORMATS, export, load
@@ -36,7 +40,7 @@ USD = [row for row in FORMATS if row.suffix.startswith(".usd")]
 
 READABLE = [row for row in FORMATS if row.reader and row.writer and row not in USD]
 
-PACKED = (".spz", ".sog")
+PACKED = (".spz", ".sog", ".rad")
 
 SECONDS = 5
 """Of processor time, in the reader's processes together."""
@@ -82,6 +86,8 @@ def mutated_content(suffix: str, data: bytes, chance: random.Random) -> bytes:
     """``data`` with its unpacked content damaged and packed again: checksums do not give it away."""
     if suffix == ".spz":
         return gzip.compress(mutated(gzip.decompress(data), chance), 1)
+    if suffix == ".rad":
+        return _mutated_columns(data, chance)
     with zipfile.ZipFile(io.BytesIO(data)) as bundle:
         files = {name: bundle.read(name) for name in bundle.namelist()}
     name = chance.choice(sorted(files))
@@ -91,6 +97,31 @@ def mutated_content(suffix: str, data: bytes, chance: random.Random) -> bytes:
         for name, content in files.items():
             bundle.writestr(name, content)
     return buffer.getvalue()
+
+
+def _mutated_columns(data: bytes, chance: random.Random) -> bytes:
+    """A .rad of one chunk with one of its columns damaged, all of them without compression."""
+
+    def described(data: bytes) -> tuple[dict[str, Any], bytes]:
+        (length,) = struct.unpack_from("<I", data, 4)
+        return json.loads(data[8 : 8 + length]), data[8 + length + -length % 8 :]
+
+    def joined(magic: bytes, header: dict[str, Any], rest: bytes) -> bytes:
+        text = json.dumps(header).encode()
+        return magic + struct.pack("<I", len(text)) + text + bytes(-len(text) % 8) + rest
+
+    header, chunk = described(data)
+    inner, payload = described(chunk)
+    damaged, columns = chance.randrange(len(inner["properties"])), bytearray()
+    for index, entry in enumerate(inner["properties"]):
+        column = zlib.decompress(payload[8 + entry["offset"] :][: entry["bytes"]], wbits=-15)
+        column = mutated(column, chance) if index == damaged else column
+        del entry["compression"]
+        entry.update(offset=len(columns), bytes=len(column))
+        columns += column
+    chunk = joined(b"RADC", inner, struct.pack("<Q", len(columns)) + columns)
+    header["chunks"] = [{"offset": 0, "bytes": len(chunk)}]
+    return joined(b"RAD0", header, chunk)
 
 
 class Hang(BaseException):
