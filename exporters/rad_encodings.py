@@ -26,18 +26,19 @@ Bounds = tuple[float, float]
 
 
 def _unsigned(values: NDArray[np.uint8], bounds: Bounds) -> Floats:
-    return np.float32(bounds[0]) + values / np.float32(255) * np.float32(bounds[1] - bounds[0])
+    low, high = np.float32(bounds[0]), np.float32(bounds[1])
+    return values.astype(np.float32) / np.float32(255) * (high - low) + low
 
 
 def _signed(values: NDArray[np.uint8], bounds: Bounds) -> Floats:
-    scaled: Floats = values.view(np.int8) / np.float32(127) * np.float32(bounds[1])
-    return scaled
+    return values.view(np.int8).astype(np.float32) / np.float32(127) * np.float32(bounds[1])
 
 
 def _logarithm(values: NDArray[np.uint8], bounds: Bounds) -> Floats:
     """Logarithms of which 0 is that of nothing and the others lie between the bounds."""
-    steps = (values.astype(np.float32) - 1) / np.float32(254)
-    return np.where(values == 0, -np.inf, np.float32(bounds[0]) + steps * np.float32(bounds[1] - bounds[0]))
+    low, high = np.float32(bounds[0]), np.float32(bounds[1])
+    between = (values.astype(np.float32) - np.float32(1)) / np.float32(254) * (high - low) + low
+    return np.where(values == 0, np.float32(-np.inf), between)
 
 
 def _summed(values: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -43,6 +43,8 @@ WIDTHS = {
 }  # fmt: skip
 """Numbers of a Gaussian in each property that is read."""
 
+LARGEST = float(np.finfo(np.float32).max)
+
 MAX_HEADER = 2**26
 """Bytes of JSON; a chunk of 65,536 Gaussians has 30 in the file's."""
 
@@ -217,13 +219,13 @@ def _property(file: BinaryIO, payload: int, end: int, entry: Json) -> _Property:
     space = max(end - payload, 0)
     if not is_count(offset, 0, space) or not is_count(length, 0, space - offset):
         raise FormatError(f"the property '{entry['property']}' lies beyond its chunk; it is truncated")
-    bounds = entry.get("min", 0.0), entry.get("max")
-    if encoding in BYTES and not all(isinstance(b, int | float) and abs(b) < np.finfo(np.float32).max for b in bounds):
+    bounds: Any = (entry.get("min", 0.0), entry.get("max")) if encoding in BYTES else (0.0, 1.0)
+    if not all(isinstance(bound, int | float) and abs(bound) < LARGEST for bound in bounds):
         raise FormatError(f"the property '{entry['property']}' has the bounds {bounds}; expected two numbers")
     if (compression := entry.get("compression")) not in (None, "gz"):
         raise FormatError(f"the property '{entry['property']}' is compressed by {compression!r}; expected 'gz' or none")
     file.seek(payload + offset)
-    return _Property(file.read(length), encoding, compression == "gz", (bounds[0], bounds[1]))
+    return _Property(file.read(length), encoding, compression == "gz", bounds)
 
 
 def _logits(alphas: Floats) -> Floats:
