@@ -182,7 +182,7 @@ class Job:
         if self.state is State.STOPPING:
             self.state = self._outcome
             seconds = f" after {self.timeout:g} seconds" if self.timeout and self._outcome is State.TIMED_OUT else ""
-            self.text = f"{self.state.value}{seconds}; {len(self.files)} files had been written"
+            self.text = f"{self.state.value}{seconds}; files written: {len(self.files)}"
         elif code == 0:
             self.state, self.text = State.DONE, f"{len(self.files)} files"
         else:

@@ -144,7 +144,7 @@ def test_cancel_ends_the_program_and_its_children(make_program: MakeProgram) -> 
     job.cancel()
     assert job.running
     finish(job)
-    assert (job.state, job.text) == (State.CANCELLED, "cancelled; 0 files had been written")
+    assert (job.state, job.text) == (State.CANCELLED, "cancelled; files written: 0")
     poll_until(job, lambda: not is_alive(child))
 
 
@@ -173,7 +173,7 @@ def test_a_program_that_hangs_is_stopped_when_its_time_is_up(make_program: MakeP
     clock.now = 61.0
     assert job.poll() is State.STOPPING
     finish(job)
-    assert (job.state, job.text) == (State.TIMED_OUT, "timed out after 60 seconds; 0 files had been written")
+    assert (job.state, job.text) == (State.TIMED_OUT, "timed out after 60 seconds; files written: 0")
 
 
 def test_a_program_deaf_to_signals_is_killed_after_the_grace(make_program: MakeProgram) -> None:
