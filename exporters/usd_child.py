@@ -123,7 +123,7 @@ def allowance(path: str) -> int:
     with open(path, "rb") as file:
         start = file.read(len(BINARY))
         commas = 0 if start == BINARY else sum(block.count(b",") for block in iter(lambda: file.read(2**20), b""))
-    return FREE_BYTES + TIMES_FILE * os.path.getsize(path) + BYTES_A_VALUE * commas
+    return FREE_BYTES + max(TIMES_FILE * os.path.getsize(path), BYTES_A_VALUE * commas)
 
 
 @contextmanager
