@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from hgs_toolkit.encoding import quats_to_rotmats
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters import export, load, rad
-from hgs_toolkit.exporters.merge_tree import merge_tree
-from hgs_toolkit.exporters.rad import covering, upright
+from hgs_toolkit.exporters.merge_tree import MergeTree, merge_tree
+from hgs_toolkit.exporters.rad import covering, least_size, openable, upright
 from hgs_toolkit.exporters.rad_encodings import bytes_a_value, decoded, rotations
 from hgs_toolkit.gaussians import GaussianHierarchy
 
@@ -107,6 +107,42 @@ def test_alphas_above_one_cover_as_that_many_opaque_gaussians() -> None:
     steepness = 4 * alpha[3:5] - 3  # as Spark's shader unfolds them
     np.testing.assert_allclose(np.exp((steepness**2 - 1) / np.e), density[3:5])
     assert alpha[5] == 2
+
+
+def sizes(tree: MergeTree) -> NDArray[np.float64]:
+    """As Spark computes them, where alphas are at most 1."""
+    return 2 * tree.scales.mean(axis=1)
+
+
+def test_no_inner_node_is_too_small_to_be_opened_and_each_covers_what_it_did(scene: GaussianHierarchy) -> None:
+    before = merge_tree(scene)
+    inner = before.leaf < 0
+    least = float(np.median(sizes(before)[inner]))
+    after = openable(before, least)
+    small = inner & (sizes(before) < least)
+    assert 0 < small.sum() < inner.sum()
+    np.testing.assert_allclose(sizes(after)[small], least)
+    np.testing.assert_allclose(after.density * sizes(after) ** 2, before.density * sizes(before) ** 2)
+    for name in ("scales", "density"):
+        np.testing.assert_array_equal(getattr(after, name)[~small], getattr(before, name)[~small])
+    np.testing.assert_allclose(after.scales[:, 1] / after.scales[:, 0], before.scales[:, 1] / before.scales[:, 0])
+
+
+def test_points_without_extent_can_be_opened_too(scene_factory: SceneFactory) -> None:
+    scene = scene_factory((8,))
+    tree = openable(merge_tree(scene.replace(means=0 * scene.means, log_scales=0 * scene.log_scales - 200)), 0.1)
+    assert np.isfinite(tree.scales).all()
+    assert np.isfinite(tree.density).all()
+
+
+def test_the_least_size_follows_the_subject_and_leaves_dense_scenes_sharp(scene_factory: SceneFactory) -> None:
+    scene = scene_factory((400,))
+    least = least_size(scene)
+    assert least_size(scene.replace(means=3 * scene.means)) == pytest.approx(3 * least)
+    far = scene_factory((400,), background=19)
+    far.means[:, 400:] *= 100  # the background does not count
+    assert least_size(far) < 2 * least
+    assert least_size(scene_factory((400_000,))) < 0.9 * least
 
 
 def test_the_frame_is_y_up_unless_another_is_asked_for(tmp_path: Path, scene: GaussianHierarchy) -> None:

@@ -33,20 +33,20 @@ def missing(what: str) -> None:
     pytest.skip(reason)
 
 
+def run_node(script: str, *arguments: str | Path) -> str:
+    """Run a script of the node folder; gives what it printed, fails with its errors."""
+    command = ["node", script, *map(str, arguments)]
+    done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert done.returncode == 0, f"{script} failed: {done.stderr or done.stdout}"
+    return done.stdout
+
+
 @pytest.fixture(scope="session")
 def node() -> RunNode:
-    """``node(script, *arguments)``: run a script of the node folder; gives what it printed, fails with its errors."""
-    program = shutil.which("node")
-    if program is None or not (NODE / "node_modules" / ".package-lock.json").is_file():
+    """:func:`run_node`, where node and the packages are installed."""
+    if shutil.which("node") is None or not (NODE / "node_modules" / ".package-lock.json").is_file():
         missing("node with the packages of tests/oracles/node")
-
-    def run(script: str, *arguments: str | Path) -> str:
-        command = [str(program), script, *map(str, arguments)]
-        done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=TIMEOUT, check=False)
-        assert done.returncode == 0, f"{script} failed: {done.stderr or done.stdout}"
-        return done.stdout
-
-    return run
+    return run_node
 
 
 @pytest.fixture(scope="session")

@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
-from PIL import Image
 
-from hgs_toolkit.exporters import export
+from hgs_toolkit.checkpoint import load_model
+from hgs_toolkit.exporters import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.sampling import sample
+from tests.oracles.spark import CHROMIUM, Drawn, Node, Stage, View, draw, framed, portrait, psnr
 
-pytestmark = pytest.mark.oracle
+pytestmark = [
+    pytest.mark.oracle,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)"),
+]
 
 SceneFactory = Callable[..., GaussianHierarchy]
-Node = Callable[..., str]
 
-CHROMIUM = shutil.which("chromium")
-
-BUDGETS = (1, 37, 300, 2000)
 TOLERANCE = 0.01
 LEAST_PSNR = 40
 
-VIEW = {"size": 384, "fov": 30, "eye": [0.4, 0.3, 4], "background": "#808080", "settle": 20}
+FAR = Stage(size=384, fov=30, eye=(0.4, 0.3, 4), settle=10)
+PORTRAIT = portrait(320, "#808080")
+
+GUITAR = Path(__file__).parents[3] / "shared" / "samples" / "guitar.compressed.ply"
 
 
-def pixels(path: str) -> NDArray[np.float64]:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"), np.float64)
+def draw_budgets(
+    node: Node, folder: Path, stage: Stage, scene: GaussianHierarchy, budgets: Sequence[int | None]
+) -> tuple[Drawn, list[Drawn]]:
+    """The .ply of ``scene``, and its .rad at all ``budgets``, whose counts are checked."""
+    ply, rad = folder / "a.ply", folder / "a.rad"
+    export(scene, ply, frame="y_up")
+    export(scene, rad)
+    reference, *drawn = draw(node, folder, stage, [View(ply), *(View(rad, budget) for budget in budgets)])
+    assert reference.picture.std() > 5, "nothing was drawn"
+    for budget, result in zip(budgets, drawn, strict=True):
+        asked = min(budget or scene.num_gaussians, scene.num_gaussians)
+        assert abs(result.count - asked) <= TOLERANCE * asked, f"{result.count} drawn for a budget of {budget}"
+    return reference, drawn
 
 
-def psnr(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    return float(10 * np.log10(255**2 / np.square(a - b).mean()))
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
 @pytest.mark.parametrize(
     ("counts", "degree"), [((16, 64, 256, 1024), 3), ((3000,), 0)], ids=["tree with harmonics", "flat"]
 )
@@ -48,18 +53,21 @@ def test_any_budget_is_met_and_the_whole_is_the_ply(
 ) -> None:
     scene = scene_factory(counts, degree=degree)
     scene = scene.replace(sh=0.5 * scene.sh)  # within what Spark keeps of harmonics
-    export(scene, tmp_path / "a.ply", frame="y_up")
-    export(scene, tmp_path / "a.rad")
-    views: list[dict[str, Any]] = [{"file": str(tmp_path / "a.ply"), "budget": None}]
-    views += [{"file": str(tmp_path / "a.rad"), "budget": budget} for budget in (*BUDGETS, None)]
-    for index, view in enumerate(views):
-        view |= {"out": str(tmp_path / f"{index}.png"), "turn": False}
-    (tmp_path / "job.json").write_text(json.dumps(VIEW | {"chromium": CHROMIUM, "views": views}))
-    drawn = [result["drawn"] for result in json.loads(node("spark.mjs", tmp_path / "job.json"))]
-    for budget, count in zip((*BUDGETS, None), drawn[1:], strict=True):
-        asked = min(budget or scene.num_gaussians, scene.num_gaussians)
-        assert abs(count - asked) <= TOLERANCE * asked, f"{count} drawn for a budget of {budget}"
-    reference, whole, few = (pixels(views[index]["out"]) for index in (0, -1, 1))
-    assert reference.std() > 5, "nothing was drawn"
-    assert psnr(whole, reference) >= LEAST_PSNR
-    assert psnr(few, reference) < LEAST_PSNR
+    reference, drawn = draw_budgets(node, tmp_path, FAR, scene, (1, 37, 300, 2000, None))
+    assert psnr(drawn[-1], reference) >= LEAST_PSNR > psnr(drawn[0], reference)
+
+
+def test_any_budget_of_a_sample_of_the_shipped_model_is_met(node: Node, tmp_path: Path) -> None:
+    scene = sample(load_model(None, "cpu"), [0])
+    budgets = (64, 128, 256, 512, 1000, 2000, 3000, 4000, 5000, None)
+    reference, drawn = draw_budgets(node, tmp_path, PORTRAIT, scene, budgets)
+    likeness = [psnr(result, reference) for result in drawn]
+    assert likeness[-1] >= LEAST_PSNR
+    assert all(fewer < more for fewer, more in pairwise(likeness[:6]))  # further on rounding decides
+
+
+@pytest.mark.skipif(not GUITAR.is_file(), reason="the sample files are not beside the checkout")
+def test_any_budget_of_a_dense_foreign_scene_is_met(node: Node, tmp_path: Path) -> None:
+    scene = load(GUITAR)  # 90,854 Gaussians, most of whose pairs are smaller than a pixel
+    reference, drawn = draw_budgets(node, tmp_path, PORTRAIT, framed(scene), (60_000, None))
+    assert psnr(drawn[-1], reference) >= LEAST_PSNR

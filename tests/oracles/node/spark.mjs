@@ -1,7 +1,7 @@
 // node spark.mjs JOB.json: draw splat files with Spark in headless Chromium, see draw() of spark_page.html.
 //
 // The job: {"chromium": path, "size": 512, "fov": 30, "eye": [x, y, z], "background": "#808080", "settle": 10,
-//           "views": [{"file": path, "budget": number or null, "turn": bool, "out": path of a .png}, ...]}
+//           "views": [{"file": path, "budget": number or null, "pixels": 1, "out": path of a .png}, ...]}
 // Prints [{"drawn": number}, ...].
 import { createReadStream, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -41,7 +41,7 @@ try {
     const first = job.views.findIndex((other) => other.file === view.file);
     const url = `/view${first}/${basename(view.file)}`;
     const { drawn, picture } = await page.evaluate((options) => window.draw(options), {
-      url, budget: view.budget, turn: view.turn, settle: job.settle,
+      url, budget: view.budget, pixels: view.pixels, settle: job.settle,
     });
     writeFileSync(view.out, Buffer.from(picture.split(",")[1], "base64"));
     results.push({ drawn });
