@@ -71,3 +71,14 @@ def test_any_budget_of_a_dense_foreign_scene_is_met(node: Node, tmp_path: Path) 
     scene = load(GUITAR)  # 90,854 Gaussians, most of whose pairs are smaller than a pixel
     reference, drawn = draw_budgets(node, tmp_path, PORTRAIT, framed(scene), (60_000, None))
     assert psnr(drawn[-1], reference) >= LEAST_PSNR
+
+
+def test_in_a_tiny_picture_an_option_of_spark_has_every_gaussian_drawn(
+    node: Node, scene_factory: SceneFactory, tmp_path: Path
+) -> None:
+    scene = scene_factory((3000,))
+    export(scene.replace(log_scales=scene.log_scales - 2), tmp_path / "a.rad")
+    tiny = Stage(size=48, fov=30, eye=(0.4, 0.3, 4))
+    usual, whole = draw(node, tmp_path, tiny, [View(tmp_path / "a.rad", pixels=pixels) for pixels in (1, 0)])
+    assert usual.count < 0.9 * scene.num_gaussians
+    assert whole.count == scene.num_gaussians
