@@ -111,7 +111,8 @@ def test_alphas_above_one_cover_as_that_many_opaque_gaussians() -> None:
 
 def sizes(tree: MergeTree) -> NDArray[np.float64]:
     """As Spark computes them, where alphas are at most 1."""
-    return 2 * tree.scales.mean(axis=1)
+    found: NDArray[np.float64] = 2 * tree.scales.mean(axis=1)
+    return found
 
 
 def test_no_inner_node_is_too_small_to_be_opened_and_each_covers_what_it_did(scene: GaussianHierarchy) -> None:
