@@ -34,7 +34,7 @@ SEEDS = (0, 1)
 
 VIEWER_WINDOW, PAGE_WINDOW = (1040, 560), (900, 560)
 ASIDE, AWAY = 0.53, 1.25
-"""How far to the right the viewer's camera stands, so that the panel covers nothing, and its distance by the usual one."""
+"""How far to the right the viewer's camera stands, so that the panel covers nothing; its distance by the usual one."""
 
 PATIENCE, REST = 60_000, 8000
 """Milliseconds until a page must be there, and from then until its Gaussians are sorted."""
