@@ -128,30 +128,43 @@ def allowance(path: str) -> int:
 
 @contextmanager
 def bounded_memory(more: int) -> Iterator[None]:
-    """Deny allocations beyond ``more`` bytes above what the process holds now, where the system can (not on Windows).
-
-    C++ throws where memory is denied, at which USD may wait for ever for a task that it lost: it is ended instead.
-    """
+    """Deny allocations beyond ``more`` bytes above what the process holds now; Windows cannot."""
     if sys.platform == "win32":
         yield
         return
     import resource
 
-    try:
-        with open("/proc/self/statm") as file:
-            held = int(file.read().split()[5]) * resource.getpagesize()
-        library = ctypes.CDLL("libstdc++.so.6")
-        library._ZSt15set_new_handlerPFvvE(ctypes.cast(library.abort, ctypes.c_void_p))
-    except (OSError, AttributeError):  # another system, another library
-        held = ASSUMED_HELD
+    end_where_memory_ends()
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    most = held + more if hard == resource.RLIM_INFINITY else min(held + more, hard)
+    most = held() + more
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+    resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))  # for the words about it
+
+
+def held() -> int:
+    """Bytes of data that the process holds, as the system counts them against the bound."""
+    try:
+        with open("/proc/self/statm") as file:
+            pages = int(file.read().split()[5])
+    except OSError:
+        return ASSUMED_HELD
+    return pages * os.sysconf("SC_PAGESIZE")
+
+
+def end_where_memory_ends() -> None:
+    """Abort at the first allocation that is denied.
+
+    C++ throws there, at which USD may wait for ever for a task that it lost.
+    """
+    try:
+        library = ctypes.CDLL("libstdc++.so.6")
+        library._ZSt15set_new_handlerPFvvE(ctypes.cast(library.abort, ctypes.c_void_p))
+    except (OSError, AttributeError):  # another C++ library: the time that a reading may take has an end, too
+        return
 
 
 def main(path: str, out: str, most_content: int) -> None:
