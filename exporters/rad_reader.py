@@ -127,8 +127,9 @@ class _Chunk:
         if name not in self.properties:
             raise FormatError(f"it lacks the property '{name}'")
         found = self.properties[name]
-        if found.encoding.startswith("ln_") and name != "scales":
-            raise FormatError(f"its property '{name}' is encoded as '{found.encoding}', which is for scales")
+        meant = {"ln": "scales", "oct88r8": "orientation"}.get(found.encoding.split("_")[0], name)
+        if name != meant:
+            raise FormatError(f"its property '{name}' is encoded as '{found.encoding}', which is for {meant}")
         return found
 
     def _length(self, name: str) -> int:

@@ -239,6 +239,7 @@ def test_a_file_without_tree_is_read_whole(tmp_path: Path, scene: GaussianHierar
         (lambda header: header["properties"][0].update(bytes=10**9), b"RADC", "'center' lies beyond its chunk"),
         (lambda header: header["properties"][0].update(encoding="q7"), b"RADC", "encoded as 'q7'; expected f32"),
         (lambda header: header["properties"][0].update(encoding="ln_f16"), b"RADC", "which is for scales"),
+        (lambda header: header["properties"][0].update(encoding="oct88r8"), b"RADC", "which is for orientation"),
         (lambda header: header["properties"][0].update(encoding="r8"), b"RADC", "expected two numbers"),
         (lambda header: header["properties"][0].update(compression="xz"), b"RADC", "compressed by 'xz'"),
         (lambda header: header["properties"][0].update(offset=8), b"RADC", "'center' is broken"),
