@@ -135,7 +135,7 @@ class HGS_OT_export_cameras(bpy.types.Operator, ExportHelper):
         default=TRANSFORMS,
     )
     replace: bpy.props.BoolProperty(
-        name="Replace Existing File", description="Write over a file of this name", options={"SKIP_SAVE"}
+        name="Overwrite", description="Write over a file of this name", options={"SKIP_SAVE"}
     )
 
     def execute(self, context: bpy.types.Context) -> set[str]:

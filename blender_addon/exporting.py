@@ -88,7 +88,7 @@ class HGS_OT_export_splats(bpy.types.Operator, ExportHelper):
     )
 
     replace: bpy.props.BoolProperty(
-        name="Replace Existing File", description="Write over a file of this name", options={"SKIP_SAVE"}
+        name="Overwrite", description="Write over a file of this name", options={"SKIP_SAVE"}
     )
 
     @classmethod

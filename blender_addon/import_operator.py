@@ -45,7 +45,10 @@ class HGS_OT_import_splats(bpy.types.Operator, ImportHelper):
                 done += 1
             except ImportRefused as error:
                 self.report({"ERROR"}, str(error))
-        return {"FINISHED"} if done else {"CANCELLED"}
+        if not done:
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"Imported {done} of {len(self._paths())}; HGS > View Exactly shows splats as trained")
+        return {"FINISHED"}
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Files that were dropped are there already; otherwise ask for some."""

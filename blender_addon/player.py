@@ -94,12 +94,12 @@ class HGS_OT_play_sequence(bpy.types.Operator, ImportHelper):
     """Play a folder of numbered splat files, one a frame."""
 
     bl_idname = "hgs.play_sequence"
-    bl_label = "Import Splat Sequence"
+    bl_label = "Import Sequence"
     bl_options = {"REGISTER", "UNDO"}
 
     filter_glob: bpy.props.StringProperty(default=";".join(f"*{suffix}" for suffix in READERS), options={"HIDDEN"})
     start: bpy.props.IntProperty(name="First Frame", description="Frame that shows the first file", default=1)
-    hold: bpy.props.IntProperty(name="Hold", description="Frames for which each file stays", default=1, min=1)
+    hold: bpy.props.IntProperty(name="Frames Each", description="Frames for which each file stays", default=1, min=1)
     mode: bpy.props.EnumProperty(
         name="Outside",
         items=(

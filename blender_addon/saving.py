@@ -22,7 +22,7 @@ def whole_file(path: Path, *, replace: bool) -> Iterator[Path]:
         OSError: if it cannot be written.
     """
     if path.exists() and not replace:
-        raise FileExists(f"{path.name} exists already; switch 'Replace Existing File' on or choose another name")
+        raise FileExists(f"{path.name} exists already; switch 'Overwrite' on or choose another name")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
