@@ -24,8 +24,9 @@ STEPS = (6, 3, 1)
 REST = 0.25
 """Seconds without a change after which a finer picture is begun."""
 
-PATIENCE = 1.0
-"""Seconds that a finer picture may be expected to take: Blender stands still meanwhile."""
+PATIENCE = 1.5
+"""Seconds of a picture after which no finer one is begun: Blender stands still meanwhile. With many Gaussians all
+pictures take about as long, with few of them, or with meshes, their pixels count."""
 
 Draw = Callable[[Any, Array, Lens], Array]
 """A picture (H, W, 4), upper row first, from a depsgraph, the matrix from world to camera and a lens."""
@@ -98,10 +99,7 @@ class ViewportPicture:
             draw_texture_2d(self._texture, (0, 0), self._texture.width * step, self._texture.height * step)
 
     def _finer_is_worth_it(self) -> bool:
-        if self._stage + 1 == len(STEPS):
-            return False
-        more = (STEPS[self._stage] / STEPS[self._stage + 1]) ** 2
-        return self._seconds * more < PATIENCE
+        return self._stage + 1 < len(STEPS) and self._seconds < PATIENCE
 
     def _ask(self, engine: Any, view: View) -> None:
         """A timer's: have the view drawn once more, if it is still the same."""

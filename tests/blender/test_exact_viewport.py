@@ -125,7 +125,7 @@ def test_a_view_that_moves_stays_coarse_and_so_does_one_that_would_take_too_long
     screen.show("side")
     assert screen.drawn == [6, 6, 6]
 
-    slow = Screen(addon("exact_viewport"), monkeypatch, seconds=8.0)
+    slow = Screen(addon("exact_viewport"), monkeypatch, seconds=20.0)
     for _ in range(3):
         slow.show("front")
         slow.rest()
