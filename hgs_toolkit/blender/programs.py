@@ -140,7 +140,10 @@ def open_arguments(identifier: str, asset: Path) -> list[str]:
         "cube = None if bpy.data.filepath else bpy.data.objects.get('Cube')\n"
         "if cube is not None:\n"  # of the startup file: the splats would be inside of it
         "    bpy.data.objects.remove(cube)\n"
-        "bpy.ops.hgs.import_splats(filepath=sys.argv[-1])\n"
+        "try:\n"
+        "    bpy.ops.hgs.import_splats(filepath=sys.argv[-1])\n"
+        "except RuntimeError as error:\n"  # what the operator reports; left alone, Blender would end with this source
+        "    sys.exit(str(error).splitlines()[0].removeprefix('Error: '))\n"
         "bpy.ops.hgs.set_up_scene()\n"
         "bpy.ops.hgs.view_exactly(approach=True)\n"
     )

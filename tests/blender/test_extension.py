@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import pytest
 
 from hgs_toolkit.blender import check_archive, extension_folder, find_checker
+from hgs_toolkit.blender.programs import open_arguments
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = "bl_ext.user_default.hgs_toolkit"
@@ -72,3 +74,27 @@ def test_it_installs_works_and_leaves_without_touching_the_users_configuration(
         "removed by": 0, "installed after removing": False, "enabled after removing": False,
     }  # fmt: skip
     assert everything_below(home) == before
+
+
+def test_what_launch_runs_shows_the_splats_alone_and_tells_what_cannot_be_opened(
+    addon: Callable[[str], Any], make_splats: Callable[..., Any], save_hgs: Callable[..., None], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    addon("viewing")
+    good, broken = tmp_path / "some splats.hgs", tmp_path / "broken.hgs"
+    save_hgs(good, make_splats(0))
+    broken.write_bytes(good.read_bytes()[:-1])
+    cube = bpy.data.objects.new("Cube", None)  # as in Blender's startup file
+    bpy.context.scene.collection.objects.link(cube)
+
+    def launch(path: Path) -> None:
+        arguments = open_arguments("hgs_toolkit", path)
+        monkeypatch.setattr(sys, "argv", ["blender", *arguments])
+        exec(arguments[arguments.index("--python-expr") + 1], {})
+
+    with pytest.raises(SystemExit, match=r"^broken\.hgs: it is truncated"):
+        launch(broken)
+    launch(good)
+    assert [obj.name for obj in bpy.context.scene.objects] == ["some splats"]
+    assert bpy.context.scene.render.engine == "HGS_EXACT"
+    assert bpy.context.scene.view_settings.view_transform == "Raw"
