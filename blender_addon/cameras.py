@@ -5,16 +5,15 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import bpy
 import numpy as np
-from bpy_extras.io_utils import ExportHelper, ImportHelper
 from mathutils import Matrix
 
 from .camera_files import LABELS, TRANSFORMS, read_cameras, write_cameras
 from .camera_views import CameraFileError, View, turntable
 from .saving import FileExists
+from .typed import ExportHelper, ImportHelper, Outcome, present
 
 UPRIGHT = Matrix.Rotation(math.pi / 2, 4, "X")
 """The files' world, y up, in Blender's, z up."""
@@ -23,7 +22,7 @@ SENSOR = 36.0
 """Sensor width of imported cameras, mm."""
 
 
-def add_camera(context: bpy.types.Context, name: str, views: list[View]) -> Any:
+def add_camera(context: bpy.types.Context, name: str, views: list[View]) -> bpy.types.Object:
     """A camera that stands at the i-th view in the i-th frame from the current one on; the scene looks through it.
 
     The picture's size becomes that of the first view, and uneven focal lengths the pixels' aspect.
@@ -32,8 +31,8 @@ def add_camera(context: bpy.types.Context, name: str, views: list[View]) -> Any:
     data.sensor_fit, data.sensor_width = "HORIZONTAL", SENSOR
     camera = bpy.data.objects.new(name, data)
     camera.rotation_mode = "QUATERNION"
-    context.collection.objects.link(camera)
-    scene, first = context.scene, views[0]
+    present(context.collection).objects.link(camera)
+    scene, first = present(context.scene), views[0]
     scene.camera = camera
     scene.render.resolution_x, scene.render.resolution_y = first.width, first.height
     scene.render.resolution_percentage = 100
@@ -64,8 +63,9 @@ def views_of(context: bpy.types.Context, frames: range) -> list[View]:
     Raises:
         CameraFileError: if the scene has no perspective camera.
     """
-    scene = context.scene
-    if scene.camera is None or scene.camera.data.type != "PERSP":
+    scene = present(context.scene)
+    film = scene.camera
+    if film is None or not isinstance(film.data, bpy.types.Camera) or film.data.type != "PERSP":
         raise CameraFileError("the scene has no perspective camera")
     render, now = scene.render, scene.frame_current
     width = int(render.resolution_x * render.resolution_percentage / 100)
@@ -75,7 +75,7 @@ def views_of(context: bpy.types.Context, frames: range) -> list[View]:
         for frame in frames:
             scene.frame_set(frame)
             depsgraph = context.evaluated_depsgraph_get()
-            camera = scene.camera.evaluated_get(depsgraph)
+            camera = film.evaluated_get(depsgraph)
             lens = camera.calc_matrix_camera(
                 depsgraph, x=width, y=height, scale_x=render.pixel_aspect_x, scale_y=render.pixel_aspect_y
             )
@@ -101,7 +101,7 @@ class HGS_OT_import_cameras(bpy.types.Operator, ImportHelper):
 
     filter_glob: bpy.props.StringProperty(default="*.json", options={"HIDDEN"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Outcome:
         """Import, or report why not."""
         path = Path(self.filepath)
         try:
@@ -138,9 +138,9 @@ class HGS_OT_export_cameras(bpy.types.Operator, ExportHelper):
         name="Overwrite", description="Write over a file of this name", options={"SKIP_SAVE"}
     )
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Outcome:
         """Write the file, or report why not."""
-        scene, path = context.scene, Path(self.filepath)
+        scene, path = present(context.scene), Path(self.filepath)
         whole = range(scene.frame_start, scene.frame_end + 1, scene.frame_step)
         frames = whole if self.every else range(scene.frame_current, scene.frame_current + 1)
         try:
@@ -165,7 +165,7 @@ class HGS_OT_add_turntable(bpy.types.Operator):
     radius: bpy.props.FloatProperty(name="Distance", subtype="DISTANCE", default=2.7, min=0.01)
     pitch: bpy.props.FloatProperty(name="Height", subtype="ANGLE", default=0.1, min=-math.pi / 2, max=math.pi / 2)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Outcome:
         """Add it."""
         views = turntable(self.frames, (self.size, self.size), self.focal, self.radius, self.pitch)
         add_camera(context, "turntable", views)
@@ -176,15 +176,15 @@ CLASSES = (HGS_OT_import_cameras, HGS_OT_export_cameras, HGS_OT_add_turntable)
 
 
 def _add_menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:
-    self.layout.operator(HGS_OT_add_turntable.bl_idname, icon="CAMERA_DATA")
+    present(self.layout).operator(HGS_OT_add_turntable.bl_idname, icon="CAMERA_DATA")
 
 
 def _import_menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:
-    self.layout.operator(HGS_OT_import_cameras.bl_idname, text="Cameras (.json)")
+    present(self.layout).operator(HGS_OT_import_cameras.bl_idname, text="Cameras (.json)")
 
 
 def _export_menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:
-    self.layout.operator(HGS_OT_export_cameras.bl_idname, text="Cameras (.json)")
+    present(self.layout).operator(HGS_OT_export_cameras.bl_idname, text="Cameras (.json)")
 
 
 def register() -> None:

@@ -11,7 +11,9 @@ Besides, a card keeps its Gaussian (centre, scale, rotation, colour, opacity), w
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from bpy.types import NodeTree
 
 from .graph import GeometryGraph, Socket, made_once
 from .harmonics import C0, HARMONICS, basis_terms
@@ -54,7 +56,7 @@ class View(NamedTuple):
     orthographic: Socket  # truth value
 
 
-def display_group(degree: int) -> Any:
+def display_group(degree: int) -> NodeTree:
     """The group for Gaussians with spherical harmonics of ``degree`` 0 to 3; made once in a file."""
     return made_once(NAME, SIGNATURE, degree, lambda group: _build(GeometryGraph(group), degree))
 
@@ -73,10 +75,8 @@ def _build(graph: GeometryGraph, degree: int) -> None:
     view = _view(graph)
     position = graph.call("GeometryNodeInputPosition")
     base = graph.read("radiance:base", "FLOAT_COLOR")
-    channels = graph.add("FunctionNodeSeparateColor")
-    graph.put(base, channels.inputs[0])
-    opacity = channels.outputs["Alpha"]
-    color = _color(graph, graph.join(*channels.outputs[:3]), degree, graph.vector("SUBTRACT", position, view.position))
+    red, green, blue, opacity = graph.channels(base)
+    color = _color(graph, graph.join(red, green, blue), degree, graph.vector("SUBTRACT", position, view.position))
     color = graph.choose(scene_colors, color, _to_linear(graph, color), "VECTOR")
 
     drawn = _with_values(graph, points, position, color, lit, opacity)
@@ -94,9 +94,8 @@ def _points(graph: GeometryGraph) -> Socket:
     joined = graph.add("GeometryNodeJoinGeometry")
     for part in (points, parts.outputs["Point Cloud"]):
         graph.tree.links.new(part, joined.inputs[0])
-    alpha = graph.add("FunctionNodeSeparateColor")
-    graph.put(graph.read("radiance:base", "FLOAT_COLOR"), alpha.inputs[0])
-    invisible = graph.compare("LESS_THAN", alpha.outputs["Alpha"], MIN_ALPHA)
+    *_, opacity = graph.channels(graph.read("radiance:base", "FLOAT_COLOR"))
+    invisible = graph.compare("LESS_THAN", opacity, MIN_ALPHA)
     hidden = graph.either(invisible, graph.read(HIDDEN, "BOOLEAN"))
     return graph.call("GeometryNodeDeleteGeometry", joined.outputs[0], hidden, domain="POINT")
 

@@ -9,6 +9,7 @@ from typing import Any
 import bpy
 import gpu
 import numpy as np
+from bpy.types import Depsgraph, RenderPass, RenderSettings, Scene, ViewLayer, World
 
 from .exact_viewport import ViewportPicture, view_of
 from .gathering import NotDrawable, gather, lens_of, world_to_camera
@@ -16,6 +17,7 @@ from .projection import Lens, cropped, project
 from .rasterizing import Picture, Progress, rasterize
 from .solid_objects import Backdrop, draw_solids
 from .splats import Array
+from .typed import present
 
 RAW = "Raw"
 """The view transform under which a picture's numbers are what is shown."""
@@ -36,15 +38,15 @@ class HGS_RE_exact(bpy.types.RenderEngine):
 
     _shown: ViewportPicture | None = None
 
-    def update_render_passes(self, scene: Any = None, renderlayer: Any = None) -> None:
+    def update_render_passes(self, scene: Scene | None = None, renderlayer: ViewLayer | None = None) -> None:
         """Tell the compositor which passes there are."""
         self.register_pass(scene, renderlayer, "Combined", 4, "RGBA", "COLOR")
-        if renderlayer.use_pass_z:
+        if present(renderlayer).use_pass_z:
             self.register_pass(scene, renderlayer, "Depth", 1, "Z", "VALUE")
 
-    def render(self, depsgraph: Any) -> None:
+    def render(self, depsgraph: Depsgraph) -> None:  # type: ignore[override]  # the stubs have a property beside it
         """Called by Blender for every picture: F12, animations and the command line."""
-        scene = depsgraph.scene
+        scene = present(depsgraph.scene)
         if scene.camera is None:
             self.report({"ERROR"}, "the scene has no camera")
             return
@@ -61,16 +63,16 @@ class HGS_RE_exact(bpy.types.RenderEngine):
             picture, backdrop = drawn
             self._deliver(over_background(picture, backdrop, scene), nearest(picture, backdrop))
 
-    def view_update(self, context: bpy.types.Context, depsgraph: Any) -> None:
+    def view_update(self, context: bpy.types.Context, depsgraph: Depsgraph | None) -> None:
         """Called by Blender when something in a 3D view has changed."""
         self._viewport().forget()
 
-    def view_draw(self, context: bpy.types.Context, depsgraph: Any) -> None:
+    def view_draw(self, context: bpy.types.Context, depsgraph: Depsgraph | None) -> None:
         """Called by Blender when a 3D view is drawn."""
-        viewport = self._viewport()
+        depsgraph, viewport = present(depsgraph), self._viewport()
         viewport.refresh(self, depsgraph, view_of(context))
         gpu.state.blend_set("ALPHA_PREMULT")
-        self.bind_display_space_shader(depsgraph.scene)
+        self.bind_display_space_shader(present(depsgraph.scene))
         viewport.show()
         self.unbind_display_space_shader()
         gpu.state.blend_set("NONE")
@@ -99,7 +101,7 @@ class HGS_RE_exact(bpy.types.RenderEngine):
 
 
 def draw(
-    depsgraph: Any, to_camera: Array, lens: Lens, part: tuple[int, int, int, int], *,
+    depsgraph: Depsgraph, to_camera: Array, lens: Lens, part: tuple[int, int, int, int], *,
     tell: Callable[[str], None] | None = None, progress: Progress | None = None,
 ) -> tuple[Picture, Backdrop | None] | None:  # fmt: skip
     """The part (left, top, width, height) of a picture, and what is behind its Gaussians; None if it was stopped.
@@ -119,20 +121,20 @@ def draw(
     return None if picture is None else (picture, backdrop)
 
 
-def whole_picture(depsgraph: Any, to_camera: Array, lens: Lens) -> Array:
+def whole_picture(depsgraph: Depsgraph, to_camera: Array, lens: Lens) -> Array:
     """All of a picture as :func:`over_background` makes it."""
     drawn = draw(depsgraph, to_camera, lens, (0, 0, lens.width, lens.height))
     assert drawn is not None, "nothing stops it"
-    return over_background(*drawn, depsgraph.scene)
+    return over_background(*drawn, present(depsgraph.scene))
 
 
-def picture_size(render: Any) -> tuple[int, int]:
+def picture_size(render: RenderSettings) -> tuple[int, int]:
     """Width and height in pixels, as Blender rounds them."""
     percentage = render.resolution_percentage
     return int(render.resolution_x * percentage / 100), int(render.resolution_y * percentage / 100)
 
 
-def border(render: Any, width: int, height: int) -> tuple[int, int, int, int]:
+def border(render: RenderSettings, width: int, height: int) -> tuple[int, int, int, int]:
     """Left, top, width and height of the part of the picture that is asked for, pixels."""
     if not render.use_border:
         return 0, 0, width, height
@@ -147,13 +149,13 @@ def nearest(picture: Picture, backdrop: Backdrop | None) -> Array:
     return np.where(picture.alphas > HALF, picture.depths, behind)
 
 
-def over_background(picture: Picture, backdrop: Backdrop | None, scene: Any) -> Array:
+def over_background(picture: Picture, backdrop: Backdrop | None, scene: Scene) -> Array:
     """(H, W, 4) as Blender keeps pictures: linear light of the colours that are to be seen, alpha multiplied in.
 
     Gaussians are composited in display colours, in which they were trained, and all that is behind them likewise. Under
     the view transform Raw numbers are shown as they are, under any other one they are taken to be linear.
     """
-    raw = scene.view_settings.view_transform == RAW
+    raw = present(scene.view_settings).view_transform == RAW
     colors, alphas = picture.colors, picture.alphas[..., None]
     if backdrop is not None:
         surface = backdrop.colors if raw else to_display(backdrop.colors)
@@ -167,14 +169,16 @@ def over_background(picture: Picture, backdrop: Backdrop | None, scene: Any) -> 
     return np.concatenate([colors, alphas], -1)
 
 
-def world_color(world: Any) -> Array:
+def world_color(world: World | None) -> Array:
     """The colour of a world of one colour, linear; where it has a picture, the colour that its viewport shows."""
     if world is None:
         return np.zeros(3, np.float32)
-    for node in world.node_tree.nodes if world.node_tree else ():
+    nodes: Any = world.node_tree.nodes if world.node_tree else ()  # their inputs' values depend on the sockets' kinds
+    for node in nodes:
         if node.type == "BACKGROUND" and not any(each.is_linked for each in node.inputs):
             color, strength = (node.inputs[name].default_value for name in ("Color", "Strength"))
-            return np.array(color[:3], np.float32) * strength
+            shown: Array = np.array(color[:3], np.float32) * strength
+            return shown
     return np.array(world.color, np.float32)
 
 
@@ -188,9 +192,10 @@ def to_display(linear: Array) -> Array:
     return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055)
 
 
-def _fill(target: Any, rows: Array) -> None:
+def _fill(target: RenderPass, rows: Array) -> None:
     """Write (H, W, channels), upper row first, into a pass, whose lowest row is first."""
-    target.rect.foreach_set(np.ascontiguousarray(rows[::-1], np.float32).ravel())
+    rect: Any = target.rect  # a property of many numbers, which the stubs take for one
+    rect.foreach_set(np.ascontiguousarray(rows[::-1], np.float32).ravel())
 
 
 def _panels() -> Iterator[Any]:

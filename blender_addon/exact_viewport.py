@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 import bpy
 import gpu
 import numpy as np
+from bpy.types import Context, Depsgraph, RenderEngine
 from gpu_extras.presets import draw_texture_2d
 
 from .gathering import OPENCV, lens_of_matrix
 from .projection import Lens
 from .splats import Array
+from .typed import present
 
 STEPS = (6, 3, 1)
 """Sides of a picture's pixels on the screen, the coarsest first."""
@@ -28,7 +30,7 @@ PATIENCE = 1.5
 """Seconds of a picture after which no finer one is begun: Blender stands still meanwhile. With many Gaussians all
 pictures take about as long, with few of them, or with meshes, their pixels count."""
 
-Draw = Callable[[Any, Array, Lens], Array]
+Draw = Callable[[Depsgraph, Array, Lens], Array]
 """A picture (H, W, 4), upper row first, from a depsgraph, the matrix from world to camera and a lens."""
 
 Rows = tuple[tuple[float, ...], ...]
@@ -43,14 +45,14 @@ class View(NamedTuple):
     height: int
 
 
-def view_of(context: Any) -> View:
+def view_of(context: Context) -> View:
     """The view that is being drawn."""
-    data, region = context.region_data, context.region
-    matrix, projection = (tuple(map(tuple, each)) for each in (data.view_matrix, data.window_matrix))
+    data, region = present(context.region_data), present(context.region)
+    matrix, projection = (tuple(map(tuple, np.array(each).tolist())) for each in (data.view_matrix, data.window_matrix))
     return View(matrix, projection, region.width, region.height)
 
 
-def view_picture(draw: Draw, depsgraph: Any, view: View, step: int) -> Array:
+def view_picture(draw: Draw, depsgraph: Depsgraph, view: View, step: int) -> Array:
     """The picture of ``view`` with pixels that are ``step`` pixels of the screen wide.
 
     It begins in the lower left corner, as textures do, and may reach over the right and the upper edge.
@@ -69,14 +71,15 @@ class ViewportPicture:
     def __init__(self, draw: Draw) -> None:
         self._draw = draw
         self._view: View | None = None
-        self._stage, self._seconds, self._texture = 0, 0.0, None
+        self._texture: Any = None
+        self._stage, self._seconds = 0, 0.0
         self._due = False
 
     def forget(self) -> None:
         """The scene has changed: what was drawn is worth nothing."""
         self._view = None
 
-    def refresh(self, engine: Any, depsgraph: Any, view: View) -> None:
+    def refresh(self, engine: RenderEngine, depsgraph: Depsgraph, view: View) -> None:
         """Draw what is missing: the coarsest picture of another view, or the next finer one of the same when due."""
         if view != self._view:
             self._view, self._stage = view, 0
@@ -101,7 +104,7 @@ class ViewportPicture:
     def _finer_is_worth_it(self) -> bool:
         return self._stage + 1 < len(STEPS) and self._seconds < PATIENCE
 
-    def _ask(self, engine: Any, view: View) -> None:
+    def _ask(self, engine: RenderEngine, view: View) -> None:
         """A timer's: have the view drawn once more, if it is still the same."""
         if view == self._view:
             self._due = True
@@ -113,4 +116,5 @@ def _texture(pixels: Array) -> Any:
     """Pixels (H, W, 4), upper row first, as a texture."""
     height, width = pixels.shape[:2]
     values = np.ascontiguousarray(pixels[::-1], np.float32).ravel()
-    return gpu.types.GPUTexture((width, height), format="RGBA32F", data=gpu.types.Buffer("FLOAT", len(values), values))
+    types: Any = gpu.types  # whose classes take nothing, by the stubs
+    return types.GPUTexture((width, height), format="RGBA32F", data=types.Buffer("FLOAT", len(values), values))

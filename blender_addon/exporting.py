@@ -8,19 +8,19 @@ from typing import Any
 
 import bpy
 import numpy as np
-from bpy_extras.io_utils import ExportHelper
 from mathutils import Matrix
 
 from .display import last_modifiers
 from .harmonics import COUNTS, HARMONICS
-from .importing import TURN_X, get_values, is_splats
+from .importing import TURN_X, active_splats, get_values, is_splats
 from .levels_nodes import HIDDEN
-from .splats import INDEX, SplatError, Splats
+from .splats import INDEX, Array, SplatError, Splats
 from .transforming import kept, moved, parents_by_index
+from .typed import ExportHelper, Outcome, SplatData, SplatObject, present
 from .write_ply import write_ply
 
 
-def shown_splats(context: bpy.types.Context, obj: Any, frame: str) -> Splats:
+def shown_splats(context: bpy.types.Context, obj: SplatObject, frame: str) -> Splats:
     """What ``obj`` shows, in the world's place, in the axes of ``frame``: modifiers, filters and transforms applied.
 
     Raises:
@@ -48,7 +48,7 @@ def shown_splats(context: bpy.types.Context, obj: Any, frame: str) -> Splats:
     return moved(kept(splats, keep), matrix)
 
 
-def _read(data: Any) -> tuple[Splats, Any]:
+def _read(data: SplatData) -> tuple[Splats, Array]:
     """The Gaussians of evaluated data, and which of them are shown."""
     count = sum(name.startswith(HARMONICS) for name in data.attributes.keys())  # noqa: SIM118
     harmonics = [get_values(data, f"{HARMONICS}{index}") for index in range(count if count in COUNTS else 0)]
@@ -64,7 +64,8 @@ def _read(data: Any) -> tuple[Splats, Any]:
     keep = np.ones(len(position), bool)
     if HIDDEN in data.attributes:
         hidden = np.empty(len(position), bool)
-        data.attributes[HIDDEN].data.foreach_get("value", hidden)
+        marks: Any = data.attributes[HIDDEN]
+        marks.data.foreach_get("value", hidden)
         keep = ~hidden
     return splats, keep
 
@@ -96,11 +97,11 @@ class HGS_OT_export_splats(bpy.types.Operator, ExportHelper):
         """A splat object must be active."""
         return is_splats(context.object)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Outcome:
         """Write the file, or report why not."""
         path = Path(self.filepath)
         try:
-            splats = shown_splats(context, context.object, self.frame)
+            splats = shown_splats(context, active_splats(context), self.frame)
             write_ply(path, splats, replace=self.replace)
         except (SplatError, ValueError) as error:
             self.report({"ERROR"}, str(error))
@@ -113,7 +114,7 @@ class HGS_OT_export_splats(bpy.types.Operator, ExportHelper):
 
 
 def _menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:
-    self.layout.operator(HGS_OT_export_splats.bl_idname, text="Gaussian Splats (.ply)")
+    present(self.layout).operator(HGS_OT_export_splats.bl_idname, text="Gaussian Splats (.ply)")
 
 
 def register() -> None:

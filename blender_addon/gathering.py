@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
+from bpy.types import Camera, Depsgraph, Object
 
 from .display import harmonics_degree
 from .display_nodes import CENTER
@@ -14,6 +15,7 @@ from .harmonics import COUNTS, HARMONICS
 from .importing import get_values
 from .projection import Lens, Solids, in_camera, joined
 from .splats import Array, Splats
+from .typed import SplatData, present
 
 CORNERS = 4
 """Of a card, all of which carry the Gaussian's values."""
@@ -29,16 +31,16 @@ class NotDrawable(ValueError):  # noqa: N818
     """Why there is no picture, for the user."""
 
 
-def lens_of(camera: Any, depsgraph: Any, width: int, height: int) -> Lens:
+def lens_of(camera: Object, depsgraph: Depsgraph, width: int, height: int) -> Lens:
     """The lens of a camera object for pictures of so many pixels.
 
     Raises:
-        NotDrawable: if it is a panorama's.
+        NotDrawable: if it is a panorama's, or no camera.
     """
     data = camera.data
-    if data.type == "PANO":
-        raise NotDrawable("the exact engine draws perspective and orthographic cameras; this one is panoramic")
-    render = depsgraph.scene.render
+    if not isinstance(data, Camera) or data.type == "PANO":
+        raise NotDrawable("the exact engine draws perspective and orthographic cameras, no panoramic ones")
+    render = present(depsgraph.scene).render
     p = camera.calc_matrix_camera(
         depsgraph, x=width, y=height, scale_x=render.pixel_aspect_x, scale_y=render.pixel_aspect_y
     )
@@ -58,14 +60,14 @@ def lens_of_matrix(p: Array, width: int, height: int) -> Lens:
     return Lens(width, height, fx, fy, cx, cy, float(near), float(far), parallel)
 
 
-def world_to_camera(camera: Any) -> Array:
+def world_to_camera(camera: Object) -> Array:
     """(4, 4) to the camera's coordinates, OpenCV axes; Blender films through a camera without its scale."""
     return OPENCV @ np.linalg.inv(np.array(camera.matrix_world.normalized(), np.float64))
 
 
-def gather(depsgraph: Any, to_camera: Array, *, parallel: bool = False) -> Solids:
+def gather(depsgraph: Depsgraph, to_camera: Array, *, parallel: bool = False) -> Solids:
     """All visible Gaussians in the camera's coordinates."""
-    known: dict[str, Splats] = {}
+    known: dict[int, Splats] = {}
     parts = [NOTHING]
     for instance in depsgraph.object_instances:
         data = getattr(instance.object, "data", None)
@@ -79,7 +81,7 @@ def gather(depsgraph: Any, to_camera: Array, *, parallel: bool = False) -> Solid
     return joined(parts)
 
 
-def read_evaluated(data: Any) -> Splats:
+def read_evaluated(data: SplatData) -> Splats:
     """Gaussians of evaluated data: the cards that the display makes of them, or points."""
     is_cards = CENTER in data.attributes and len(getattr(data, "polygons", ())) > 0
     step = CORNERS if is_cards else 1
@@ -96,7 +98,7 @@ def read_evaluated(data: Any) -> Splats:
     )  # fmt: skip
 
 
-def holds_splats(data: Any) -> bool:
+def holds_splats(data: object) -> TypeGuard[SplatData]:
     """Whether evaluated data hold Gaussians that can be drawn."""
     attributes = getattr(data, "attributes", None)
     return attributes is not None and all(name in attributes for name in ("radiance:base", "scale", "rotation"))

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import bpy
 
@@ -13,6 +12,9 @@ from .generation import Generation
 from .jobs import JobError
 from .panel_text import paragraph
 from .preferences import chosen_program, output_folder, preferences
+from .scene_settings import SceneSettings
+from .seeds import SETTINGS as SEEDS
+from .typed import Outcome, present
 
 POLL_SECONDS = 0.2
 
@@ -41,6 +43,9 @@ class HgsGenerateSettings(bpy.types.PropertyGroup):
     )
 
 
+SETTINGS = SceneSettings("hgs_generate", HgsGenerateSettings)
+
+
 class HGS_OT_generate(bpy.types.Operator):
     """Make scenes of seeds with the program hgs; Blender stays usable meanwhile."""
 
@@ -56,7 +61,7 @@ class HGS_OT_generate(bpy.types.Operator):
         """One at a time: two would take the cores from each other."""
         return not is_running()
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Outcome:
         """Start the program; without an event loop, or if asked to, wait for it."""
         try:
             generation = start(context)
@@ -68,7 +73,7 @@ class HGS_OT_generate(bpy.types.Operator):
             return {"FINISHED"}
         while generation.poll():
             time.sleep(POLL_SECONDS / 10)
-        finish(context.scene)
+        finish(present(context.scene))
         if generation.problem:
             self.report({"ERROR"}, generation.problem)
             return {"CANCELLED"}
@@ -86,7 +91,7 @@ class HGS_OT_cancel_generation(bpy.types.Operator):
         """There must be something to cancel."""
         return is_running()
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Outcome:
         """Ask it to stop; the timer sees to the rest."""
         if current is not None:
             current.cancel()
@@ -104,7 +109,7 @@ class HGS_PT_generate(bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Settings, the button, progress or the outcome."""
-        settings, layout = context.scene.hgs_generate, self.layout
+        settings, layout = SETTINGS.of(context.scene), present(self.layout)
         layout.use_property_split, layout.use_property_decorate = True, False  # nothing here is animated
         layout.prop(settings, "model", placeholder="comes with hgs")
         for name in ("seeds", "psi", "size"):
@@ -134,7 +139,7 @@ def start(context: bpy.types.Context) -> Generation:
         JobError: if ``hgs`` is missing or cannot be run.
     """
     global current
-    settings, chosen = context.scene.hgs_generate, preferences(context)
+    settings, chosen = SETTINGS.of(context.scene), preferences(context)
     executable = chosen_program(chosen)
     model = bpy.path.abspath(settings.model) if settings.model else ""
     order = {"seeds": settings.seeds, "psi": settings.psi, "model": model, "size": settings.size}
@@ -153,18 +158,18 @@ def tick() -> float | None:
     _redraw()
     if running:
         return POLL_SECONDS
-    finish(bpy.context.scene)
+    finish(present(bpy.context.scene))
     return None
 
 
-def finish(scene: Any) -> None:
+def finish(scene: bpy.types.Scene) -> None:
     """Show a batch that is done in the seeds browser."""
     if current is not None and current.batch is not None:
-        scene.hgs_seeds.folder = str(current.folder)
+        SEEDS.of(scene).folder = str(current.folder)
 
 
 def _redraw() -> None:
-    for window in bpy.context.window_manager.windows:
+    for window in present(bpy.context.window_manager).windows:
         for area in window.screen.areas:
             if area.type == "VIEW_3D":
                 area.tag_redraw()
@@ -177,7 +182,7 @@ def register() -> None:
     """Called when the extension is enabled."""
     for each in CLASSES:
         bpy.utils.register_class(each)
-    bpy.types.Scene.hgs_generate = bpy.props.PointerProperty(type=HgsGenerateSettings)
+    SETTINGS.register()
 
 
 def unregister() -> None:
@@ -188,6 +193,6 @@ def unregister() -> None:
         current = None
     if bpy.app.timers.is_registered(tick):
         bpy.app.timers.unregister(tick)
-    del bpy.types.Scene.hgs_generate
+    SETTINGS.unregister()
     for each in reversed(CLASSES):
         bpy.utils.unregister_class(each)

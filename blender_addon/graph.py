@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import bpy
+from bpy.types import GeometryNodeTree, NodeTree
+
+from .typed import present
 
 Socket = Any
 """A node's output, or a constant: a number, a truth value, a sequence of numbers, a text."""
@@ -18,11 +21,11 @@ COLUMN, ROW = 200, 170
 class Graph:
     """Adds nodes to a node tree of geometry or of a shader; what they compute is handed on as sockets."""
 
-    def __init__(self, tree: Any) -> None:
+    def __init__(self, tree: NodeTree) -> None:
         self.tree = tree
 
     def add(self, kind: str, **settings: Any) -> Any:
-        """A new node with its properties set."""
+        """A new node with its properties set, which depend on its kind."""
         node = self.tree.nodes.new(kind)
         for name, value in settings.items():
             setattr(node, name, value)
@@ -66,7 +69,15 @@ class Graph:
         """The three numbers of a vector."""
         node = self.add("ShaderNodeSeparateXYZ")
         self.put(vector, node.inputs[0])
-        return tuple(node.outputs)  # type: ignore[return-value]
+        x, y, z = node.outputs
+        return x, y, z
+
+    def channels(self, color: Socket) -> tuple[Any, Any, Any, Any]:
+        """Red, green, blue and alpha of a colour."""
+        node = self.add("FunctionNodeSeparateColor")
+        self.put(color, node.inputs[0])
+        red, green, blue, alpha = node.outputs
+        return red, green, blue, alpha
 
     def join(self, x: Socket, y: Socket, z: Socket) -> Any:
         """A vector of three numbers."""
@@ -117,7 +128,7 @@ class Graph:
         column: dict[str, int] = {}
         sources: dict[str, set[str]] = {node.name: set() for node in self.tree.nodes}
         for link in self.tree.links:
-            sources[link.to_node.name].add(link.from_node.name)
+            sources[present(link.to_node).name].add(present(link.from_node).name)
         # Nodes were made after those they read from, unless links were made later: a few passes settle it.
         for _ in range(len(sources)):
             settled = {name: 1 + max((column.get(s, 0) for s in found), default=-1) for name, found in sources.items()}
@@ -131,12 +142,13 @@ class Graph:
             filled[at] = filled.get(at, 0) + 1
 
 
-def made_once(name: str, key: str, value: Any, build: Callable[[Any], None]) -> Any:
+def made_once(name: str, key: str, value: Any, build: Callable[[GeometryNodeTree], None]) -> NodeTree:
     """The file's geometry-node group whose property ``key`` is ``value``; ``build`` fills a new one with nodes."""
-    for group in bpy.data.node_groups:
-        if group.get(key) == value:
-            return group
+    for known in bpy.data.node_groups:
+        if known.get(key) == value:
+            return known
     group = bpy.data.node_groups.new(name, "GeometryNodeTree")
+    assert isinstance(group, GeometryNodeTree)
     group[key] = value
     build(group)
     return group
@@ -145,11 +157,12 @@ def made_once(name: str, key: str, value: Any, build: Callable[[Any], None]) -> 
 class GeometryGraph(Graph):
     """A modifier's node group: declared inputs, one geometry in, one geometry out."""
 
-    def __init__(self, tree: Any) -> None:
+    def __init__(self, tree: GeometryNodeTree) -> None:
         super().__init__(tree)
         tree.is_modifier = True
-        tree.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
-        tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+        self._interface = present(tree.interface)
+        self._interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
+        self._interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
         self._inputs = self.add("NodeGroupInput")
 
     @property
@@ -159,7 +172,7 @@ class GeometryGraph(Graph):
 
     def declare(self, name: str, kind: str, default: Any = None, **limits: Any) -> Any:
         """A new input of the modifier, such as ``declare("Grow", "Float", 1.0, min_value=0.0)``; its socket."""
-        socket = self.tree.interface.new_socket(name, in_out="INPUT", socket_type=f"NodeSocket{kind}")
+        socket: Any = self._interface.new_socket(name, in_out="INPUT", socket_type=f"NodeSocket{kind}")
         for key, value in limits.items():
             setattr(socket, key, value)
         if default is not None:
@@ -168,7 +181,8 @@ class GeometryGraph(Graph):
 
     def explain(self, texts: Mapping[str, str]) -> None:
         """Say what inputs are for, by their names: users see it when they point at one."""
-        for item in self.tree.interface.items_tree:
+        items: Any = self._interface.items_tree
+        for item in items:
             item.description = texts.get(item.name, "")
 
     def finish(self, geometry: Socket) -> None:

@@ -6,10 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import bpy
-from bpy_extras.io_utils import ImportHelper
 
 from .importing import READERS, ImportRefused, import_file
 from .read_glb import NoSplatsError
+from .typed import ImportHelper, Outcome, present
 
 AUTO = "AUTO"
 
@@ -36,7 +36,7 @@ class HGS_OT_import_splats(bpy.types.Operator, ImportHelper):
         default=AUTO,
     )
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Outcome:
         """Import every chosen file; report those that cannot be."""
         done = 0
         for path in self._paths():
@@ -50,7 +50,7 @@ class HGS_OT_import_splats(bpy.types.Operator, ImportHelper):
         self.report({"INFO"}, f"Imported {done} of {len(self._paths())}; HGS > View Exactly shows splats as trained")
         return {"FINISHED"}
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Outcome:
         """Files that were dropped are there already; otherwise ask for some."""
         if self.files and self.directory:
             return self.execute(context)
@@ -87,7 +87,7 @@ class HGS_FH_splats(bpy.types.FileHandler):
 
 
 def _menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:
-    self.layout.operator(HGS_OT_import_splats.bl_idname, text=f"Gaussian Splats ({', '.join(READERS)})")
+    present(self.layout).operator(HGS_OT_import_splats.bl_idname, text=f"Gaussian Splats ({', '.join(READERS)})")
 
 
 def register() -> None:

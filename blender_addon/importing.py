@@ -6,12 +6,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import bpy
 import numpy as np
 
-from .compat import base_type, has_point_clouds, mark_as_splats
+from .compat import base_type, has_point_clouds, mark_as_splats, resize
 from .display import add_display
 from .harmonics import COUNTS, HARMONICS
 from .read_glb import NoSplatsError, read_glb
@@ -20,6 +20,7 @@ from .read_ply import read_ply
 from .read_splat import read_splat
 from .read_spz import read_spz
 from .splats import INDEX, Array, SplatError, Splats
+from .typed import SplatData, SplatObject, present
 
 READERS: dict[str, Callable[[Path], Splats]] = {
     ".hgs": read_hgs,
@@ -66,7 +67,7 @@ def read_splats(path: Path) -> Splats:
         raise ImportRefused(f"cannot read {path}: {error.strerror}") from error
 
 
-def import_file(context: bpy.types.Context, path: Path, frame: str | None = None) -> Any:
+def import_file(context: bpy.types.Context, path: Path, frame: str | None = None) -> SplatObject:
     """Read ``path`` into a new object that is drawn, link it to the active collection, select it; the object.
 
     Args:
@@ -78,33 +79,41 @@ def import_file(context: bpy.types.Context, path: Path, frame: str | None = None
     """
     splats = read_splats(path)
     obj = bpy.data.objects.new(path.stem, splat_data(path.stem, splats))
+    assert is_splats(obj)
     obj.rotation_euler.x = TURN_X[frame or splats.frame]
     obj[SOURCE] = str(path)
     if isinstance(splats.facts.get("seed"), int) and splats.facts["seed"] < 2**31:
         obj[SEED] = splats.facts["seed"]
     add_display(obj)
-    context.collection.objects.link(obj)
+    present(context.collection).objects.link(obj)
     for other in context.selected_objects:
         other.select_set(False)
     obj.select_set(True)
-    context.view_layer.objects.active = obj
+    present(context.view_layer).objects.active = obj
     return obj
 
 
-def splat_data(name: str, splats: Splats) -> Any:
+def splat_data(name: str, splats: Splats) -> SplatData:
     """A new point cloud, or mesh of vertices where point clouds cannot be made, with every attribute set."""
-    if has_point_clouds():
-        data = bpy.data.pointclouds.new(name)
-        data.resize(len(splats))
-        mark_as_splats(data)
-    else:
-        data = bpy.data.meshes.new(name)
-        data.vertices.add(len(splats))
+    data = _points(name, len(splats)) if has_point_clouds() else _vertices(name, len(splats))
     fill(data, splats)
     return data
 
 
-def fill(data: Any, splats: Splats) -> None:
+def _points(name: str, count: int) -> bpy.types.PointCloud:
+    cloud = bpy.data.pointclouds.new(name)
+    resize(cloud, count)
+    mark_as_splats(cloud)
+    return cloud
+
+
+def _vertices(name: str, count: int) -> bpy.types.Mesh:
+    mesh = bpy.data.meshes.new(name)
+    mesh.vertices.add(count)
+    return mesh
+
+
+def fill(data: SplatData, splats: Splats) -> None:
     """Set the attributes of ``data``, which has as many points; those of an earlier scene are replaced."""
     _drop_stale(data, splats)
     _set(data, "position", "FLOAT_VECTOR", splats.position)
@@ -120,7 +129,7 @@ def fill(data: Any, splats: Splats) -> None:
     data.update_tag()
 
 
-def _drop_stale(data: Any, splats: Splats) -> None:
+def _drop_stale(data: SplatData, splats: Splats) -> None:
     """Remove what other Gaussians had and these have not: more harmonics, a tree."""
     stale = [f"{HARMONICS}{index}" for index in range(splats.harmonics.shape[1], COUNTS[-1])]
     stale += ["level", "parent"] if splats.level is None else []
@@ -129,15 +138,22 @@ def _drop_stale(data: Any, splats: Splats) -> None:
             data.attributes.remove(data.attributes[name])
 
 
-def is_splats(obj: Any) -> bool:
+def is_splats(obj: bpy.types.Object | None) -> TypeGuard[SplatObject]:
     """Whether an object holds Gaussians."""
     attributes = getattr(getattr(obj, "data", None), "attributes", None)
     return attributes is not None and "radiance:base" in attributes and "scale" in attributes
 
 
-def get_values(data: Any, name: str) -> Array:
+def active_splats(context: bpy.types.Context) -> SplatObject:
+    """The active object, where ``poll`` has found that it holds Gaussians."""
+    obj = context.object
+    assert is_splats(obj)
+    return obj
+
+
+def get_values(data: SplatData, name: str) -> Array:
     """Values (N,) or (N, k) of a point attribute."""
-    attribute = data.attributes[name]
+    attribute: Any = data.attributes[name]  # what elements call their value depends on the attribute's type
     key = VALUE_NAMES[attribute.data_type]
     width = {"FLOAT_VECTOR": 3, "INT": 1}.get(attribute.data_type, 4)
     values = np.empty(len(attribute.data) * width, np.int32 if attribute.data_type == "INT" else np.float32)
@@ -145,9 +161,10 @@ def get_values(data: Any, name: str) -> Array:
     return values.reshape(-1, width) if width > 1 else values
 
 
-def _set(data: Any, name: str, kind: str, values: Array) -> None:
-    attribute = data.attributes.get(name)
+def _set(data: SplatData, name: str, kind: str, values: Array) -> None:
+    attributes: Any = data.attributes  # as in get_values; and kinds may be newer than the stubs
+    attribute = attributes.get(name)
     if attribute is None:
-        attribute = data.attributes.new(name, kind, "POINT")
+        attribute = attributes.new(name, kind, "POINT")
     flat = np.ascontiguousarray(values, np.int32 if kind == "INT" else np.float32).ravel()
     attribute.data.foreach_set(VALUE_NAMES[kind], flat)

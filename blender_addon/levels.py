@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 import numpy as np
+from bpy.types import NodesModifier, UILayout
 
 from .compat import draw_input, get_input, set_input
 from .display import display_of
-from .importing import get_values, is_splats
+from .importing import active_splats, get_values, is_splats
 from .levels_nodes import NAME, SIGNATURE, label, levels_group
-from .morph import is_morph
+from .modifiers import add_modifier, find_modifier
+from .morph import morphs_of
+from .typed import Outcome, SplatData, SplatObject, present
 
 CROP_MARGIN = 1.05
 """A new crop box is so much larger than what it holds."""
@@ -21,53 +22,48 @@ FIRST_COLUMN = 0.36
 """Share of the panel's width that names of levels get; "Background" fits."""
 
 
-def add_levels(obj: Any) -> Any:
+def add_levels(obj: SplatObject) -> NodesModifier:
     """Give a splat object the modifier, after its morphs and before its display; the one it has, if it has one."""
     if found := levels_of(obj):
         return found
-    modifier = obj.modifiers.new(NAME, "NODES")
-    modifier.node_group = levels_group(count_levels(obj.data))
-    before = sum(1 for each in obj.modifiers if is_morph(each))
-    obj.modifiers.move(len(obj.modifiers) - 1, before)
+    modifier = add_modifier(obj, NAME, levels_group(count_levels(obj.data)))
+    obj.modifiers.move(len(obj.modifiers) - 1, len(morphs_of(obj)))
     return modifier
 
 
-def levels_of(obj: Any) -> Any | None:
+def levels_of(obj: SplatObject) -> NodesModifier | None:
     """The modifier of :func:`add_levels`, or None."""
-    return next(
-        (each for each in obj.modifiers if each.type == "NODES" and each.node_group and SIGNATURE in each.node_group),
-        None,
-    )
+    return find_modifier(obj, SIGNATURE)
 
 
-def count_levels(data: Any) -> int:
+def count_levels(data: SplatData) -> int:
     """Levels of the tree in splat data; 1 where there is none."""
     return int(get_values(data, "level").max(initial=0)) + 1 if "level" in data.attributes else 1
 
 
-def has_background(data: Any) -> bool:
+def has_background(data: SplatData) -> bool:
     """Whether some Gaussians are outside of the tree."""
     return "level" in data.attributes and bool((get_values(data, "level") < 0).any())
 
 
-def shown_levels(modifier: Any) -> list[int]:
+def shown_levels(modifier: NodesModifier) -> list[int]:
     """The levels that a modifier of :func:`add_levels` lets be seen, -1 for the background."""
     return [level for level in _levels(modifier) if get_input(modifier, f"{label(level)} Visible")]
 
 
-def solo_level(modifier: Any, level: int) -> None:
+def solo_level(modifier: NodesModifier, level: int) -> None:
     """Let one level be seen alone; if it is already, let all of them be seen."""
     every = shown_levels(modifier) == [level]
     for each in _levels(modifier):
         set_input(modifier, f"{label(each)} Visible", every or each == level)
 
 
-def _levels(modifier: Any) -> range:
+def _levels(modifier: NodesModifier) -> range:
     """Those that its group knows, which may be fewer than the data have after these were replaced."""
-    return range(-1, modifier.node_group[SIGNATURE])
+    return range(-1, present(modifier.node_group)[SIGNATURE])
 
 
-def add_crop_box(context: bpy.types.Context, obj: Any) -> Any:
+def add_crop_box(context: bpy.types.Context, obj: SplatObject) -> bpy.types.Object:
     """An empty cube around the object's Gaussians that crops them from now on; the empty."""
     places = get_values(obj.data, "position")
     low, high = places.min(0), places.max(0)
@@ -76,7 +72,7 @@ def add_crop_box(context: bpy.types.Context, obj: Any) -> Any:
     box.parent = obj
     box.location = (low + high) / 2
     box.scale = np.maximum((high - low) / 2 * CROP_MARGIN, 1e-3)
-    context.collection.objects.link(box)
+    present(context.collection).objects.link(box)
     modifier = add_levels(obj)
     set_input(modifier, "Crop Box", box)
     set_input(modifier, "Crop", True)
@@ -85,8 +81,6 @@ def add_crop_box(context: bpy.types.Context, obj: Any) -> Any:
 
 class _OnSplats:
     """Operators that need a splat object to be active, and not one of another file."""
-
-    bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -99,10 +93,11 @@ class HGS_OT_add_levels(_OnSplats, bpy.types.Operator):
 
     bl_idname = "hgs.add_levels"
     bl_label = "Take Levels Apart"
+    bl_options = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Outcome:
         """Add the modifier."""
-        add_levels(context.object)
+        add_levels(active_splats(context))
         return {"FINISHED"}
 
 
@@ -111,12 +106,13 @@ class HGS_OT_solo_level(_OnSplats, bpy.types.Operator):
 
     bl_idname = "hgs.solo_level"
     bl_label = "Solo"
+    bl_options = {"REGISTER", "UNDO"}
 
     level: bpy.props.IntProperty(name="Level", description="The level to show, -1 for the background", min=-1)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Outcome:
         """Set every level's visibility."""
-        solo_level(add_levels(context.object), self.level)
+        solo_level(add_levels(active_splats(context)), self.level)
         return {"FINISHED"}
 
 
@@ -125,10 +121,11 @@ class HGS_OT_add_crop_box(_OnSplats, bpy.types.Operator):
 
     bl_idname = "hgs.add_crop_box"
     bl_label = "Add Crop Box"
+    bl_options = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Outcome:
         """Add the box."""
-        add_crop_box(context, context.object)
+        add_crop_box(context, active_splats(context))
         return {"FINISHED"}
 
 
@@ -148,7 +145,7 @@ class HGS_PT_levels(bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """All inputs of the modifier, level by level."""
-        obj, layout = context.object, self.layout
+        obj, layout = active_splats(context), present(self.layout)
         modifier = levels_of(obj)
         if modifier is None:
             layout.operator(HGS_OT_add_levels.bl_idname)
@@ -172,7 +169,7 @@ class HGS_PT_levels(bpy.types.Panel):
                 draw_input(column, modifier, name)
 
 
-def _draw_levels(layout: Any, modifier: Any, first: int) -> None:
+def _draw_levels(layout: UILayout, modifier: NodesModifier, first: int) -> None:
     """A row for each level from ``first`` on, under the names of the columns."""
     shown = shown_levels(modifier)
     column = layout.column(align=True)
@@ -192,7 +189,7 @@ def _draw_levels(layout: Any, modifier: Any, first: int) -> None:
         solo.level = level
 
 
-def _columns(layout: Any) -> tuple[Any, Any]:
+def _columns(layout: UILayout) -> tuple[UILayout, UILayout]:
     """A new row of two parts: what a level is called, and what there is to set."""
     split = layout.split(factor=FIRST_COLUMN, align=True)
     return split.row(align=True), split.row(align=True)
@@ -209,10 +206,10 @@ class HGS_PT_appearance(bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """The scene's set-up, and inputs of the display modifier."""
-        layout = self.layout
+        obj, layout = context.object, present(self.layout)
         layout.operator("hgs.view_exactly", icon="SHADING_RENDERED")
         layout.operator_menu_enum("hgs.set_up_scene", "colors", text="Set Up Scene")
-        display = display_of(context.object) if is_splats(context.object) else None
+        display = display_of(obj) if is_splats(obj) else None
         if display is not None:
             for name in ("Lit", "Cards in Viewport", "Point Size"):
                 draw_input(layout, display, name)

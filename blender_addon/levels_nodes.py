@@ -8,7 +8,7 @@ them out.
 
 from __future__ import annotations
 
-from typing import Any
+from bpy.types import NodeTree
 
 from .graph import GeometryGraph, Socket, made_once
 
@@ -48,7 +48,7 @@ def label(level: int) -> str:
     return BACKGROUND if level < 0 else f"Level {level}"
 
 
-def levels_group(count: int) -> Any:
+def levels_group(count: int) -> NodeTree:
     """The group for trees of ``count`` levels; made once in a file."""
     return made_once(NAME, SIGNATURE, count, lambda group: _build(GeometryGraph(group), count))
 
@@ -74,11 +74,10 @@ def _build(graph: GeometryGraph, count: int) -> None:
 
     level = graph.read("level", "INT")
     item = graph.math("ADD", level, 1.0)
-    channels = graph.add("FunctionNodeSeparateColor")
-    graph.put(graph.read("radiance:base", "FLOAT_COLOR"), channels.inputs[0])
+    red, green, blue, own_opacity = graph.channels(graph.read("radiance:base", "FLOAT_COLOR"))
     weight = graph.choose(blending, 1.0, _blend_weight(graph, level, blend, together))
     share = graph.math("MULTIPLY", weight, graph.pick(item, strength))
-    opacity = graph.math("MULTIPLY", channels.outputs["Alpha"], share)
+    opacity = graph.math("MULTIPLY", own_opacity, share)
     scale = graph.scaled(graph.read("scale", "FLOAT_VECTOR"), graph.math("MULTIPLY", shrink, graph.pick(item, size)))
     place = _grown(graph, grow)
 
@@ -98,7 +97,7 @@ def _build(graph: GeometryGraph, count: int) -> None:
     ):
         hidden = graph.either(hidden, reason)
 
-    base = graph.call("FunctionNodeCombineColor", *channels.outputs[:3], opacity)
+    base = graph.call("FunctionNodeCombineColor", red, green, blue, opacity)
     # All at once, before anything of it changes.
     fields = {
         "base": ("RGBA", base),

@@ -11,27 +11,29 @@ from .display_nodes import COLOR, CORNER, NORMAL
 from .graph import Graph
 from .projection import MIN_ALPHA
 from .rasterizing import MAX_ALPHA
+from .typed import present
 
 NAME = "HGS Splat"
 SIGNATURE = "hgs_material"
 
 
-def splat_material() -> Any:
+def splat_material() -> bpy.types.Material:
     """The material, made once in a file."""
-    for material in bpy.data.materials:
-        if SIGNATURE in material:
-            return material
+    for known in bpy.data.materials:
+        if known.get(SIGNATURE) is not None:
+            return known
     material = bpy.data.materials.new(NAME)
     material[SIGNATURE] = True
     if material.node_tree is None:  # since 5.0 it is always there
         material.use_nodes = True
-    material.node_tree.nodes.clear()
-    _build(Graph(material.node_tree))
+    tree = present(material.node_tree)
+    tree.nodes.clear()
+    _build(Graph(tree))
     # EEVEE: blended in the order in which the cards come, none of them left out.
     material.surface_render_method = "BLENDED"
     material.use_transparency_overlap = True
     # Cycles would otherwise take every card for a lamp.
-    material.cycles.emission_sampling = "NONE"
+    present(material.cycles).emission_sampling = "NONE"
     return material
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from bpy.types import NodeTree
 
 from .graph import GeometryGraph, made_once
 from .levels_nodes import HIDDEN
@@ -12,7 +12,7 @@ NATIVE_NAME = "HGS Native"
 NATIVE_SIGNATURE = "hgs_native"
 
 
-def native_group() -> Any:
+def native_group() -> NodeTree:
     """The group, made once in a file."""
     return made_once(NATIVE_NAME, NATIVE_SIGNATURE, True, lambda group: _build(GeometryGraph(group)))
 

@@ -4,7 +4,13 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any
+from typing import Literal
+
+from bpy.types import Context, UILayout
+
+from .typed import present
+
+Icon = Literal["NONE", "CHECKMARK", "ERROR"]
 
 LETTER = 7.0
 """Width of a letter of Blender's interface, pixels at a resolution scale of 1; rather too wide than too narrow."""
@@ -19,9 +25,9 @@ LEAST = 12
 """Letters in a line, however narrow the sidebar is."""
 
 
-def paragraph(layout: Any, context: Any, text: str, icon: str = "NONE") -> None:
+def paragraph(layout: UILayout, context: Context, text: str, icon: Icon = "NONE") -> None:
     """Put ``text`` into a panel, on as many lines as the region needs; the icon stands before the first."""
-    scale = context.preferences.system.ui_scale
+    scale = present(context.preferences).system.ui_scale
     width = SIDEBAR if context.region is None else context.region.width / scale
     column = layout.column(align=True)
     column.scale_y = 0.8  # closer together than buttons

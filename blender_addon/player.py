@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import bpy
-from bpy_extras.io_utils import ImportHelper
 
-from .importing import READERS, ImportRefused, fill, import_file, read_splats
+from .compat import has_point_clouds, resize
+from .importing import READERS, ImportRefused, fill, import_file, is_splats, read_splats
 from .numbered import BOUNCE, HOLD, LOOP, frame_index, list_frames
 from .read_glb import NoSplatsError
+from .typed import ImportHelper, Outcome, SplatData, SplatObject, present
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ FOLDER, START, HELD, MODE, SHOWN = "hgs_sequence", "hgs_start", "hgs_hold", "hgs
 """Properties of an object that plays a sequence; SHOWN names the file whose Gaussians it has."""
 
 
-def play(context: bpy.types.Context, folder: Path, *, start: int = 1, hold: int = 1, mode: str = HOLD) -> Any:
+def play(context: bpy.types.Context, folder: Path, *, start: int = 1, hold: int = 1, mode: str = HOLD) -> SplatObject:
     """A new object that plays the splat files of ``folder``; it shows the current frame's.
 
     Raises:
@@ -36,11 +36,11 @@ def play(context: bpy.types.Context, folder: Path, *, start: int = 1, hold: int 
     obj = import_file(context, files[0])
     obj.name = folder.name
     obj[FOLDER], obj[START], obj[HELD], obj[MODE], obj[SHOWN] = str(folder), start, hold, mode, files[0].name
-    show_frame(obj, context.scene.frame_current)
+    show_frame(obj, present(context.scene).frame_current)
     return obj
 
 
-def show_frame(obj: Any, frame: int) -> None:
+def show_frame(obj: SplatObject, frame: int) -> None:
     """Give ``obj`` the Gaussians of ``frame``.
 
     Raises:
@@ -65,25 +65,25 @@ def show_frame(obj: Any, frame: int) -> None:
     obj[SHOWN] = path.name
 
 
-def _resize(data: Any, count: int, path: Path) -> None:
+def _resize(data: SplatData, count: int, path: Path) -> None:
     """Make room for ``count`` Gaussians."""
-    have = len(data.attributes["position"].data)
+    have = data.attributes.domain_size("POINT")
     if have == count:
         return
-    if hasattr(data, "vertices"):
+    if isinstance(data, bpy.types.Mesh):
         data.clear_geometry()
         data.vertices.add(count)
-    elif "resize" in data.bl_rna.functions:
-        data.resize(count)
+    elif has_point_clouds():
+        resize(data, count)
     else:
         raise ImportRefused(f"{path.name} has {count} Gaussians, the object {have}")
 
 
-@bpy.app.handlers.persistent
-def on_frame(scene: Any, depsgraph: Any = None) -> None:
+@bpy.app.handlers.persistent  # type: ignore[untyped-decorator]  # the stubs have it without types
+def on_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> None:
     """Called by Blender whenever the frame has changed; what is wrong is logged, the last picture stays."""
     for obj in scene.objects:
-        if FOLDER in obj:
+        if obj.get(FOLDER) is not None and is_splats(obj):
             try:
                 show_frame(obj, scene.frame_current)
             except ImportRefused as error:
@@ -110,7 +110,7 @@ class HGS_OT_play_sequence(bpy.types.Operator, ImportHelper):
         default=HOLD,
     )
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Outcome:
         """Import the sequence that the chosen file belongs to, or report why not."""
         path = Path(self.filepath)
         folder = path if path.is_dir() else path.parent
@@ -123,7 +123,7 @@ class HGS_OT_play_sequence(bpy.types.Operator, ImportHelper):
 
 
 def _menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:
-    self.layout.operator(HGS_OT_play_sequence.bl_idname, text="Gaussian Splat Sequence")
+    present(self.layout).operator(HGS_OT_play_sequence.bl_idname, text="Gaussian Splat Sequence")
 
 
 def register() -> None:

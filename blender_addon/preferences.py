@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import bpy
 
 from .jobs import JobError, find_executable
 from .panel_text import paragraph
+from .typed import present
 
 BATCHES = "batches"
 
@@ -35,7 +35,7 @@ class HgsPreferences(bpy.types.AddonPreferences):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Rows in the preferences' window, and which program will run."""
-        column = self.layout.column()
+        column = present(self.layout).column()
         column.use_property_split = True
         column.prop(self, "executable", placeholder="hgs on PATH")
         column.prop(self, "output", placeholder="the extension's own folder")
@@ -46,7 +46,7 @@ class HgsPreferences(bpy.types.AddonPreferences):
             paragraph(column, context, f"Generate cannot run: {error}", icon="ERROR")
 
 
-def chosen_program(chosen: Any) -> str:
+def chosen_program(chosen: HgsPreferences) -> str:
     """Path of the program ``hgs`` that the preferences ``chosen`` lead to.
 
     Raises:
@@ -55,9 +55,11 @@ def chosen_program(chosen: Any) -> str:
     return find_executable(bpy.path.abspath(chosen.executable) if chosen.executable else "")
 
 
-def preferences(context: bpy.types.Context) -> Any:
+def preferences(context: bpy.types.Context) -> HgsPreferences:
     """The preferences of the enabled extension."""
-    return context.preferences.addons[__package__].preferences
+    found = present(context.preferences).addons[__package__].preferences
+    assert isinstance(found, HgsPreferences)
+    return found
 
 
 def output_folder(context: bpy.types.Context) -> Path:

@@ -10,6 +10,7 @@ import bpy
 from .compat import get_input, set_input
 from .display import display_of
 from .projection import BLUR
+from .typed import Outcome, present
 
 BOUNCES = 1024
 """Cards that a ray may pass: Blender's greatest number. The default of 8 makes splats end in black."""
@@ -47,28 +48,29 @@ class HGS_OT_set_up_scene(bpy.types.Operator):
         description="Take many samples through a filter of one pixel, in place of each pixel's middle",
     )
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Outcome:
         """Set everything up, and say what is missing."""
-        set_up(context.scene, self.colors, smooth=self.smooth)
-        if context.scene.camera is None:
+        scene = present(context.scene)
+        set_up(scene, self.colors, smooth=self.smooth)
+        if scene.camera is None:
             self.report({"WARNING"}, "the scene has no camera; splats are drawn towards the camera, add one")
         return {"FINISHED"}
 
 
-def set_up(scene: Any, colors: str = "EXACT", *, smooth: bool = False) -> None:
+def set_up(scene: bpy.types.Scene, colors: str = "EXACT", *, smooth: bool = False) -> None:
     """As the operator; ``colors`` is EXACT or SCENE."""
     samples, width = (MESH_SAMPLES, BOX_FILTER) if smooth else (1, POINT_FILTER)
     displays = [display for obj in scene.objects if (display := display_of(obj))]
     lit = any(get_input(display, "Lit") > 0 for display in displays)
-    cycles = scene.cycles
+    cycles = present(scene.cycles)
     # Both: with the second left at its default, Russian roulette ends rays at random and leaves salt noise.
     cycles.transparent_max_bounces = cycles.min_transparent_bounces = BOUNCES
     cycles.samples = max(samples, LIT_SAMPLES) if lit else samples
     cycles.pixel_filter_type, cycles.filter_width = "BOX", width
     cycles.use_adaptive_sampling = cycles.use_denoising = False
-    scene.eevee.taa_render_samples, scene.render.filter_size = samples, width
+    present(scene.eevee).taa_render_samples, scene.render.filter_size = samples, width
     scene.render.dither_intensity = 0.0
-    view = scene.view_settings
+    view: Any = present(scene.view_settings)  # the names of view transforms are those of the colour configuration
     view.view_transform, view.look, view.exposure, view.gamma = VIEW_TRANSFORMS[colors], "None", 0.0, 1.0
     for display in displays:
         set_input(display, "Blur", BLUR - BOX_VARIANCE if smooth else BLUR)

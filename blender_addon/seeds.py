@@ -10,9 +10,11 @@ import bpy
 from .batches import BatchError, Scene
 from .browser import Browser, MenuItem
 from .compat import draw_input
-from .importing import ImportRefused, import_file, is_splats
-from .morph import MorphError, add_morph, animate, is_morph
+from .importing import ImportRefused, active_splats, import_file, is_splats
+from .morph import MorphError, add_morph, animate, morphs_of
 from .panel_text import paragraph
+from .scene_settings import SceneSettings
+from .typed import Outcome, SplatObject, present
 
 SPACING = 1.5
 """Distance of scenes imported side by side, scene units: the toolkit's subjects have a radius of about 0.6."""
@@ -21,14 +23,14 @@ browser: Browser | None = None
 """Lives while the extension is enabled."""
 
 
-def open_browser(settings: Any) -> Browser:
+def open_browser(settings: HgsSeedsSettings) -> Browser:
     """The browser, showing the folder of ``settings``."""
     assert browser is not None, "the extension is enabled"
     browser.show(settings.folder)
     return browser
 
 
-def _menu(settings: Any, context: bpy.types.Context | None) -> list[MenuItem]:
+def _menu(settings: HgsSeedsSettings, context: bpy.types.Context | None) -> list[MenuItem]:
     return open_browser(settings).items
 
 
@@ -42,15 +44,18 @@ class HgsSeedsSettings(bpy.types.PropertyGroup):
     frames: bpy.props.IntProperty(name="Frames", description="Length of a morph", default=60, min=1)
 
 
+SETTINGS = SceneSettings("hgs_seeds", HgsSeedsSettings)
+
+
 class HGS_OT_reload_seeds(bpy.types.Operator):
     """Read the batch folder again."""
 
     bl_idname = "hgs.reload_seeds"
     bl_label = "Reload"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Outcome:
         """Read it, and report what is wrong with it."""
-        opened = open_browser(context.scene.hgs_seeds)
+        opened = open_browser(SETTINGS.of(context.scene))
         opened.open(opened.folder)
         if opened.problem:
             self.report({"ERROR"}, opened.problem)
@@ -67,9 +72,9 @@ class HGS_OT_import_seed(bpy.types.Operator):
 
     every: bpy.props.BoolProperty(name="All", description="Every seed of the batch", options={"SKIP_SAVE"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Outcome:
         """Import and select what came in."""
-        settings = context.scene.hgs_seeds
+        settings = SETTINGS.of(context.scene)
         try:
             opened = open_browser(settings)
             first = opened.chosen(settings.seed)
@@ -94,9 +99,9 @@ class HGS_OT_morph_to_seed(bpy.types.Operator):
         """A splat object that may be changed must be active."""
         return is_splats(context.object) and context.object.is_editable
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Outcome:
         """Add the modifier and key its factor."""
-        obj, settings = context.object, context.scene.hgs_seeds
+        obj, settings = active_splats(context), SETTINGS.of(context.scene)
         try:
             scene = open_browser(settings).chosen(settings.seed)
             other = import_scene(context, scene)
@@ -107,9 +112,9 @@ class HGS_OT_morph_to_seed(bpy.types.Operator):
         except (BatchError, ImportRefused, MorphError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        first = context.scene.frame_current
+        first = present(context.scene).frame_current
         animate(modifier, first, first + settings.frames)
-        context.view_layer.objects.active = obj
+        present(context.view_layer).objects.active = obj
         return {"FINISHED"}
 
 
@@ -124,7 +129,7 @@ class HGS_PT_seeds(bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Folder, thumbnails, buttons."""
-        settings, layout = context.scene.hgs_seeds, self.layout
+        settings, layout = SETTINGS.of(context.scene), present(self.layout)
         opened = open_browser(settings)
         row = layout.row(align=True)
         row.prop(settings, "folder", text="", placeholder="Folder of a batch")
@@ -137,17 +142,17 @@ class HGS_PT_seeds(bpy.types.Panel):
         layout.prop(settings, "seed", text="")
         row = layout.row(align=True)
         row.operator("hgs.import_seed", text="Import", icon="IMPORT")
-        row.operator("hgs.import_seed", text=f"Import All {len(opened.batch.scenes)}").every = True
+        everything: Any = row.operator("hgs.import_seed", text=f"Import All {len(opened.batch.scenes)}")
+        everything.every = True
         row = layout.row(align=True)
         row.operator("hgs.morph_to_seed", text="Morph to It", icon="MOD_MESHDEFORM")
         row.prop(settings, "frames")
         column = layout.column(align=True)
-        for modifier in context.object.modifiers if is_splats(context.object) else ():
-            if is_morph(modifier):
-                draw_input(column, modifier, "Factor", text=modifier.name)
+        for modifier in morphs_of(context.object) if is_splats(context.object) else ():
+            draw_input(column, modifier, "Factor", text=modifier.name)
 
 
-def import_scene(context: bpy.types.Context, scene: Scene) -> Any:
+def import_scene(context: bpy.types.Context, scene: Scene) -> SplatObject:
     """Import one scene of a batch; its object.
 
     Raises:
@@ -168,13 +173,13 @@ def register() -> None:
     browser = Browser()
     for each in CLASSES:
         bpy.utils.register_class(each)
-    bpy.types.Scene.hgs_seeds = bpy.props.PointerProperty(type=HgsSeedsSettings)
+    SETTINGS.register()
 
 
 def unregister() -> None:
     """Called when it is disabled."""
     global browser
-    del bpy.types.Scene.hgs_seeds
+    SETTINGS.unregister()
     for each in reversed(CLASSES):
         bpy.utils.unregister_class(each)
     if browser is not None:

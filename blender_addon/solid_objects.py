@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from bpy.types import Depsgraph, Material, Mesh
 from mathutils import Vector
 from mathutils.bvhtree import BVHTree
 
 from .gathering import holds_splats
 from .projection import Lens
 from .splats import Array
+from .typed import present
 
 KINDS = ("MESH", "CURVE", "SURFACE", "FONT", "META")
 """Types of objects that have surfaces."""
@@ -43,7 +45,7 @@ class _Triangles(NamedTuple):
     colors: Array  # (T, 4) linear, and 0 for a holdout
 
 
-def draw_solids(depsgraph: Any, to_camera: Array, lens: Lens, part: tuple[int, int, int, int]) -> Backdrop | None:
+def draw_solids(depsgraph: Depsgraph, to_camera: Array, lens: Lens, part: tuple[int, int, int, int]) -> Backdrop | None:
     """The part (left, top, width, height) of the picture that is asked for; None if there is nothing but Gaussians."""
     meshes = list(_collect(depsgraph, to_camera))
     if not meshes:
@@ -52,7 +54,7 @@ def draw_solids(depsgraph: Any, to_camera: Array, lens: Lens, part: tuple[int, i
     vertices = np.concatenate([mesh.vertices for mesh in meshes])
     corners = np.concatenate([mesh.corners + start for mesh, start in zip(meshes, starts, strict=False)])
     colors = np.concatenate([mesh.colors for mesh in meshes])
-    tree = BVHTree.FromPolygons(vertices.tolist(), corners.tolist(), all_triangles=True)
+    tree: Any = BVHTree.FromPolygons(vertices.tolist(), corners.tolist(), all_triangles=True)  # untyped in the stubs
 
     width, height = part[2:]
     depths = np.full(height * width, np.inf)
@@ -81,9 +83,9 @@ def _rays(lens: Lens, part: tuple[int, int, int, int]) -> Iterator[tuple[Vector,
                 yield lens.near * Vector((x, y, 1)), Vector((x, y, 1))
 
 
-def _collect(depsgraph: Any, to_camera: Array) -> Iterator[_Triangles]:
+def _collect(depsgraph: Depsgraph, to_camera: Array) -> Iterator[_Triangles]:
     for instance in depsgraph.object_instances:
-        obj = instance.object
+        obj = present(instance.object)
         if not instance.show_self or obj.type not in KINDS or holds_splats(obj.data) or not obj.visible_camera:
             continue
         mesh = obj.to_mesh()
@@ -95,7 +97,7 @@ def _collect(depsgraph: Any, to_camera: Array) -> Iterator[_Triangles]:
         obj.to_mesh_clear()
 
 
-def _triangles(mesh: Any, matrix: Array, materials: list[Any], is_holdout: bool) -> _Triangles:
+def _triangles(mesh: Mesh, matrix: Array, materials: list[Material | None], is_holdout: bool) -> _Triangles:
     mesh.calc_loop_triangles()
     vertices = np.empty(3 * len(mesh.vertices), np.float32)
     mesh.vertices.foreach_get("co", vertices)

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import bpy
 from mathutils import Euler
 
 from .exact_engine import HGS_RE_exact
+from .typed import Outcome, present
 
 FRONT = Euler((math.radians(80), 0, math.radians(20)))
 """Of a view that approaches: a little from above and from the right."""
@@ -25,16 +27,18 @@ class HGS_OT_view_exactly(bpy.types.Operator):
         name="Approach", description="Look at what is selected from its front; open the sidebar", options={"SKIP_SAVE"}
     )
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Outcome:
         """Choose the engine and shade this view with it, or every view where there is no view at hand."""
-        context.scene.render.engine = HGS_RE_exact.bl_idname
+        render: Any = present(context.scene).render  # types know Blender's own engines alone
+        render.engine = HGS_RE_exact.bl_idname
         views = [area for area in context.window.screen.areas if area.type == "VIEW_3D"] if context.window else []
         for area in [context.area] if context.area in views else views:
             view = area.spaces.active
+            assert isinstance(view, bpy.types.SpaceView3D)
             view.shading.type = "RENDERED"
             if self.approach:
                 view.show_region_ui = True
-                view.region_3d.view_rotation = FRONT.to_quaternion()
+                present(view.region_3d).view_rotation = FRONT.to_quaternion()
                 region = next(each for each in area.regions if each.type == "WINDOW")
                 with context.temp_override(area=area, region=region):
                     bpy.ops.view3d.view_selected()

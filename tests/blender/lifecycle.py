@@ -15,7 +15,7 @@ from hgs_toolkit.blender.programs import install_arguments
 
 archive, splats, module = sys.argv[1:]
 repository, identifier = module.split(".")[1:]
-facts = {"user": bpy.utils.resource_path("USER")}
+facts: dict[str, object] = {"user": bpy.utils.resource_path("USER")}
 
 
 def is_enabled() -> bool:

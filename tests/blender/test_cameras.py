@@ -53,7 +53,8 @@ def test_a_point_is_where_the_file_says(addon: Addon, tmp_path: Path) -> None:
     point = np.array([0.2, 0.4, 0.1])  # y up
     x, y, z, _ = np.linalg.inv(frame["transform_matrix"]) @ [*point, 1]
     u, v = frame["fl_x"] * x / -z + frame["cx"], frame["fl_y"] * y / z + frame["cy"]
-    seen = world_to_camera_view(bpy.context.scene, bpy.context.scene.camera, Vector((0.2, -0.1, 0.4)))
+    scene: Any = bpy.context.scene
+    seen = world_to_camera_view(scene, scene.camera, Vector((0.2, -0.1, 0.4)))
     assert seen.x * 512 == pytest.approx(u, abs=0.01)
     assert (1 - seen.y) * 384 == pytest.approx(v, abs=0.01)
 

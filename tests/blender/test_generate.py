@@ -249,6 +249,6 @@ def test_the_real_hgs_makes_a_batch_that_imports(
     assert [item[0] for item in browser.items] == ["3", "5"]
     assert [tuple(preview.image_size) for preview in browser.previews.values()] == [(16, 16), (16, 16)]
     bpy.ops.hgs.import_seed()
-    assert bpy.context.object["hgs_seed"] == 3
+    assert bpy.context.object.get("hgs_seed") == 3
     scene.hgs_seeds.seed = "5"
     assert bpy.ops.hgs.morph_to_seed() == {"FINISHED"}

@@ -55,7 +55,7 @@ def test_dropped_files_are_offered_to_the_importer(addon: Addon) -> None:
 def test_a_mesh_goes_to_blenders_own_importer(addon: Addon, tmp_path: Path) -> None:
     bpy.ops.mesh.primitive_cube_add()
     bpy.ops.export_scene.gltf(filepath=str(tmp_path / "cube.glb"))
-    bpy.data.objects.remove(bpy.context.object)
+    bpy.data.objects.remove(bpy.data.objects["Cube"])
     assert bpy.ops.hgs.import_splats(filepath=str(tmp_path / "cube.glb")) == {"FINISHED"}
     assert len(bpy.context.object.data.vertices) >= 8
 
@@ -176,5 +176,6 @@ def test_renders_show_each_frame(addon: Addon, ply: Callable[..., Path], tmp_pat
     scene.render.resolution_x = scene.render.resolution_y = 32
     scene.frame_start, scene.frame_end, scene.render.filepath = 1, 2, str(tmp_path / "frame-")
     bpy.ops.render.render(animation=True)
-    first, second = (np.array(bpy.data.images.load(str(tmp_path / f"frame-000{n}.png")).pixels[:]) for n in (1, 2))
+    images: list[Any] = [bpy.data.images.load(str(tmp_path / f"frame-000{number}.png")) for number in (1, 2)]
+    first, second = (np.array(image.pixels[:]) for image in images)
     assert np.abs(first - second).max() > 0.1

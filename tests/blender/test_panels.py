@@ -134,7 +134,8 @@ def test_splats_of_another_file_are_shown_but_not_changed(
     library = str(tmp_path / "library.blend")
     bpy.data.libraries.write(library, {obj})
     bpy.data.objects.remove(obj)
-    with bpy.data.libraries.load(library, link=True) as (_, wanted):
+    libraries: Any = bpy.data.libraries
+    with libraries.load(library, link=True) as (_, wanted):
         wanted.objects = ["lent"]
     lent = wanted.objects[0]
     bpy.context.scene.collection.objects.link(lent)
