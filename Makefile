@@ -55,11 +55,16 @@ test-blender: .venv-bpy45/.ready
 test-blender-52: .venv-bpy52/.ready
 	PYTHONPATH=$(CURDIR) .venv-bpy52/bin/python $(BLENDER_TESTS)
 
-.venv-bpy45/.ready: BPY := $(PYTHON311) bpy==4.5.15
-.venv-bpy52/.ready: BPY := $(PYTHON313) bpy==5.2.3
+# The command of Python, its version, Blender's package.
+.venv-bpy45/.ready: BPY := $(PYTHON311) 3.11 bpy==4.5.15
+.venv-bpy52/.ready: BPY := $(PYTHON313) 3.13 bpy==5.2.3
+.venv-bpy45/.ready .venv-bpy52/.ready: BPY_PYTHON = $(firstword $(BPY))
+.venv-bpy45/.ready .venv-bpy52/.ready: BPY_VERSION = $(word 2,$(BPY))
 .venv-bpy45/.ready .venv-bpy52/.ready:
-	@$(firstword $(BPY)) --version >/dev/null || { echo "$(firstword $(BPY)) is needed for $(lastword $(BPY))"; exit 1; }
-	@test -d $(@D) || $(firstword $(BPY)) -m venv $(@D)
+	@$(BPY_PYTHON) -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(BPY_VERSION)")' 2>/dev/null || \
+	  { echo "$(lastword $(BPY)) is for Python $(BPY_VERSION), and '$(BPY_PYTHON)' is not that or does not start;" \
+	    "name one: make PYTHON$(subst .,,$(BPY_VERSION))=/path/to/python$(BPY_VERSION) ..."; exit 1; }
+	@test -x $(@D)/bin/python || $(BPY_PYTHON) -m venv $(@D)
 	@echo "installing Blender ($(lastword $(BPY)), 400 MB) into $(@D), once"
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(lastword $(BPY)) $(BLENDER_TOOLS)
 	@touch $@
