@@ -7,6 +7,7 @@ that would leave a ten-thousandth of its light or less. Nothing here knows Blend
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +23,11 @@ MAX_ALPHA = 0.999
 
 MIN_TRANSMITTANCE = 1e-4
 
-TILE = 16
-"""Side of a tile, pixels: smaller ones cost more calls, larger ones more pixels that a Gaussian does not reach."""
+SMALL_TILE, TILE = 8, 16
+"""Sides of tiles, pixels: smaller ones cost more calls, larger ones more pixels that a Gaussian does not reach."""
+
+SMALL = 6.0
+"""Half the width, pixels, below which most of a picture's Gaussians are better drawn in small tiles."""
 
 CHUNK = 96
 """Gaussians of a tile taken at a time, so that arrays of (CHUNK, TILE^2) stay in the processor's cache."""
@@ -43,6 +47,7 @@ class Picture(NamedTuple):
 class _Tiles(NamedTuple):
     """For each tile, row by row, a slice of ``members``, which are numbers of Gaussians, nearest first."""
 
+    side: int  # pixels
     across: int
     down: int
     starts: Array  # (tiles + 1,)
@@ -61,7 +66,8 @@ def rasterize(
         progress: called after every row of tiles.
     """
     tiles = _sort_into_tiles(splats, width, height)
-    sheet = np.zeros((tiles.down * TILE, tiles.across * TILE, 5), np.float32)  # rgb, depth, alpha
+    side = tiles.side
+    sheet = np.zeros((tiles.down * side, tiles.across * side, 5), np.float32)  # rgb, depth, alpha
     if limits is not None:
         padding = [(0, whole - size) for whole, size in zip(sheet.shape, limits.shape, strict=False)]
         limits = np.pad(limits, padding, constant_values=np.inf).astype(np.float32)
@@ -73,10 +79,10 @@ def rasterize(
             index = row * tiles.across + column
             members = tiles.members[tiles.starts[index] : tiles.starts[index + 1]]
             if len(members):
-                place = slice(row * TILE, (row + 1) * TILE), slice(column * TILE, (column + 1) * TILE)
+                place = slice(row * side, (row + 1) * side), slice(column * side, (column + 1) * side)
                 limit = None if limits is None else limits[place].ravel()
-                middle = ((column + 0.5) * TILE, (row + 0.5) * TILE)
-                sheet[place] = _draw_tile(members, coefficients, splats, values, middle, limit)
+                middle = ((column + 0.5) * side, (row + 0.5) * side)
+                sheet[place] = _draw_tile(members, coefficients, splats, values, middle, limit, side)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy lets go of the interpreter while it computes
         for done, _ in enumerate(pool.map(draw_row, range(tiles.down)), 1):
@@ -89,10 +95,11 @@ def rasterize(
 
 
 def _sort_into_tiles(splats: Projected, width: int, height: int) -> _Tiles:
-    across, down = -(-width // TILE), -(-height // TILE)
+    side = SMALL_TILE if len(splats.extents) and np.median(splats.extents) < SMALL else TILE
+    across, down = -(-width // side), -(-height // side)
     # Pixel centres stand half a pixel inside of a tile's edges.
-    low = np.floor((splats.centres - splats.extents - 0.5) / TILE)
-    high = np.floor((splats.centres + splats.extents + 0.5) / TILE)
+    low = np.floor((splats.centres - splats.extents - 0.5) / side)
+    high = np.floor((splats.centres + splats.extents + 0.5) / side)
     low, high = (np.clip(edge, 0, (across - 1, down - 1)).astype(np.int64) for edge in (low, high))
     wide, tall = (high - low + 1).T
     counts = wide * tall
@@ -103,7 +110,7 @@ def _sort_into_tiles(splats: Projected, width: int, height: int) -> _Tiles:
     kind = np.uint16 if across * down <= 1 << 16 else np.int64  # numpy sorts short integers in linear time
     order = np.argsort(tile.astype(kind), kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(tile, minlength=across * down))])
-    return _Tiles(across, down, starts, members[order])
+    return _Tiles(side, across, down, starts, members[order])
 
 
 def _exponents(splats: Projected) -> Array:
@@ -113,14 +120,15 @@ def _exponents(splats: Projected) -> Array:
 
 
 def _draw_tile(
-    members: Array, exponents: Array, splats: Projected, values: Array, middle: tuple[float, float], limit: Array | None
-) -> Array:
-    """One tile (TILE, TILE, 5): the sum of alpha times transmittance times ``values``."""
-    total = np.zeros((TILE * TILE, values.shape[1]), np.float32)
-    light = np.ones(TILE * TILE, np.float32)
+    members: Array, exponents: Array, splats: Projected, values: Array, middle: tuple[float, float],
+    limit: Array | None, side: int,
+) -> Array:  # fmt: skip
+    """One tile (side, side, 5): the sum of alpha times transmittance times ``values``."""
+    total = np.zeros((side * side, values.shape[1]), np.float32)
+    light = np.ones(side * side, np.float32)
     for start in range(0, len(members), CHUNK):
         chosen = members[start : start + CHUNK]
-        alphas = _alphas(exponents[chosen], splats.centres[chosen] - middle, splats.opacities[chosen])  # (K, P)
+        alphas = _alphas(exponents[chosen], splats.centres[chosen] - middle, splats.opacities[chosen], side)  # (K, P)
         if limit is not None:
             alphas *= splats.depths[chosen, None] < limit
         after = np.multiply.accumulate(np.concatenate([light[None], 1 - alphas]), 0)  # (K + 1, P)
@@ -130,10 +138,10 @@ def _draw_tile(
         light = after[-1]
         if light.max() <= MIN_TRANSMITTANCE:
             break
-    return total.reshape(TILE, TILE, -1)
+    return total.reshape(side, side, -1)
 
 
-def _alphas(exponents: Array, centres: Array, opacities: Array) -> Array:
+def _alphas(exponents: Array, centres: Array, opacities: Array, side: int) -> Array:
     """(K, P) for the pixels of a tile, relative to whose middle the centres are.
 
     The quadratic form is a product of six factors a Gaussian and six monomials a pixel, in 64 bits: needles that are
@@ -143,16 +151,14 @@ def _alphas(exponents: Array, centres: Array, opacities: Array) -> Array:
     x, y = centres.T
     factors = np.stack([a, b, c, -2 * a * x - b * y, -2 * c * y - b * x,
                         a * x * x + b * x * y + c * y * y + np.log(opacities)], -1)  # fmt: skip
-    alphas = np.exp((factors @ _MONOMIALS).astype(np.float32))
+    alphas = np.exp((factors @ _monomials(side)).astype(np.float32))
     np.minimum(alphas, np.float32(MAX_ALPHA), out=alphas)
     alphas *= alphas >= np.float32(MIN_ALPHA)
     return alphas
 
 
-def _monomials() -> Array:
+@functools.cache
+def _monomials(side: int) -> Array:
     """(6, P) x^2, x y, y^2, x, y and 1 of a tile's pixels, from its middle."""
-    y, x = (np.mgrid[:TILE, :TILE] + 0.5 - TILE / 2).reshape(2, -1)
+    y, x = (np.mgrid[:side, :side] + 0.5 - side / 2).reshape(2, -1)
     return np.stack([x * x, x * y, y * y, x, y, np.ones_like(x)])
-
-
-_MONOMIALS = _monomials()

@@ -127,6 +127,22 @@ def test_an_orthographic_camera_sees_a_balls_true_size_at_any_depth() -> None:
     assert near.alphas[32, 37] == pytest.approx(wanted, rel=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["flat", "needles"])
+def test_pictures_do_not_depend_on_the_size_of_tiles(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lens = Lens(83, 61, 160, 160, 40, 30)
+    splats = project(in_camera(to_splats(random_scene(kind, 400)), turn(0.3)), lens)
+    pictures = []
+    for small in (0.0, np.inf):
+        monkeypatch.setattr("blender_addon.rasterizing.SMALL", small)
+        pictures.append(rasterize(splats, 83, 61))
+    large, fine = pictures
+    assert large is not None
+    assert fine is not None
+    assert 0.02 < large.alphas.mean() < 0.98
+    np.testing.assert_allclose(fine.colors, large.colors, atol=1e-5)
+    np.testing.assert_allclose(fine.alphas, large.alphas, atol=1e-5)
+
+
 def test_a_part_of_a_picture_is_as_it_is_in_the_whole() -> None:
     lens = Lens(80, 60, 160, 160, 40, 30)
     splats = project(in_camera(to_splats(random_scene("flat", 400)), turn(0.3)), lens)
