@@ -32,6 +32,13 @@ HALF_AXES = ("hgs_axis_0", "hgs_axis_1")
 NEAR = 1e-4
 """Depth of Gaussians that are nearer or behind the camera, as far as arithmetic goes; they are not drawn."""
 
+HAIR = 5e-7
+"""By so much of their depth, four units of the last place of 32 bits, cards of one depth are taken apart."""
+
+HAIRS_APART, HAIRS_MOVED = 5.0, 32.0
+"""Cards that are further apart stay where they are: those behind them must not come to lie on them. In walls, where
+very many cards are of one depth, none is moved by more than the second."""
+
 SMALLEST = 1e-12
 
 HELP = {
@@ -177,7 +184,10 @@ def _cards(
     depth = graph.math("MULTIPLY", z, -1.0)
     behind = graph.both(graph.compare("LESS_THAN", depth, NEAR), graph.negated(view.orthographic))
     points = graph.call("GeometryNodeDeleteGeometry", points, behind, domain="POINT")
-    points = graph.call("GeometryNodeSortElements", points, None, None, z, domain="POINT")
+    # The farthest first, and the last of the file where depths are equal, as the rasteriser has them.
+    backwards = graph.math("MULTIPLY", graph.call("GeometryNodeInputIndex"), -1.0)
+    for weight in (backwards, z):
+        points = graph.call("GeometryNodeSortElements", points, None, None, weight, domain="POINT")
 
     major, minor, angle = _ellipse(graph, view, x, y, depth, width, blur)
     cosine, sine = graph.math("COSINE", angle), graph.math("SINE", angle)
@@ -189,7 +199,29 @@ def _cards(
         axis = graph.call("FunctionNodeTransformDirection", axis, view.to_object)
         points = graph.store(points, name, axis, "FLOAT_VECTOR")
     points = graph.store(points, CORNER, graph.join(reach, reach, opacity), "FLOAT_VECTOR")
-    return _quads(graph, points)
+    return _quads(graph, _apart(graph, points, view, z, depth))
+
+
+def _apart(graph: GeometryGraph, points: Socket, view: View, z: Socket, depth: Socket) -> Socket:
+    """``points``, which are sorted, the farthest first, with those of one depth moved a hair towards the camera.
+
+    A ray of Cycles that has passed a card goes on behind it, and misses a second card at the same 32-bit distance.
+    """
+    hair = graph.math("MULTIPLY", depth, HAIR)
+    index = graph.call("GeometryNodeInputIndex")
+    before = graph.call(
+        "GeometryNodeSampleIndex", points, z, graph.math("SUBTRACT", index, 1.0), data_type="FLOAT", domain="POINT"
+    )
+    gap = graph.math("SUBTRACT", z, before)
+    begins = graph.choose(graph.compare("LESS_THAN", gap, graph.math("MULTIPLY", hair, HAIRS_APART)), 1.0, 0.0)
+    # Runs of points of about one depth, and which place of its run a point has, from 1 on.
+    run = graph.call("GeometryNodeAccumulateField", begins, data_type="INT", domain="POINT")
+    place = graph.call("GeometryNodeAccumulateField", 1, run, data_type="INT", domain="POINT")
+    steps = graph.math("MODULO", graph.math("SUBTRACT", place, 1.0), HAIRS_MOVED)
+    nearer = graph.call(
+        "FunctionNodeTransformDirection", graph.join(0.0, 0.0, graph.math("MULTIPLY", steps, hair)), view.to_object
+    )
+    return graph.call("GeometryNodeSetPosition", points, None, None, nearer)
 
 
 def _ellipse(

@@ -84,7 +84,7 @@ def gather(depsgraph: Depsgraph, to_camera: Array, *, parallel: bool = False) ->
 def read_evaluated(data: SplatData) -> Splats:
     """Gaussians of evaluated data: the cards that the display makes of them, or points."""
     is_cards = CENTER in data.attributes and len(getattr(data, "polygons", ())) > 0
-    step = CORNERS if is_cards else 1
+    step = -CORNERS if is_cards else 1  # cards are sorted from the back, and equal depths are to be in the file's order
 
     def read(name: str) -> Array:
         return get_values(data, name)[::step]

@@ -24,8 +24,8 @@ def test_cycles_draws_what_the_rasteriser_draws(
     place(kind)
     picture, wanted = draw("CYCLES"), goldens[f"{kind}_image"] / 255
     assert psnr(picture, wanted) >= MIN_DB
-    # Cards of nearly one depth can change places in single pixels; rays that end early would spoil hundreds.
-    assert (np.abs(picture - wanted).max(-1) > 0.1).mean() < 1e-4, "salt noise"
+    # Some pixels differ by a few hundredths; cards that are lost and rays that end early make more of it.
+    assert np.abs(picture - wanted).max() < 0.15, "lost cards, or salt noise"
 
 
 @pytest.mark.parametrize("kind", ["flat", "round", "sample"])
@@ -104,6 +104,22 @@ def test_scene_colors_come_out_as_the_exact_ones_where_a_splat_is_opaque(
     for colors in ("EXACT", "SCENE"):
         middle = draw("CYCLES", colors=colors)[SIZE // 8, SIZE // 8]
         np.testing.assert_allclose(middle, color, atol=0.01)
+
+
+@pytest.mark.parametrize("engine", ["CYCLES", EEVEE])
+def test_splats_of_one_depth_are_all_drawn(engine: str, stage: Any, addon: Addon, draw: Callable[..., Array]) -> None:
+    stage.render.resolution_percentage = 25
+    random, count = np.random.default_rng(0), 6
+    splats = addon("splats").splats_from_stored(
+        np.zeros((count, 3), np.float32), np.full((count, 3), -2, np.float32), np.eye(4, dtype=np.float32)[[0] * count],
+        random.uniform(-1.5, 1.5, (count, 1, 3)).astype(np.float32), np.full(count, -1, np.float32), frame="y_up",
+    )  # fmt: skip
+    obj = bpy.data.objects.new("pile", addon("importing").splat_data("pile", splats))
+    bpy.context.scene.collection.objects.link(obj)
+    addon("display").add_display(obj)
+    cards, exact = draw(engine), draw(EXACT)
+    assert (exact < 0.9).any(), "something is drawn"
+    assert np.abs(cards - exact).max() < 0.02, "the first of the file is in front"
 
 
 def leather_ball(addon: Addon) -> Any:
