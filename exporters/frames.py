@@ -25,16 +25,25 @@ def convert_frame(scene: GaussianHierarchy, source: str, target: str) -> Gaussia
     Raises:
         FormatError: if a frame is not one of FRAMES.
     """
-    signs = scene.means.new_tensor(frame_signs(source, target))  # (3,)
+    turn = turn_signs(source, target, scene.sh.shape[2])
     if source == target:
         return scene
+    means, quats, sh = (sign.to(scene.means) for sign in turn)
     return scene.replace(
-        means=scene.means * signs,
-        # A turn D about an axis maps a rotation R to D R; D R D is the same ellipsoid, without a change of w.
-        quats=scene.quats * torch.cat([signs.new_ones(1), signs]),
-        sh=scene.sh * sh_signs(signs, scene.sh.shape[2])[:, None],
+        means=scene.means * means, quats=scene.quats * quats, sh=scene.sh * sh[:, None],
         anchors=None if scene.anchors is None else convert_frame(scene.anchors, source, target),
-    )
+    )  # fmt: skip
+
+
+def turn_signs(source: str, target: str, bases: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Factors of +-1 by which means (3,), wxyz quaternions (4,) and SH coefficients (bases,) change their frame.
+
+    Raises:
+        FormatError: if a frame is not one of FRAMES.
+    """
+    signs = torch.tensor(frame_signs(source, target))
+    # A turn D about an axis maps a rotation R to D R; D R D is the same ellipsoid, without a change of w.
+    return signs, torch.cat([signs.new_ones(1), signs]), sh_signs(signs, bases)
 
 
 def frame_signs(source: str, target: str) -> list[float]:

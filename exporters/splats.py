@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hgs_toolkit.encoding import MAX_OPACITY_LOGIT, normalize_quats, sh_bases, sh_degree
 from hgs_toolkit.errors import FormatError, ShapeError
-from hgs_toolkit.exporters.frames import frame_signs, sh_signs
+from hgs_toolkit.exporters.frames import turn_signs
 from hgs_toolkit.gaussians import GaussianHierarchy
 
 Floats = NDArray[np.float32]
@@ -74,15 +75,9 @@ class Splats:
         Raises:
             FormatError: if a frame is unknown.
         """
-        signs = frame_signs(source, target)
-        flipped = [
-            (self.means, (np.array(signs) < 0).nonzero()[0]),
-            # A turn D about an axis maps a rotation R to D R; D R D is the same ellipsoid, without a change of w.
-            (self.quats, 1 + (np.array(signs) < 0).nonzero()[0]),
-            (self.sh, (sh_signs(torch.tensor(signs), self.sh.shape[1]) < 0).numpy().nonzero()[0]),
-        ]
-        for part, columns in flipped:
-            for column in columns:
+        turn = turn_signs(source, target, self.sh.shape[1])
+        for part, signs in zip((self.means, self.quats, self.sh), turn, strict=True):
+            for column in (signs < 0).nonzero():
                 with np.errstate(invalid="ignore"):  # NaN from a file, counted later
                     # Not np.negative in place: NumPy 2.4 gets every fourth element wrong.
                     part[:, column] *= -1
@@ -95,25 +90,25 @@ def splats_of(scene: GaussianHierarchy, frame: str) -> Splats:
         FormatError: if ``frame`` is unknown.
     """
     result = Splats.empty(scene.num_gaussians, scene.sh.shape[2])
-    for rows, block in splat_blocks(scene, frame):
-        for part, values in zip(result.parts, block.parts, strict=True):
-            part[rows] = values
+    for rows, block in tensor_blocks(scene):
+        for part, values in zip(result.parts, block, strict=True):
+            part[rows] = values.numpy()
+    for _, splats in result.blocks():
+        splats.turn("y_up", frame)
     return result
 
 
-def splat_blocks(scene: GaussianHierarchy, frame: str) -> Iterator[tuple[slice, Splats]]:
-    """As :func:`splats_of`, a few thousand rows at a time: for writers that need no more than that in memory."""
-    source = {name: value[0].detach() for name, value in scene.parameters().items()}
+def tensor_blocks(scene: GaussianHierarchy) -> Iterator[tuple[slice, tuple[Tensor, ...]]]:
+    """The parts of :class:`Splats` as tensors of a few thousand rows, in the ``y_up`` frame, and which rows they are.
+
+    They are ready to be written, as :func:`splats_of` says, but may be views of the scene: not to be changed.
+    """
+    source = [value[0].detach() for value in scene.parameters().values()]
     for start in range(0, scene.num_gaussians, BLOCK):
         rows = slice(start, start + BLOCK)
-        means, log_scales, quats, sh, logits = (value[rows].to("cpu", torch.float32) for value in source.values())
-        # Copies, since turning is done in place.
-        block = Splats(
-            means.numpy().copy(), log_scales.numpy(), normalize_quats(quats).numpy(), sh.numpy().copy(),
-            logits.clamp(-MAX_OPACITY_LOGIT, MAX_OPACITY_LOGIT).numpy(),
-        )  # fmt: skip
-        block.turn("y_up", frame)
-        yield rows, block
+        means, log_scales, quats, sh, logits = (value[rows].to("cpu", torch.float32) for value in source)
+        bounded = logits.clamp(-MAX_OPACITY_LOGIT, MAX_OPACITY_LOGIT)
+        yield rows, (means, log_scales, normalize_quats(quats), sh, bounded)
 
 
 def scene_of(path: Path, splats: Splats, frame: str) -> GaussianHierarchy:
