@@ -80,9 +80,10 @@ def render(
             cameras = fit_cameras(cameras, source.scene)
         scene = _dressed(source.scene, subtree, opaque, by_level)
         scene = chosen_levels(scene, parse_levels(levels))
+        pictures = filmed(scene.to(target), cameras.to(target), shot, mode, animate)
         compile_kernels(report, target)
         with report.progress("drawing", total=count) as task:
-            footage.write(report, task.counted(filmed(scene.to(target), cameras.to(target), shot, mode, animate)))
+            footage.write(report, task.counted(pictures))
 
 
 def _dressed(scene: GaussianHierarchy, root: int | None, opaque: bool, by_level: bool) -> GaussianHierarchy:

@@ -35,52 +35,61 @@ def codebook(values: Floats) -> Floats:
     The greatest error is so at most twice the least possible; that of k-means, which starves the tails, can be a
     hundred times that (on guitar.compressed.ply it makes single colours wrong by more than the whole range).
     """
-    ordered = np.sort(values, axis=None).astype(np.float64)
-    distinct = ordered[np.flatnonzero(np.diff(ordered, prepend=np.nan) != 0)]
-    if len(distinct) > CODES:
+    ordered = np.sort(values, axis=None)
+    new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    if np.count_nonzero(new) > CODES:
         starts = _least_cover(ordered, CODES // 2)
-        distinct = _split(ordered, list(zip(starts, [*starts[1:], len(ordered)], strict=True)))
-    return np.pad(distinct, (0, CODES - len(distinct)), mode="edge").astype(np.float32)
+        book = _split(ordered, list(zip(starts, [*starts[1:], len(ordered)], strict=True)))
+    else:
+        book = ordered[new].astype(np.float64)
+    return np.pad(book, (0, CODES - len(book)), mode="edge").astype(np.float32)
 
 
-def _least_cover(ordered: NDArray[np.float64], size: int) -> list[int]:
+def _least_cover(ordered: Floats, size: int) -> list[int]:
     """Where ``size`` intervals of equal width start, the least with which they cover all values; by bisection."""
-    low, high = 0.0, (ordered[-1] - ordered[0]) / (size - 1)
+    low, high = 0.0, (float(ordered[-1]) - float(ordered[0])) / (size - 1)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if len(_cover(ordered, middle, size)) > size else (low, middle)
     return _cover(ordered, high, size)
 
 
-def _cover(ordered: NDArray[np.float64], width: float, size: int) -> list[int]:
+def _cover(ordered: Floats, width: float, size: int) -> list[int]:
     """Index of the first value of each interval of ``width``, from the left; stops when there are over ``size``."""
     starts: list[int] = []
     index = 0
     while index < len(ordered) and len(starts) <= size:
         starts.append(index)
-        index = int(np.searchsorted(ordered, ordered[index] + width, side="right"))
+        limit = min(float(ordered[index]) + width, float(ordered[-1]))
+        # The key has the array's type: otherwise all of it would be converted.
+        index = int(np.searchsorted(ordered, np.float32(limit), side="right"))
     return starts
 
 
-def _split(ordered: NDArray[np.float64], intervals: list[tuple[int, int]]) -> NDArray[np.float64]:
+def _split(ordered: Floats, intervals: list[tuple[int, int]]) -> NDArray[np.float64]:
     """Ascending middles of CODES intervals: those given, of which the one with the largest error is halved again."""
-    centred = ordered - ordered.mean()
-    sums, squares = (np.concatenate([[0], np.cumsum(power)]) for power in (centred, centred**2))
+    centred = ordered - ordered.mean(dtype=np.float64)
+    sums = np.concatenate([[0], np.cumsum(centred)])
+    squares = np.concatenate([[0], np.cumsum(np.square(centred, out=centred), out=centred)])
+    del centred
 
     def ranked(start: int, stop: int) -> tuple[float, int, int]:
         """Minus the sum of squared distances to the mean, then the interval, for a heap."""
         total = sums[stop] - sums[start]
         return (total**2 / (stop - start) - (squares[stop] - squares[start]), start, stop)
 
+    def middle_of(start: int, stop: int) -> float:
+        return (float(ordered[start]) + float(ordered[stop - 1])) / 2
+
     heap = [ranked(*interval) for interval in intervals]
     heapq.heapify(heap)
     while len(heap) < CODES and -heap[0][0] > 0:
         _, start, stop = heapq.heappop(heap)
-        middle = start + int(np.searchsorted(ordered[start:stop], (ordered[start] + ordered[stop - 1]) / 2))
+        middle = start + int(np.searchsorted(ordered[start:stop], np.float32(middle_of(start, stop))))
         middle = min(max(middle, start + 1), stop - 1)
         for part in ((start, middle), (middle, stop)):
             heapq.heappush(heap, ranked(*part) if ordered[part[0]] < ordered[part[1] - 1] else (0.0, *part))
-    return np.sort([(ordered[start] + ordered[stop - 1]) / 2 for _, start, stop in heap])
+    return np.sort([middle_of(start, stop) for _, start, stop in heap])
 
 
 def codes(values: Floats, book: Floats) -> NDArray[np.uint8]:
@@ -95,10 +104,12 @@ def palette(vectors: Floats, size: int = PALETTE, seed: int = 0) -> tuple[Floats
     Up to ``size`` distinct vectors are kept exactly; else k-means in two stages (coarse clusters, each split in
     proportion to its members).
     """
-    distinct, labels = np.unique(vectors, axis=0, return_inverse=True)
-    if len(distinct) <= size:
-        return distinct, labels.reshape(-1)
     random = np.random.default_rng(seed)
+    # Most scenes have far more, and need no sorted copy of all their vectors to see that.
+    if len(np.unique(_hashes(vectors, random))) <= size:
+        distinct, labels = np.unique(vectors, axis=0, return_inverse=True)
+        if len(distinct) <= size:
+            return distinct, labels.reshape(-1)
     coarse = _kmeans(vectors, min(COARSE, size), random)[1]
     members = [index for label in range(coarse.max() + 1) if len(index := np.flatnonzero(coarse == label))]
     # Each cluster has one entry at least; the rest goes by their number of members, rounded down.
@@ -110,6 +121,15 @@ def palette(vectors: Floats, size: int = PALETTE, seed: int = 0) -> tuple[Floats
         result[index] = used + which
         used += len(fine)
     return np.concatenate(centres), result
+
+
+def _hashes(vectors: Floats, random: np.random.Generator) -> NDArray[np.uint64]:
+    """A number (N,) for each vector: the same for equal ones, so there are no more of them than distinct vectors."""
+    result = np.zeros(len(vectors), np.uint64)
+    for column in vectors.T:
+        bits = (column + np.float32(0)).view(np.uint32)  # the sum makes one zero of two
+        result += bits * random.integers(2**63, dtype=np.uint64)
+    return result
 
 
 def _kmeans(vectors: Floats, size: int, random: np.random.Generator) -> tuple[Floats, Labels]:

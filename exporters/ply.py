@@ -53,7 +53,7 @@ def write_ply(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
     with open(path, "wb") as file:
         file.write(_header(scene, frame, names).encode())
         for table in _tables(scene, frame, degree, options):
-            table.numpy().astype("<f4", copy=False).tofile(file)
+            file.write(table.numpy().astype("<f4", copy=False).data)
 
 
 def read_ply(path: Path) -> GaussianHierarchy:
@@ -104,12 +104,12 @@ def _tables(scene: GaussianHierarchy, frame: str, degree: int, options: ExportOp
     ones = torch.ones(1, 3)
     turn = ones * turn_means, ones, turn_quats[None], turn_sh[None, :, None].expand(-1, -1, 3), ones[:, 0]
     signs = torch.cat(_parts(turn, degree, options.normals), dim=1)  # (1, C without the tree)
-    tree = torch.stack([scene.level, scene.parent], dim=-1).to("cpu", torch.float32)  # (N, 2)
-    table = torch.empty(BLOCK, signs.shape[1] + len(TREE) * options.extras)
+    tree = torch.stack([scene.level, scene.parent], dim=-1).to("cpu", torch.float32) if options.extras else None
+    table = torch.empty(BLOCK, signs.shape[1] + (0 if tree is None else len(TREE)))
     for rows, parts in tensor_blocks(scene):
         block = table[: len(parts[0])]
         columns = _parts(parts, degree, options.normals)
-        torch.cat([*columns, tree[rows]] if options.extras else columns, dim=1, out=block)
+        torch.cat(columns if tree is None else [*columns, tree[rows]], dim=1, out=block)
         block[:, : signs.shape[1]] *= signs  # whole rows at once: far faster than each part on its own
         yield block
 
@@ -118,9 +118,10 @@ def _parts(parts: tuple[Tensor, ...], degree: int, normals: bool) -> list[Tensor
     """The columns of :func:`_names` in blocks (M, 1 or more); normals and harmonics that are missing are zero."""
     means, log_scales, quats, sh, logits = parts
     rest = sh[:, 1:].transpose(1, 2)  # (M, 3, K - 1): channel-major
-    rest = torch.nn.functional.pad(rest, (0, rest_bases(degree) - rest.shape[2])).flatten(1)
+    if missing := rest_bases(degree) - rest.shape[2]:
+        rest = torch.nn.functional.pad(rest, (0, missing))
     none = means.new_zeros(len(means), len(NORMALS) if normals else 0)
-    return [means, none, sh[:, 0], rest, logits[:, None], log_scales, quats]
+    return [means, none, sh[:, 0], rest.flatten(1), logits[:, None], log_scales, quats]
 
 
 def _columns(splats: Splats) -> dict[str, Floats]:

@@ -38,15 +38,22 @@ class Shot:
     splat_scale: float = 1.0
 
 
+Picture = Callable[[GaussianHierarchy, Cameras, Shot], Tensor]
+"""Draws one view (H, W, 3 or 4) in 0..1 of a batch of one."""
+
+
 def shoot(scene: GaussianHierarchy, cameras: Cameras, shot: Shot, mode: str = "rgb") -> Iterator[Tensor]:
-    """Pictures (H, W, 3 or 4) in 0..1 of one scene (a batch of one), camera (C,) by camera.
+    """Pictures (H, W, 3 or 4) in 0..1 of one scene (a batch of one), camera (C,) by camera, drawn as they are taken.
 
     Raises:
-        ConfigError: if ``mode`` is none of MODES.
+        ConfigError: at once, if ``mode`` is none of MODES.
     """
     if mode not in MODES:
         raise ConfigError(f"mode '{mode}' is unknown; expected one of: {', '.join(MODES)}")
-    picture = MODES[mode]
+    return _shots(scene, cameras, shot, MODES[mode])
+
+
+def _shots(scene: GaussianHierarchy, cameras: Cameras, shot: Shot, picture: Picture) -> Iterator[Tensor]:
     with torch.no_grad():
         for camera in cameras:
             yield picture(scene, camera.reshape(1), shot)
@@ -161,7 +168,7 @@ def _anchors(scene: GaussianHierarchy, camera: Cameras, shot: Shot) -> Tensor:
     return _ellipsoid(anchor_balls(scene, float(subject(scene, 0.95)[1])), camera, shot)
 
 
-MODES: dict[str, Callable[[GaussianHierarchy, Cameras, Shot], Tensor]] = {
+MODES: dict[str, Picture] = {
     "rgb": _color,
     "depth": _depth,
     "alpha": _alpha,

@@ -133,15 +133,19 @@ def animate(
     """As :func:`hgs_toolkit.filming.shoot`, of a scene that goes through one turn of an animation meanwhile.
 
     Raises:
-        ConfigError: if ``mode`` or ``animation`` is unknown.
+        ConfigError: at once, if ``mode`` or ``animation`` is unknown.
     """
+    still = shoot(scene, cameras, shot, mode)
     if animation is None:
-        yield from shoot(scene, cameras, shot, mode)
-        return
+        return still
     if animation not in ANIMATIONS:
         raise ConfigError(f"animation '{animation}' is unknown; expected one of: {', '.join(ANIMATIONS)}")
-    for index, camera in enumerate(cameras):
-        yield from shoot(ANIMATIONS[animation](scene, index / len(cameras)), camera.reshape(1), shot, mode)
+    change = ANIMATIONS[animation]
+    return (
+        picture
+        for index, camera in enumerate(cameras)
+        for picture in shoot(change(scene, index / len(cameras)), camera.reshape(1), shot, mode)
+    )
 
 
 def _interpolate(model: Generator, seeds: Sequence[int], direction: Direction) -> Iterator[Tensor]:

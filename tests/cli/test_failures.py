@@ -127,12 +127,12 @@ import sys, time
 from hgs_toolkit.cli.main import main
 from hgs_toolkit.exporters import ply
 
-def blocks(scene, frame):
+def blocks(scene):
     print("writing", flush=True)
     time.sleep(60)
     yield
 
-ply.splat_blocks = blocks
+ply.tensor_blocks = blocks
 sys.argv = ["hgs", "export", "a.hgs", "there.ply", "--force"]
 main()
 """

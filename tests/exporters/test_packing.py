@@ -111,3 +111,10 @@ def test_opacities_come_back_to_half_a_step() -> None:
     back = logits_of_bytes(opacity_bytes(logits))
     assert np.isfinite(back).all()
     assert np.abs(1 / (1 + np.exp(-back)) - 1 / (1 + np.exp(-logits))).max() <= 0.5 / 255 + 1e-6
+
+
+def test_zeros_of_either_sign_are_one_entry_of_a_palette() -> None:
+    vectors = np.array([[0.0, 1.0], [-0.0, 1.0], [2.0, -0.0], [2.0, 0.0]], np.float32)
+    centres, labels = palette(vectors, 2)
+    assert len(centres) == 2
+    np.testing.assert_array_equal(centres[labels], vectors)
