@@ -13,15 +13,17 @@ from typing import Any
 import torch
 
 from hgs_toolkit.checkpoint import save_model
-from hgs_toolkit.config import Config, config_to_dict, config_to_yaml
-from hgs_toolkit.errors import CheckpointError, HgsError
+from hgs_toolkit.config import Config, config_from_dict, config_to_dict, config_to_yaml
+from hgs_toolkit.errors import CheckpointError, ConfigError, HgsError
 from hgs_toolkit.files import atomic_path, make_folder, write_bytes
 from hgs_toolkit.training.trainer import Trainer
 
 STATE_FORMAT = 1
 
-CHANGEABLE = ("name", "description", "training.kimg", "training.tick_kimg", "training.metric_kimg",
-              "training.metric_images", "training.grid")  # fmt: skip
+CHANGEABLE = (
+    "name", "description", "generator.footprint", "training.kimg", "training.tick_kimg", "training.metric_kimg",
+    "training.metric_images", "training.grid",
+)  # fmt: skip
 """Settings that a resumed run may change: they do not touch the trajectory."""
 
 
@@ -114,8 +116,14 @@ def read_state(path: Path) -> dict[str, Any]:
 
 
 def refuse_other_config(saved: dict[str, Any], config: Config, path: Path) -> None:
-    """Raise a CheckpointError that names the settings in which a saved run differs from ``config``."""
-    before, now = flatten(saved), flatten(config_to_dict(config))
+    """Raise a CheckpointError that names the settings in which a saved run differs from ``config``.
+
+    A setting that the run was saved without, by an earlier version, has its default.
+    """
+    try:
+        before, now = (flatten(config_to_dict(c)) for c in (config_from_dict(saved), config))
+    except ConfigError as error:
+        raise CheckpointError(f"{path} is a run of another version of the toolkit: {error}") from error
     different = [
         f"{key} was {before.get(key)!r}, now {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())

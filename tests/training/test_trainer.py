@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from hgs_toolkit.checkpoint import load_model
-from hgs_toolkit.config import Config, config_from_dict, config_to_dict
+from hgs_toolkit.config import Config, TrainingConfig, config_from_dict, config_to_dict
 from hgs_toolkit.errors import CheckpointError, ConfigError, HgsError
 from hgs_toolkit.training.datasets.eg3d import PosedImages
 from hgs_toolkit.training.loop import Progress, train
-from hgs_toolkit.training.state import RunFolder
+from hgs_toolkit.training.state import RunFolder, refuse_other_config
 from hgs_toolkit.training.trainer import Trainer
 
 
@@ -196,6 +196,17 @@ def test_another_configuration_is_refused_with_the_settings_that_differ(
         train(other, images, tmp_path / "run", resume=True)
     longer = _changed(tiny, training={"kimg": 0.05})
     assert train(longer, images, tmp_path / "run", resume=True, minutes=1e-9).read_log()[-1]["step"] == 2
+
+
+def test_a_run_of_an_earlier_version_lacks_settings_and_is_resumed_with_their_defaults(tiny: Config) -> None:
+    saved = config_to_dict(tiny)
+    del saved["training"]["warmup_steps"], saved["generator"]["footprint"]
+    default = _changed(tiny, training={"warmup_steps": TrainingConfig().warmup_steps})
+    refuse_other_config(saved, default, Path("run"))
+    with pytest.raises(CheckpointError, match=r"training\.warmup_steps was"):
+        refuse_other_config(saved, _changed(tiny, training={"warmup_steps": 12345}), Path("run"))
+    with pytest.raises(CheckpointError, match=r"run is a run of another version of the toolkit: .*'sparkle'"):
+        refuse_other_config(saved | {"sparkle": 1}, tiny, Path("run"))
 
 
 def test_resuming_where_there_is_no_run_is_refused(tiny: Config, images: PosedImages, tmp_path: Path) -> None:
