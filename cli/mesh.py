@@ -85,7 +85,8 @@ def _describe(
     for name, fact in facts.items():
         state = "solid" if fact["solid"] else "not solid"
         size = " x ".join(f"{side:.3g}" for side in fact["size"])
-        console.note(f"{name}: {state}, {fact['faces']} triangles, {size} {fact['unit']}s, {fact['parts']} parts")
+        parts = "1 part" if fact["parts"] == 1 else f"{fact['parts']} parts"
+        console.note(f"{name}: {state}, {fact['faces']} triangles, {size} {fact['unit']}s, {parts}")
     if path:
         first = next(iter(facts.values()))
         write_json(path, first | ({"levels": facts} if len(facts) > 1 else {}), force=force)

@@ -106,5 +106,5 @@ def submesh(mesh: trimesh.Trimesh, wanted: NDArray[np.bool_]) -> trimesh.Trimesh
 def _report_loss(area: NDArray[np.floating], lost: NDArray[np.bool_], kept: NDArray[np.bool_]) -> None:
     if lost.any():
         share = area[lost].sum() / area[lost | kept].sum()
-        logger.info("%d separate parts with %.1f %% of the area are left out; --keep all keeps them",
+        logger.info("separate parts left out: %d, with %.1f %% of the area; --keep all keeps them",
                     lost.sum(), 100 * share)  # fmt: skip
