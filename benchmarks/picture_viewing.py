@@ -2,7 +2,7 @@
 
     python benchmarks/picture_viewing.py [--model MODEL] [--docs docs]
 
-Needs Chromium and the extras "viewer" and "browser".
+Needs Chromium and the extras "viewer" and "dev".
 """
 
 from __future__ import annotations

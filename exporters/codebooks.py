@@ -41,8 +41,8 @@ def codebook(values: Floats) -> Floats:
         starts = _least_cover(ordered, CODES // 2)
         book = _split(ordered, list(zip(starts, [*starts[1:], len(ordered)], strict=True)))
     else:
-        book = ordered[new].astype(np.float64)
-    return np.pad(book, (0, CODES - len(book)), mode="edge").astype(np.float32)
+        book = ordered[new]
+    return np.pad(book, (0, CODES - len(book)), mode="edge")
 
 
 def _least_cover(ordered: Floats, size: int) -> list[int]:
@@ -66,7 +66,7 @@ def _cover(ordered: Floats, width: float, size: int) -> list[int]:
     return starts
 
 
-def _split(ordered: Floats, intervals: list[tuple[int, int]]) -> NDArray[np.float64]:
+def _split(ordered: Floats, intervals: list[tuple[int, int]]) -> Floats:
     """Ascending middles of CODES intervals: those given, of which the one with the largest error is halved again."""
     centred = ordered - ordered.mean(dtype=np.float64)
     sums = np.concatenate([[0], np.cumsum(centred)])
@@ -89,7 +89,7 @@ def _split(ordered: Floats, intervals: list[tuple[int, int]]) -> NDArray[np.floa
         middle = min(max(middle, start + 1), stop - 1)
         for part in ((start, middle), (middle, stop)):
             heapq.heappush(heap, ranked(*part) if ordered[part[0]] < ordered[part[1] - 1] else (0.0, *part))
-    return np.sort([middle_of(start, stop) for _, start, stop in heap])
+    return np.sort([middle_of(start, stop) for _, start, stop in heap]).astype(np.float32)
 
 
 def codes(values: Floats, book: Floats) -> NDArray[np.uint8]:

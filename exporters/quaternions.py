@@ -1,10 +1,12 @@
-"""Unit quaternions without their largest component, as packed splat formats keep them.
+"""Unit quaternions without their largest component, as packed splat formats keep them, and those of equal ellipsoids.
 
 A rotation is the same for q and -q and |q| = 1, so the component of largest magnitude, made positive, follows from the
 other three, which then lie within +-1/sqrt(2).
 """
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,8 @@ from hgs_toolkit.exporters.splats import Floats
 
 BOUND = np.float32(np.sqrt(0.5))
 """Largest magnitude of a component that is not the largest."""
+
+Real = TypeVar("Real", np.float32, np.float64)
 
 KEPT = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
 """The three components that stay when the largest is component 0, 1, 2 or 3."""
@@ -33,3 +37,12 @@ def restore_largest(largest: NDArray[np.integer], three: Floats) -> Floats:
     np.put_along_axis(quats, largest[:, None].astype(np.intp), np.sqrt((1 - square).clip(0))[:, None], axis=1)
     quats /= np.linalg.norm(quats, axis=1, keepdims=True)
     return quats
+
+
+def equal_rotations(quats: NDArray[Real]) -> NDArray[Real]:
+    """The four rotations (4, N, 4) that give the same ellipsoid as wxyz ``quats`` (N, 4): these and, for each of the
+    ellipsoid's own axes, with half a turn about it before.
+    """
+    w, x, y, z = quats.T
+    turned = np.stack([[w, x, y, z], [-x, w, z, -y], [-y, -z, w, x], [-z, y, -x, w]])  # q, qi, qj, qk
+    return turned.transpose(0, 2, 1)

@@ -31,6 +31,7 @@ from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.frames import convert_frame
 from hgs_toolkit.exporters.merge_tree import MergeTree, merge_tree
 from hgs_toolkit.exporters.options import ExportOptions
+from hgs_toolkit.exporters.quaternions import equal_rotations
 from hgs_toolkit.exporters.rad_encodings import PLAIN
 from hgs_toolkit.filming import subject
 from hgs_toolkit.gaussians import GaussianHierarchy
@@ -170,10 +171,9 @@ def upright(quats: NDArray[np.float64]) -> NDArray[np.float64]:
     A file holds x, y and z only. The reader's w is a difference, which rounding spoils where w is small; half a turn
     about one of the ellipsoid's own axes exchanges w with another component, and it is the largest afterwards.
     """
-    w, x, y, z = quats.T
-    turned = np.stack([[w, x, y, z], [-x, w, z, -y], [-y, -z, w, x], [-z, y, -x, w]])  # (4, 4, N): q, qi, qj, qk
-    largest = np.abs(turned[:, 0]).argmax(axis=0)  # (N,)
-    best: NDArray[np.float64] = np.take_along_axis(turned, largest[None, None], axis=0)[0].T  # (N, 4)
+    equal = equal_rotations(quats)  # (4, N, 4)
+    largest = np.abs(equal[..., 0]).argmax(axis=0)  # (N,)
+    best: NDArray[np.float64] = equal[largest, np.arange(len(quats))]  # (N, 4)
     return best * np.where(best[:, :1] < 0, -1.0, 1.0)
 
 

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hgs_toolkit.errors import FormatError
-
-Floats = NDArray[np.float32]
+from hgs_toolkit.exporters.splats import Floats
 
 PLAIN = {"f32": "<f4", "f16": "<f2", "ln_f16": "<f2", "u16": "<u2", "u32": "<u4"}
 """Numbers as they are; those of ``ln_f16`` are logarithms."""

@@ -77,7 +77,7 @@ class Splats:
         """
         turn = turn_signs(source, target, self.sh.shape[1])
         for part, signs in zip((self.means, self.quats, self.sh), turn, strict=True):
-            for column in (signs < 0).nonzero():
+            for column in (signs < 0).nonzero().flatten().tolist():
                 with np.errstate(invalid="ignore"):  # NaN from a file, counted later
                     # Not np.negative in place: NumPy 2.4 gets every fourth element wrong.
                     part[:, column] *= -1

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 from hgs_toolkit.encoding import SH_C0
 from hgs_toolkit.exporters.merge_tree import merge_tree
 from hgs_toolkit.exporters.morton import morton_order
+from hgs_toolkit.exporters.quaternions import equal_rotations
 from hgs_toolkit.exporters.splats import Floats, Splats, splats_of
 from hgs_toolkit.gaussians import GaussianHierarchy
 from tests.conftest import make_scene
@@ -88,8 +89,7 @@ def expected_in(suffix: str, scene: GaussianHierarchy, found: Splats) -> Splats:
 
 def turned_as(found: Splats, expected: Splats) -> Splats:
     """``expected`` with the rotations nearest to ``found`` of the four, half a turn apart, that are equal."""
-    w, x, y, z = expected.quats.T
-    equal = np.stack([[w, x, y, z], [-x, w, z, -y], [-y, -z, w, x], [-z, y, -x, w]]).transpose(0, 2, 1)  # (4, N, 4)
+    equal = equal_rotations(expected.quats)  # (4, N, 4)
     nearest = np.abs((equal * found.quats).sum(axis=2)).argmax(axis=0)
     return replace(expected, quats=equal[nearest, np.arange(len(expected))])
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hgs_toolkit.encoding import SH_C0
 from hgs_toolkit.exporters import export, format_of, load
 from hgs_toolkit.exporters.splats import Splats, splats_of
 from hgs_toolkit.gaussians import GaussianHierarchy
@@ -25,7 +26,7 @@ SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples"
 NAMES = ("biker.spz", "guitar.compressed.ply")
 
 SPZ_COLOUR = 127.5 / (0.15 * 255)
-DISPLAY_COLOUR = 0.5 / 0.28209479177387814
+DISPLAY_COLOUR = 0.5 / SH_C0
 RANGES = {".spz": (-10.0, 5.9375, SPZ_COLOUR), ".splat": (-np.inf, np.inf, DISPLAY_COLOUR)}
 """What a file can hold: log scales from and to, and the magnitude of constant coefficients."""
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hgs_toolkit.encoding import quats_to_rotmats
 from hgs_toolkit.exporters.codebooks import codebook, codes, palette
 from hgs_toolkit.exporters.morton import morton_order
-from hgs_toolkit.exporters.quaternions import BOUND, KEPT, drop_largest, restore_largest
+from hgs_toolkit.exporters.quaternions import BOUND, KEPT, drop_largest, equal_rotations, restore_largest
 from hgs_toolkit.exporters.splats import Floats, logits_of_bytes, opacity_bytes
 
 
@@ -25,6 +27,15 @@ def test_three_components_are_bounded_and_give_the_rotation_back() -> None:
     assert np.abs(three).max() <= BOUND + 1e-7
     assert sorted(set(largest.tolist())) == [0, 1, 2, 3]
     np.testing.assert_allclose(np.abs((restore_largest(largest, three) * quats).sum(1)), 1, atol=1e-6)
+
+
+def test_equal_rotations_are_four_and_give_one_ellipsoid() -> None:
+    equal = torch.from_numpy(equal_rotations(unit_quats(50)))  # (4, 50, 4)
+    axes = quats_to_rotmats(equal) * torch.tensor([0.1, 0.2, 0.4])
+    shapes = axes @ axes.mT
+    torch.testing.assert_close(shapes, shapes[:1].expand(4, -1, -1, -1))
+    turns = (equal[:, None] * equal[None]).sum(-1)  # half a turn apart: at right angles
+    torch.testing.assert_close(turns, torch.eye(4)[..., None].expand(-1, -1, 50), atol=1e-6, rtol=0)
 
 
 def test_the_dropped_component_comes_back_positive() -> None:
