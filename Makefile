@@ -97,7 +97,7 @@ benchmarks: $(READY)
 
 # docs/gallery.md and its pictures, from the model that ships (MODEL= for another one).
 gallery: $(READY)
-	$(BIN)/python benchmarks/gallery.py $(if $(MODEL),--model $(MODEL))
+	$(BIN)/python tools/gallery.py $(if $(MODEL),--model $(MODEL))
 
 # The numbers of docs/evaluation.md, of the model that ships (MODEL= for another one), on critters it has not seen.
 EVAL := build/evaluation

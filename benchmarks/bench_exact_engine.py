@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 import hgs_toolkit as hgs
-from blender_addon.projection import Lens, in_camera, project
-from blender_addon.rasterizing import rasterize
-from blender_addon.splats import splats_from_stored
+from blender_addon.core.projection import Lens, in_camera, project
+from blender_addon.core.rasterizing import rasterize
+from blender_addon.core.splats import splats_from_stored
 from hgs_toolkit.cameras import frontal
 from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.gaussians import PARAMETERS, GaussianHierarchy

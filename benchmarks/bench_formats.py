@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hgs_toolkit.exporters import FORMATS, export, load
 from hgs_toolkit.exporters.options import ExportOptions, Format
+from hgs_toolkit.exporters.table import FORMATS, export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
 
 

@@ -23,16 +23,16 @@ import torch
 
 from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.cli.invert import CRITTER_SET, read_target
+from hgs_toolkit.datasets.critters.drawing import critter
+from hgs_toolkit.imaging.images import load_png, save_png
+from hgs_toolkit.inversion.inversion import InversionSettings, invert
+from hgs_toolkit.inversion.latent import LatentSettings
+from hgs_toolkit.inversion.networks import feature_networks
+from hgs_toolkit.inversion.objective import Objective
+from hgs_toolkit.inversion.results import measure
+from hgs_toolkit.inversion.sheet import sheet
+from hgs_toolkit.inversion.tuning import TuningSettings
 from hgs_toolkit.model.generator import Generator
-from hgs_toolkit.pictures import load_png, save_png
-from hgs_toolkit.training.datasets.critters import critter
-from hgs_toolkit.training.inversion.inversion import InversionSettings, invert
-from hgs_toolkit.training.inversion.latent import LatentSettings
-from hgs_toolkit.training.inversion.networks import feature_networks
-from hgs_toolkit.training.inversion.objective import Objective
-from hgs_toolkit.training.inversion.results import measure
-from hgs_toolkit.training.inversion.sheet import sheet
-from hgs_toolkit.training.inversion.tuning import TuningSettings
 
 STAGES = {"w+": "_before_tuning", "tuned": ""}
 """What a stage's figures end in, in metrics.json."""

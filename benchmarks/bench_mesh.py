@@ -21,16 +21,16 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the solids are those of the tests
 
-from hgs_toolkit.exporters.density import on_grid, splat, splat_torch
-from hgs_toolkit.exporters.isosurface import isosurface, select_parts
-from hgs_toolkit.exporters.mesh_color import ColorField, paint_vertices
-from hgs_toolkit.exporters.mesh_splats import surface_splats
-from hgs_toolkit.exporters.meshing import MeshSettings, build_mesh
-from hgs_toolkit.exporters.simplify import decimate
-from hgs_toolkit.exporters.surface import indicator
-from hgs_toolkit.exporters.voxels import FLOOR, fit_grid
+from hgs_toolkit.exporters.meshes.color import ColorField, paint_vertices
+from hgs_toolkit.exporters.meshes.density import on_grid, splat, splat_torch
+from hgs_toolkit.exporters.meshes.isosurface import isosurface, select_parts
+from hgs_toolkit.exporters.meshes.meshing import MeshSettings, build_mesh
+from hgs_toolkit.exporters.meshes.simplify import decimate
+from hgs_toolkit.exporters.meshes.splats import surface_splats
+from hgs_toolkit.exporters.meshes.surface import indicator
+from hgs_toolkit.exporters.meshes.voxels import FLOOR, fit_grid
 from hgs_toolkit.gaussians import GaussianHierarchy
-from tests.exporters import shapes
+from tests.exporters.meshes import shapes
 
 
 def timed(function: Callable[[], Any]) -> tuple[Any, float]:

@@ -24,9 +24,9 @@ from PIL import Image
 
 from hgs_toolkit.cameras import from_yaw_pitch
 from hgs_toolkit.checkpoint import load_model
-from hgs_toolkit.filming import Shot, natural_background
-from hgs_toolkit.films import Direction, film
 from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.imaging.animation import Direction, film
+from hgs_toolkit.imaging.shots import Shot, natural_background
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import render, render_ellipsoids
 from hgs_toolkit.sampling import sample

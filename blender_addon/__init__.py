@@ -11,17 +11,17 @@ import importlib
 from types import ModuleType
 
 MODULES = (
-    "preferences",
-    "import_operator",
-    "scene_setup",
-    "exact_engine",
-    "viewing",
-    "levels",
-    "exporting",
-    "player",
-    "cameras",
-    "generate",
-    "seeds",
+    "ui.preferences",
+    "ui.import_operator",
+    "ui.scene_setup",
+    "engine.exact_engine",
+    "ui.viewing",
+    "ui.levels",
+    "ui.exporting",
+    "ui.player",
+    "ui.cameras",
+    "ui.generate",
+    "ui.seeds",
 )
 """Modules with ``register`` and ``unregister``, in the order in which they are registered."""
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hgs_toolkit.cli.console import Task
-    from hgs_toolkit.training.datasets.check import DatasetReport
-    from hgs_toolkit.training.datasets.mesh_library import MeshFile
+    from hgs_toolkit.datasets.check import DatasetReport
+    from hgs_toolkit.datasets.meshes.library import MeshFile
 
 app = typer.Typer(help="Make, render, convert and check posed image sets in the EG3D layout.", no_args_is_help=True)
 app.command()(convert)
@@ -41,7 +41,7 @@ def demo(
     json_progress: JsonProgress = False,
 ) -> None:
     """Draw the built-in demo set: procedural animal heads with alpha."""
-    from hgs_toolkit.training.datasets.critters import make_critters
+    from hgs_toolkit.datasets.critters.drawing import make_critters
 
     with reporting(json_progress) as report:
         with report.progress("drawing critters", total=count) as task:
@@ -70,9 +70,9 @@ def render(
     json_progress: JsonProgress = False,
 ) -> None:
     """Render posed images with alpha of a folder of textured models."""
+    from hgs_toolkit.datasets.meshes.library import find_meshes
+    from hgs_toolkit.datasets.meshes.rendering import camera_law, render_meshes
     from hgs_toolkit.files import refuse_overwrite
-    from hgs_toolkit.training.datasets.mesh_library import find_meshes
-    from hgs_toolkit.training.datasets.mesh_render import camera_law, render_meshes
 
     with reporting(json_progress) as report:
         if pitch_min > pitch_max:
@@ -103,7 +103,7 @@ def check(
     json_progress: JsonProgress = False,
 ) -> None:
     """Look at every image and label of a set; exit code 1 when it cannot be trained on."""
-    from hgs_toolkit.training.datasets.check import check_dataset
+    from hgs_toolkit.datasets.check import check_dataset
 
     with reporting(json_progress) as report:
         with report.progress("checking") as task:
@@ -116,8 +116,8 @@ def check(
             more = f" (and {len(result.errors) - 1} more)" if len(result.errors) > 1 else ""
             raise DataError(f"{path} cannot be trained on: {result.errors[0]}{more}")
         if pictures is not None:
-            from hgs_toolkit.training.datasets.check_pictures import save_check_pictures
-            from hgs_toolkit.training.datasets.eg3d import open_dataset
+            from hgs_toolkit.datasets.check_images import save_check_pictures
+            from hgs_toolkit.datasets.eg3d import open_dataset
 
             for file in save_check_pictures(open_dataset(path), pictures, force=force):
                 report.file(file)
@@ -130,7 +130,7 @@ def _follow(task: Task) -> Callable[[int, int], None]:
 
 def _readable(meshes: list[MeshFile], up: str, resolution: int, skip_broken: bool, report: Reporter) -> list[MeshFile]:
     """The meshes that can be read; a broken one is an error, or with ``skip_broken`` a warning that names it."""
-    from hgs_toolkit.training.datasets.mesh_render import usable_meshes
+    from hgs_toolkit.datasets.meshes.rendering import usable_meshes
 
     with report.progress("reading models", total=len(meshes)) as task:
         usable, problems = usable_meshes(meshes, up=up, resolution=resolution, progress=_follow(task))

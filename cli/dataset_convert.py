@@ -11,9 +11,9 @@ from hgs_toolkit.cli.console import Force, JsonProgress, Reporter, Seed, reporti
 from hgs_toolkit.errors import DataError
 
 if TYPE_CHECKING:
-    from hgs_toolkit.training.datasets.convert import Converted
-    from hgs_toolkit.training.datasets.sources.bare import PoseLaw
-    from hgs_toolkit.training.datasets.world import World
+    from hgs_toolkit.datasets.convert import Converted
+    from hgs_toolkit.datasets.sources.bare import PoseLaw
+    from hgs_toolkit.datasets.world import World
 
 WHITE = (1.0, 1.0, 1.0)
 """What ``--background auto`` means."""
@@ -61,9 +61,9 @@ def convert(
 ) -> None:
     """Convert NeRF's, 3D-GS' or COLMAP's cameras with their images, or bare images, to a set hgs train reads."""
     from hgs_toolkit.cli.sources import parse_background
+    from hgs_toolkit.datasets.convert import Framing, convert_scenes
+    from hgs_toolkit.datasets.sources import read_scenes
     from hgs_toolkit.files import refuse_overwrite
-    from hgs_toolkit.training.datasets.convert import Framing, convert_scenes
-    from hgs_toolkit.training.datasets.sources import read_scenes
 
     with reporting(json_progress) as report:
         refuse_overwrite(out, force=force)
@@ -85,13 +85,13 @@ def convert(
 def _law(
     kind: str | None, yaw: float, pitch: float, pitch_mean: float, focal: float, radius: float, seed: int
 ) -> PoseLaw | None:
-    from hgs_toolkit.training.datasets.sources.bare import PoseLaw
+    from hgs_toolkit.datasets.sources.bare import PoseLaw
 
     return PoseLaw(kind, yaw, pitch, pitch_mean, focal, radius, seed) if kind is not None else None
 
 
 def _world(up: str, front: str, center: str, radius: float, keep_world: bool) -> World:
-    from hgs_toolkit.training.datasets.world import KEEP_WORLD, World
+    from hgs_toolkit.datasets.world import KEEP_WORLD, World
 
     if keep_world:
         return KEEP_WORLD

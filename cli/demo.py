@@ -79,7 +79,7 @@ def refuse_leftovers(out: Path, run: RunFolder, force: bool) -> None:
 
 def _make_data(report: Reporter, path: Path, seed: int, force: bool) -> None:
     from hgs_toolkit.config import load_preset
-    from hgs_toolkit.training.datasets.critters import make_critters
+    from hgs_toolkit.datasets.critters.drawing import make_critters
 
     resolution = load_preset(PRESET).generator.resolution
     with report.progress(f"making {IMAGES} training images", total=IMAGES) as task:
@@ -92,7 +92,7 @@ def _make_data(report: Reporter, path: Path, seed: int, force: bool) -> None:
 
 def _train(report: Reporter, data: Path, run: RunFolder, minutes: float, seed: int, device: torch.device) -> None:
     from hgs_toolkit.config import load_preset
-    from hgs_toolkit.training.datasets.eg3d import open_dataset
+    from hgs_toolkit.datasets.eg3d import open_dataset
     from hgs_toolkit.training.distributed import World
     from hgs_toolkit.training.loop import train
 
@@ -113,7 +113,7 @@ def _sample(report: Reporter, folder: Path, trained: Path, device: torch.device)
     """Scenes of the shipped model, or of the one just trained where none ships."""
     from hgs_toolkit.checkpoint import PRETRAINED, load_model, model_config
     from hgs_toolkit.cli.sample import Plan, write_manifest, write_scenes
-    from hgs_toolkit.filming import Shot
+    from hgs_toolkit.imaging.shots import Shot
     from hgs_toolkit.sampling import sample_assets
 
     file = PRETRAINED if PRETRAINED.is_file() else trained
@@ -133,7 +133,7 @@ def _sample(report: Reporter, folder: Path, trained: Path, device: torch.device)
 def _export(report: Reporter, folder: Path, asset: Asset) -> Made:
     """The first scene in every format of other programs."""
     from hgs_toolkit.asset import SUFFIX
-    from hgs_toolkit.exporters import FORMATS, export
+    from hgs_toolkit.exporters.table import FORMATS, export
 
     made = {}
     for known in FORMATS:
@@ -150,8 +150,8 @@ def _export(report: Reporter, folder: Path, asset: Asset) -> Made:
 def _mesh(report: Reporter, path: Path, asset: Asset) -> Made:
     """A solid of the first scene; none where a model that saw little training has made no shape yet."""
     from hgs_toolkit.errors import FormatError
-    from hgs_toolkit.exporters.mesh_files import write_mesh
-    from hgs_toolkit.exporters.meshing import mesh
+    from hgs_toolkit.exporters.meshes.files import write_mesh
+    from hgs_toolkit.exporters.meshes.meshing import mesh
 
     try:
         made = mesh(asset.scene, resolution=MESH_RESOLUTION, faces=MESH_FACES)
@@ -172,8 +172,8 @@ def _page(report: Reporter, path: Path, asset: Asset) -> Made:
 
 
 def _film(report: Reporter, path: Path, asset: Asset, device: torch.device) -> Made:
-    from hgs_toolkit.filming import Shot, camera_path, shoot
-    from hgs_toolkit.pictures import save_film, to_uint8
+    from hgs_toolkit.imaging.images import save_film, to_uint8
+    from hgs_toolkit.imaging.shots import Shot, camera_path, shoot
 
     cameras = camera_path("orbit", TURNTABLE_FRAMES, asset.metadata.focal, asset.metadata.radius).to(device)
     with report.progress("filming", total=TURNTABLE_FRAMES) as task:

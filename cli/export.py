@@ -47,8 +47,8 @@ def export(
 ) -> None:
     """Write an asset in any splat format; the suffix of OUT chooses it."""
     with reporting(json_progress) as report:
-        from hgs_toolkit.exporters import export as write
-        from hgs_toolkit.exporters import format_of
+        from hgs_toolkit.exporters.table import export as write
+        from hgs_toolkit.exporters.table import format_of
         from hgs_toolkit.files import refuse_overwrite
 
         # What can be known to fail is refused before anything is read or sampled.

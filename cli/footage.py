@@ -50,7 +50,7 @@ class Footage:
         """Write the pictures (H, W, 3 or 4) as they come; a stopped film leaves nothing, a sequence its whole files."""
         import torch
 
-        from hgs_toolkit.pictures import grid, save_film, save_png, to_uint8
+        from hgs_toolkit.imaging.images import grid, save_film, save_png, to_uint8
 
         if len(self.targets) > 1:
             for target, picture in zip(self.targets, pictures, strict=True):
@@ -66,7 +66,7 @@ class Footage:
 
 def is_film(out: Path) -> bool:
     """Whether a name is that of a film."""
-    from hgs_toolkit.pictures import FILM_SUFFIXES
+    from hgs_toolkit.imaging.images import FILM_SUFFIXES
 
     return out.suffix.lower() in FILM_SUFFIXES
 
@@ -74,7 +74,7 @@ def is_film(out: Path) -> bool:
 def _targets(out: Path, count: int) -> list[Path]:
     """The files to write: one, or ``count`` numbered ones where the name of a .png is a pattern (frame-%04d.png)."""
     from hgs_toolkit.errors import ConfigError
-    from hgs_toolkit.pictures import FILM_SUFFIXES
+    from hgs_toolkit.imaging.images import FILM_SUFFIXES
 
     if out.suffix.lower() not in (".png", *FILM_SUFFIXES):
         raise ConfigError(f"{out} has the suffix '{out.suffix}'; expected .png, {' or '.join(FILM_SUFFIXES)}")

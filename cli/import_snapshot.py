@@ -11,7 +11,7 @@ import typer
 from hgs_toolkit.cli.console import Force, JsonProgress, reporting
 
 if TYPE_CHECKING:
-    from hgs_toolkit.gsgan_import import ImportedCheckpoint
+    from hgs_toolkit.gsgan.snapshot import ImportedCheckpoint
 
 TRAINING_SUFFIX = ".training.safetensors"
 """Takes the place of ``.safetensors`` in the name of the file to train on from."""
@@ -33,7 +33,7 @@ def import_snapshot(
         from hgs_toolkit.checkpoint import save_weights
         from hgs_toolkit.errors import ConfigError
         from hgs_toolkit.files import refuse_overwrite
-        from hgs_toolkit.gsgan_import import import_gsgan
+        from hgs_toolkit.gsgan.snapshot import import_gsgan
         from hgs_toolkit.training.networks import Networks, save_networks
 
         if out.suffix.lower() != ".safetensors":

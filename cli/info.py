@@ -42,7 +42,7 @@ def describe(path: Path) -> Facts:
 
 
 def _asset(path: Path) -> Facts:
-    from hgs_toolkit.exporters import format_of, read_asset
+    from hgs_toolkit.exporters.table import format_of, read_asset
     from hgs_toolkit.gaussians import BACKGROUND_LEVEL
 
     kind, asset = format_of(path), read_asset(path)
@@ -115,7 +115,7 @@ def _run(folder: Path) -> Facts:
 
 
 def _dataset(path: Path) -> Facts:
-    from hgs_toolkit.training.datasets.eg3d import open_dataset
+    from hgs_toolkit.datasets.eg3d import open_dataset
 
     images = open_dataset(path)
     return {

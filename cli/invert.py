@@ -12,10 +12,10 @@ from hgs_toolkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from hgs_toolkit.cameras import Cameras
+    from hgs_toolkit.datasets.critters.drawing import Critter
+    from hgs_toolkit.inversion.inversion import InversionSettings
+    from hgs_toolkit.inversion.target import Target
     from hgs_toolkit.model.generator import Generator
-    from hgs_toolkit.training.datasets.critters import Critter
-    from hgs_toolkit.training.inversion.inversion import InversionSettings
-    from hgs_toolkit.training.inversion.target import Target
 
 CRITTER = "critter:"
 SPACES = ("w", "w+", "pti")
@@ -66,12 +66,12 @@ def invert(
         from hgs_toolkit.checkpoint import load_model, model_config
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.devices import choose_device
-        from hgs_toolkit.exporters import export
+        from hgs_toolkit.exporters.table import export
         from hgs_toolkit.files import make_folder, refuse_overwrite
-        from hgs_toolkit.training.inversion.inversion import invert as run_inversion
-        from hgs_toolkit.training.inversion.networks import feature_networks
-        from hgs_toolkit.training.inversion.objective import Objective
-        from hgs_toolkit.training.inversion.results import for_files, measure, result_names, write_results
+        from hgs_toolkit.inversion.inversion import invert as run_inversion
+        from hgs_toolkit.inversion.networks import feature_networks
+        from hgs_toolkit.inversion.objective import Objective
+        from hgs_toolkit.inversion.results import for_files, measure, result_names, write_results
 
         if space not in SPACES:
             raise ConfigError(f"space '{space}'; expected one of: {', '.join(SPACES)}")
@@ -110,7 +110,7 @@ def given_camera(
     import torch
 
     from hgs_toolkit.cameras import from_yaw_pitch
-    from hgs_toolkit.training.inversion.target import read_camera
+    from hgs_toolkit.inversion.target import read_camera
 
     if camera is not None and (yaw is not None or pitch is not None):
         raise typer.BadParameter("both were given; choose one", param_hint="--camera / --yaw, --pitch")
@@ -130,9 +130,9 @@ def read_target(
     import torch
 
     from hgs_toolkit.cameras import Cameras, frontal
-    from hgs_toolkit.training.datasets.critters import critter
-    from hgs_toolkit.training.datasets.eg3d import open_dataset
-    from hgs_toolkit.training.inversion.target import Target, read_photograph, target_of_rgba
+    from hgs_toolkit.datasets.critters.drawing import critter
+    from hgs_toolkit.datasets.eg3d import open_dataset
+    from hgs_toolkit.inversion.target import Target, read_photograph, target_of_rgba
 
     resolution, focal = model.config.resolution, model.config.render_focal
     if mask is not None and (_is_dataset(image) or image.startswith(CRITTER)):
@@ -166,9 +166,9 @@ def _is_dataset(image: str) -> bool:
 def _settings(
     space: str, steps: int, tuning_steps: int, seed: int, *, refine: bool, estimate: bool
 ) -> InversionSettings:  # fmt: skip
-    from hgs_toolkit.training.inversion.inversion import InversionSettings
-    from hgs_toolkit.training.inversion.latent import LatentSettings
-    from hgs_toolkit.training.inversion.tuning import TuningSettings
+    from hgs_toolkit.inversion.inversion import InversionSettings
+    from hgs_toolkit.inversion.latent import LatentSettings
+    from hgs_toolkit.inversion.tuning import TuningSettings
 
     latent = LatentSettings(space="w" if space == "w" else "w+", steps=steps, seed=seed, refine_camera=refine)
     tuning = TuningSettings(steps=tuning_steps, seed=seed) if space == "pti" else None

@@ -13,7 +13,7 @@ from hgs_toolkit.cli.sources import AssetArgument, Levels, Psi, open_asset, pars
 if TYPE_CHECKING:
     from trimesh import Trimesh
 
-    from hgs_toolkit.exporters.mesh_placement import Placement
+    from hgs_toolkit.exporters.meshes.placement import Placement
 
 
 def mesh(
@@ -51,9 +51,9 @@ def mesh(
     with reporting(json_progress) as console:
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.errors import ConfigError
-        from hgs_toolkit.exporters import chosen_levels
-        from hgs_toolkit.exporters.mesh_files import check_mesh_output, mesh_format_of, write_mesh
-        from hgs_toolkit.exporters.meshing import MeshSettings, build_mesh, mesh_levels
+        from hgs_toolkit.exporters.meshes.files import check_mesh_output, mesh_format_of, write_mesh
+        from hgs_toolkit.exporters.meshes.meshing import MeshSettings, build_mesh, mesh_levels
+        from hgs_toolkit.exporters.table import chosen_levels
         from hgs_toolkit.files import refuse_overwrite
 
         known = mesh_format_of(out)
@@ -78,7 +78,7 @@ def _describe(
     console: Reporter, meshes: dict[str, Trimesh], placement: Placement, path: Path | None, force: bool
 ) -> None:
     """One line about each mesh, and the report if one is wanted."""
-    from hgs_toolkit.exporters.mesh_report import describe_mesh
+    from hgs_toolkit.exporters.meshes.report import describe_mesh
     from hgs_toolkit.files import write_json
 
     facts = {name: describe_mesh(mesh, placement) for name, mesh in meshes.items()}

@@ -43,9 +43,9 @@ def mix(
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.errors import ConfigError
-        from hgs_toolkit.filming import Shot
-        from hgs_toolkit.mixing import mixing_sheet
-        from hgs_toolkit.pictures import save_png
+        from hgs_toolkit.imaging.images import save_png
+        from hgs_toolkit.imaging.mixing_sheet import mixing_sheet
+        from hgs_toolkit.imaging.shots import Shot
         from hgs_toolkit.sampling import parse_seeds
 
         footage = Footage.planned(out, 1, 1, force)

@@ -63,9 +63,9 @@ def render(
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.errors import ConfigError
-        from hgs_toolkit.exporters import chosen_levels
-        from hgs_toolkit.filming import Shot, camera_path, fit_cameras, natural_background
-        from hgs_toolkit.films import animate as filmed
+        from hgs_toolkit.exporters.table import chosen_levels
+        from hgs_toolkit.imaging.animation import animate as filmed
+        from hgs_toolkit.imaging.shots import Shot, camera_path, fit_cameras, natural_background
 
         count = frames or (FILM_FRAMES if is_film(out) else 1)
         footage = Footage.planned(out, count, fps, force)
@@ -88,7 +88,7 @@ def render(
 
 def _dressed(scene: GaussianHierarchy, root: int | None, opaque: bool, by_level: bool) -> GaussianHierarchy:
     """The scene as the options that change it ask for."""
-    from hgs_toolkit import looks
+    from hgs_toolkit.imaging import looks
 
     if root is not None:
         scene = looks.subtree(scene, root)

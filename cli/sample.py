@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hgs_toolkit.asset import Asset
-    from hgs_toolkit.filming import Shot
+    from hgs_toolkit.imaging.shots import Shot
 
 SHEET_SCENES = 100
 """Scenes on the contact sheet; the first ones, if there are more."""
@@ -47,7 +47,7 @@ def sample(
         from hgs_toolkit.checkpoint import load_model, model_config
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.devices import choose_device
-        from hgs_toolkit.filming import Shot
+        from hgs_toolkit.imaging.shots import Shot
         from hgs_toolkit.sampling import parse_seeds, sample_assets
 
         plan = Plan(out, parse_seeds(seeds), [name.strip() for name in save.split(",")], views)
@@ -96,7 +96,7 @@ class Plan:
 
     def check(self, force: bool) -> None:
         """Raise an HgsError if a kind is unknown or a file is in the way, before anything is computed."""
-        from hgs_toolkit.exporters import format_of
+        from hgs_toolkit.exporters.table import format_of
         from hgs_toolkit.files import make_folder, refuse_overwrite
 
         for kind in self.kinds:
@@ -112,7 +112,7 @@ def write_scenes(
     report: Reporter, plan: Plan, assets: Iterator[Asset], shot: Shot, device: torch.device
 ) -> list[dict[str, Any]]:
     """Write each scene's files and the contact sheet; return the manifest's entries."""
-    from hgs_toolkit.pictures import grid, save_png
+    from hgs_toolkit.imaging.images import grid, save_png
 
     entries: list[dict[str, Any]] = []
     strips: list[Tensor] = []
@@ -140,7 +140,7 @@ def _write_scene(
 ) -> Tensor | None:
     """The files of one scene; the strip of its views, if pictures are wanted."""
     from hgs_toolkit.asset import save_asset
-    from hgs_toolkit.exporters import export
+    from hgs_toolkit.exporters.table import export
 
     strip = None
     for kind in plan.kinds:
@@ -158,8 +158,8 @@ def _write_scene(
 def _draw_strip(asset: Asset, views: int, shot: Shot, path: Path, device: torch.device) -> Tensor:
     import torch
 
-    from hgs_toolkit.filming import camera_path, shoot
-    from hgs_toolkit.pictures import grid, save_png
+    from hgs_toolkit.imaging.images import grid, save_png
+    from hgs_toolkit.imaging.shots import camera_path, shoot
 
     cameras = camera_path("sweep", views, asset.metadata.focal, asset.metadata.radius)
     pictures = [picture.cpu() for picture in shoot(asset.scene.to(device), cameras.to(device), shot)]

@@ -33,9 +33,9 @@ def share(
     """Write a self-contained web page that shows an asset, with controls for levels and sizes."""
     with reporting(json_progress) as report:
         from hgs_toolkit.errors import ConfigError
-        from hgs_toolkit.exporters import chosen_levels
+        from hgs_toolkit.exporters.table import chosen_levels
         from hgs_toolkit.files import refuse_overwrite
-        from hgs_toolkit.filming import natural_background
+        from hgs_toolkit.imaging.shots import natural_background
         from hgs_toolkit.viewer.page import SUFFIX, PageSettings, save_page
 
         if out.suffix.lower() != SUFFIX:

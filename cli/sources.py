@@ -37,14 +37,14 @@ Background = Annotated[
 
 
 def open_asset(text: str, psi: float, device: str, frame: str | None = None, sh_degree: int | None = None) -> Asset:
-    """The asset that ``text`` means: a file (whose ``frame`` is as in ``exporters.load``), or a scene of a model.
+    """The asset that ``text`` means: a file (whose ``frame`` is as in ``table.load``), or a scene of a model.
 
     A sampled scene whose model sees the camera gets colour harmonics of ``sh_degree``, if that is 1 or more.
 
     Raises:
         HgsError: if there is no such file or model, or it cannot be read.
     """
-    from hgs_toolkit.exporters import read_asset
+    from hgs_toolkit.exporters.table import read_asset
 
     model, at, seed = text.rpartition("@")
     if at and not Path(text).exists():

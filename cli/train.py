@@ -54,8 +54,8 @@ def train(
         chosen = _configuration(preset, config, out, resume, start, (settings or []) + given)
         start = start or _grown(grow, chosen)
         from hgs_toolkit.cli.kernels import compile_kernels
+        from hgs_toolkit.datasets.eg3d import open_dataset
         from hgs_toolkit.devices import choose_device
-        from hgs_toolkit.training.datasets.eg3d import open_dataset
         from hgs_toolkit.training.distributed import world_from_environment
         from hgs_toolkit.training.loop import train as run_training
 

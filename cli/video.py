@@ -50,8 +50,8 @@ def video(
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.errors import ConfigError
-        from hgs_toolkit.filming import Shot
-        from hgs_toolkit.films import Direction, film
+        from hgs_toolkit.imaging.animation import Direction, film
+        from hgs_toolkit.imaging.shots import Shot
         from hgs_toolkit.sampling import parse_seeds
 
         footage = Footage.planned(out, frames, fps, force)

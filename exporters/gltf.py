@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from hgs_toolkit.encoding import quats_to_rotmats
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.sog_meta import is_count
-from hgs_toolkit.exporters.splats import Floats
+from hgs_toolkit.exporters.splats.arrays import Floats
+from hgs_toolkit.exporters.splats.sog_meta import is_count
 
 MAGIC, VERSION = b"glTF", 2
 JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hgs_toolkit.exporters.merge_tree import cut, merge_tree
+from hgs_toolkit.exporters.splats.merge_tree import cut, merge_tree
 from hgs_toolkit.gaussians import GaussianHierarchy
 
 RATIO = 4

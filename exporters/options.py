@@ -49,7 +49,8 @@ class Format:
         sh_degree: highest degree of spherical harmonics a file holds.
         keeps_tree: whether level and parent survive without being asked for.
         assumed_frame: the world frame the reader takes files of other programs to be in, where that is a matter of
-            convention and ``frame`` of :func:`~hgs_toolkit.exporters.load` may say otherwise; None where it may not.
+            convention and ``frame`` of :func:`~hgs_toolkit.exporters.table.load` may say otherwise; None where it may
+            not.
         tidy: for formats with files beside the named one: called when a file is in place, removes what no file needs.
     """
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from hgs_toolkit.cameras import Cameras, PosePrior, ellipse, from_yaw_pitch, frontal, orbit
     from hgs_toolkit.checkpoint import load_model, model_config, save_model
     from hgs_toolkit.errors import HgsError
-    from hgs_toolkit.exporters import export, load
-    from hgs_toolkit.exporters.mesh_files import write_mesh
-    from hgs_toolkit.exporters.meshing import mesh
+    from hgs_toolkit.exporters.meshes.files import write_mesh
+    from hgs_toolkit.exporters.meshes.meshing import mesh
+    from hgs_toolkit.exporters.table import export, load
     from hgs_toolkit.gaussians import GaussianCloud, GaussianHierarchy
     from hgs_toolkit.model.generator import Generator
     from hgs_toolkit.rendering import rasterize, render
@@ -60,9 +60,9 @@ _HOMES = {
     "cameras": ("Cameras", "PosePrior", "ellipse", "from_yaw_pitch", "frontal", "orbit"),
     "checkpoint": ("load_model", "model_config", "save_model"),
     "errors": ("HgsError",),
-    "exporters": ("export", "load"),
-    "exporters.mesh_files": ("write_mesh",),
-    "exporters.meshing": ("mesh",),
+    "exporters.table": ("export", "load"),
+    "exporters.meshes.files": ("write_mesh",),
+    "exporters.meshes.meshing": ("mesh",),
     "gaussians": ("GaussianCloud", "GaussianHierarchy"),
     "model.generator": ("Generator",),
     "rendering": ("rasterize", "render"),

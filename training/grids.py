@@ -9,12 +9,12 @@ from torch import Tensor
 
 from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.config import Config
+from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.devices import device_of
+from hgs_toolkit.imaging.images import grid
 from hgs_toolkit.model.generator import Generator
-from hgs_toolkit.pictures import grid
 from hgs_toolkit.rendering import render
 from hgs_toolkit.training.augment import compose
-from hgs_toolkit.training.datasets.eg3d import PosedImages
 from hgs_toolkit.training.randomness import Purpose, dataset_indices, keyed_generator
 
 GRID_BACKGROUND = 0.5

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from hgs_toolkit.config import Config
-from hgs_toolkit.pictures import save_png
-from hgs_toolkit.training.datasets.eg3d import PosedImages
+from hgs_toolkit.datasets.eg3d import PosedImages
+from hgs_toolkit.imaging.images import save_png
 from hgs_toolkit.training.distributed import World
 from hgs_toolkit.training.grids import real_grid, sample_grid
-from hgs_toolkit.training.metrics.ticks import TickMetric
 from hgs_toolkit.training.networks import Networks
 from hgs_toolkit.training.state import RunFolder
+from hgs_toolkit.training.ticks import TickMetric
 from hgs_toolkit.training.trainer import Trainer, check_data
 
 logger = logging.getLogger(__name__)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.config import Config, TrainingConfig
+from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.encoding import SH_C0
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.gaussians import GaussianHierarchy
@@ -25,7 +26,6 @@ from hgs_toolkit.training import losses
 from hgs_toolkit.training.augment import Augmentation, blur
 from hgs_toolkit.training.batches import Batch, make_batch
 from hgs_toolkit.training.clamping import floor_with_way_back
-from hgs_toolkit.training.datasets.eg3d import PosedImages
 from hgs_toolkit.training.distributed import World, local_batch
 from hgs_toolkit.training.ema import ema_decay, update_ema
 from hgs_toolkit.training.networks import Networks, load_into

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hgs_toolkit.training.metrics.extractors import Extractor
-from hgs_toolkit.training.metrics.fid import fid
-from hgs_toolkit.training.metrics.kid import KID, Array, kid
-from hgs_toolkit.training.metrics.measurement import standardisation
+from hgs_toolkit.metrics.extractors import Extractor
+from hgs_toolkit.metrics.fid import fid
+from hgs_toolkit.metrics.kid import KID, Array, kid
+from hgs_toolkit.metrics.measurement import standardisation
 
 SUBSET = 500
 """Pictures of a subset for KID, at most."""

@@ -18,14 +18,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from hgs_toolkit.cameras import Cameras
+from hgs_toolkit.datasets.critters.drawing import POSES, critter
 from hgs_toolkit.evaluation.distances import squared_distances
 from hgs_toolkit.evaluation.pose import angles
 from hgs_toolkit.evaluation.samples import Advance
 from hgs_toolkit.evaluation.shapes import TRUTH_SEED, over_grey, shoot_scene
 from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.metrics.kid import Array
 from hgs_toolkit.rendering import render_normals
-from hgs_toolkit.training.datasets.critters import POSES, critter
-from hgs_toolkit.training.metrics.kid import Array
 
 SIZE = 32
 """Pixels of the maps that are predicted and compared."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from hgs_toolkit.cameras import Cameras, yaw_pitch_radius
-from hgs_toolkit.training.metrics.kid import Array
-from hgs_toolkit.training.metrics.measurement import standardisation
+from hgs_toolkit.metrics.kid import Array
+from hgs_toolkit.metrics.measurement import standardisation
 
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Strengths of the penalty that are tried, in numbers of features; a fifth of the real pictures decides."""

@@ -11,6 +11,8 @@ from typing import Any
 
 from hgs_toolkit.checkpoint import find_model, load_model, read_header
 from hgs_toolkit.config import Config
+from hgs_toolkit.datasets.critters.drawing import POSES
+from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.evaluation import timing
 from hgs_toolkit.evaluation.consistency import TOLERANCE, YAWS, measure_consistency
 from hgs_toolkit.evaluation.distances import Space
@@ -21,11 +23,9 @@ from hgs_toolkit.evaluation.pose import pose_error
 from hgs_toolkit.evaluation.samples import Advance, Drawer, Sample
 from hgs_toolkit.evaluation.settings import NEED_DATA, EvalSettings
 from hgs_toolkit.evaluation.shapes import SIZE, critter_shooters, generated_scenes, shooters
+from hgs_toolkit.metrics.extractors import Extractor, make_extractor
+from hgs_toolkit.metrics.inception import make_inception
 from hgs_toolkit.model.generator import Generator
-from hgs_toolkit.training.datasets.critters import POSES
-from hgs_toolkit.training.datasets.eg3d import open_dataset
-from hgs_toolkit.training.metrics.extractors import Extractor, make_extractor
-from hgs_toolkit.training.metrics.inception import make_inception
 from hgs_toolkit.training.randomness import Purpose, keyed_generator
 
 logger = logging.getLogger(__name__)

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from hgs_toolkit.cameras import Cameras, frontal
 from hgs_toolkit.config import Config
+from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.errors import DataError
 from hgs_toolkit.evaluation.settings import EvalSettings
+from hgs_toolkit.metrics.extractors import Extractor
+from hgs_toolkit.metrics.kid import Array
 from hgs_toolkit.model.generator import Generator
-from hgs_toolkit.training.datasets.eg3d import PosedImages
 from hgs_toolkit.training.grids import drawn_chunks, real_chunks
-from hgs_toolkit.training.metrics.extractors import Extractor
-from hgs_toolkit.training.metrics.kid import Array
 from hgs_toolkit.training.randomness import Purpose, dataset_indices, keyed_generator
 
 logger = logging.getLogger(__name__)

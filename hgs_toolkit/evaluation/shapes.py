@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.config import Config
+from hgs_toolkit.datasets.critters.drawing import critter
 from hgs_toolkit.devices import device_of
 from hgs_toolkit.evaluation.consistency import Shooter, View
 from hgs_toolkit.evaluation.samples import Advance, draw_latents
@@ -17,7 +18,6 @@ from hgs_toolkit.footprint import footprint, widen
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import render
-from hgs_toolkit.training.datasets.critters import critter
 
 SIZE = 128
 """Pixels of the views whose shape is compared."""

@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from hgs_toolkit.cameras import Cameras, convert_camera_axes, invert_rigid
+from hgs_toolkit.datasets.images import Pixels, to_uint8
 from hgs_toolkit.synthesis.drawing import Layer, Layers
 from hgs_toolkit.synthesis.png import png_bytes
 from hgs_toolkit.synthesis.settings import MAX_EXPOSURE
 from hgs_toolkit.synthesis.views import View
-from hgs_toolkit.training.datasets.images import Pixels, to_uint8
 
 if TYPE_CHECKING:
     from hgs_toolkit.synthesis.backgrounds import Pictures

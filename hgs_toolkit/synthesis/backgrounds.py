@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from hgs_toolkit.datasets.images import MAX_IMAGE_BYTES, Pixels, is_image, open_image
+from hgs_toolkit.datasets.storage import FileStore, open_store
 from hgs_toolkit.errors import DataError
-from hgs_toolkit.training.datasets.images import MAX_IMAGE_BYTES, Pixels, is_image, open_image
-from hgs_toolkit.training.datasets.storage import FileStore, open_store
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 
+from hgs_toolkit.datasets.eg3d_writer import open_zip
 from hgs_toolkit.errors import DataError, HgsError
 from hgs_toolkit.files import atomic_path, make_folder, sha256
-from hgs_toolkit.training.datasets.eg3d_writer import open_zip
 
 Put = Callable[[str, bytes], None]
 """Appends a file: its relative name with forward slashes, its content."""

@@ -13,10 +13,10 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from hgs_toolkit.filming import camera_path
+from hgs_toolkit.datasets.scene_prior import LABEL_DECIMALS, draw_camera, generator
+from hgs_toolkit.imaging.shots import camera_path
 from hgs_toolkit.synthesis.backgrounds import Crop
 from hgs_toolkit.synthesis.settings import RANDOM, CameraSettings, SynthSettings
-from hgs_toolkit.training.datasets.scene_law import LABEL_DECIMALS, draw_camera, generator
 
 Label = npt.NDArray[np.float32]
 

@@ -15,9 +15,9 @@ import torch
 
 from hgs_toolkit.asset import AssetMetadata
 from hgs_toolkit.files import write_bytes
-from hgs_toolkit.filming import SUBJECT_RADIUS, natural_background, subject
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
-from hgs_toolkit.looks import LEVEL_COLORS, level_colors
+from hgs_toolkit.imaging.looks import LEVEL_COLORS, level_colors
+from hgs_toolkit.imaging.shots import SUBJECT_RADIUS, natural_background, subject
 from hgs_toolkit.viewer.packing import pack_scene
 
 SCRIPTS = ("unpack.js", "sorting.js", "renderer.js", "camera.js", "page.js")

@@ -75,7 +75,7 @@ def installed(archive: Path) -> str:
 
 @pytest.fixture
 def addon(installed: str) -> Callable[[str], Any]:
-    """``addon("morph")``: a module of the enabled extension, in a new empty file."""
+    """``addon("nodes.morph")``: a module of the enabled extension, in a new empty file."""
     import bpy
 
     bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
@@ -87,7 +87,7 @@ def addon(installed: str) -> Callable[[str], Any]:
 @pytest.fixture
 def make_splats(addon: Callable[[str], Any]) -> Callable[..., Any]:
     """``make_splats(seed=1)``: 340 random Gaussians in a tree of three levels that every seed shares."""
-    module = addon("splats")
+    module = addon("core.splats")
 
     def make(seed: int = 0, counts: tuple[int, ...] = (20, 80, 240), degree: int = 0) -> Any:
         random, count = np.random.default_rng(seed), sum(counts)
@@ -117,7 +117,7 @@ def make_object(addon: Callable[[str], Any], make_splats: Callable[..., Any]) ->
 
     def make(seed: int = 0, **options: Any) -> Any:
         name = f"seed {seed}"
-        obj = bpy.data.objects.new(name, addon("importing").splat_data(name, make_splats(seed, **options)))
+        obj = bpy.data.objects.new(name, addon("data").splat_data(name, make_splats(seed, **options)))
         bpy.context.scene.collection.objects.link(obj)
         bpy.context.view_layer.objects.active = obj
         return obj
@@ -167,11 +167,11 @@ def place(addon: Callable[[str], Any], goldens: Any) -> Callable[..., Any]:
 
     def make(kind: str) -> Any:
         parts = [goldens[f"{kind}_{name}"] for name in ("means", "log_scales", "quats", "sh", "opacity_logits")]
-        data = addon("importing").splat_data(kind, addon("splats").splats_from_stored(*parts, frame="y_up"))
+        data = addon("data").splat_data(kind, addon("core.splats").splats_from_stored(*parts, frame="y_up"))
         obj = bpy.data.objects.new(kind, data)
         obj.rotation_euler.x = math.pi / 2
         bpy.context.scene.collection.objects.link(obj)
-        addon("display").add_display(obj)
+        addon("nodes.display").add_display(obj)
         return obj
 
     return make

@@ -63,11 +63,11 @@ def test_a_turntable_leaves_as_labels_and_comes_back(addon: Addon, tmp_path: Pat
     path = tmp_path / "dataset.json"
     assert bpy.ops.hgs.add_turntable(frames=6, size=64) == {"FINISHED"}
     assert bpy.ops.hgs.export_cameras(filepath=str(path), kind="LABELS") == {"FINISHED"}
-    wanted = addon("camera_views").turntable(6, (64, 64), 2.0, 2.7, 0.1)
+    wanted = addon("core.camera_views").turntable(6, (64, 64), 2.0, 2.7, 0.1)
     labels = json.loads(path.read_text())["labels"]
     assert [name for name, _ in labels] == [f"000{number}.png" for number in range(1, 7)]
     for (_, label), view in zip(labels, wanted, strict=True):
-        np.testing.assert_allclose(label, addon("camera_views").label_of(view), atol=1e-5)
+        np.testing.assert_allclose(label, addon("core.camera_views").label_of(view), atol=1e-5)
     assert bpy.ops.hgs.import_cameras(filepath=str(path)) == {"FINISHED"}
     assert (bpy.context.scene.render.resolution_x, bpy.context.scene.frame_end) == (512, 6)
     with pytest.raises(RuntimeError, match="exists already"):

@@ -34,21 +34,21 @@ def test_objects_and_instances_are_sorted_together(stage: Any, place: Place, dra
     whole = place("round")
     wanted = draw(EXACT)
     # The same Gaussians in two objects, every other one in each, the second one moved and moved back by its object.
-    splats = addon("gathering").read_evaluated(whole.data)
+    splats = addon("engine.gathering").read_evaluated(whole.data)
     bpy.data.objects.remove(whole)
     away = Matrix.LocRotScale((1, 2, 3), Matrix.Rotation(0.7, 3, "Z").to_quaternion(), (2, 2, 2))
     back = np.array(away.inverted())
     for part in (0, 1):
-        half = addon("splats").Splats(*(getattr(splats, name)[part::2] for name in (
+        half = addon("core.splats").Splats(*(getattr(splats, name)[part::2] for name in (
             "position", "scale", "rotation", "base", "harmonics")))  # fmt: skip
         if part:
             half.position = (half.position @ back[:3, :3].T + back[:3, 3]).astype(np.float32)
             half.scale = half.scale / 2  # balls, so that the rotation is as good as any
-        obj = bpy.data.objects.new(f"half {part}", addon("importing").splat_data(f"half {part}", half))
+        obj = bpy.data.objects.new(f"half {part}", addon("data").splat_data(f"half {part}", half))
         upright = Matrix.Rotation(np.pi / 2, 4, "X")
         obj.matrix_world = upright @ away if part else upright
         stage.collection.objects.link(obj)
-        addon("display").add_display(obj)
+        addon("nodes.display").add_display(obj)
     assert psnr(draw(EXACT), wanted) > 55
 
 
@@ -145,7 +145,7 @@ def test_the_depth_pass_is_the_distance_along_the_camera(
     stage.render.image_settings.file_format = "OPEN_EXR_MULTILAYER"
     stage.render.filepath = str(tmp_path / "picture.exr")
     seen = []
-    engine = addon("exact_engine")
+    engine = addon("engine.exact_engine")
     monkeypatch.setattr(engine, "_fill", lambda target, rows: seen.append((target.name, rows)))
     bpy.ops.render.render(write_still=True)
     depths = dict(seen)["Depth"][..., 0]

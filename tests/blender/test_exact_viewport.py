@@ -28,7 +28,7 @@ def view(stage: Any, addon: Addon) -> Callable[[], Any]:
         camera = stage.camera.evaluated_get(depsgraph)
         projection = camera.calc_matrix_camera(depsgraph, x=SIZE, y=SIZE)
         matrix = camera.matrix_world.normalized().inverted()
-        return addon("exact_viewport").View(rows(matrix), rows(projection), SIZE, SIZE)
+        return addon("engine.exact_viewport").View(rows(matrix), rows(projection), SIZE, SIZE)
 
     return look
 
@@ -40,7 +40,7 @@ def test_a_view_through_the_camera_is_the_picture(
     place("round")
     stage.camera.data.type, stage.camera.data.shift_x = kind, 0.1
     wanted = draw(EXACT)
-    pictures, whole = addon("exact_viewport"), addon("exact_engine").whole_picture
+    pictures, whole = addon("engine.exact_viewport"), addon("engine.exact_engine").whole_picture
     depsgraph = bpy.context.evaluated_depsgraph_get()  # the viewport's, with points in place of cards
     picture = pictures.view_picture(whole, depsgraph, view(), 1)
     np.testing.assert_allclose(picture[..., :3].clip(0, 1), wanted, atol=1.5 / 255)
@@ -54,7 +54,7 @@ def test_a_view_through_the_camera_is_the_picture(
 
 
 def test_a_matrix_of_projection_means_the_cameras_lens(stage: Any, addon: Addon, view: Callable[[], Any]) -> None:
-    gathering = addon("gathering")
+    gathering = addon("engine.gathering")
     for kind in ("PERSP", "ORTHO"):
         stage.camera.data.type = kind
         stage.camera.data.clip_start, stage.camera.data.clip_end = 0.5, 20
@@ -103,7 +103,7 @@ class Screen:
 
 
 def test_a_view_at_rest_gets_finer_until_nothing_is_left(addon: Addon, monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = Screen(addon("exact_viewport"), monkeypatch, seconds=0.5)
+    screen = Screen(addon("engine.exact_viewport"), monkeypatch, seconds=0.5)
     for _ in range(4):
         screen.show("front")
         screen.show("front")  # Blender draws for many reasons; nothing is computed again
@@ -115,7 +115,7 @@ def test_a_view_at_rest_gets_finer_until_nothing_is_left(addon: Addon, monkeypat
 def test_a_view_that_moves_stays_coarse_and_so_does_one_that_would_take_too_long(
     addon: Addon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    screen = Screen(addon("exact_viewport"), monkeypatch, seconds=0.5)
+    screen = Screen(addon("engine.exact_viewport"), monkeypatch, seconds=0.5)
     screen.show("front")
     screen.show("side")
     screen.rest()  # the timer of the view that is gone is worth nothing
@@ -125,7 +125,7 @@ def test_a_view_that_moves_stays_coarse_and_so_does_one_that_would_take_too_long
     screen.show("side")
     assert screen.drawn == [6, 6, 6]
 
-    slow = Screen(addon("exact_viewport"), monkeypatch, seconds=20.0)
+    slow = Screen(addon("engine.exact_viewport"), monkeypatch, seconds=20.0)
     for _ in range(3):
         slow.show("front")
         slow.rest()
@@ -133,6 +133,6 @@ def test_a_view_that_moves_stays_coarse_and_so_does_one_that_would_take_too_long
 
 
 def test_view_exactly_chooses_the_engine(addon: Addon) -> None:
-    addon("exact_engine")
+    addon("engine.exact_engine")
     assert bpy.ops.hgs.view_exactly() == {"FINISHED"}
     assert bpy.context.scene.render.engine == EXACT

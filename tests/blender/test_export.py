@@ -21,8 +21,8 @@ def imported(addon: Addon, make_splats: Callable[..., Any], tmp_path: Path) -> C
         splats = make_splats(0, degree=degree)
         splats.frame = frame
         path = tmp_path / "in.ply"
-        addon("write_ply").write_ply(path, splats)
-        return addon("importing").import_file(bpy.context, path), path
+        addon("core.write_ply").write_ply(path, splats)
+        return addon("data").import_file(bpy.context, path), path
 
     return make
 
@@ -43,7 +43,7 @@ def test_what_was_not_touched_comes_back_as_it_was(
     _, path = imported(frame, degree)
     out = tmp_path / "out.ply"
     assert bpy.ops.hgs.export_splats(filepath=str(out), frame=frame) == {"FINISHED"}
-    read = addon("read_ply").read_ply
+    read = addon("core.read_ply").read_ply
     _same(read(out), read(path))
     assert read(out).frame == frame
 
@@ -53,8 +53,8 @@ def test_levels_filters_morphs_and_the_objects_place_are_applied(
 ) -> None:
     obj, path = imported("y_up")
     other = make_object(1)
-    addon("morph").set_factor(addon("morph").add_morph(obj, other), 0.5)
-    modifier = addon("levels").add_levels(obj)
+    addon("nodes.morph").set_factor(addon("nodes.morph").add_morph(obj, other), 0.5)
+    modifier = addon("ui.levels").add_levels(obj)
     for name, value in (("Level 0 Visible", False), ("Level 2 Opacity", 0.5), ("Size", 2.0)):
         addon("compat").set_input(modifier, name, value)
     obj.location = (1, 2, 3)
@@ -62,26 +62,26 @@ def test_levels_filters_morphs_and_the_objects_place_are_applied(
     bpy.context.view_layer.objects.active = obj
     out = tmp_path / "out.ply"
     assert bpy.ops.hgs.export_splats(filepath=str(out), frame="y_up") == {"FINISHED"}
-    read = addon("read_ply").read_ply
-    before, after, key = read(path), read(out), addon("importing").get_values(other.data, "position")
+    read = addon("core.read_ply").read_ply
+    before, after, key = read(path), read(out), addon("data").get_values(other.data, "position")
     keep = before.level > 0
     assert len(after) == keep.sum()
     # Blender's z is the file's y, and its y the file's -z.
     np.testing.assert_allclose(after.position, (before.position + key)[keep] / 2 * 2 + (1, 3, -2), atol=1e-5)
     assert (after.parent[after.level == 1] == -1).all()
     assert (after.parent[after.level == 2] >= 0).all()
-    assert addon("display").display_of(obj).show_viewport, "drawn again afterwards"
+    assert addon("nodes.display").display_of(obj).show_viewport, "drawn again afterwards"
 
 
 def test_gaussians_deleted_by_hand_take_no_parents_along(
     make_object: Callable[..., Any], addon: Addon, tmp_path: Path
 ) -> None:
     obj = make_object(0)
-    tree = addon("importing").get_values(obj.data, "parent")
+    tree = addon("data").get_values(obj.data, "parent")
     gone = np.array([3, 25, 26, 150])
     keep = np.setdiff1d(np.arange(340), gone)
     group = bpy.data.node_groups.new("some", "GeometryNodeTree")
-    graph = addon("graph").GeometryGraph(group)
+    graph = addon("nodes.graph").GeometryGraph(group)
     index = graph.call("GeometryNodeInputIndex")
     picked = graph.either(graph.compare("EQUAL", index, int(gone[0]), "INT"),
                           graph.compare("EQUAL", index, int(gone[1]), "INT"))  # fmt: skip
@@ -90,7 +90,7 @@ def test_gaussians_deleted_by_hand_take_no_parents_along(
     graph.finish(graph.call("GeometryNodeDeleteGeometry", graph.geometry, picked, domain="POINT"))
     obj.modifiers.new("some", "NODES").node_group = group
     assert bpy.ops.hgs.export_splats(filepath=str(tmp_path / "out.ply"), frame="y_up") == {"FINISHED"}
-    after = addon("read_ply").read_ply(tmp_path / "out.ply")
+    after = addon("core.read_ply").read_ply(tmp_path / "out.ply")
     assert len(after) == 336
     wanted = [np.flatnonzero(keep == old)[0] if old in keep else -1 for old in tree[keep]]
     np.testing.assert_array_equal(after.parent, wanted)
@@ -99,11 +99,11 @@ def test_gaussians_deleted_by_hand_take_no_parents_along(
 def test_levels_that_are_blended_away_stay_behind(
     make_object: Callable[..., Any], addon: Addon, tmp_path: Path
 ) -> None:
-    modifier = addon("levels").add_levels(make_object(0))
+    modifier = addon("ui.levels").add_levels(make_object(0))
     for name, value in (("Blend Levels", True), ("Keep Coarser", False), ("Blend", 0.5)):
         addon("compat").set_input(modifier, name, value)
     bpy.ops.hgs.export_splats(filepath=str(tmp_path / "out.ply"))
-    level = addon("read_ply").read_ply(tmp_path / "out.ply").level
+    level = addon("core.read_ply").read_ply(tmp_path / "out.ply").level
     assert np.bincount(level).tolist() == [20, 80]
 
 
@@ -131,8 +131,8 @@ def test_showing_nothing_and_an_impossible_place_are_reported(
     obj, _ = imported("rdf")
     with pytest.raises(RuntimeError, match="cannot write"):
         bpy.ops.hgs.export_splats(filepath=str(tmp_path / "missing" / "out.ply"))
-    addon("compat").set_input(addon("levels").add_levels(obj), "Least Opacity", 1.0)
-    addon("compat").set_input(addon("levels").levels_of(obj), "Least Size", 1e9)
+    addon("compat").set_input(addon("ui.levels").add_levels(obj), "Least Opacity", 1.0)
+    addon("compat").set_input(addon("ui.levels").levels_of(obj), "Least Size", 1e9)
     with pytest.raises(RuntimeError, match="shows no Gaussian"):
         bpy.ops.hgs.export_splats(filepath=str(tmp_path / "out.ply"))
     assert not (tmp_path / "out.ply").exists()

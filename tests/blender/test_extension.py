@@ -80,7 +80,7 @@ def test_what_launch_runs_shows_the_splats_alone_and_tells_what_cannot_be_opened
     addon: Callable[[str], Any], make_splats: Callable[..., Any], save_hgs: Callable[..., None], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    addon("viewing")
+    addon("ui.viewing")
     good, broken = tmp_path / "some splats.hgs", tmp_path / "broken.hgs"
     save_hgs(good, make_splats(0))
     broken.write_bytes(good.read_bytes()[:-1])

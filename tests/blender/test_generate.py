@@ -62,10 +62,10 @@ def hgs(addon: Addon, make_splats: Callable[..., Any], save_hgs: Callable[..., N
     path = folder / "my hgs"
     path.write_text(f"#!{sys.executable}\n" + textwrap.dedent(FAKE))
     path.chmod(0o755)
-    preferences = addon("preferences").preferences(bpy.context)
+    preferences = addon("ui.preferences").preferences(bpy.context)
     preferences.executable, preferences.output, preferences.timeout = str(path), str(tmp_path / "all batches"), 60
     yield path
-    preferences = addon("preferences").preferences(bpy.context)  # others, if the extension was disabled meanwhile
+    preferences = addon("ui.preferences").preferences(bpy.context)  # others, if the extension was disabled meanwhile
     preferences.executable, preferences.output = "", ""
 
 
@@ -85,7 +85,7 @@ def test_generating_makes_a_batch_and_shows_it_in_the_browser(addon: Addon, hgs:
     command = json.loads((folder / "manifest.json").read_text())["command"]
     assert command[0] == "sample"
     assert {"--seeds=3,11", "--psi=0.5", f"--out={folder}", "--json-progress"} <= set(command)
-    browser = addon("seeds").open_browser(scene.hgs_seeds)
+    browser = addon("ui.seeds").open_browser(scene.hgs_seeds)
     assert [item[:2] for item in browser.items] == [("3", "Seed 3"), ("11", "Seed 11")]
     assert [tuple(preview.image_size) for preview in browser.previews.values()] == [(32, 32), (32, 32)]
 
@@ -96,14 +96,14 @@ def test_seeds_are_imported_and_morphed_into(addon: Addon, hgs: Path, make_splat
     scene.hgs_seeds.seed = "3"
     assert bpy.ops.hgs.import_seed() == {"FINISHED"}
     obj = bpy.context.object
-    get = addon("importing").get_values
+    get = addon("data").get_values
     np.testing.assert_allclose(get(obj.data, "scale"), make_splats(3).scale, rtol=1e-6)
     scene.hgs_seeds.seed, scene.hgs_seeds.frames = "11", 10
     assert bpy.ops.hgs.morph_to_seed() == {"FINISHED"}
     assert bpy.context.object == obj
     assert len(scene.objects) == 1
     # Without what draws it: points of a mesh object are drawn as another kind of geometry.
-    obj.modifiers.remove(addon("display").display_of(obj))
+    obj.modifiers.remove(addon("nodes.display").display_of(obj))
     scene.frame_set(6)
     mixed = get(obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).data, "position")
     wanted = (make_splats(3).position + make_splats(11).position) / 2
@@ -118,9 +118,9 @@ def test_all_seeds_come_side_by_side(addon: Addon, hgs: Path) -> None:
 
 
 def test_without_an_own_folder_batches_go_to_the_extensions(addon: Addon, hgs: Path) -> None:
-    addon("preferences").preferences(bpy.context).output = ""
+    addon("ui.preferences").preferences(bpy.context).output = ""
     bpy.ops.hgs.generate()
-    user = bpy.utils.extension_path_user(addon("preferences").__package__)
+    user = bpy.utils.extension_path_user(addon("ui.preferences").EXTENSION)
     assert Path(bpy.context.scene.hgs_seeds.folder).is_relative_to(user)
     assert Path(user).is_relative_to(os.environ["BLENDER_USER_RESOURCES"])
 
@@ -137,7 +137,7 @@ def test_a_failure_is_reported_in_hgs_words_and_leaves_no_folder(
 def test_a_missing_program_is_reported(
     addon: Addon, hgs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    preferences = addon("preferences").preferences(bpy.context)
+    preferences = addon("ui.preferences").preferences(bpy.context)
     preferences.executable = str(tmp_path / "no hgs")
     assert "no hgs is no program that can be run" in refusal(bpy.ops.hgs.generate)
     preferences.executable = ""
@@ -162,8 +162,8 @@ def test_a_manifest_that_leads_elsewhere_is_reported_and_nothing_imported(
     monkeypatch.setenv("FAKE_NAME", name)
     assert "expected plain names, nothing was read" in refusal(bpy.ops.hgs.generate)
     scene = bpy.context.scene
-    scene.hgs_seeds.folder = str(addon("generate").current.folder)
-    assert addon("seeds").open_browser(scene.hgs_seeds).items[0][0] == "NONE"
+    scene.hgs_seeds.folder = str(addon("ui.generate").current.folder)
+    assert addon("ui.seeds").open_browser(scene.hgs_seeds).items[0][0] == "NONE"
     assert "expected plain names" in refusal(bpy.ops.hgs.import_seed)
     assert "expected plain names" in refusal(bpy.ops.hgs.reload_seeds)
     assert not scene.objects
@@ -183,23 +183,23 @@ def test_a_batch_whose_files_are_broken_or_gone_is_reported(addon: Addon, hgs: P
 
 def start(addon: Addon) -> Any:
     """Start as the button does where there is an event loop: return at once."""
-    return addon("generate").start(bpy.context)
+    return addon("ui.generate").start(bpy.context)
 
 
 def tick_until(addon: Addon, condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
-        addon("generate").tick()
+        addon("ui.generate").tick()
         time.sleep(0.01)
 
 
 def test_the_timer_follows_a_generation_to_its_end(addon: Addon, hgs: Path) -> None:
     generation = start(addon)
     assert not bpy.ops.hgs.generate.poll()
-    assert addon("generate").tick() in (addon("generate").POLL_SECONDS, None)
+    assert addon("ui.generate").tick() in (addon("ui.generate").POLL_SECONDS, None)
     tick_until(addon, lambda: not generation.running)
-    assert addon("generate").tick() is None
+    assert addon("ui.generate").tick() is None
     assert bpy.context.scene.hgs_seeds.folder == str(generation.folder)
     assert bpy.ops.hgs.generate.poll()
 
@@ -220,7 +220,7 @@ def test_disabling_the_extension_ends_a_running_program(
 ) -> None:
     monkeypatch.setenv("FAKE_HANG", "1")
     generation = start(addon)
-    module = addon("generate").__package__
+    module = addon("ui.preferences").EXTENSION
     bpy.ops.preferences.addon_disable(module=module)
     assert generation.job._process.poll() is not None
     assert not hasattr(bpy.types.Scene, "hgs_generate")
@@ -241,11 +241,11 @@ def test_the_real_hgs_makes_a_batch_that_imports(
     program = tmp_path / "real hgs"
     program.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{python}" -m hgs_toolkit.cli "$@"\n')
     program.chmod(0o755)
-    addon("preferences").preferences(bpy.context).executable = str(program)
+    addon("ui.preferences").preferences(bpy.context).executable = str(program)
     scene = bpy.context.scene
     scene.hgs_generate.model, scene.hgs_generate.seeds, scene.hgs_generate.size = str(model), "3,5", 16
     assert bpy.ops.hgs.generate() == {"FINISHED"}
-    browser = addon("seeds").open_browser(scene.hgs_seeds)
+    browser = addon("ui.seeds").open_browser(scene.hgs_seeds)
     assert [item[0] for item in browser.items] == ["3", "5"]
     assert [tuple(preview.image_size) for preview in browser.previews.values()] == [(16, 16), (16, 16)]
     bpy.ops.hgs.import_seed()

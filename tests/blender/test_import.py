@@ -23,7 +23,7 @@ def ply(addon: Addon, make_splats: Callable[..., Any], tmp_path: Path) -> Callab
     def make(name: str, seed: int = 0, frame: str = "rdf", **options: Any) -> Path:
         splats = make_splats(seed, **options)
         splats.frame = frame
-        addon("write_ply").write_ply(tmp_path / name, splats)
+        addon("core.write_ply").write_ply(tmp_path / name, splats)
         return tmp_path / name
 
     return make
@@ -46,7 +46,7 @@ def test_axes_are_a_rotation_of_the_object(axes: str, angle: float, ply: Callabl
 
 
 def test_dropped_files_are_offered_to_the_importer(addon: Addon) -> None:
-    handler = addon("import_operator").HGS_FH_splats
+    handler = addon("ui.import_operator").HGS_FH_splats
     assert handler.bl_import_operator == "hgs.import_splats"
     assert set(handler.bl_file_extensions.split(";")) == {".hgs", ".ply", ".spz", ".splat", ".glb"}
     assert handler.is_registered
@@ -78,10 +78,10 @@ def test_a_sequence_shows_the_file_of_every_frame(
         "FINISHED"
     }
     obj = bpy.context.object
-    addon("levels").add_levels(obj)
+    addon("ui.levels").add_levels(obj)
 
     def shown() -> Any:
-        return addon("importing").get_values(obj.data, "position")
+        return addon("data").get_values(obj.data, "position")
 
     for frame, seed in ((2, 0), (3, 0), (4, 1), (6, 2), (8, 0), (1, 2)):
         scene.frame_set(frame)
@@ -98,7 +98,7 @@ def test_a_sequence_shows_the_file_of_every_frame(
 
 def test_frames_may_differ_in_their_count(addon: Addon, ply: Callable[..., Path], tmp_path: Path) -> None:
     ply("1.ply"), ply("2.ply", 1, counts=(5, 20))
-    obj = addon("player").play(bpy.context, tmp_path)
+    obj = addon("ui.player").play(bpy.context, tmp_path)
     for frame, count in ((2, 25), (1, 340)):
         bpy.context.scene.frame_set(frame)
         assert len(obj.data.attributes["scale"].data) == count
@@ -107,12 +107,12 @@ def test_frames_may_differ_in_their_count(addon: Addon, ply: Callable[..., Path]
 def test_where_blender_draws_splats_itself_they_are_handed_over(
     addon: Addon, ply: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(addon("display"), "draws_splats", lambda: True)  # stands in for Blender 5.3
+    monkeypatch.setattr(addon("nodes.display"), "draws_splats", lambda: True)  # stands in for Blender 5.3
     bpy.ops.hgs.import_splats(filepath=str(ply("a.ply", frame="y_up")))
     obj = bpy.context.object
-    native = addon("native_nodes").NATIVE_NAME
+    native = addon("nodes.native_nodes").NATIVE_NAME
     assert [modifier.name for modifier in obj.modifiers] == [native]
-    modifier = addon("levels").add_levels(obj)
+    modifier = addon("ui.levels").add_levels(obj)
     assert [modifier.name for modifier in obj.modifiers] == [modifier.name, native]
     addon("compat").set_input(modifier, "Level 2 Visible", False)
     data = obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
@@ -120,7 +120,7 @@ def test_where_blender_draws_splats_itself_they_are_handed_over(
     assert {"position", "scale", "rotation"} <= set(data.attributes.keys())
     assert bpy.ops.hgs.set_up_scene() == {"FINISHED"}
     assert bpy.ops.hgs.export_splats(filepath=str(tmp_path / "out.ply")) == {"FINISHED"}
-    out = addon("read_ply").read_ply(tmp_path / "out.ply")
+    out = addon("core.read_ply").read_ply(tmp_path / "out.ply")
     assert len(out) == 100
     assert (out.parent[out.level == 1] >= 0).all()
 
@@ -147,7 +147,7 @@ def test_blenders_that_draw_splats_are_told_by_a_type(addon: Addon, monkeypatch:
 
 def test_a_frame_shows_nothing_of_the_one_before(addon: Addon, ply: Callable[..., Path], tmp_path: Path) -> None:
     ply("1.ply", degree=2), ply("2.ply", 1)
-    obj = addon("player").play(bpy.context, tmp_path)
+    obj = addon("ui.player").play(bpy.context, tmp_path)
     assert "radiance:sh_7" in obj.data.attributes
     bpy.context.scene.frame_set(2)
     assert not [name for name in obj.data.attributes.keys() if name.startswith("radiance:sh_")]  # noqa: SIM118
@@ -167,11 +167,11 @@ def test_renders_show_each_frame(addon: Addon, ply: Callable[..., Path], tmp_pat
     folder.mkdir()
     for number in (1, 2):
         ply(f"{number}.ply", number, frame="y_up").rename(folder / f"{number}.ply")
-    addon("player").play(bpy.context, folder)
+    addon("ui.player").play(bpy.context, folder)
     scene.camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     scene.collection.objects.link(scene.camera)
     scene.camera.location, scene.camera.rotation_euler.x = (0, -4, 0), np.pi / 2
-    addon("scene_setup").set_up(scene)
+    addon("ui.scene_setup").set_up(scene)
     scene.render.engine, scene.cycles.device = "CYCLES", "CPU"
     scene.render.resolution_x = scene.render.resolution_y = 32
     scene.frame_start, scene.frame_end, scene.render.filepath = 1, 2, str(tmp_path / "frame-")

@@ -25,7 +25,7 @@ def obj(make_object: Callable[..., Any]) -> Any:
 
 @pytest.fixture
 def modifier(addon: Addon, obj: Any) -> Any:
-    return addon("levels").add_levels(obj)
+    return addon("ui.levels").add_levels(obj)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def look(addon: Addon, obj: Any, modifier: Any) -> Callable[..., dict[str, Array
         for name, value in inputs.items():
             addon("compat").set_input(modifier, name.replace("_", " "), value)
         data = obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
-        get = addon("importing").get_values
+        get = addon("data").get_values
         names = ("position", "scale", "radiance:base", "level", "parent")
         values = {name: get(data, name) for name in names}
         hidden = np.empty(len(values["level"]), bool)
@@ -95,7 +95,7 @@ def test_filters_hide_by_opacity_and_size(look: Callable[..., Any]) -> None:
 
 def test_a_box_crops_as_it_is_moved_and_turned(addon: Addon, obj: Any, look: Callable[..., Any]) -> None:
     obj.rotation_euler, obj.location = (0.3, 0.2, 0.1), (1.0, 2.0, 3.0)
-    box = addon("levels").add_crop_box(bpy.context, obj)
+    box = addon("ui.levels").add_crop_box(bpy.context, obj)
     assert not look()["hidden"].any()
     box.location, box.scale, box.rotation_euler = (0.1, 0.0, 0.0), (0.3, 0.2, 0.4), (0.0, 0.0, 0.5)
     bpy.context.view_layer.update()
@@ -112,7 +112,7 @@ def test_settings_are_keyframed_and_the_data_stay(
     addon: Addon, obj: Any, modifier: Any, look: Callable[..., Any]
 ) -> None:
     compat = addon("compat")
-    stored = addon("importing").get_values(obj.data, "position")
+    stored = addon("data").get_values(obj.data, "position")
     for frame, grow in ((1, 0.0), (11, 1.0)):
         compat.set_input(modifier, "Grow", grow)
         compat.key_input(modifier, "Grow", frame)
@@ -121,20 +121,20 @@ def test_settings_are_keyframed_and_the_data_stay(
     bpy.context.scene.frame_set(11)
     np.testing.assert_allclose(look()["position"], stored, atol=1e-6)
     assert np.abs(first - stored).max() > 0.1
-    np.testing.assert_array_equal(addon("importing").get_values(obj.data, "position"), stored)
+    np.testing.assert_array_equal(addon("data").get_values(obj.data, "position"), stored)
 
 
 def test_operators_put_it_between_morphs_and_display_and_show_a_level_alone(
     addon: Addon, make_object: Callable[..., Any]
 ) -> None:
     obj = make_object(0)
-    addon("display").add_display(obj)
-    morph = addon("morph").add_morph(obj, make_object(1))
+    addon("nodes.display").add_display(obj)
+    morph = addon("nodes.morph").add_morph(obj, make_object(1))
     bpy.context.view_layer.objects.active = obj
     assert bpy.ops.hgs.solo_level(level=1) == {"FINISHED"}
     assert bpy.ops.hgs.add_levels() == {"FINISHED"}  # once is enough
-    levels = addon("levels")
-    assert [each.name for each in obj.modifiers] == [morph.name, levels.NAME, addon("display").NAME]
+    levels = addon("ui.levels")
+    assert [each.name for each in obj.modifiers] == [morph.name, levels.NAME, addon("nodes.display").NAME]
     modifier = levels.levels_of(obj)
     seen = [addon("compat").get_input(modifier, f"Level {level} Visible") for level in range(3)]
     assert [bool(each) for each in seen] == [False, True, False]
@@ -142,13 +142,13 @@ def test_operators_put_it_between_morphs_and_display_and_show_a_level_alone(
 
 def test_hidden_gaussians_are_not_drawn(addon: Addon, make_object: Callable[..., Any]) -> None:
     obj = make_object(0)
-    addon("display").add_display(obj)
+    addon("nodes.display").add_display(obj)
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     camera.location.z = 5
     bpy.context.scene.collection.objects.link(camera)
     bpy.context.scene.camera = camera
-    modifier = addon("levels").add_levels(obj)
-    addon("compat").set_input(addon("display").display_of(obj), "Cards in Viewport", True)
+    modifier = addon("ui.levels").add_levels(obj)
+    addon("compat").set_input(addon("nodes.display").display_of(obj), "Cards in Viewport", True)
 
     def drawn() -> int:
         graph = bpy.context.evaluated_depsgraph_get()

@@ -29,7 +29,7 @@ def evaluated(obj: Any) -> Any:
 
 def assert_mixed(addon: Addon, obj: Any, a: Any, b: Any, t: float, atol: float = 1e-5) -> None:
     """``obj`` shows the mix of the Gaussians ``a`` and ``b``."""
-    get, data = addon("importing").get_values, evaluated(obj)
+    get, data = addon("data").get_values, evaluated(obj)
     for name, mine, theirs in (
         ("position", a.position, b.position), ("scale", a.scale, b.scale), ("radiance:base", a.base, b.base),
     ):  # fmt: skip
@@ -51,8 +51,8 @@ def test_the_mix_is_the_computed_one(
     factor: float, degree: int, addon: Addon, make_object: Callable[..., Any], make_splats: Callable[..., Any]
 ) -> None:
     obj, other = make_object(0, degree=degree), make_object(1, degree=degree)
-    modifier = addon("morph").add_morph(obj, other)
-    addon("morph").set_factor(modifier, factor)
+    modifier = addon("nodes.morph").add_morph(obj, other)
+    addon("nodes.morph").set_factor(modifier, factor)
     assert_mixed(addon, obj, make_splats(0, degree=degree), make_splats(1, degree=degree), factor)
 
 
@@ -60,14 +60,14 @@ def test_the_middle_frame_of_an_animation_is_the_middle(
     addon: Addon, make_object: Callable[..., Any], make_splats: Callable[..., Any]
 ) -> None:
     obj = make_object(0)
-    addon("morph").animate(addon("morph").add_morph(obj, make_object(1)), 1, 61)
+    addon("nodes.morph").animate(addon("nodes.morph").add_morph(obj, make_object(1)), 1, 61)
     for frame, factor in ((1, 0.0), (31, 0.5), (61, 1.0), (99, 1.0)):
         bpy.context.scene.frame_set(frame)
         assert_mixed(addon, obj, make_splats(0), make_splats(1), factor)
 
 
 def test_opposite_and_equal_rotations_stay_rotations(addon: Addon, make_object: Callable[..., Any]) -> None:
-    importing, morph = addon("importing"), addon("morph")
+    importing, morph = addon("data"), addon("nodes.morph")
     obj, other = make_object(0), make_object(0)
     rotation = importing.get_values(other.data, "rotation")
     rotation[::2] *= -1
@@ -82,7 +82,7 @@ def test_the_key_outlives_its_object_and_does_not_follow_its_modifiers_or_place(
 ) -> None:
     obj, other = make_object(0), make_object(1)
     other.location = (5, 6, 7)
-    morph = addon("morph")
+    morph = addon("nodes.morph")
     morph.set_factor(morph.add_morph(other, make_object(2)), 1.0)
     morph.set_factor(morph.add_morph(obj, other), 1.0)
     bpy.data.objects.remove(other)
@@ -92,7 +92,7 @@ def test_the_key_outlives_its_object_and_does_not_follow_its_modifiers_or_place(
 def test_morphs_are_chained_before_every_other_modifier(
     addon: Addon, make_object: Callable[..., Any], make_splats: Callable[..., Any]
 ) -> None:
-    morph, obj = addon("morph"), make_object(0)
+    morph, obj = addon("nodes.morph"), make_object(0)
     obj.modifiers.new("last", "NODES")
     first = morph.add_morph(obj, make_object(1))
     second = morph.add_morph(obj, make_object(2))
@@ -106,8 +106,8 @@ def test_morphs_are_chained_before_every_other_modifier(
 def test_a_saved_file_still_morphs(
     addon: Addon, make_object: Callable[..., Any], make_splats: Callable[..., Any], tmp_path: Any
 ) -> None:
-    modifier = addon("morph").add_morph(make_object(0), make_object(1))
-    addon("morph").set_factor(modifier, 0.5)
+    modifier = addon("nodes.morph").add_morph(make_object(0), make_object(1))
+    addon("nodes.morph").set_factor(modifier, 0.5)
     a, b = make_splats(0), make_splats(1)
     bpy.data.objects.remove(bpy.data.objects["seed 1"])
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
@@ -116,7 +116,7 @@ def test_a_saved_file_still_morphs(
 
 
 def test_scenes_of_different_trees_are_refused(addon: Addon, make_object: Callable[..., Any]) -> None:
-    morph, obj = addon("morph"), make_object(0)
+    morph, obj = addon("nodes.morph"), make_object(0)
     with pytest.raises(morph.MorphError, match="340 Gaussians and seed 1 100"):
         morph.add_morph(obj, make_object(1, counts=(20, 80)))
     with pytest.raises(morph.MorphError, match="differ in 'level'"):

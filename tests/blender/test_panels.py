@@ -62,7 +62,7 @@ def draw(addon: Addon) -> Callable[[str], list[str]]:
     """``draw("HGS_PT_levels")``: texts and names of what the panel shows."""
 
     def drawn(name: str) -> list[str]:
-        addon("levels")  # enables the extension
+        addon("ui.levels")  # enables the extension
         panel, layout = getattr(bpy.types, name), Layout()
         panel.draw(SimpleNamespace(layout=layout), bpy.context)
         return layout.drawn
@@ -75,13 +75,13 @@ def test_the_levels_panel_offers_the_modifier_and_then_all_that_it_has(
 ) -> None:
     obj = make_object(0)
     assert draw("HGS_PT_levels") == ["HGS_OT_add_levels"]
-    modifier = addon("levels").add_levels(obj)
+    modifier = addon("ui.levels").add_levels(obj)
     drawn = draw("HGS_PT_levels")
     assert [f"Level {level}" in drawn for level in range(4)] == [True, True, True, False]
     assert "Background" not in drawn
     assert "HGS_OT_add_crop_box" in drawn
     obj.data.attributes["level"].data[0].value = -1
-    addon("levels").add_crop_box(bpy.context, obj)
+    addon("ui.levels").add_crop_box(bpy.context, obj)
     addon("compat").set_input(modifier, "Blend Levels", True)
     assert len(draw("HGS_PT_levels")) > len(drawn)
     assert "Background" in draw("HGS_PT_levels")
@@ -89,7 +89,7 @@ def test_the_levels_panel_offers_the_modifier_and_then_all_that_it_has(
 
 
 def test_the_levels_panel_is_for_splats(addon: Addon, make_object: Callable[..., Any]) -> None:
-    panel = addon("levels").HGS_PT_levels
+    panel = addon("ui.levels").HGS_PT_levels
     assert not panel.poll(bpy.context)
     make_object(0)
     assert panel.poll(bpy.context)
@@ -99,7 +99,7 @@ def test_the_appearance_panel_sets_up_the_scene_and_the_display(
     addon: Addon, make_object: Callable[..., Any], draw: Callable[[str], list[str]]
 ) -> None:
     assert draw("HGS_PT_appearance") == ["HGS_OT_view_exactly", "EXACT", "SCENE"]
-    addon("display").add_display(make_object(0))
+    addon("nodes.display").add_display(make_object(0))
     assert len(draw("HGS_PT_appearance")) == 6
 
 
@@ -108,7 +108,7 @@ def test_a_level_is_seen_alone_and_once_more_all_of_them(
 ) -> None:
     obj = make_object(0)
     obj.data.attributes["level"].data[0].value = -1
-    levels = addon("levels")
+    levels = addon("ui.levels")
     modifier = levels.add_levels(obj)
     for level in (-1, 0, 2):
         bpy.ops.hgs.solo_level(level=level)
@@ -120,7 +120,7 @@ def test_a_level_is_seen_alone_and_once_more_all_of_them(
 
 def test_every_input_says_what_it_is_for(addon: Addon, make_object: Callable[..., Any]) -> None:
     obj = make_object(0)
-    for modifier in (addon("levels").add_levels(obj), addon("display").add_display(obj)):
+    for modifier in (addon("ui.levels").add_levels(obj), addon("nodes.display").add_display(obj)):
         inputs = [item for item in modifier.node_group.interface.items_tree if item.in_out == "INPUT"]
         assert {item.name for item in inputs if not item.description} == {"Geometry"}
 
@@ -130,7 +130,7 @@ def test_splats_of_another_file_are_shown_but_not_changed(
 ) -> None:
     obj = make_object(0)
     obj.name = "lent"
-    addon("levels").add_levels(obj)
+    addon("ui.levels").add_levels(obj)
     library = str(tmp_path / "library.blend")
     bpy.data.libraries.write(library, {obj})
     bpy.data.objects.remove(obj)
@@ -168,6 +168,6 @@ def test_the_seeds_panel_shows_the_morphs_of_the_active_object(
     bpy.context.scene.hgs_seeds.folder = str(tmp_path)
     obj = make_object(0)
     before = draw("HGS_PT_seeds")
-    modifier = addon("morph").add_morph(obj, make_object(1))
+    modifier = addon("nodes.morph").add_morph(obj, make_object(1))
     bpy.context.view_layer.objects.active = obj
     assert [text for text in draw("HGS_PT_seeds") if text not in before] == [modifier.name]

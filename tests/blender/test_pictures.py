@@ -94,13 +94,13 @@ def test_scene_colors_come_out_as_the_exact_ones_where_a_splat_is_opaque(
 ) -> None:
     stage.render.resolution_percentage = 25
     color = np.array([0.8, 0.4, 0.1], np.float32)
-    splats = addon("splats").splats_from_stored(
+    splats = addon("core.splats").splats_from_stored(
         np.zeros((1, 3), np.float32), np.zeros((1, 3), np.float32), np.array([[1, 0, 0, 0]], np.float32),
         ((color - 0.5) / 0.28209479)[None, None], np.array([12.0], np.float32), frame="y_up",
     )  # fmt: skip
-    obj = bpy.data.objects.new("one", addon("importing").splat_data("one", splats))
+    obj = bpy.data.objects.new("one", addon("data").splat_data("one", splats))
     bpy.context.scene.collection.objects.link(obj)
-    addon("display").add_display(obj)
+    addon("nodes.display").add_display(obj)
     for colors in ("EXACT", "SCENE"):
         middle = draw("CYCLES", colors=colors)[SIZE // 8, SIZE // 8]
         np.testing.assert_allclose(middle, color, atol=0.01)
@@ -110,13 +110,13 @@ def test_scene_colors_come_out_as_the_exact_ones_where_a_splat_is_opaque(
 def test_splats_of_one_depth_are_all_drawn(engine: str, stage: Any, addon: Addon, draw: Callable[..., Array]) -> None:
     stage.render.resolution_percentage = 25
     random, count = np.random.default_rng(0), 6
-    splats = addon("splats").splats_from_stored(
+    splats = addon("core.splats").splats_from_stored(
         np.zeros((count, 3), np.float32), np.full((count, 3), -2, np.float32), np.eye(4, dtype=np.float32)[[0] * count],
         random.uniform(-1.5, 1.5, (count, 1, 3)).astype(np.float32), np.full(count, -1, np.float32), frame="y_up",
     )  # fmt: skip
-    obj = bpy.data.objects.new("pile", addon("importing").splat_data("pile", splats))
+    obj = bpy.data.objects.new("pile", addon("data").splat_data("pile", splats))
     bpy.context.scene.collection.objects.link(obj)
-    addon("display").add_display(obj)
+    addon("nodes.display").add_display(obj)
     cards, exact = draw(engine), draw(EXACT)
     assert (exact < 0.9).any(), "something is drawn"
     assert np.abs(cards - exact).max() < 0.02, "the first of the file is in front"
@@ -129,12 +129,12 @@ def leather_ball(addon: Addon) -> Any:
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     quats = np.array([Vector(direction.tolist()).to_track_quat("Z", "Y") for direction in directions], np.float32)
     scales = np.tile(np.log(np.array([0.05, 0.05, 0.003], np.float32)), (900, 1))
-    splats = addon("splats").splats_from_stored(
+    splats = addon("core.splats").splats_from_stored(
         0.45 * directions, scales, quats, np.ones((900, 1, 3), np.float32), np.full(900, 4, np.float32), frame="y_up"
     )
-    obj = bpy.data.objects.new("ball", addon("importing").splat_data("ball", splats))
+    obj = bpy.data.objects.new("ball", addon("data").splat_data("ball", splats))
     bpy.context.scene.collection.objects.link(obj)
-    addon("display").add_display(obj)
+    addon("nodes.display").add_display(obj)
     return obj
 
 
@@ -151,7 +151,7 @@ def test_lit_splats_are_bright_where_they_face_the_lamp(
     lamp.rotation_mode, lamp.rotation_quaternion = "QUATERNION", (right + 0.5 * back).to_track_quat("Z", "Y")
     lamp.data.energy = 3.0
     stage.collection.objects.link(lamp)
-    addon("compat").set_input(addon("display").display_of(obj), "Lit", 1.0)
+    addon("compat").set_input(addon("nodes.display").display_of(obj), "Lit", 1.0)
     lit = draw(engine, colors="SCENE").mean(-1)
     towards, away = lit[22:42, 44:50], lit[22:42, 11:16]
     assert towards.mean() > 0.5

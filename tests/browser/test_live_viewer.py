@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hgs_toolkit.asset import Asset, load_asset
-from hgs_toolkit.exporters import load
+from hgs_toolkit.exporters.table import load
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.sampling import sample

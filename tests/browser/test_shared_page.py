@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hgs_toolkit.cameras import from_yaw_pitch
 from hgs_toolkit.gaussians import GaussianHierarchy
-from hgs_toolkit.looks import opaque, painted_by_level
+from hgs_toolkit.imaging.looks import opaque, painted_by_level
 from hgs_toolkit.rendering import render
 from hgs_toolkit.viewer.page import PageSettings, save_page
 from tests.browser.conftest import SIZE, Tab, pixels_of

@@ -15,9 +15,9 @@ from typer.testing import Result
 
 from hgs_toolkit.asset import load_asset
 from hgs_toolkit.checkpoint import load_model
-from hgs_toolkit.exporters import export, load
+from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.files import sha256
-from hgs_toolkit.pictures import load_png
+from hgs_toolkit.imaging.images import load_png
 from hgs_toolkit.sampling import sample
 
 Hgs = Callable[..., Result]

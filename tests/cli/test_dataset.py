@@ -8,9 +8,9 @@ from typer.testing import CliRunner, Result
 
 from hgs_toolkit.cameras import Cameras, from_yaw_pitch
 from hgs_toolkit.cli.main import app
-from hgs_toolkit.pictures import load_png
-from hgs_toolkit.training.datasets.check_pictures import pose_values
-from hgs_toolkit.training.datasets.eg3d import open_dataset
+from hgs_toolkit.datasets.check_images import pose_values
+from hgs_toolkit.datasets.eg3d import open_dataset
+from hgs_toolkit.imaging.images import load_png
 
 QUAD = "v -1 -1 0\nv 1 -1 0\nv 1 1 0\nv -1 1 0\nf 1 2 3\nf 1 3 4\n"
 

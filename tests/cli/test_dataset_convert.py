@@ -10,9 +10,9 @@ from typer.testing import CliRunner, Result
 from hgs_toolkit.checkpoint import save_model
 from hgs_toolkit.cli.main import app
 from hgs_toolkit.config import Config
+from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.model.generator import Generator
-from hgs_toolkit.training.datasets.eg3d import open_dataset
-from tests.training.datasets.photographs import Photographs, colmap, gaussian_splatting
+from tests.datasets.photographs import Photographs, colmap, gaussian_splatting
 
 
 def hgs(*arguments: object) -> Result:

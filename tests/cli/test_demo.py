@@ -15,9 +15,9 @@ from hgs_toolkit.cli import demo
 from hgs_toolkit.cli.console import Reporter
 from hgs_toolkit.config import Config, config_from_dict, config_to_dict
 from hgs_toolkit.errors import HgsError
-from hgs_toolkit.exporters import FORMATS, load
+from hgs_toolkit.exporters.table import FORMATS, load
 from hgs_toolkit.gaussians import GaussianHierarchy
-from hgs_toolkit.pictures import load_png
+from hgs_toolkit.imaging.images import load_png
 from hgs_toolkit.training.state import RunFolder
 
 Hgs = Callable[..., Result]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hgs_toolkit.training.datasets.critters import make_critters
+from hgs_toolkit.datasets.critters.drawing import make_critters
 from tests.cli.conftest import Hgs
 
 QUICK = ("--extractor", "randconv", "--count", "20", "--metrics", "kid,fid_3d,diversity")

@@ -12,7 +12,7 @@ from typer.testing import Result
 
 from hgs_toolkit.checkpoint import save_model
 from hgs_toolkit.config import Config
-from hgs_toolkit.exporters import load
+from hgs_toolkit.exporters.table import load
 from hgs_toolkit.model.generator import Generator
 
 Hgs = Callable[..., Result]

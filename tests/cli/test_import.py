@@ -18,7 +18,7 @@ from hgs_toolkit.asset import load_asset
 from hgs_toolkit.checkpoint import load_model, model_config
 from hgs_toolkit.config import GeneratorConfig
 from hgs_toolkit.errors import CheckpointError
-from hgs_toolkit.gsgan_import import import_gsgan
+from hgs_toolkit.gsgan.snapshot import import_gsgan
 from hgs_toolkit.training.state import RunFolder, read_state
 from hgs_toolkit.training.warm_start import read_networks
 from tests.parity import lookalike

@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 
 from hgs_toolkit.asset import load_asset
 from hgs_toolkit.checkpoint import load_model
-from hgs_toolkit.exporters import load
+from hgs_toolkit.datasets.critters.drawing import make_critters
+from hgs_toolkit.exporters.table import load
 from hgs_toolkit.footprint import footprint
-from hgs_toolkit.training.datasets.critters import make_critters
-from hgs_toolkit.training.inversion.results import result_names
+from hgs_toolkit.inversion.results import result_names
 from tests.cli.conftest import Hgs
 
 QUICK = ("--steps", "3", "--tuning-steps", "2", "--perceptual", "none")

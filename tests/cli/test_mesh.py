@@ -10,9 +10,9 @@ import pytest
 import trimesh
 from typer.testing import Result
 
-from hgs_toolkit.exporters import export
-from tests.exporters import shapes
-from tests.exporters.shapes import cover
+from hgs_toolkit.exporters.table import export
+from tests.exporters.meshes import shapes
+from tests.exporters.meshes.shapes import cover
 
 Hgs = Callable[..., Result]
 

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import Result
 
 from hgs_toolkit import checkpoint
-from hgs_toolkit.pictures import load_png
+from hgs_toolkit.imaging.images import load_png
 
 Hgs = Callable[..., Result]
 
@@ -130,7 +130,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
 
 STOPPED_WHILE_FILMING = """
 import sys, time
-from hgs_toolkit import films
+from hgs_toolkit.imaging import animation as films
 from hgs_toolkit.cli.main import main
 
 draw = films._picture

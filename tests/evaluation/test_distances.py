@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hgs_toolkit.evaluation.distances import Space
-from hgs_toolkit.training.metrics.kid import Array
-from hgs_toolkit.training.metrics.randconv import make_randconv
+from hgs_toolkit.metrics.kid import Array
+from hgs_toolkit.metrics.randconv import make_randconv
 
 DIM = 6
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from hgs_toolkit.datasets.critters.drawing import POSES
 from hgs_toolkit.evaluation.geometry import Estimator, Shape, critter_shapes
 from hgs_toolkit.evaluation.pose import angles, pose_error
-from hgs_toolkit.training.datasets.critters import POSES
-from hgs_toolkit.training.metrics.kid import Array
+from hgs_toolkit.metrics.kid import Array
 
 LEARNED, SEEN = 60, 12
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from hgs_toolkit import exporters
 from hgs_toolkit.asset import AssetMetadata
 from hgs_toolkit.errors import FormatError, HgsError
-from hgs_toolkit.exporters import FORMATS, export, format_of, load, read_asset
+from hgs_toolkit.exporters import table as exporters
 from hgs_toolkit.exporters.options import Format
+from hgs_toolkit.exporters.table import FORMATS, export, format_of, load, read_asset
 from hgs_toolkit.gaussians import GaussianHierarchy
 
 SceneFactory = Callable[..., GaussianHierarchy]

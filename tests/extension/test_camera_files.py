@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from blender_addon.camera_files import LABELS, TRANSFORMS, read_cameras, write_cameras
-from blender_addon.camera_views import CameraFileError, View, label_of, turntable, view_of_label
-from blender_addon.saving import FileExists
+from blender_addon.core.camera_files import LABELS, TRANSFORMS, read_cameras, write_cameras
+from blender_addon.core.camera_views import CameraFileError, View, label_of, turntable, view_of_label
+from blender_addon.core.saving import FileExists
 from hgs_toolkit.cameras import Cameras, convert_camera_axes, orbit
-from hgs_toolkit.training.datasets.eg3d import read_labels
-from hgs_toolkit.training.datasets.storage import open_store
-from hgs_toolkit.training.inversion.target import read_camera
+from hgs_toolkit.datasets.eg3d import read_labels
+from hgs_toolkit.datasets.storage import open_store
+from hgs_toolkit.inversion.target import read_camera
 
 LENS = {"fl_x": 500.0, "fl_y": 450.0, "cx": 260.0, "cy": 170.0}
 

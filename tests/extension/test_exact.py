@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from blender_addon.projection import BLUR, Lens, Solids, cropped, in_camera, joined, project, rotation_matrices
-from blender_addon.rasterizing import Picture, rasterize
-from blender_addon.splats import Splats, splats_from_stored
+from blender_addon.core.projection import BLUR, Lens, Solids, cropped, in_camera, joined, project, rotation_matrices
+from blender_addon.core.rasterizing import Picture, rasterize
+from blender_addon.core.splats import Splats, splats_from_stored
 from hgs_toolkit.cameras import Cameras, from_yaw_pitch, frontal
 from hgs_toolkit.checkpoint import PRETRAINED, load_model
 from hgs_toolkit.gaussians import PARAMETERS, GaussianHierarchy
@@ -133,7 +133,7 @@ def test_pictures_do_not_depend_on_the_size_of_tiles(kind: str, monkeypatch: pyt
     splats = project(in_camera(to_splats(random_scene(kind, 400)), turn(0.3)), lens)
     pictures = []
     for small in (0.0, np.inf):
-        monkeypatch.setattr("blender_addon.rasterizing.SMALL", small)
+        monkeypatch.setattr("blender_addon.core.rasterizing.SMALL", small)
         pictures.append(rasterize(splats, 83, 61))
     large, fine = pictures
     assert large is not None

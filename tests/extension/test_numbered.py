@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.numbered import BOUNCE, HOLD, LOOP, frame_index, list_frames
+from blender_addon.core.numbered import BOUNCE, HOLD, LOOP, frame_index, list_frames
 
 
 def test_frames_are_ordered_by_number_and_of_one_kind(tmp_path: Path) -> None:

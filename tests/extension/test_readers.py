@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blender_addon import read_spz as spz
-from blender_addon.read_glb import NoSplatsError, read_glb
-from blender_addon.read_hgs import read_hgs
-from blender_addon.read_ply import read_ply
-from blender_addon.read_splat import read_splat
-from blender_addon.read_spz import read_spz
-from blender_addon.splats import SplatError, Splats
-from hgs_toolkit.exporters import export, load
+from blender_addon.core import read_spz as spz
+from blender_addon.core.read_glb import NoSplatsError, read_glb
+from blender_addon.core.read_hgs import read_hgs
+from blender_addon.core.read_ply import read_ply
+from blender_addon.core.read_splat import read_splat
+from blender_addon.core.read_spz import read_spz
+from blender_addon.core.splats import SplatError, Splats
+from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
-from tests.exporters.accuracy import reference_scene
+from tests.exporters.splats.accuracy import reference_scene
 
 READERS = {".ply": read_ply, ".spz": read_spz, ".splat": read_splat, ".glb": read_glb, ".hgs": read_hgs}
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples"

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from blender_addon.read_ply import read_ply
-from blender_addon.rotations import matrices_to_quaternions, quaternions_to_matrices
-from blender_addon.saving import FileExists
-from blender_addon.splats import Splats, splats_from_stored
-from blender_addon.transforming import kept, moved, parents_by_index
-from blender_addon.write_ply import write_ply
-from hgs_toolkit.exporters import load
+from blender_addon.core.read_ply import read_ply
+from blender_addon.core.rotations import matrices_to_quaternions, quaternions_to_matrices
+from blender_addon.core.saving import FileExists
+from blender_addon.core.splats import Splats, splats_from_stored
+from blender_addon.core.transforming import kept, moved, parents_by_index
+from blender_addon.core.write_ply import write_ply
+from hgs_toolkit.exporters.table import load
 from hgs_toolkit.rendering.harmonics import sh_basis
 
 Array = np.ndarray[Any, Any]

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hgs_toolkit.filming import SUBJECT_RADIUS, subject
 from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.imaging.shots import SUBJECT_RADIUS, subject
 
 CHROMIUM = shutil.which("chromium")
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from hgs_toolkit.encoding import quats_to_rotmats
-from hgs_toolkit.exporters import export, load
 from hgs_toolkit.exporters.frames import sh_signs
+from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
 
 pytestmark = pytest.mark.oracle

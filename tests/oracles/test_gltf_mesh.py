@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from hgs_toolkit.exporters.mesh_files import write_mesh
-from hgs_toolkit.exporters.meshing import MeshSettings, build_mesh, mesh_levels
+from hgs_toolkit.exporters.meshes.files import write_mesh
+from hgs_toolkit.exporters.meshes.meshing import MeshSettings, build_mesh, mesh_levels
 from tests.conftest import make_scene
-from tests.exporters import shapes
-from tests.exporters.shapes import cover
+from tests.exporters.meshes import shapes
+from tests.exporters.meshes.shapes import cover
 
 pytestmark = pytest.mark.oracle
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from gsply.spz import read_spz, write_spz
 
-from hgs_toolkit.exporters import export, load
-from hgs_toolkit.exporters.splats import Splats, splats_of
-from tests.exporters.accuracy import BOUNDS, Errors, differences, file_order, matched, reference_scene
+from hgs_toolkit.exporters.splats.arrays import Splats, splats_of
+from hgs_toolkit.exporters.table import export, load
+from tests.exporters.splats.accuracy import BOUNDS, Errors, differences, file_order, matched, reference_scene
 
 PACKED = (".spz", ".sog", ".compressed.ply", ".splat")
 RAW = {".spz": "rdf"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hgs_toolkit.checkpoint import load_model
-from hgs_toolkit.exporters import export, load
+from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.sampling import sample
 from tests.oracles.spark import CHROMIUM, Drawn, Node, Stage, View, draw, framed, portrait, psnr

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hgs_toolkit.exporters import export, load
-from hgs_toolkit.exporters.splats import splats_of
-from tests.exporters.accuracy import BOUNDS, differences, file_order, matched, reference_scene
+from hgs_toolkit.exporters.splats.arrays import splats_of
+from hgs_toolkit.exporters.table import export, load
+from tests.exporters.splats.accuracy import BOUNDS, differences, file_order, matched, reference_scene
 from tests.oracles.conftest import RunNode
 from tests.oracles.test_pip_oracles import RAW, SAME
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hgs_toolkit.exporters import export, load
-from hgs_toolkit.exporters.splats import Splats, splats_of
-from tests.exporters.accuracy import BOUNDS, differences, reference_scene
+from hgs_toolkit.exporters.splats.arrays import Splats, splats_of
+from hgs_toolkit.exporters.table import export, load
+from tests.exporters.splats.accuracy import BOUNDS, differences, reference_scene
 from tests.oracles.conftest import RunNode
 
 pytestmark = pytest.mark.oracle

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hgs_toolkit.exporters import export, load, streamed_sog
-from hgs_toolkit.exporters.splats import splats_of
+from hgs_toolkit.exporters.splats import streamed_sog
+from hgs_toolkit.exporters.splats.arrays import splats_of
+from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
-from tests.exporters.accuracy import BOUNDS, differences, matched, reference_scene
+from tests.exporters.splats.accuracy import BOUNDS, differences, matched, reference_scene
 
 pytestmark = pytest.mark.oracle
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from hgs_toolkit.encoding import quats_to_rotmats
-from hgs_toolkit.exporters import export, load
+from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
 from tests.oracles.conftest import TIMEOUT, missing
 

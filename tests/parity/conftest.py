@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hgs_toolkit.config import GeneratorConfig
 from hgs_toolkit.gaussians import GaussianHierarchy
-from hgs_toolkit.gsgan_weights import generator_state
+from hgs_toolkit.gsgan.weights import generator_state
 from hgs_toolkit.model.generator import Generator
 from tests.parity.reference_weights import GOLDENS, reference_state
 

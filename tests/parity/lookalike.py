@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hgs_toolkit.config import GeneratorConfig
-from hgs_toolkit.gsgan_weights import KINDS, block_name
+from hgs_toolkit.gsgan.weights import KINDS, block_name
 
 Shapes = dict[str, tuple[int, ...]]
 BUFFERS = {

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from hgs_toolkit.config import GeneratorConfig, LevelBlock
 from hgs_toolkit.errors import CheckpointError
-from hgs_toolkit.gsgan_import import ImportedCheckpoint, import_gsgan
-from hgs_toolkit.gsgan_weights import generator_state
+from hgs_toolkit.gsgan.snapshot import ImportedCheckpoint, import_gsgan
+from hgs_toolkit.gsgan.weights import generator_state
 from hgs_toolkit.model.discriminator import make_discriminator
 from hgs_toolkit.model.generator import Generator
 from tests.parity import lookalike

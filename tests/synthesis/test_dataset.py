@@ -18,8 +18,8 @@ from hgs_toolkit.checkpoint import save_model
 from hgs_toolkit.config import Config
 from hgs_toolkit.errors import CheckpointError, DataError, HgsError
 from hgs_toolkit.files import sha256
+from hgs_toolkit.imaging.images import save_png
 from hgs_toolkit.model.generator import Generator
-from hgs_toolkit.pictures import save_png
 from hgs_toolkit.synthesis import Part, Workforce, check, forget, merge
 from hgs_toolkit.synthesis.containers import read
 from hgs_toolkit.synthesis.formats import FORMATS

@@ -15,11 +15,11 @@ from PIL import Image
 
 from hgs_toolkit.cameras import LABEL_SIZE
 from hgs_toolkit.config import Config
+from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.synthesis.containers import create, read
 from hgs_toolkit.synthesis.formats import FORMATS
 from hgs_toolkit.synthesis.formats.coco import run_lengths
 from hgs_toolkit.synthesis.plan import Plan
-from hgs_toolkit.training.datasets.eg3d import open_dataset
 from tests.synthesis.blobs import balls, plan_of, samples_of
 from tests.synthesis.conftest import Make
 

@@ -14,7 +14,7 @@ import torch
 from hgs_toolkit.asset import Asset, AssetMetadata
 from hgs_toolkit.cameras import from_yaw_pitch
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
-from hgs_toolkit.looks import opaque, painted_by_level
+from hgs_toolkit.imaging.looks import opaque, painted_by_level
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import render
 from hgs_toolkit.sampling import sample, sample_w

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from hgs_toolkit.asset import Asset, AssetMetadata, save_asset
 from hgs_toolkit.cli.main import app
-from hgs_toolkit.exporters import export
+from hgs_toolkit.exporters.table import export
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.viewer.page import PageSettings, make_page
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hgs_toolkit.datasets.eg3d import LABEL_FILE, read_labels
+from hgs_toolkit.datasets.eg3d_writer import EG3DWriter, image_name, open_writer
+from hgs_toolkit.datasets.images import MAX_IMAGE_BYTES
+from hgs_toolkit.datasets.storage import open_store
 from hgs_toolkit.synthesis.annotations import Sample
 from hgs_toolkit.synthesis.containers import Put
 from hgs_toolkit.synthesis.formats.base import Format, Product
-from hgs_toolkit.training.datasets.eg3d import LABEL_FILE, read_labels
-from hgs_toolkit.training.datasets.eg3d_writer import EG3DWriter, image_name, open_writer
-from hgs_toolkit.training.datasets.images import MAX_IMAGE_BYTES
-from hgs_toolkit.training.datasets.storage import open_store
 
 if TYPE_CHECKING:
     from hgs_toolkit.synthesis.plan import Plan

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ordinary objects in the exact engine's pictures: they hide what is behind them, and are shaded plainly.
+
+One ray through the middle of every pixel, so that a surface and a Gaussian are compared where the Gaussian is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from bpy.types import Depsgraph, Material, Mesh
+from mathutils import Vector
+from mathutils.bvhtree import BVHTree
+
+from ..core.projection import Lens
+from ..core.splats import Array
+from ..typed import present
+from .gathering import holds_splats
+
+KINDS = ("MESH", "CURVE", "SURFACE", "FONT", "META")
+"""Types of objects that have surfaces."""
+
+DEFAULT_COLOR = (0.8, 0.8, 0.8)
+"""Blender's colour of an object without a material."""
+
+SHADE = 0.4
+"""How bright a surface seen edge-on is, in parts of one that faces the camera."""
+
+
+class Backdrop(NamedTuple):
+    """What pixels show where no Gaussian is in front."""
+
+    depths: Array  # (H, W) along the camera's axis, infinite where there is no surface
+    colors: Array  # (H, W, 3) linear
+    covers: Array  # (H, W) 1 where a surface is seen, 0 elsewhere and where it is a holdout
+
+
+class _Triangles(NamedTuple):
+    """Triangles in the camera's coordinates."""
+
+    vertices: Array  # (V, 3)
+    corners: Array  # (T, 3) numbers of vertices
+    colors: Array  # (T, 4) linear, and 0 for a holdout
+
+
+def draw_solids(depsgraph: Depsgraph, to_camera: Array, lens: Lens, part: tuple[int, int, int, int]) -> Backdrop | None:
+    """The part (left, top, width, height) of the picture that is asked for; None if there is nothing but Gaussians."""
+    meshes = list(_collect(depsgraph, to_camera))
+    if not meshes:
+        return None
+    starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])
+    vertices = np.concatenate([mesh.vertices for mesh in meshes])
+    corners = np.concatenate([mesh.corners + start for mesh, start in zip(meshes, starts, strict=False)])
+    colors = np.concatenate([mesh.colors for mesh in meshes])
+    tree: Any = BVHTree.FromPolygons(vertices.tolist(), corners.tolist(), all_triangles=True)  # untyped in the stubs
+
+    width, height = part[2:]
+    depths = np.full(height * width, np.inf)
+    shades = np.zeros((height * width, 4))
+    for index, (origin, direction) in enumerate(_rays(lens, part)):
+        place, normal, triangle, _ = tree.ray_cast(origin, direction)
+        if place is not None:
+            depths[index] = place.z
+            shades[index] = colors[triangle]
+            shades[index, :3] *= SHADE + (1 - SHADE) * abs(normal.dot(direction.normalized()))
+    shape = (height, width)
+    covers = shades[:, 3]
+    return Backdrop(depths.reshape(shape), (shades[:, :3] * covers[:, None]).reshape(*shape, 3), covers.reshape(shape))
+
+
+def _rays(lens: Lens, part: tuple[int, int, int, int]) -> Iterator[tuple[Vector, Vector]]:
+    """Start and direction through the middle of every pixel, row by row, from the near plane on."""
+    left, top, width, height = part
+    for row in range(height):
+        y = (top + row + 0.5 - lens.cy) / lens.fy
+        for column in range(width):
+            x = (left + column + 0.5 - lens.cx) / lens.fx
+            if lens.orthographic:
+                yield Vector((x, y, lens.near)), Vector((0, 0, 1))
+            else:
+                yield lens.near * Vector((x, y, 1)), Vector((x, y, 1))
+
+
+def _collect(depsgraph: Depsgraph, to_camera: Array) -> Iterator[_Triangles]:
+    for instance in depsgraph.object_instances:
+        obj = present(instance.object)
+        if not instance.show_self or obj.type not in KINDS or holds_splats(obj.data) or not obj.visible_camera:
+            continue
+        mesh = obj.to_mesh()
+        if mesh is not None:
+            matrix = to_camera @ np.array(instance.matrix_world, np.float64)
+            triangles = _triangles(mesh, matrix, [slot.material for slot in obj.material_slots], obj.is_holdout)
+            if len(triangles.corners):
+                yield triangles
+        obj.to_mesh_clear()
+
+
+def _triangles(mesh: Mesh, matrix: Array, materials: list[Material | None], is_holdout: bool) -> _Triangles:
+    mesh.calc_loop_triangles()
+    vertices = np.empty(3 * len(mesh.vertices), np.float32)
+    mesh.vertices.foreach_get("co", vertices)
+    count = len(mesh.loop_triangles)
+    corners, slots = np.empty(3 * count, np.int32), np.empty(count, np.int32)
+    mesh.loop_triangles.foreach_get("vertices", corners)
+    mesh.loop_triangles.foreach_get("material_index", slots)
+    palette = [material.diffuse_color[:3] if material else DEFAULT_COLOR for material in materials] or [DEFAULT_COLOR]
+    colors = np.array(palette)[np.clip(slots, 0, len(palette) - 1)]
+    cover = np.full((count, 1), 0.0 if is_holdout else 1.0)
+    points = vertices.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
+    return _Triangles(points, corners.reshape(-1, 3), np.hstack([colors, cover]))

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Generate: orders a batch of seeds from ``hgs`` without holding Blender up."""
+
+from __future__ import annotations
+
+import time
+
+import bpy
+
+from ..core.batches import BatchError, new_folder, sample_command
+from ..core.generation import Generation
+from ..core.jobs import JobError
+from ..typed import Outcome, present
+from .panel_text import paragraph
+from .preferences import chosen_program, output_folder, preferences
+from .scene_settings import SceneSettings
+from .seeds import SETTINGS as SEEDS
+
+POLL_SECONDS = 0.2
+
+current: Generation | None = None
+"""The newest generation, running or ended."""
+
+
+class HgsGenerateSettings(bpy.types.PropertyGroup):
+    """What to order."""
+
+    model: bpy.props.StringProperty(
+        name="Model",
+        description="A model.safetensors or the folder of a training run; empty: the model that comes with hgs_toolkit",
+        subtype="FILE_PATH",
+    )
+    seeds: bpy.props.StringProperty(
+        name="Seeds", description="Numbers and ranges, such as 0-15 or 1,5,9-12", default="0-15"
+    )
+    psi: bpy.props.FloatProperty(
+        name="Variety",
+        description="Truncation: 0 is the average scene, 1 everything the model knows, with its failures",
+        default=0.7, min=0.0, soft_max=1.0, max=2.0,
+    )  # fmt: skip
+    size: bpy.props.IntProperty(
+        name="Thumbnails", description="Side of the thumbnails, pixels", default=128, min=16, max=1024
+    )
+
+
+SETTINGS = SceneSettings("hgs_generate", HgsGenerateSettings)
+
+
+class HGS_OT_generate(bpy.types.Operator):
+    """Make scenes of seeds with the program hgs; Blender stays usable meanwhile."""
+
+    bl_idname = "hgs.generate"
+    bl_label = "Generate"
+
+    wait: bpy.props.BoolProperty(
+        name="Wait", description="Return when everything is made (for scripts)", options={"HIDDEN", "SKIP_SAVE"}
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """One at a time: two would take the cores from each other."""
+        return not is_running()
+
+    def execute(self, context: bpy.types.Context) -> Outcome:
+        """Start the program; without an event loop, or if asked to, wait for it."""
+        try:
+            generation = start(context)
+        except (BatchError, JobError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if not (self.wait or bpy.app.background):
+            bpy.app.timers.register(tick, first_interval=POLL_SECONDS, persistent=True)
+            return {"FINISHED"}
+        while generation.poll():
+            time.sleep(POLL_SECONDS / 10)
+        finish(present(context.scene))
+        if generation.problem:
+            self.report({"ERROR"}, generation.problem)
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class HGS_OT_cancel_generation(bpy.types.Operator):
+    """Stop the generation; scenes that are done stay on the disk."""
+
+    bl_idname = "hgs.cancel_generation"
+    bl_label = "Cancel"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """There must be something to cancel."""
+        return is_running()
+
+    def execute(self, context: bpy.types.Context) -> Outcome:
+        """Ask it to stop; the timer sees to the rest."""
+        if current is not None:
+            current.cancel()
+        return {"FINISHED"}
+
+
+class HGS_PT_generate(bpy.types.Panel):
+    """Order seeds and see how far they are."""
+
+    bl_label = "Generate"
+    bl_idname = "HGS_PT_generate"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "HGS"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Settings, the button, progress or the outcome."""
+        settings, layout = SETTINGS.of(context.scene), present(self.layout)
+        layout.use_property_split, layout.use_property_decorate = True, False  # nothing here is animated
+        layout.prop(settings, "model", placeholder="comes with hgs")
+        for name in ("seeds", "psi", "size"):
+            layout.prop(settings, name)
+        if current is not None and current.running:
+            row = layout.row()
+            row.progress(factor=current.job.fraction, text=current.job.text)
+            row.operator("hgs.cancel_generation", text="", icon="CANCEL")
+            return
+        layout.operator("hgs.generate", icon="PLAY")
+        if current is not None:
+            done = current.batch is not None
+            text = f"{len(current.batch.scenes)} scenes made" if current.batch else current.problem
+            paragraph(layout, context, text, icon="CHECKMARK" if done else "ERROR")
+
+
+def is_running() -> bool:
+    """Whether a generation is under way."""
+    return current is not None and current.running
+
+
+def start(context: bpy.types.Context) -> Generation:
+    """Start what the scene's settings order, in a new folder.
+
+    Raises:
+        BatchError: if the order or the output folder cannot be used.
+        JobError: if ``hgs`` is missing or cannot be run.
+    """
+    global current
+    settings, chosen = SETTINGS.of(context.scene), preferences(context)
+    executable = chosen_program(chosen)
+    model = bpy.path.abspath(settings.model) if settings.model else ""
+    order = {"seeds": settings.seeds, "psi": settings.psi, "model": model, "size": settings.size}
+    parent = output_folder(context)
+    sample_command(executable, parent, **order)  # an order that is refused must not leave a folder behind
+    folder = new_folder(parent)
+    current = Generation(sample_command(executable, folder, **order), folder, timeout=60.0 * chosen.timeout)
+    return current
+
+
+def tick() -> float | None:
+    """The timer: seconds until it wants to be called again, None when the generation has ended."""
+    if current is None:
+        return None
+    running = current.poll()
+    _redraw()
+    if running:
+        return POLL_SECONDS
+    finish(present(bpy.context.scene))
+    return None
+
+
+def finish(scene: bpy.types.Scene) -> None:
+    """Show a batch that is done in the seeds browser."""
+    if current is not None and current.batch is not None:
+        SEEDS.of(scene).folder = str(current.folder)
+
+
+def _redraw() -> None:
+    for window in present(bpy.context.window_manager).windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()
+
+
+CLASSES = (HgsGenerateSettings, HGS_OT_generate, HGS_OT_cancel_generation, HGS_PT_generate)
+
+
+def register() -> None:
+    """Called when the extension is enabled."""
+    for each in CLASSES:
+        bpy.utils.register_class(each)
+    SETTINGS.register()
+
+
+def unregister() -> None:
+    """Called when it is disabled, and when Blender ends: a program that still runs ends with it."""
+    global current
+    if current is not None:
+        current.close()
+        current = None
+    if bpy.app.timers.is_registered(tick):
+        bpy.app.timers.unregister(tick)
+    SETTINGS.unregister()
+    for each in reversed(CLASSES):
+        bpy.utils.unregister_class(each)

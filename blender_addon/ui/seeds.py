@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Seeds: a batch folder as thumbnails to choose from, to import and to morph into."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ..compat import draw_input
+from ..core.batches import BatchError, Scene
+from ..data import ImportRefused, active_splats, import_file, is_splats
+from ..nodes.morph import MorphError, add_morph, animate, morphs_of
+from ..typed import Outcome, SplatObject, present
+from .browser import Browser, MenuItem
+from .panel_text import paragraph
+from .scene_settings import SceneSettings
+
+SPACING = 1.5
+"""Distance of scenes imported side by side, scene units: the toolkit's subjects have a radius of about 0.6."""
+
+browser: Browser | None = None
+"""Lives while the extension is enabled."""
+
+
+def open_browser(settings: HgsSeedsSettings) -> Browser:
+    """The browser, showing the folder of ``settings``."""
+    assert browser is not None, "the extension is enabled"
+    browser.show(settings.folder)
+    return browser
+
+
+def _menu(settings: HgsSeedsSettings, context: bpy.types.Context | None) -> list[MenuItem]:
+    return open_browser(settings).items
+
+
+class HgsSeedsSettings(bpy.types.PropertyGroup):
+    """Which batch is open, which seed is chosen, how long a morph lasts."""
+
+    folder: bpy.props.StringProperty(
+        name="Batch", description="A folder made by hgs sample or by Generate", subtype="DIR_PATH"
+    )
+    seed: bpy.props.EnumProperty(name="Seed", description="The chosen seed", items=_menu)
+    frames: bpy.props.IntProperty(name="Frames", description="Length of a morph", default=60, min=1)
+
+
+SETTINGS = SceneSettings("hgs_seeds", HgsSeedsSettings)
+
+
+class HGS_OT_reload_seeds(bpy.types.Operator):
+    """Read the batch folder again."""
+
+    bl_idname = "hgs.reload_seeds"
+    bl_label = "Reload"
+
+    def execute(self, context: bpy.types.Context) -> Outcome:
+        """Read it, and report what is wrong with it."""
+        opened = open_browser(SETTINGS.of(context.scene))
+        opened.open(opened.folder)
+        if opened.problem:
+            self.report({"ERROR"}, opened.problem)
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class HGS_OT_import_seed(bpy.types.Operator):
+    """Import the chosen seed, or every seed of the batch side by side."""
+
+    bl_idname = "hgs.import_seed"
+    bl_label = "Import Seed"
+    bl_options = {"REGISTER", "UNDO"}
+
+    every: bpy.props.BoolProperty(name="All", description="Every seed of the batch", options={"SKIP_SAVE"})
+
+    def execute(self, context: bpy.types.Context) -> Outcome:
+        """Import and select what came in."""
+        settings = SETTINGS.of(context.scene)
+        try:
+            opened = open_browser(settings)
+            first = opened.chosen(settings.seed)
+            scenes = opened.batch.scenes if self.every and opened.batch else (first,)
+            for place, scene in enumerate(scenes):
+                import_scene(context, scene).location.x += SPACING * place
+        except (BatchError, ImportRefused) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class HGS_OT_morph_to_seed(bpy.types.Operator):
+    """Let the active splat object turn into the chosen seed, from the current frame on."""
+
+    bl_idname = "hgs.morph_to_seed"
+    bl_label = "Morph to Seed"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """A splat object that may be changed must be active."""
+        return is_splats(context.object) and context.object.is_editable
+
+    def execute(self, context: bpy.types.Context) -> Outcome:
+        """Add the modifier and key its factor."""
+        obj, settings = active_splats(context), SETTINGS.of(context.scene)
+        try:
+            scene = open_browser(settings).chosen(settings.seed)
+            other = import_scene(context, scene)
+            try:
+                modifier = add_morph(obj, other)
+            finally:
+                bpy.data.objects.remove(other)
+        except (BatchError, ImportRefused, MorphError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        first = present(context.scene).frame_current
+        animate(modifier, first, first + settings.frames)
+        present(context.view_layer).objects.active = obj
+        return {"FINISHED"}
+
+
+class HGS_PT_seeds(bpy.types.Panel):
+    """The thumbnails of a batch, and what can be done with the chosen one."""
+
+    bl_label = "Seeds"
+    bl_idname = "HGS_PT_seeds"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "HGS"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Folder, thumbnails, buttons."""
+        settings, layout = SETTINGS.of(context.scene), present(self.layout)
+        opened = open_browser(settings)
+        row = layout.row(align=True)
+        row.prop(settings, "folder", text="", placeholder="Folder of a batch")
+        row.operator("hgs.reload_seeds", text="", icon="FILE_REFRESH")
+        if opened.batch is None or not opened.batch.scenes:
+            if settings.folder:
+                paragraph(layout, context, opened.problem or "This batch has no scenes", icon="ERROR")
+            return
+        layout.template_icon_view(settings, "seed", show_labels=True, scale=8.0, scale_popup=5.0)
+        layout.prop(settings, "seed", text="")
+        row = layout.row(align=True)
+        row.operator("hgs.import_seed", text="Import", icon="IMPORT")
+        everything: Any = row.operator("hgs.import_seed", text=f"Import All {len(opened.batch.scenes)}")
+        everything.every = True
+        row = layout.row(align=True)
+        row.operator("hgs.morph_to_seed", text="Morph to It", icon="MOD_MESHDEFORM")
+        row.prop(settings, "frames")
+        column = layout.column(align=True)
+        for modifier in morphs_of(context.object) if is_splats(context.object) else ():
+            draw_input(column, modifier, "Factor", text=modifier.name)
+
+
+def import_scene(context: bpy.types.Context, scene: Scene) -> SplatObject:
+    """Import one scene of a batch; its object.
+
+    Raises:
+        BatchError: if its file is gone.
+        ImportRefused: if the file is broken.
+    """
+    if scene.asset is None:
+        raise BatchError(f"seed {scene.seed} has no file to import; make the batch anew with --save hgs,png")
+    return import_file(context, scene.asset)
+
+
+CLASSES = (HgsSeedsSettings, HGS_OT_reload_seeds, HGS_OT_import_seed, HGS_OT_morph_to_seed, HGS_PT_seeds)
+
+
+def register() -> None:
+    """Called when the extension is enabled."""
+    global browser
+    browser = Browser()
+    for each in CLASSES:
+        bpy.utils.register_class(each)
+    SETTINGS.register()
+
+
+def unregister() -> None:
+    """Called when it is disabled."""
+    global browser
+    SETTINGS.unregister()
+    for each in reversed(CLASSES):
+        bpy.utils.unregister_class(each)
+    if browser is not None:
+        browser.close()
+        browser = None

@@ -1,0 +1,1 @@
+"""Meshes from Gaussians: density, surface, colour, and the files that hold them."""

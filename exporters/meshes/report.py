@@ -1,0 +1,43 @@
+"""What a mesh is, in numbers: for ``--report``, for tests, and for who prints or sells it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import trimesh
+
+from hgs_toolkit.exporters.meshes.color import color_kind
+from hgs_toolkit.exporters.meshes.isosurface import face_parts
+from hgs_toolkit.exporters.meshes.placement import Placement, place
+
+
+def describe_mesh(mesh: trimesh.Trimesh, placement: Placement) -> dict[str, Any]:
+    """JSON-able facts of a mesh as it lies in a file: lengths in the file's unit, areas and volumes in its powers.
+
+    ``solid`` says that it is watertight, consistently oriented outwards and in one piece. A textured mesh is judged
+    without the seams of its texture, at which vertices are doubled.
+    """
+    placed = place({"": mesh}, placement)[""]
+    joined = trimesh.Trimesh(placed.vertices, placed.faces, process=False)
+    joined.merge_vertices(merge_tex=True, merge_norm=True, digits_vertex=None)
+    parts = int(face_parts(joined).max()) + 1
+    watertight, volume = bool(joined.is_watertight), float(joined.volume)
+    return {
+        **mesh.metadata.get("hgs", {}),
+        "unit": placement.unit,
+        "up": placement.up,
+        "vertices": len(placed.vertices),
+        "faces": len(placed.faces),
+        "size": placed.extents.tolist(),
+        "bounds": placed.bounds.tolist(),
+        "area": float(joined.area),
+        "volume": volume,
+        "watertight": watertight,
+        "consistent_winding": bool(joined.is_winding_consistent),
+        "euler_number": int(joined.euler_number),
+        "parts": parts,
+        "degenerate_faces": int(np.sum(joined.area_faces <= 0)),
+        "solid": watertight and volume > 0 and parts == 1 and bool(joined.is_winding_consistent),
+        "color": color_kind(mesh),
+    }

@@ -1,0 +1,81 @@
+"""Oriented Poisson reconstruction from the Gaussians alone: a closed surface through the middle of the walls.
+
+Flat Gaussians are samples of a surface, with a normal and an area. Their vector field V = sum_n area_n normal_n g_n
+approximates minus the gradient of the solid's indicator function chi (1 inside, 0 outside), so that chi solves the
+Poisson equation lap(chi) = -div(V) (Kazhdan, Bolitho and Hoppe 2006, section 3), here by Fourier transforms on a grid.
+Areas are divided by how often the surface is covered, so that chi rises by 1 across it everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy import fft
+
+from hgs_toolkit.exporters.meshes.density import splat
+from hgs_toolkit.exporters.meshes.exposure import exposed_space, facing, wall_shares
+from hgs_toolkit.exporters.meshes.splats import Floats, VisibleSplats
+from hgs_toolkit.exporters.meshes.voxels import FLOOR, Grid
+
+SMOOTHING = 0.7
+"""Standard deviation, voxels, of the blur of the solution: the noise of single Gaussians lies below it."""
+
+
+class Level(NamedTuple):
+    """A scalar field on a grid and where in it the surface is.
+
+    Attributes:
+        values: (X, Y, Z), larger inside.
+        surface: value at the surface.
+        weights: (N,) how much each Gaussian says of the surface, 0 to 1.
+    """
+
+    values: Floats
+    surface: float
+    weights: Floats
+
+
+def indicator(splats: VisibleSplats, grid: Grid, device: torch.device | str = "cpu") -> Level:
+    """The indicator function of the solid; the surface is at its mean value over the Gaussians' centres."""
+    density = splat(splats, splats.opacities[:, None], grid, device)[0]
+    shares = wall_shares(splats, density, grid)
+    del density
+    normals, seen = facing(splats, exposed_space(splats, shares, grid, device), grid)
+    # A Gaussian of opacity 1 covers what a disc of uniform strength and area 2 pi s1 s2 would.
+    areas = 2 * math.pi * seen * shares * splats.scales[:, 1] * splats.scales[:, 2]
+    chi = solve_poisson(vector_field(splats, areas[:, None] * normals, grid, device))
+    at_centres = grid.sample(chi, splats.means)
+    level = float(np.average(at_centres, weights=areas)) if areas.any() else float(at_centres.mean())
+    return Level(chi, level, seen)
+
+
+def vector_field(splats: VisibleSplats, vectors: Floats, grid: Grid, device: torch.device | str = "cpu") -> Floats:
+    """V (3, X, Y, Z), per voxel: vectors (N, 3), in world areas, spread by Gaussians of unit mass."""
+    scales = np.maximum(splats.scales / grid.voxel, FLOOR)
+    mass = (2 * math.pi) ** 1.5 * scales.prod(axis=1, keepdims=True)
+    return splat(splats, vectors / (grid.voxel**2 * mass), grid, device)
+
+
+def solve_poisson(field: Floats) -> Floats:
+    """chi (X, Y, Z) with lap(chi) = -div(field), blurred by SMOOTHING voxels; periodic, of mean 0.
+
+    ``field`` (3, X, Y, Z) is in units of voxels.
+    """
+    shape = field.shape[1:]
+    frequencies = [np.asarray(2 * np.pi * fft.fftfreq(n), np.float32) for n in shape[:2]]
+    frequencies.append(np.asarray(2 * np.pi * fft.rfftfreq(shape[2]), np.float32))
+    ks = np.meshgrid(*frequencies, indexing="ij", sparse=True)
+    threads = torch.get_num_threads()
+    spectrum = np.zeros((*shape[:2], shape[2] // 2 + 1), np.complex64)
+    for component, k in zip(field, ks, strict=True):
+        transform = fft.rfftn(component, workers=threads)
+        transform *= k
+        spectrum += transform
+    squared = ks[0] ** 2 + ks[1] ** 2 + ks[2] ** 2
+    squared[0, 0, 0] = 1  # the mean of chi is free; the numerator is 0 there
+    spectrum *= np.exp(-0.5 * SMOOTHING**2 * squared) / squared
+    spectrum *= np.complex64(1j)
+    return np.asarray(fft.irfftn(spectrum, s=shape, workers=threads, overwrite_x=True))

@@ -1,0 +1,1 @@
+"""Splat formats: one file a format, with its reader and writer side by side."""

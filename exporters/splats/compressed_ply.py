@@ -1,0 +1,205 @@
+"""PlayCanvas' .compressed.ply: 16 bytes a Gaussian and 72 for each 256 of them, plus a byte for each harmonic.
+
+Element ``chunk`` has the bounds of 256 consecutive Gaussians: min and max of x y z, log scales, RGB. Element ``vertex``
+has four unsigned integers: position and log scale between the bounds in 11, 10 and 11 bit; the quaternion without its
+largest component (which of w x y z in 2 bit, the others in 10 each); RGB between the bounds and opacity in 8 bit each.
+Element ``sh``, where there is one, has a byte for each f_rest column, -4 to 4. The frame is that of the .ply.
+"""
+
+from __future__ import annotations
+
+import logging
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hgs_toolkit.encoding import SH_C0, sh_bases
+from hgs_toolkit.errors import FormatError
+from hgs_toolkit.exporters.options import ExportOptions
+from hgs_toolkit.exporters.splats.arrays import Floats, Splats, logits_of_bytes, opacity_bytes, scene_of, splats_of
+from hgs_toolkit.exporters.splats.packing.morton import morton_order
+from hgs_toolkit.exporters.splats.packing.quaternions import BOUND, drop_largest, restore_largest
+from hgs_toolkit.exporters.splats.ply import FRAME, FRAME_COMMENT, degree_of, frame_of
+from hgs_toolkit.exporters.splats.ply_table import PlyFile
+from hgs_toolkit.gaussians import GaussianHierarchy
+
+logger = logging.getLogger(__name__)
+
+Words = NDArray[np.uint32]
+
+CHUNK = 256
+"""Gaussians that share bounds."""
+
+WORDS = ("packed_position", "packed_rotation", "packed_scale", "packed_color")
+
+POSITION_BITS = (11, 10, 11)
+ROTATION_BITS = (10, 10, 10)
+COLOUR_BITS = (8, 8, 8, 8)
+
+MAX_LOG_SCALE = 20.0
+"""Other programs clamp here; e^20 is beyond any scene."""
+
+SH_RANGE = 8.0
+"""Harmonics -4 to 4 are the bytes 0 to 255."""
+
+
+def write_compressed_ply(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
+    """Write one scene, its Gaussians in Morton order; values beyond the format's range are counted in the log."""
+    frame = options.frame or FRAME
+    splats = splats_of(scene, frame)
+    splats = splats.take(morton_order(splats.means))
+    chunks = -(-len(splats) // CHUNK)
+    log_scales = _clamped(splats.log_scales, MAX_LOG_SCALE, "log scales")
+    colours = 0.5 + np.float32(SH_C0) * splats.sh[:, 0]
+    bounds = [_bounds(values) for values in (splats.means, log_scales, colours)]  # each (C, 2, 3)
+    largest, three = drop_largest(splats.quats)
+    words = [
+        _pack(_unit(splats.means, bounds[0]), POSITION_BITS),
+        _pack(three / (2 * BOUND) + np.float32(0.5), ROTATION_BITS) | largest.astype(np.uint32) << 30,
+        _pack(_unit(log_scales, bounds[1]), POSITION_BITS),
+        _pack(_unit(colours, bounds[2]), COLOUR_BITS[:3]) << 8 | opacity_bytes(splats.logits),
+    ]
+    with open(path, "wb") as file:
+        file.write(_header(chunks, splats, frame).encode())
+        np.concatenate(bounds, axis=1, dtype="<f4").tofile(file)
+        np.stack(words, axis=1, dtype="<u4").tofile(file)
+        if splats.sh_degree:
+            rest = _clamped(splats.sh[:, 1:], SH_RANGE / 2, "harmonics").transpose(0, 2, 1)  # (N, 3, K - 1)
+            ((rest / SH_RANGE + 0.5) * 256).clip(0, 255).astype(np.uint8).tofile(file)
+
+
+def read_compressed_ply(path: Path) -> GaussianHierarchy:
+    """Read one scene.
+
+    Raises:
+        FormatError: if the file is truncated, an element or column is missing, the elements' rows do not belong
+            together, or a value is not finite.
+    """
+    ply = PlyFile.open(path)
+    _check(ply)
+    columns = ply.element("chunk").columns
+    chunk = ply.rows("chunk")
+
+    def bounds(part: str) -> Floats:  # (C, 2, 3)
+        names = _bound_names(part)
+        if part == "colour" and not set(names) & columns.keys():  # early files have none
+            return np.tile(np.array([[0, 0, 0], [1, 1, 1]], np.float32), (len(chunk), 1, 1))
+        values: Floats = np.stack([chunk[name] for name in names], axis=1, dtype=np.float32, casting="same_kind")
+        return values.reshape(-1, 2, 3)
+
+    limits = [bounds(part) for part in ("position", "scale", "colour")]
+    degree = degree_of(path, ply.elements["sh"].columns) if "sh" in ply.elements else 0
+    splats = Splats.empty(ply.element("vertex").count, sh_bases(degree))
+    for rows, block in ply.blocks("vertex"):
+        chunk_of_row = np.arange(rows.start, rows.start + len(block)) // CHUNK
+        _unpack(block, limits, chunk_of_row, Splats(*(part[rows] for part in splats.parts)))
+    if degree:
+        names = [f"f_rest_{i}" for i in range(3 * (sh_bases(degree) - 1))]
+        for rows, block in ply.blocks("sh"):
+            rest = np.stack([block[name] for name in names], axis=1).reshape(len(block), 3, -1)
+            splats.sh[rows, 1:] = _harmonics(rest).transpose(0, 2, 1)
+    return scene_of(path, splats, frame_of(ply.comments))
+
+
+def _unpack(block: NDArray[np.void], limits: list[Floats], chunk: NDArray[np.intp], target: Splats) -> None:
+    """Fill ``target`` with rows whose chunks are ``chunk``."""
+    words: list[Words] = [block[name].astype(np.uint32) for name in WORDS]
+    position, rotation, scale, colour = words
+
+    def between(part: int, unit: Floats) -> Floats:
+        low, high = limits[part][chunk].transpose(1, 0, 2)
+        values: Floats = low + (high - low) * unit
+        return values
+
+    with np.errstate(over="ignore", invalid="ignore"):  # bounds that are not finite are counted as such later
+        target.means[:] = between(0, _fields(position, POSITION_BITS))
+        target.log_scales[:] = between(1, _fields(scale, POSITION_BITS))
+        target.sh[:, 0] = (between(2, _fields(colour >> np.uint32(8), COLOUR_BITS[:3])) - 0.5) / np.float32(SH_C0)
+    three = (_fields(rotation, ROTATION_BITS) - np.float32(0.5)) * (2 * BOUND)
+    target.quats[:] = restore_largest(rotation >> 30, three)
+    target.logits[:] = logits_of_bytes((colour & 255).astype(np.uint8))
+
+
+def _check(ply: PlyFile) -> None:
+    """Raise a FormatError unless the elements have the columns and rows that belong together."""
+    vertex, chunk = ply.element("vertex"), ply.element("chunk")
+    needed = [*_bound_names("position"), *_bound_names("scale")]
+    if set(_bound_names("colour")) & chunk.columns.keys():
+        needed += _bound_names("colour")
+    missing = [f"'{name}' of vertex" for name in WORDS if name not in vertex.columns]
+    missing += [f"'{name}' of chunk" for name in needed if name not in chunk.columns]
+    if missing:
+        raise FormatError(f"{ply.path} lacks the columns {', '.join(missing)}; expected a .compressed.ply")
+    unsigned = ("uint", "uint32")
+    if any(vertex.columns[name] not in unsigned for name in WORDS):
+        raise FormatError(f"{ply.path}: a packed column is no unsigned integer of 32 bit")
+    if chunk.count != -(-vertex.count // CHUNK):
+        raise FormatError(f"{ply.path} has {chunk.count} chunks for {vertex.count} Gaussians; expected one for {CHUNK}")
+    if "sh" in ply.elements and ply.elements["sh"].count != vertex.count:
+        raise FormatError(f"{ply.path} has harmonics of {ply.elements['sh'].count} of its {vertex.count} Gaussians")
+
+
+def _bound_names(part: str) -> list[str]:
+    """Columns of the lower and then the upper bounds."""
+    names = {"position": ("x", "y", "z"), "scale": ("scale_x", "scale_y", "scale_z"), "colour": ("r", "g", "b")}[part]
+    return [f"{side}_{name}" for side in ("min", "max") for name in names]
+
+
+def _header(chunks: int, splats: Splats, frame: str) -> str:
+    lines = ["ply", "format binary_little_endian 1.0", f"comment generator hgs_toolkit {version('hgs_toolkit')}"]
+    lines += [f"comment {FRAME_COMMENT}{frame}", f"element chunk {chunks}"]
+    lines += [f"property float {name}" for part in ("position", "scale", "colour") for name in _bound_names(part)]
+    lines += [f"element vertex {len(splats)}", *(f"property uint {name}" for name in WORDS)]
+    if splats.sh_degree:
+        rest = 3 * (splats.sh.shape[1] - 1)
+        lines += [f"element sh {len(splats)}", *(f"property uchar f_rest_{i}" for i in range(rest))]
+    return "\n".join([*lines, "end_header\n"])
+
+
+def _bounds(values: Floats) -> Floats:
+    """(C, 2, 3): least and greatest of each chunk of (N, 3); the last one is filled up with its last row."""
+    chunks = np.pad(values, ((0, -len(values) % CHUNK), (0, 0)), mode="edge").reshape(-1, CHUNK, 3)
+    return np.stack([chunks.min(axis=1), chunks.max(axis=1)], axis=1)
+
+
+def _unit(values: Floats, bounds: Floats) -> Floats:
+    """Values (N, 3) as 0..1 between the bounds of their chunks; 0 where these are equal."""
+    low, high = np.repeat(bounds, CHUNK, axis=0)[: len(values)].transpose(1, 0, 2)
+    extent: Floats = high - low
+    unit: Floats = (values - low) / np.where(extent > 0, extent, np.float32(1))
+    return unit
+
+
+def _pack(unit: Floats, bits: tuple[int, ...]) -> Words:
+    """Columns of 0..1 as fields of one word, the first highest."""
+    word = np.zeros(len(unit), np.uint32)
+    for column, width in zip(unit.T, bits, strict=True):
+        top = 2**width - 1
+        word = word << np.uint32(width) | np.round(column * top).clip(0, top).astype(np.uint32)
+    return word
+
+
+def _fields(words: Words, bits: tuple[int, ...]) -> Floats:
+    """Inverse of :func:`_pack`, (N, len(bits))."""
+    columns, shift = [], 0
+    for width in reversed(bits):
+        top = 2**width - 1
+        columns.append((words >> np.uint32(shift) & np.uint32(top)) / np.float32(top))
+        shift += width
+    return np.stack(columns[::-1], axis=1, dtype=np.float32)
+
+
+def _harmonics(steps: NDArray[np.uint8]) -> Floats:
+    """The middle of each of 256 steps from -4 to 4; the ends themselves for the first and the last."""
+    table = (np.arange(256) + 0.5) / 256
+    table[[0, -1]] = 0, 1
+    return ((table - 0.5) * SH_RANGE).astype(np.float32)[steps]
+
+
+def _clamped(values: Floats, bound: float, what: str) -> Floats:
+    if beyond := int((np.abs(values) > bound).sum()):
+        logger.warning("%d of %d %s exceed +-%g, the range of .compressed.ply files, and were clamped", beyond,
+                       values.size, what, bound)  # fmt: skip
+    return values.clip(-bound, bound)

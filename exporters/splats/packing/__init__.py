@@ -1,0 +1,1 @@
+"""Encodings that several packed splat formats share."""

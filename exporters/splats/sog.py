@@ -1,0 +1,236 @@
+"""PlayCanvas .sog, version 2: a zip of ``meta.json`` and lossless WebP images, one pixel a Gaussian.
+
+Positions are 16 bit of sign(x) log(1 + |x|) in two images (low and high bytes); log scales and constant colour
+coefficients are indices into codebooks of 256; rotations are the three smaller components of the quaternion (8 bit) and
+which was dropped (alpha 252..255); higher harmonics are labels into a palette whose entries are codebook indices.
+The frame is that of the .ply. :func:`sog_files` and :func:`scene_of_sog` are also the unit of streamed scenes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import zipfile
+import zlib
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hgs_toolkit.encoding import sh_bases
+from hgs_toolkit.errors import FormatError
+from hgs_toolkit.exporters.limits import check_promise
+from hgs_toolkit.exporters.options import ExportOptions
+from hgs_toolkit.exporters.splats.arrays import (
+    Floats,
+    Splats,
+    logits_of_bytes,
+    opacity_bytes,
+    rest_bases,
+    scene_of,
+    splats_of,
+)
+from hgs_toolkit.exporters.splats.packing.codebooks import PALETTE, codebook, codes, palette
+from hgs_toolkit.exporters.splats.packing.morton import morton_order
+from hgs_toolkit.exporters.splats.packing.quaternions import BOUND, drop_largest, restore_largest
+from hgs_toolkit.exporters.splats.packing.webp import Bytes, pixels_to_webp, webp_to_pixels
+from hgs_toolkit.exporters.splats.sog_meta import FRAME, MAX_GAUSSIANS, META, Meta, is_count
+from hgs_toolkit.gaussians import GaussianHierarchy
+
+logger = logging.getLogger(__name__)
+
+FIRST_TAG = 252
+"""Alpha of a quaternion whose component w was dropped; x, y, z follow."""
+
+PALETTE_COLUMNS = 64
+"""Palette entries in each row of the image of centroids."""
+
+BYTES_PER_GAUSSIAN = 4 * 14
+"""In memory, without higher harmonics."""
+
+Files = dict[str, bytes]
+
+
+def write_sog(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
+    """Write one scene, its Gaussians in Morton order.
+
+    Raises:
+        FormatError: if the scene has no Gaussians or more than an image has pixels.
+    """
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as bundle:
+        for name, data in sog_files(scene, options.frame or FRAME).items():
+            # A fixed date: equal scenes give equal bytes.
+            bundle.writestr(zipfile.ZipInfo(name), data)
+
+
+def read_sog(path: Path) -> GaussianHierarchy:
+    """Read one scene, of any program that writes version 2.
+
+    Raises:
+        FormatError: if the archive or an image is broken or missing, the sizes contradict each other, or a value is
+            not finite.
+    """
+    size = path.stat().st_size
+    try:
+        with zipfile.ZipFile(path) as bundle:
+            return scene_of_sog(lambda name: _member(bundle, name, size), path, size)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        raise FormatError(f"{path} is no readable .sog archive: {error}") from error
+
+
+def sog_files(scene: GaussianHierarchy, frame: str = FRAME) -> Files:
+    """The files of one scene by name, ``meta.json`` first; its Gaussians are put into Morton order.
+
+    Args:
+        scene: a batch of one in the ``y_up`` frame.
+        frame: the frame of the files; other readers take it for ``rdf``, ours finds it in ``meta.json``.
+    """
+    splats = splats_of(scene, frame)
+    if not 0 < len(splats) <= MAX_GAUSSIANS:
+        raise FormatError(f"{len(splats)} Gaussians; a .sog file holds 1 to {MAX_GAUSSIANS}")
+    splats = splats.take(morton_order(splats.means))
+    images: dict[str, bytes] = {}
+    meta: dict[str, Any] = {
+        "version": 2,
+        "asset": {"generator": f"hgs_toolkit {version('hgs_toolkit')}", "frame": frame},
+        "count": len(splats),
+        "means": _put_means(images, splats.means),
+        "scales": _put_scales(images, splats.log_scales),
+        "quats": _put_quats(images, splats.quats),
+        "sh0": _put_colours(images, splats),
+    }
+    if splats.sh_degree:
+        meta["shN"] = _put_harmonics(images, splats)
+    return {META: json.dumps(meta, allow_nan=False).encode()} | images
+
+
+def scene_of_sog(load: Callable[[str], bytes], path: Path, size: int) -> GaussianHierarchy:
+    """The scene whose files ``load`` gives by name.
+
+    Args:
+        load: gives a file's bytes, or raises a FormatError.
+        path: what errors name.
+        size: bytes of all files, for the limit on what they may unpack to.
+    """
+    try:
+        meta = Meta.parse(load(META))
+        needed = meta.count * (BYTES_PER_GAUSSIAN + 12 * rest_bases(meta.bands))
+        check_promise(needed, size)
+        splats = Splats(
+            _take_means(meta, load), meta.book("scales")[_pixels(meta, load, "scales")[:, :3]],
+            _take_quats(meta, load), *_take_colours(meta, load),
+        )  # fmt: skip
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from error
+    return scene_of(path, splats, meta.frame)
+
+
+def _put_means(images: Files, means: Floats) -> dict[str, Any]:
+    """16 bit of the logarithm between its bounds, low and high bytes apart."""
+    logs = np.sign(means) * np.log1p(np.abs(means, dtype=np.float64))
+    low, high = logs.min(axis=0), logs.max(axis=0)
+    extent = np.where(high > low, high - low, 1)
+    steps = np.round((logs - low) / extent * 65535).astype(np.uint16)
+    images["means_l.webp"] = pixels_to_webp((steps & 255).astype(np.uint8))
+    images["means_u.webp"] = pixels_to_webp((steps >> 8).astype(np.uint8))
+    return {"mins": low.tolist(), "maxs": high.tolist(), "files": ["means_l.webp", "means_u.webp"]}
+
+
+def _take_means(meta: Meta, load: Callable[[str], bytes]) -> Floats:
+    low, high = (meta.numbers("means", bound).astype(np.float64) for bound in ("mins", "maxs"))
+    if len(low) != 3 or len(high) != 3:
+        raise FormatError(f"{META} has {len(low)} and {len(high)} bounds of positions; expected 3 each")
+    lower, upper = (webp_to_pixels(load(name), name, meta.count)[:, :3] for name in meta.names("means", 2))
+    logs = low + (lower + upper.astype(np.float64) * 256) / 65535 * (high - low)
+    with np.errstate(over="ignore"):  # what overflows is infinite, and is counted as such later
+        means: Floats = (np.sign(logs) * np.expm1(np.abs(logs))).astype(np.float32)
+    return means
+
+
+def _put_scales(images: Files, log_scales: Floats) -> dict[str, Any]:
+    book = codebook(log_scales)
+    images["scales.webp"] = pixels_to_webp(codes(log_scales, book))
+    return {"codebook": book.tolist(), "files": ["scales.webp"]}
+
+
+def _put_quats(images: Files, quats: Floats) -> dict[str, Any]:
+    largest, three = drop_largest(quats)
+    steps = np.round((three / BOUND * 0.5 + 0.5) * 255).clip(0, 255)
+    images["quats.webp"] = pixels_to_webp(np.column_stack([steps, largest + FIRST_TAG]).astype(np.uint8))
+    return {"files": ["quats.webp"]}
+
+
+def _take_quats(meta: Meta, load: Callable[[str], bytes]) -> Floats:
+    pixels = _pixels(meta, load, "quats")
+    if int(pixels[:, 3].min()) < FIRST_TAG:
+        raise FormatError(f"a quaternion has the tag {pixels[:, 3].min()}; expected {FIRST_TAG} to 255")
+    return restore_largest(pixels[:, 3] - FIRST_TAG, (pixels[:, :3].astype(np.float32) / np.float32(127.5) - 1) * BOUND)
+
+
+def _put_colours(images: Files, splats: Splats) -> dict[str, Any]:
+    book = codebook(splats.sh[:, 0])
+    pixels = np.column_stack([codes(splats.sh[:, 0], book), opacity_bytes(splats.logits)])
+    images["sh0.webp"] = pixels_to_webp(pixels)
+    return {"codebook": book.tolist(), "files": ["sh0.webp"]}
+
+
+def _take_colours(meta: Meta, load: Callable[[str], bytes]) -> tuple[Floats, Floats]:
+    """Coefficients (N, K, 3) and logits (N,)."""
+    pixels = _pixels(meta, load, "sh0")
+    sh = np.zeros((meta.count, sh_bases(meta.bands), 3), np.float32)
+    sh[:, 0] = meta.book("sh0")[pixels[:, :3]]
+    if meta.bands:
+        sh[:, 1:] = _take_harmonics(meta, load)
+    return sh, logits_of_bytes(pixels[:, 3])
+
+
+def _put_harmonics(images: Files, splats: Splats) -> dict[str, Any]:
+    """A palette of all higher coefficients of a Gaussian, and for each Gaussian its entry, low byte first."""
+    bases = splats.sh.shape[1] - 1
+    centres, labels = palette(splats.sh[:, 1:].reshape(len(splats), -1), PALETTE)  # (P, bases * 3)
+    book = codebook(centres)
+    images["shN_centroids.webp"] = pixels_to_webp(codes(centres, book).reshape(-1, 3), PALETTE_COLUMNS * bases)
+    images["shN_labels.webp"] = pixels_to_webp(
+        np.column_stack([labels & 255, labels >> 8, 0 * labels]).astype(np.uint8)
+    )
+    return {
+        "count": len(centres), "bands": splats.sh_degree, "codebook": book.tolist(),
+        "files": ["shN_centroids.webp", "shN_labels.webp"],
+    }  # fmt: skip
+
+
+def _take_harmonics(meta: Meta, load: Callable[[str], bytes]) -> Floats:
+    """(N, K - 1, 3); a label beyond the palette is an error."""
+    centroids, labels = meta.names("shN", 2)
+    count, bases = meta.values["shN"].get("count"), rest_bases(meta.bands)
+    if not is_count(count, 1, PALETTE):
+        raise FormatError(f"{META} promises a palette of {count!r}; expected 1 to {PALETTE}")
+    entries = webp_to_pixels(load(centroids), centroids, count * bases, PALETTE_COLUMNS * bases)[:, :3]
+    low, high = webp_to_pixels(load(labels), labels, meta.count)[:, :2].T.astype(np.intp)
+    label = low + 256 * high
+    if int(label.max()) >= count:
+        raise FormatError(f"{labels} asks for entry {label.max()} of a palette of {count}")
+    harmonics: Floats = meta.book("shN")[entries].reshape(count, bases, 3)[label]
+    return harmonics
+
+
+def _pixels(meta: Meta, load: Callable[[str], bytes], part: str) -> Bytes:
+    (name,) = meta.names(part, 1)
+    return webp_to_pixels(load(name), name, meta.count)
+
+
+def _member(bundle: zipfile.ZipFile, name: str, size: int) -> bytes:
+    """A file of the archive; what it promises to unpack to is compared with the size of the archive first."""
+    try:
+        info = bundle.getinfo(name)
+    except KeyError:
+        raise FormatError(f"the archive lacks {name}") from None
+    check_promise(info.file_size, size)
+    if info.compress_size > size:  # zipfile would allocate it
+        raise FormatError(f"{name} is said to take {info.compress_size} bytes of an archive of {size}")
+    try:
+        return bundle.read(info)
+    except zlib.error as error:
+        raise FormatError(f"{name} cannot be unpacked: {error}") from error

@@ -1,0 +1,81 @@
+"""The ``meta.json`` of a .sog: its entries, checked before anything is allocated by them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from hgs_toolkit.errors import FormatError
+from hgs_toolkit.exporters.splats.arrays import Floats
+from hgs_toolkit.exporters.splats.packing.codebooks import CODES
+
+META = "meta.json"
+
+FRAME = "rdf"
+"""Frame of the positions where nothing says another: that of the .ply."""
+
+MAX_GAUSSIANS = 16380**2
+"""Pixels of the largest image."""
+
+
+@dataclass(frozen=True)
+class Meta:
+    """A checked ``meta.json``."""
+
+    values: dict[str, Any]
+    count: int
+    bands: int
+    frame: str
+
+    @classmethod
+    def parse(cls, data: bytes) -> Meta:
+        """Raise a FormatError unless ``data`` is JSON of version 2 with the entries of every file."""
+        try:
+            values = json.loads(data)
+            version_, count = values.get("version"), values.get("count")
+            higher = values.get("shN") or {"bands": 0}
+            bands, frame = higher.get("bands"), (values.get("asset") or {}).get("frame", FRAME)
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise FormatError(f"{META} is no JSON object of a .sog file: {error}") from error
+        if version_ != 2:
+            raise FormatError(f"{META} says version {version_!r}; expected 2 (convert older files with SuperSplat)")
+        if not is_count(count, 1, MAX_GAUSSIANS) or not is_count(bands, 0, 3):
+            raise FormatError(f"{META} says {count!r} Gaussians and SH degree {bands!r}; expected 1 or more and 0 to 3")
+        return cls(values, count, bands, frame if frame in ("rdf", "y_up") else FRAME)
+
+    def names(self, part: str, files: int) -> list[str]:
+        """The names of the images of one part."""
+        names = self._of(part, "files")
+        if not isinstance(names, list) or len(names) != files or not all(isinstance(name, str) for name in names):
+            raise FormatError(f"{META} names {names!r} as images of '{part}'; expected {files} names")
+        return names
+
+    def book(self, part: str) -> Floats:
+        """The codebook of one part, padded to 256 entries."""
+        values = self.numbers(part, "codebook")
+        if not 0 < len(values) <= CODES:
+            raise FormatError(f"{META} has a codebook of {len(values)} for '{part}'; expected {CODES}")
+        return np.pad(values, (0, CODES - len(values)), mode="edge")
+
+    def numbers(self, part: str, entry: str) -> Floats:
+        """A list of numbers of one part."""
+        values = self._of(part, entry)
+        if not isinstance(values, list) or not all(
+            isinstance(v, int | float) and abs(v) < np.finfo(np.float32).max for v in values
+        ):
+            raise FormatError(f"{META}: '{entry}' of '{part}' is no list of finite numbers")
+        return np.array(values, np.float32)
+
+    def _of(self, part: str, entry: str) -> Any:
+        try:
+            return self.values[part][entry]
+        except (KeyError, TypeError) as error:
+            raise FormatError(f"{META} lacks '{entry}' of '{part}'") from error
+
+
+def is_count(value: object, least: int, most: int) -> TypeGuard[int]:
+    """Whether ``value`` is a whole number from ``least`` to ``most``."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

@@ -1,0 +1,197 @@
+"""Streamed SOG: ``lod-meta.json`` beside folders of .sog images, read by PlayCanvas and SuperSplat.
+
+Version 1. Space is cut into boxes; each box has for each level of detail a folder with the files of a .sog, without the
+archive. The format's level 0 is the finest. A viewer loads for each box the level that its distance deserves, so every
+level must be a whole scene: see :mod:`~hgs_toolkit.exporters.lods`.
+
+The folders lie in one whose name is a hash of all they hold. So a new scene never touches the files of an old one, and
+the scene changes in one step, with the .json; :func:`tidy_streamed_sog` removes what is left over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hgs_toolkit.encoding import log_scales_to_scales
+from hgs_toolkit.errors import FormatError
+from hgs_toolkit.exporters.frames import convert_frame
+from hgs_toolkit.exporters.lods import levels_of_detail
+from hgs_toolkit.exporters.options import ExportOptions
+from hgs_toolkit.exporters.splats.sog import scene_of_sog, sog_files
+from hgs_toolkit.exporters.splats.sog_meta import FRAME, is_count
+from hgs_toolkit.files import make_folder
+from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
+
+SUFFIX = "lod-meta.json"
+VERSION = 1
+
+BOX = 65_536
+"""Most Gaussians of a box at the finest level."""
+
+REACH = 3.0
+"""Standard deviations that count as part of a Gaussian, for the bounds of a box."""
+
+COMPANION = re.compile(r"lods-[0-9a-f]{12}")
+"""Names of the folders that this writer makes."""
+
+FILES = "files"
+"""Folder within the temporary one, which alone would be closed to other users."""
+
+MAX_DEPTH, MAX_UNITS = 64, 100_000
+"""Boxes within boxes, and folders, that a reader follows."""
+
+Json = dict[str, Any]
+
+
+def write_streamed_sog(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
+    """Write one scene's levels of detail: ``path``, and a folder beside it."""
+    frame = options.frame or FRAME
+    lods = [lod.scene.detach().to("cpu", torch.float32) for lod in reversed(levels_of_detail(scene))]
+    work = Path(tempfile.mkdtemp(prefix=".tmp-lods-", dir=path.parent))
+    try:
+        units = _Units(make_folder(work / FILES), lods, frame)
+        tree = units.box([torch.arange(lod.num_gaussians) for lod in lods])
+        folder = path.parent / f"lods-{units.digest.hexdigest()[:12]}"
+        if not folder.exists():  # one that exists holds the same
+            (work / FILES).rename(folder)
+        document = {
+            "version": VERSION, "asset": {"generator": f"hgs_toolkit {version('hgs_toolkit')}"},
+            "count": lods[0].num_gaussians, "counts": [lod.num_gaussians for lod in lods], "lodLevels": len(lods),
+            "lodErrors": False, "filenames": [f"{folder.name}/{name}/meta.json" for name in units.names], "tree": tree,
+        }  # fmt: skip
+        path.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+class _Units:
+    """Writes the folders of the boxes.
+
+    Attributes:
+        names: of the folders written so far.
+        digest: hash of all that was written.
+    """
+
+    def __init__(self, folder: Path, lods: list[GaussianHierarchy], frame: str) -> None:
+        self.folder, self.lods, self.frame = folder, lods, frame
+        self.names: list[str] = []
+        self.digest = hashlib.sha256()
+        turned = [convert_frame(lod, "y_up", frame) for lod in lods]
+        self.means = [lod.means[0] for lod in turned]  # (N, 3) for each level
+        self.reach = [REACH * log_scales_to_scales(lod.log_scales[0]).amax(-1, keepdim=True) for lod in lods]
+
+    def box(self, rows: list[Tensor]) -> Json:
+        """The node of the Gaussians ``rows`` of each level; halved along its longest side while they are too many."""
+        finest = self.means[0][rows[0]]
+        bound = self._bound(rows)
+        if len(finest) <= BOX:
+            present = [(index, chosen) for index, chosen in enumerate(rows) if len(chosen)]
+            return {"bound": bound, "lods": {str(index): self._unit(index, chosen) for index, chosen in present}}
+        axis = int((finest.amax(0) - finest.amin(0)).argmax())
+        middle = finest[:, axis].median()
+        below = [self.means[index][chosen, axis] <= middle for index, chosen in enumerate(rows)]
+        if bool(below[0].all()):  # more than half lie in one plane: any halves will do
+            below[0][len(below[0]) // 2 :] = False
+        sides = (below, [~side for side in below])
+        return {
+            "bound": bound,
+            "children": [self.box([chosen[side] for chosen, side in zip(rows, half, strict=True)]) for half in sides],
+        }
+
+    def _unit(self, index: int, rows: Tensor) -> Json:
+        """Write the folder of one box and level; its entry in the box."""
+        name = f"{index}_{len(self.names)}"
+        keep = torch.zeros(self.lods[index].num_gaussians, dtype=torch.bool)
+        keep[rows] = True
+        (self.folder / name).mkdir()
+        for file, data in sog_files(self.lods[index].select(keep), self.frame).items():
+            (self.folder / name / file).write_bytes(data)
+            self.digest.update(f"{name}/{file} {len(data)}\n".encode() + data)
+        self.names.append(name)
+        return {"file": len(self.names) - 1, "offset": 0, "count": len(rows)}
+
+    def _bound(self, rows: list[Tensor]) -> Json:
+        low, high = torch.full((3,), torch.inf), torch.full((3,), -torch.inf)
+        for means, reach, chosen in zip(self.means, self.reach, rows, strict=True):
+            if len(chosen):
+                low = torch.minimum(low, (means[chosen] - reach[chosen]).amin(0))
+                high = torch.maximum(high, (means[chosen] + reach[chosen]).amax(0))
+        return {"min": low.tolist(), "max": high.tolist()}
+
+
+def tidy_streamed_sog(path: Path) -> None:
+    """Remove the folders beside ``path`` that this writer made and no ``lod-meta.json`` there names any more."""
+    named = {
+        match for file in path.parent.glob(f"*{SUFFIX}") for match in COMPANION.findall(file.read_text("utf-8"))
+    }  # fmt: skip
+    for folder in path.parent.iterdir():
+        if folder.is_dir() and COMPANION.fullmatch(folder.name) and folder.name not in named:
+            shutil.rmtree(folder)
+
+
+def read_streamed_sog(path: Path) -> GaussianHierarchy:
+    """Read the finest level of a scene, of any program; flat, since the format knows no tree.
+
+    Raises:
+        FormatError: if the JSON is broken, names files outside its folder, or a unit is broken.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+        names, root = document["filenames"], document["tree"]
+        units = _finest_units(root)
+        if document.get("version", VERSION) != VERSION:
+            raise FormatError(f"its version is {document['version']!r}; expected {VERSION}")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if isinstance(error, FormatError):
+            raise FormatError(f"{path}: {error}") from error
+        raise FormatError(f"{path} is no JSON of a streamed SOG scene: {error!r}") from error
+    return concatenate([_read_unit(path, names, index) for index in units])
+
+
+def _finest_units(root: Json) -> list[int]:
+    """The file numbers of level 0, each once, in the order of the boxes."""
+    units: dict[int, None] = {}
+    stack = [(root, 0)]
+    while stack:
+        box, depth = stack.pop()
+        if depth > MAX_DEPTH or len(units) > MAX_UNITS:
+            raise FormatError(f"it has more than {MAX_DEPTH} boxes in one another or {MAX_UNITS} in all")
+        if "0" in box.get("lods", {}):
+            units[box["lods"]["0"]["file"]] = None
+        stack += [(child, depth + 1) for child in reversed(box.get("children", []))]
+    if not units:
+        raise FormatError("it has no files of level 0, the finest")
+    return list(units)
+
+
+def _read_unit(path: Path, names: Any, index: Any) -> GaussianHierarchy:
+    if not isinstance(names, list) or not is_count(index, 0, len(names) - 1) or not isinstance(names[index], str):
+        raise FormatError(f"{path} refers to file {index!r}, which it does not name")
+    meta = Path(names[index])
+    if meta.is_absolute() or ".." in meta.parts or meta.name != "meta.json":
+        raise FormatError(f"{path} names the file '{meta}'; expected a meta.json in a folder beside it")
+    folder = path.parent / meta.parent
+    size = sum(file.stat().st_size for file in folder.iterdir()) if folder.is_dir() else 0
+
+    def load(name: str) -> bytes:
+        if Path(name).name != name:
+            raise FormatError(f"it names '{name}'; expected a file in its folder")
+        try:
+            return (folder / name).read_bytes()
+        except OSError as error:
+            raise FormatError(f"it lacks {name}: {error.strerror or error}") from error
+
+    try:
+        return scene_of_sog(load, folder / meta.name, size)
+    except FormatError as error:
+        raise FormatError(f"{path} refers to a broken scene: {error}") from error

@@ -1,0 +1,200 @@
+"""OpenUSD (.usdc binary, .usda text): a prim of type ParticleField3DGaussianSplat, of the schema UsdVol since 26.03.
+
+Positions, orientations, linear scales and opacities are arrays; colours are harmonics grouped by Gaussian, the constant
+one first, in the order and with the signs of 3D-GS. The stage is y up, as ours is. With the option ``lods`` the prim
+has a variant set ``LOD`` whose variants are whole scenes; the finest is chosen. Needs usd-core (extra ``usd``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from hgs_toolkit.encoding import (
+    log_scales_to_scales,
+    logits_to_opacities,
+    normalize_quats,
+    opacities_to_logits,
+    scales_to_log_scales,
+    sh_bases,
+)
+from hgs_toolkit.errors import FormatError, HgsError, MissingExtraError, ShapeError
+from hgs_toolkit.exporters.limits import most_content
+from hgs_toolkit.exporters.lods import levels_of_detail
+from hgs_toolkit.exporters.options import ExportOptions
+from hgs_toolkit.exporters.splats import usd_child
+from hgs_toolkit.exporters.splats.placement import place
+from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
+
+PRIM = "/gaussians"
+VARIANTS = "LOD"
+
+REACH = 3.0
+"""Standard deviations that count as part of a Gaussian, for its extent."""
+
+MAX_DEGREE = 3
+
+SECONDS, LEAST_SPEED = 60, 10**6
+"""How long a file may take to be read: so many seconds, and one more for this many bytes."""
+
+FROM_OUTSIDE = {getattr(signal, name, None) for name in ("SIGTERM", "SIGKILL", "SIGINT", "SIGHUP", "SIGQUIT")}
+"""Signals that somebody, or a machine short of memory, sends to a process; a damaged file ends it by others."""
+
+REASONS = {int(signal.SIGABRT): "it asks for more memory than a file of its size may need, or contradicts itself"}
+"""Why USD ends the process, by the number of the signal."""
+
+Arrays = dict[str, NDArray[np.float32]]
+
+Y_UP_FROM_Z_UP = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]], np.float64)
+
+
+def write_usd(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
+    """Write one scene, or its levels of detail as variants.
+
+    Raises:
+        MissingExtraError: if usd-core is not installed.
+    """
+    pxr = _pxr()
+    scene = scene.detach().to("cpu", torch.float32)
+    stage = pxr.Usd.Stage.CreateInMemory()
+    pxr.UsdGeom.SetStageUpAxis(stage, pxr.UsdGeom.Tokens.y)
+    pxr.UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    stage.GetRootLayer().comment = f"hgs_toolkit {version('hgs_toolkit')}"
+    prim = stage.DefinePrim(PRIM, usd_child.TYPE)
+    stage.SetDefaultPrim(prim)
+    if options.lods:
+        variants = prim.GetVariantSets().AddVariantSet(VARIANTS)
+        for lod in levels_of_detail(scene):
+            variants.AddVariant(lod.name)
+            variants.SetVariantSelection(lod.name)  # the last one chosen is the finest, and stays
+            with variants.GetVariantEditContext():
+                _set(pxr, prim, lod.scene)
+    else:
+        _set(pxr, prim, scene)
+    stage.GetRootLayer().Export(str(path))
+
+
+def read_usd(path: Path) -> GaussianHierarchy:
+    """Read all Gaussians of a stage, of any program, as its default variants and transforms have them.
+
+    The file is opened in a process of its own, of bounded memory: USD ends the process at some damaged files, and
+    takes gigabytes at others.
+
+    Raises:
+        MissingExtraError: if usd-core is not installed.
+        FormatError: if the file is broken, refers to other files, holds no Gaussians, or a value is not finite.
+        HgsError: if the reading was ended from outside.
+    """
+    _pxr()
+    try:
+        arrays, found = _read_apart(path)
+        turn = Y_UP_FROM_Z_UP if found["z_up"] else np.eye(4)
+        parts = [_part(arrays, index, prim, turn) for index, prim in enumerate(found["prims"])]
+        return (parts[0] if len(parts) == 1 else concatenate(parts)).replace()  # checks that all is finite
+    except (FormatError, ShapeError) as error:
+        raise FormatError(f"{path}: {error}") from error
+
+
+def _read_apart(path: Path) -> tuple[Arrays, dict[str, Any]]:
+    """What the child process found in the file: its arrays by name, and the rest."""
+    size = path.stat().st_size
+    seconds = SECONDS + size / LEAST_SPEED
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "found.safetensors"
+        command = [sys.executable, "-I", usd_child.__file__, str(path.resolve()), str(out), str(most_content(size))]
+        quiet = subprocess.DEVNULL
+        try:
+            done = subprocess.run(
+                command, env=os.environ | usd_child.ENVIRONMENT, stdin=quiet, stdout=quiet, stderr=quiet,
+                timeout=seconds, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise FormatError(f"it is no readable USD file: USD had not read it after {seconds:.0f} seconds") from None
+        if -done.returncode in FROM_OUTSIDE:
+            name = signal.Signals(-done.returncode).name
+            raise HgsError(f"{path} was not read: the process that read it was ended from outside ({name}); try again")
+        return _found(out, done.returncode)
+
+
+def _found(out: Path, status: int) -> tuple[Arrays, dict[str, Any]]:
+    """The arrays and the rest of the child's file, whose sizes are compared with its own before they are allocated."""
+    try:
+        with safe_open(out, framework="np") as file:
+            entries = file.metadata() or {}
+            if "error" not in entries:
+                return {name: file.get_tensor(name) for name in file.keys()}, json.loads(entries["stage"])  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError) as error:
+        reason = REASONS.get(-status, f"status {status}")
+        raise FormatError(f"it is no readable USD file: USD itself failed on it ({reason})") from error
+    raise FormatError(entries["error"])
+
+
+def _part(arrays: Arrays, index: int, prim: dict[str, Any], turn: NDArray[np.float64]) -> GaussianHierarchy:
+    """The Gaussians of one prim, placed."""
+    means, quats, scales, opacities, sh = (torch.from_numpy(arrays[f"{index} {name}"]) for name in usd_child.WIDTHS)
+    degree = prim["degree"]
+    if degree not in range(MAX_DEGREE + 1):
+        raise FormatError(f"its harmonics are of degree {degree}; expected 0 to {MAX_DEGREE}")
+    counts = (len(means), len(quats), len(scales), len(opacities), len(sh) / sh_bases(degree))
+    if len(set(counts)) > 1:
+        raise FormatError(f"its arrays have different lengths: {', '.join(f'{count:g}' for count in counts)}")
+    scene = GaussianHierarchy(
+        means=means[None], log_scales=scales_to_log_scales(scales)[None], quats=quats.roll(1, -1)[None],
+        sh=sh.view(1, len(means), -1, 3), opacity_logits=opacities_to_logits(opacities[:, 0])[None],
+        check_finite=False,
+    )  # fmt: skip
+    matrix = turn @ np.array(prim["matrix"])
+    if not np.isfinite(matrix).all():
+        raise FormatError("a transform is not finite")
+    return place(scene, matrix)
+
+
+def _pxr() -> Any:
+    """The modules of usd-core, imported when they are needed."""
+    try:
+        import pxr
+        from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdVol, Vt
+    except ImportError:
+        raise MissingExtraError("usd-core", "usd", "reading and writing .usdc and .usda") from None
+    modules = ModuleType("pxr")
+    modules.__dict__.update(Gf=Gf, Sdf=Sdf, Tf=Tf, Usd=Usd, UsdGeom=UsdGeom, UsdVol=UsdVol, Vt=Vt, package=pxr)
+    return modules
+
+
+def _set(pxr: Any, prim: Any, scene: GaussianHierarchy) -> None:
+    """Author the attributes of a prim, in the variant that is being edited."""
+    vt, field = pxr.Vt, pxr.UsdVol.ParticleField3DGaussianSplat(prim)
+    means, scales = scene.means[0], log_scales_to_scales(scene.log_scales[0])
+    reach = REACH * scales.amax(-1, keepdim=True)
+    extent = torch.stack([(means - reach).amin(0), (means + reach).amax(0)])
+    quats = normalize_quats(scene.quats[0]).roll(-1, -1)  # i, j, k, real, as they lie in memory
+    values = {
+        "positions": vt.Vec3fArray.FromNumpy(_array(means)),
+        "orientations": vt.QuatfArray.FromNumpy(_array(quats)),
+        "scales": vt.Vec3fArray.FromNumpy(_array(scales)),
+        "opacities": vt.FloatArray.FromNumpy(_array(logits_to_opacities(scene.opacity_logits[0]))),
+        "radiance:sphericalHarmonicsDegree": scene.sh_degree,
+        "radiance:sphericalHarmonicsCoefficients": vt.Vec3fArray.FromNumpy(_array(scene.sh[0].flatten(0, 1))),
+        "extent": vt.Vec3fArray.FromNumpy(_array(extent)),
+        "projectionModeHint": "perspective",
+        "sortingModeHint": "cameraDistance",
+    }
+    for name, value in values.items():
+        field.GetPrim().GetAttribute(name).Set(value)
+
+
+def _array(values: torch.Tensor) -> NDArray[np.float32]:
+    return np.ascontiguousarray(values.numpy(), np.float32)

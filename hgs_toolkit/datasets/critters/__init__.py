@@ -1,0 +1,1 @@
+"""Critters: the built-in demo set of procedural animal heads."""

@@ -1,0 +1,219 @@
+"""Posed images in the EG3D layout: a folder or zip of square images and a dataset.json with their camera labels.
+
+Layout (Chan et al. 2022, "Efficient Geometry-aware 3D GANs", dataset preparation): images in the order of their
+sorted relative path; ``dataset.json`` = {"labels": [[path, [25 floats]], ...]}; a label is the row-major 4x4
+camera-to-world matrix (OpenCV camera axes) followed by the row-major 3x3 intrinsics divided by the image size.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hgs_toolkit.cameras import LABEL_SIZE
+from hgs_toolkit.datasets.images import (
+    MAX_IMAGE_BYTES,
+    MODE_CHANNELS,
+    Pixels,
+    decode,
+    is_image,
+    open_image,
+    shrink,
+)
+from hgs_toolkit.datasets.storage import FileStore, open_store
+from hgs_toolkit.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+LABEL_FILE = "dataset.json"
+
+POSES = "poses"
+"""An entry of ours in that file: how labels were made up, where they were not measured or rendered."""
+
+MAX_LABEL_BYTES = 1 << 29
+"""Largest dataset.json that is read: about a million labels."""
+
+CACHE_BYTES = 2 << 30
+"""Decoded pixels that are kept in memory; larger sets are decoded every time."""
+
+Labels = npt.NDArray[np.float32]
+Progress = Callable[[int, int], None]
+
+
+class PosedImages:
+    """Square images of one size with a camera label each, in the order of their sorted names.
+
+    Images are decoded when they are first asked for and then kept, if the whole set fits ``cache_bytes``.
+    Threads may share an instance; processes may inherit or unpickle one.
+
+    Attributes:
+        labels: (N, 25) float32 EG3D labels.
+        resolution: height and width of the images it gives out, pixels.
+        has_alpha: whether they have a fourth channel: alpha, not multiplied into the colours.
+    """
+
+    def __init__(
+        self, store: FileStore, names: Sequence[str], labels: Labels, resolution: int | None = None,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:  # fmt: skip
+        if not names:
+            raise DataError(f"{store.path} holds no PNG, JPEG or WebP image")
+        self._store, self._names, self.labels = store, list(names), labels
+        self.stored_resolution, self.has_alpha = self._measure(0)
+        self.resolution = self.stored_resolution if resolution is None else resolution
+        if self.resolution < 1 or self.stored_resolution % self.resolution:
+            raise DataError(
+                f"{store.path} holds images of {self.stored_resolution} x {self.stored_resolution} pixels, asked for "
+                f"{self.resolution}; expected a divisor of the stored size"
+            )
+        shape = (len(self._names), self.resolution, self.resolution, 4 if self.has_alpha else 3)
+        self._cache: Pixels | None = np.empty(shape, np.uint8) if np.prod(shape, dtype=float) <= cache_bytes else None
+        self._cached = np.zeros(len(self._names), dtype=bool)
+        if self._cache is None:
+            logger.info("%s is decoded on the fly: its pixels exceed %d bytes", store.path, cache_bytes)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @property
+    def path(self) -> Path:
+        """The folder or archive."""
+        return self._store.path
+
+    def name(self, index: int) -> str:
+        """Relative path of an image inside the set."""
+        return self._names[index]
+
+    def image(self, index: int) -> Pixels:
+        """Pixels (H, W, 3 | 4) of one image; treat them as read-only.
+
+        Raises:
+            DataError: naming the file, if it is missing, broken, not square, or differs from the first image.
+        """
+        if self._cache is None:
+            return self._load(index)
+        if not self._cached[index]:
+            self._cache[index] = self._load(index)
+            self._cached[index] = True
+        pixels: Pixels = self._cache[index]
+        return pixels
+
+    def batch(self, indices: Sequence[int] | npt.NDArray[np.int64] | Tensor) -> tuple[Tensor, Tensor]:
+        """Images (B, H, W, 3 | 4) uint8 and labels (B, 25) float32 of ``indices``, copied."""
+        order = np.asarray(indices, dtype=np.int64)
+        for index in order[~self._cached[order]] if self._cache is not None else ():
+            self.image(int(index))
+        pixels = self._cache[order] if self._cache is not None else np.stack([self._load(int(i)) for i in order])
+        return torch.from_numpy(pixels), torch.from_numpy(self.labels[order])
+
+    def preload(self, progress: Progress | None = None) -> None:
+        """Decode every image once, so that a broken one is found now; keeps them where they fit."""
+        for index in range(len(self)):
+            self.image(index)
+            if progress is not None:
+                progress(index + 1, len(self))
+
+    def close(self) -> None:
+        """Release the archive's handle."""
+        self._store.close()
+
+    def _measure(self, index: int) -> tuple[int, bool]:
+        """Side length and presence of alpha of a stored image, from its header."""
+        name = self._names[index]
+        with open_image(self._store.read(name, MAX_IMAGE_BYTES), name) as image:
+            if image.width != image.height:
+                raise DataError(f"{name} is {image.width} x {image.height}; expected a square image: crop it")
+            if image.mode not in MODE_CHANNELS:
+                raise DataError(f"{name} has the colour mode {image.mode}; expected RGB or RGBA: convert it")
+            return image.width, image.mode == "RGBA"
+
+    def _load(self, index: int) -> Pixels:
+        name = self._names[index]
+        with open_image(self._store.read(name, MAX_IMAGE_BYTES), name) as image:
+            size, mode = self.stored_resolution, "RGBA" if self.has_alpha else "RGB"
+            if image.size != (size, size) or image.mode != mode:
+                raise DataError(
+                    f"{name} is {image.width} x {image.height} {image.mode}; expected {size} x {size} {mode} "
+                    f"like {self._names[0]}"
+                )
+            return shrink(decode(image, name), size // self.resolution)
+
+
+def open_dataset(path: str | Path, resolution: int | None = None, cache_bytes: int = CACHE_BYTES) -> PosedImages:
+    """The posed images of an EG3D folder or zip.
+
+    Args:
+        path: folder or zip archive with ``dataset.json`` at its top.
+        resolution: size to average the images down to, a divisor of the stored size; None keeps that.
+        cache_bytes: decoded pixels to keep in memory; sets beyond that are decoded every time.
+
+    Raises:
+        DataError: naming the file, if there are no images, or a label is missing, of wrong length or not finite.
+    """
+    store = open_store(path)
+    names = [name for name in store.names if is_image(name)]
+    return PosedImages(store, names, match_labels(names, read_labels(store)), resolution, cache_bytes)
+
+
+def read_labels(store: FileStore) -> list[tuple[str, Any]]:
+    """(name, label) pairs of ``dataset.json`` as they stand there; see :func:`read_label_file`."""
+    return read_label_file(store)[0]
+
+
+def read_label_file(store: FileStore) -> tuple[list[tuple[str, Any]], dict[str, Any]]:
+    """(name, label) pairs of ``dataset.json`` as they stand there, not checked, and its other entries.
+
+    Raises:
+        DataError: if the file is missing or is not {"labels": [[name, label], ...]}.
+    """
+    if LABEL_FILE not in store.names:
+        raise DataError(f"{store.path} has no {LABEL_FILE} at its top level; expected the EG3D layout")
+    try:
+        content = json.loads(store.read(LABEL_FILE, MAX_LABEL_BYTES))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{LABEL_FILE} in {store.path} is not valid JSON: {error}") from error
+    pairs = content.get("labels") if isinstance(content, dict) else None
+    if not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs):
+        raise DataError(f'{LABEL_FILE} in {store.path} is not {{"labels": [[name, [{LABEL_SIZE} numbers]], ...]}}')
+    del content["labels"]
+    return [(name.replace("\\", "/"), label) for name, label in pairs], content
+
+
+def match_labels(names: Sequence[str], pairs: Sequence[tuple[str, Any]]) -> Labels:
+    """Labels (N, 25) in the order of ``names``.
+
+    Raises:
+        DataError: naming the image whose label is missing, contradictory or not 25 finite numbers.
+    """
+    by_name: dict[str, Any] = {}
+    for name, label in pairs:
+        if by_name.setdefault(name, label) != label:
+            raise DataError(f"{LABEL_FILE} has two different labels for {name}; expected one")
+    labels = np.empty((len(names), LABEL_SIZE), dtype=np.float32)
+    for index, name in enumerate(names):
+        if name not in by_name:
+            raise DataError(f"{LABEL_FILE} has no label for {name}; expected one for every image")
+        labels[index] = parse_label(by_name[name], name)
+    return labels
+
+
+def parse_label(label: Any, name: str) -> Labels:
+    """``label`` as (25,) float32; DataError names the image ``name`` if it is not 25 finite numbers."""
+    if not isinstance(label, list) or len(label) != LABEL_SIZE:
+        given = f"{len(label)} values" if isinstance(label, list) else type(label).__name__
+        raise DataError(f"the label of {name} has {given}; expected {LABEL_SIZE} numbers")
+    if not all(isinstance(value, int | float) and abs(value) < 1e30 for value in label):
+        raise DataError(f"the label of {name} holds a value that is not a finite number; expected {LABEL_SIZE} of them")
+    return np.array(label, dtype=np.float32)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)

@@ -1,0 +1,1 @@
+"""Training sets rendered from textured meshes."""

@@ -1,0 +1,114 @@
+"""Finding mesh files: in a folder, and in the zip archives inside it, such as Sweet Home 3D's .sh3f furniture.
+
+Such an archive lists its models in PluginFurnitureCatalog.properties (Java properties, ISO 8859-1): ``model#7=path``,
+and to each number a name, a category, tags, and sometimes the rotation that sets the model upright.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from hgs_toolkit.datasets.critters.raycast import Array
+from hgs_toolkit.datasets.storage import FileStore, ZipStore, open_store
+from hgs_toolkit.errors import DataError
+
+MESH_SUFFIXES = (".obj", ".glb", ".gltf", ".ply")
+ARCHIVE_SUFFIXES = (".zip", ".sh3f")
+
+CATALOG = "PluginFurnitureCatalog.properties"
+MAX_CATALOG_BYTES = 1 << 24
+
+
+@dataclass(frozen=True)
+class MeshFile:
+    """One model, not yet read.
+
+    Attributes:
+        store: the folder or archive it lies in, with its materials and textures.
+        name: relative path inside ``store``.
+        title: what ``--match`` looks at: archive and path, and the catalogue's name, category and tags.
+        rotation: (3, 3) that sets the model upright, from the catalogue; None otherwise.
+    """
+
+    store: FileStore
+    name: str
+    title: str
+    rotation: Array | None = None
+
+    @property
+    def label(self) -> str:
+        """What messages call it: folder or archive, and path."""
+        return f"{self.store.path.name}/{self.name}"
+
+
+def find_meshes(folder: str | Path, match: str = "") -> list[MeshFile]:
+    """The models below ``folder`` (or in one archive) whose title contains the regular expression ``match``.
+
+    Sorted by archive and path, so that the order does not depend on the file system; upper and lower case are equal.
+
+    Raises:
+        DataError: if there is no model, none matches, or ``match`` is not a regular expression.
+    """
+    try:
+        pattern = re.compile(match, re.IGNORECASE)
+    except re.error as error:
+        raise DataError(f"--match '{match}' is not a regular expression: {error}") from error
+    store = open_store(folder)
+    found = _in_archive(store) if isinstance(store, ZipStore) else _in_folder(store)
+    if not found:
+        raise DataError(f"{folder} holds no model; expected files ending in {', '.join(MESH_SUFFIXES)}")
+    matching = [mesh for mesh in found if pattern.search(mesh.title)]
+    if not matching:
+        raise DataError(
+            f"none of the {len(found)} models in {folder} matches '{match}'; the first is: {found[0].title}"
+        )
+    return matching
+
+
+def _in_folder(store: FileStore) -> list[MeshFile]:
+    meshes = []
+    for name in store.names:
+        suffix = PurePosixPath(name).suffix.lower()
+        if suffix in MESH_SUFFIXES:
+            meshes.append(MeshFile(store, name, name))
+        elif suffix in ARCHIVE_SUFFIXES and zipfile.is_zipfile(store.path / name):
+            meshes += _in_archive(ZipStore(store.path / name))
+    return meshes
+
+
+def _in_archive(store: FileStore) -> list[MeshFile]:
+    catalog = _read_catalog(store)
+    meshes = []
+    for name in store.names:
+        if PurePosixPath(name).suffix.lower() in MESH_SUFFIXES:
+            entry = catalog.get(name, {})
+            words = [entry[key] for key in ("name", "category", "tags") if key in entry]
+            title = " | ".join([f"{store.path.name}/{name}", *words])
+            meshes.append(MeshFile(store, name, title, _rotation(entry.get("modelRotation"), title)))
+    return meshes
+
+
+def _read_catalog(store: FileStore) -> dict[str, dict[str, str]]:
+    """The catalogue's entries by the model's path; empty where there is no catalogue."""
+    if CATALOG not in store.names:
+        return {}
+    text = store.read(CATALOG, MAX_CATALOG_BYTES).decode("iso-8859-1")
+    numbered: dict[str, dict[str, str]] = {}
+    for key, number, value in re.findall(r"^\s*(\w+)#(\d+)\s*[=:]\s*(.*?)\s*$", text, re.MULTILINE):
+        numbered.setdefault(number, {})[key] = value
+    return {entry["model"].lstrip("/"): entry for entry in numbered.values() if "model" in entry}
+
+
+def _rotation(text: str | None, title: str) -> Array | None:
+    """The row-major 3 x 3 matrix of nine numbers."""
+    if text is None:
+        return None
+    try:
+        return np.array([float(number) for number in text.split()]).reshape(3, 3)
+    except ValueError as error:
+        raise DataError(f"{title}: the catalogue's modelRotation '{text}' is not nine numbers") from error

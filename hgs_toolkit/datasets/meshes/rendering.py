@@ -1,0 +1,241 @@
+"""Posed images with alpha of textured meshes, ray cast with embree: any folder of models becomes a training set."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hgs_toolkit.cameras import PosePrior
+from hgs_toolkit.datasets.critters.raycast import Values
+from hgs_toolkit.datasets.eg3d import Progress
+from hgs_toolkit.datasets.images import Pixels, to_uint8
+from hgs_toolkit.datasets.make import check_law, make_dataset
+from hgs_toolkit.datasets.meshes.library import MeshFile
+from hgs_toolkit.datasets.meshes.model import Model, Surface, load_model
+from hgs_toolkit.datasets.scene_prior import brightness, draw_camera, generator
+from hgs_toolkit.errors import DataError, MissingExtraError
+
+logger = logging.getLogger(__name__)
+
+FRAME_FILL = 0.485
+"""Half of the image's side that a model's bounding sphere fills."""
+
+VIEWS_IN_A_ROW = 8
+"""Consecutive images that show the same model, so that each is read once a round."""
+
+MAX_LAYERS = 8
+"""Surfaces a ray passes at most through transparent ones."""
+
+STEP = np.float32(1e-4)
+"""How far behind a transparent surface its ray goes on, in units of the model's bounding sphere."""
+
+CACHE_BYTES = 1 << 29
+
+
+def camera_law(yaw: float = np.pi, pitch_min: float = 0.0, pitch_max: float = 0.7) -> PosePrior:
+    """Cameras spread evenly over +-``yaw`` and ``pitch_min`` ... ``pitch_max``, radians; by default all around."""
+    middle, half = (pitch_min + pitch_max) / 2, (pitch_max - pitch_min) / 2
+    return PosePrior(
+        yaw_law="uniform", yaw_spread=yaw, yaw_limit=yaw,
+        pitch_law="uniform", pitch_mean=middle, pitch_spread=half, pitch_limit=half,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MeshLaw:
+    """From an index to an image of one of the meshes and its label; see make.ImageLaw."""
+
+    meshes: tuple[MeshFile, ...]
+    resolution: int
+    seed: int = 0
+    poses: PosePrior = field(default_factory=camera_law)
+    up: str = "y"
+    samples: int = 2
+
+    def __call__(self, index: int) -> tuple[Pixels, Values]:
+        """Pixels (H, W, 4) uint8 with straight alpha and the label (25,) of image ``index``."""
+        label = draw_camera(self.poses, generator(self.seed, index))
+        model, scene = _cached(self.mesh_of(index), self.up, texture_size(self.resolution))
+        return render_model(model, label, self.resolution, self.samples, scene), label
+
+    def mesh_of(self, index: int) -> MeshFile:
+        """The mesh of image ``index``: in each round every mesh once, in an order drawn from the seed."""
+        turn, place = divmod(index // VIEWS_IN_A_ROW, len(self.meshes))
+        return self.meshes[int(_order(self.seed, turn, len(self.meshes))[place])]
+
+
+def render_meshes(
+    meshes: Sequence[MeshFile], path: str | Path, count: int, resolution: int, *, seed: int = 0,
+    poses: PosePrior | None = None, up: str = "y", workers: int = 1, force: bool = False,
+    progress: Progress | None = None,
+) -> None:  # fmt: skip
+    """Write ``count`` posed images of ``meshes`` as an EG3D zip or folder; see make_dataset.
+
+    Raises:
+        MissingExtraError: if embreex is not installed.
+        DataError: naming the model, if one cannot be read (``usable_meshes`` finds these beforehand).
+    """
+    _embree()
+    check_law(resolution, seed)
+    law = MeshLaw(tuple(meshes), resolution, seed, poses or camera_law(), up)
+    make_dataset(law, count, path, workers=workers, force=force, progress=progress)
+
+
+def usable_meshes(
+    meshes: Sequence[MeshFile], *, up: str = "y", resolution: int = 64, progress: Progress | None = None
+) -> tuple[list[MeshFile], list[str]]:
+    """The meshes that can be read, and one sentence for each that cannot."""
+    usable, problems = [], []
+    for done, mesh in enumerate(meshes, start=1):
+        try:
+            _cached(mesh, up, texture_size(resolution))
+            usable.append(mesh)
+        except DataError as error:
+            problems.append(str(error))
+        if progress is not None:
+            progress(done, len(meshes))
+    return usable, problems
+
+
+def texture_size(resolution: int) -> int:
+    """Side to which textures are averaged down for images of ``resolution`` pixels."""
+    return max(128, 4 * resolution)
+
+
+def render_model(model: Model, label: npt.ArrayLike, resolution: int, samples: int = 2, scene: Any = None) -> Pixels:
+    """Pixels (H, W, 4) uint8 with straight alpha of a model whose bounding sphere fills the frame.
+
+    Args:
+        model: the mesh.
+        label: (25,) EG3D camera label; the camera looks from outside the bounding sphere.
+        resolution: side of the image.
+        samples: rays along the side of a pixel.
+        scene: embree's scene of the model, from :func:`embree_scene`, if it is there already.
+    """
+    camera = np.asarray(label, dtype=np.float64)
+    matrix, intrinsics = camera[:16].reshape(4, 4), camera[16:].reshape(3, 3)
+    scale = _frame_scale(float(np.linalg.norm(matrix[:3, 3])), intrinsics[0, 0])
+    origin = (matrix[:3, 3] / scale).astype(np.float32)
+    rays = _rays(matrix, intrinsics, resolution * samples)
+    light = _trace(model, embree_scene(model) if scene is None else scene, origin, rays)  # premultiplied
+    blocks = light.reshape(resolution, samples, resolution, samples, 4).mean(axis=(1, 3))
+    color = blocks[..., :3] / np.maximum(blocks[..., 3:], 1e-6)
+    return to_uint8(255 * np.clip(np.concatenate([color, blocks[..., 3:]], axis=-1), 0, 1))
+
+
+def embree_scene(model: Model) -> Any:
+    """Embree's acceleration structure of a model."""
+    scene_type, triangles_type = _embree()
+    scene = scene_type()
+    triangles_type(scene, model.corners)
+    return scene
+
+
+def _embree() -> tuple[Any, Any]:
+    try:
+        from embreex.mesh_construction import TriangleMesh
+        from embreex.rtcore_scene import EmbreeScene
+    except ImportError as error:
+        raise MissingExtraError("embreex", "meshes", "rendering meshes") from error
+    return EmbreeScene, TriangleMesh
+
+
+def _frame_scale(radius: float, focal: float) -> float:
+    """World radius of the sphere whose outline lies at FRAME_FILL of the image: focal r / sqrt(radius^2 - r^2)."""
+    return float(FRAME_FILL * radius / np.hypot(focal, FRAME_FILL))
+
+
+def _rays(matrix: npt.NDArray[np.float64], intrinsics: npt.NDArray[np.float64], size: int) -> Values:
+    """Unit directions (size * size, 3) through the pixels' centres."""
+    ticks = (np.arange(size) + 0.5) / size
+    x, y = np.meshgrid((ticks - intrinsics[0, 2]) / intrinsics[0, 0], (ticks - intrinsics[1, 2]) / intrinsics[1, 1])
+    camera = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3)
+    rays = camera @ matrix[:3, :3].T
+    directions: Values = (rays / np.linalg.norm(rays, axis=-1, keepdims=True)).astype(np.float32)
+    return directions
+
+
+def _trace(model: Model, scene: Any, origin: Values, rays: Values) -> Values:
+    """Premultiplied colour and alpha (n, 4) along the rays, nearest surface first."""
+    result = np.zeros((len(rays), 4), dtype=np.float32)
+    clear = np.ones(len(rays), dtype=np.float32)  # what still shines through
+    start = np.broadcast_to(origin, rays.shape).copy()
+    alive = np.arange(len(rays))
+    for _ in range(MAX_LAYERS):
+        hits = scene.run(start[alive], rays[alive], output=True)
+        met = hits["primID"] >= 0
+        alive, face, distance = alive[met], hits["primID"][met], hits["tfar"][met]
+        if not len(alive):
+            break
+        weights = np.stack([1 - hits["u"][met] - hits["v"][met], hits["u"][met], hits["v"][met]], axis=1)
+        color = _shade(model, face, weights, rays[alive])
+        amount = clear[alive] * color[:, 3]
+        result[alive, :3] += color[:, :3] * amount[:, None]
+        result[alive, 3] += amount
+        clear[alive] -= amount
+        start[alive] += rays[alive] * (distance + STEP)[:, None]
+        alive = alive[clear[alive] > 1 / 256]
+    return result
+
+
+def _shade(model: Model, face: npt.NDArray[np.int32], weights: Values, rays: Values) -> Values:
+    """Lit colour and alpha (n, 4) at barycentric ``weights`` (n, 3) of triangles ``face`` (n,); both sides are lit."""
+    normals = np.einsum("nc,nci->ni", weights, model.normals[face])
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    normals *= np.where((normals * rays).sum(axis=1, keepdims=True) > 0, np.float32(-1), np.float32(1))
+    color = np.einsum("nc,nci->ni", weights, model.colors[face])
+    surface = model.surface[face]
+    for number in np.unique(surface):
+        at = np.flatnonzero(surface == number)
+        uv = np.einsum("nc,nci->ni", weights[at], model.uvs[face[at]])
+        color[at] *= _surface_color(model.surfaces[number], uv)
+    color[:, :3] *= brightness(normals)
+    lit: Values = np.clip(color, 0, 1)
+    return lit
+
+
+def _surface_color(surface: Surface, uv: Values) -> Values:
+    """Material colour and alpha (n, 4) at texture coordinates (n, 2), repeated beyond [0, 1], bilinear."""
+    if surface.texture is None:
+        return np.broadcast_to(surface.color, (len(uv), 4))
+    height, width = surface.texture.shape[:2]
+    x, y = uv[:, 0] % 1 * width - 0.5, (1 - uv[:, 1]) % 1 * height - 0.5
+    left, top = np.floor(x).astype(np.intp), np.floor(y).astype(np.intp)
+    right_share, bottom_share = (x - left)[:, None], (y - top)[:, None]
+    rows, columns = ((top % height, (top + 1) % height), (left % width, (left + 1) % width))
+    upper, lower = (
+        surface.texture[row, columns[0]] * (1 - right_share) + surface.texture[row, columns[1]] * right_share
+        for row in rows
+    )
+    texel: Values = (upper * (1 - bottom_share) + lower * bottom_share) / np.float32(255)
+    return surface.color * texel
+
+
+@lru_cache(maxsize=8)
+def _order(seed: int, turn: int, count: int) -> npt.NDArray[np.intp]:
+    """The order of ``count`` meshes in round ``turn``."""
+    key = np.array([seed, 2**63 + turn], dtype=np.uint64)  # apart from the keys of the images
+    return np.random.Generator(np.random.Philox(key=key)).permutation(count)
+
+
+_models: OrderedDict[tuple[Path, str, str, int], tuple[Model, Any]] = OrderedDict()
+
+
+def _cached(mesh: MeshFile, up: str, size: int) -> tuple[Model, Any]:
+    """The model and its embree scene, from this process's memory if it was used lately."""
+    key = (mesh.store.path, mesh.name, up, size)
+    if key not in _models:
+        model = load_model(mesh, up, size)
+        _models[key] = (model, embree_scene(model))
+        while sum(model.bytes for model, _ in _models.values()) > CACHE_BYTES and len(_models) > 1:
+            _models.popitem(last=False)
+    _models.move_to_end(key)
+    return _models[key]

@@ -1,0 +1,88 @@
+"""A folder of pictures without cameras: their labels follow a law, not the pictures, and the set says so."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from hgs_toolkit.cameras import Cameras, PosePrior, from_yaw_pitch
+from hgs_toolkit.datasets.images import is_image
+from hgs_toolkit.datasets.sources.shots import ImageFinder, Lens, Matrix, Scene, Shot, gather
+from hgs_toolkit.datasets.storage import FileStore
+from hgs_toolkit.errors import DataError
+
+LAWS = ("frontal", "normal", "uniform", "turntable")
+
+
+@dataclass(frozen=True)
+class PoseLaw:
+    """How pictures without cameras get theirs; angles in degrees.
+
+    Attributes:
+        kind: ``frontal``, every picture from the same camera; ``normal`` or ``uniform``, yaw and pitch drawn at random;
+            ``turntable``, once around in the order of the names.
+        yaw: standard deviation or half width of the yaw.
+        pitch: the same of the pitch.
+        pitch_mean: middle of the pitch.
+        focal: focal length over the side of the square that is cut out.
+        radius: distance from the subject.
+        seed: of what is drawn.
+    """
+
+    kind: str
+    yaw: float = 20.0
+    pitch: float = 10.0
+    pitch_mean: float = 0.0
+    focal: float = 4.2647
+    radius: float = 2.7
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in LAWS:
+            raise DataError(f"the law of poses is '{self.kind}'; expected {', '.join(LAWS)}")
+        if not (self.focal > 0 and self.radius > 0 and self.yaw >= 0 and self.pitch >= 0 and abs(self.pitch_mean) < 90):
+            raise DataError(
+                "focal length and radius must be above 0, yaw and pitch not below, the mean within 90 degrees"
+            )
+
+    def __str__(self) -> str:
+        lens = f"focal length {self.focal:g}, radius {self.radius:g}"
+        if self.kind == "frontal":
+            return f"the same for every picture: yaw 0°, pitch {self.pitch_mean:g}°, {lens}"
+        if self.kind == "turntable":
+            return f"assigned in the order of the names: once around evenly, pitch {self.pitch_mean:g}°, {lens}"
+        sign = "sigma " if self.kind == "normal" else "±"
+        return (
+            f"drawn at random ({self.kind}, seed {self.seed}): yaw {sign}{self.yaw:g}°, "
+            f"pitch {self.pitch_mean:g}° {sign}{self.pitch:g}°, {lens}"
+        )
+
+    def cameras(self, count: int) -> Cameras:
+        """``count`` cameras of the law."""
+        pitch = torch.full((count,), math.radians(self.pitch_mean))
+        if self.kind == "frontal":
+            return from_yaw_pitch(torch.zeros(count), pitch, self.radius, self.focal)
+        if self.kind == "turntable":
+            return from_yaw_pitch(torch.arange(count) / count * (2 * math.pi), pitch, self.radius, self.focal)
+        prior = PosePrior(
+            0.0, math.radians(self.pitch_mean), math.radians(self.yaw), math.radians(self.pitch), self.kind, self.kind,
+            math.pi, math.pi / 2 - abs(math.radians(self.pitch_mean)), self.radius, self.focal,
+        )  # fmt: skip
+        return prior.sample(count, torch.Generator().manual_seed(self.seed))
+
+
+def read_bare(store: FileStore, law: PoseLaw, problems: list[str] | None = None) -> Scene:
+    """Every image of the store, with cameras of ``law``; images that cannot be opened go to ``problems``."""
+    finder, names = ImageFinder(store), [name for name in store.names if is_image(name)]
+    matrices = law.cameras(len(names)).cam_to_world.double().numpy()
+    makers = [partial(_shot, name, matrix, law, finder) for name, matrix in zip(names, matrices, strict=True)]
+    return Scene(store.path.name, list(gather(makers, problems)), str(law))
+
+
+def _shot(name: str, matrix: Matrix, law: PoseLaw, finder: ImageFinder) -> Shot:
+    width, height = finder.size(name)
+    focal = law.focal * min(width, height)
+    return Shot(finder.store, name, None, matrix, Lens(focal, focal, width / 2, height / 2, width, height))

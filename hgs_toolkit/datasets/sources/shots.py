@@ -1,0 +1,196 @@
+"""Photographs with cameras as other programs' files describe them, before anything is turned, cut or resized."""
+
+from __future__ import annotations
+
+import json
+import math
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from hgs_toolkit.datasets.images import IMAGE_SUFFIXES, Size, is_image, open_image
+from hgs_toolkit.datasets.storage import FileStore
+from hgs_toolkit.errors import DataError
+
+Matrix = npt.NDArray[np.float64]
+T = TypeVar("T")
+
+MAX_PHOTO_BYTES = 1 << 28
+MAX_PHOTO_SIDE = 8192
+"""Largest photograph that is read: below the number of pixels at which Pillow suspects an attack."""
+
+MAX_TEXT_BYTES = 1 << 29
+"""Largest camera file that is read."""
+
+RIGID_TOLERANCE = 1e-3
+"""Largest entry of |R R^T - 1| of a rotation."""
+
+
+@dataclass(frozen=True)
+class Lens:
+    """A camera's intrinsics in pixels of its photograph; pixel centres are at +0.5.
+
+    Attributes:
+        fx, fy: focal lengths.
+        cx, cy: principal point.
+        width, height: of the photograph these numbers are for.
+        distortion: k1, k2, p1, p2 of OpenCV's model (Brown 1966); zeros for a pinhole.
+    """
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int
+    height: int
+    distortion: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+
+    @property
+    def is_pinhole(self) -> bool:
+        """Whether straight lines stay straight."""
+        return not any(self.distortion)
+
+    def resized(self, size: Size, name: str) -> Lens:
+        """The lens for the same photograph stored at (width, height) ``size``; DataError if the shapes differ."""
+        width, height = size
+        x, y = width / self.width, height / self.height
+        if abs(width - self.width * y) > 1 and abs(height - self.height * x) > 1:  # off by more than rounding
+            raise DataError(
+                f"{name} is {width} x {height}, its camera is for {self.width} x {self.height}; expected one shape"
+            )
+        return Lens(self.fx * x, self.fy * y, self.cx * x, self.cy * y, width, height, self.distortion)
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """One photograph.
+
+    Attributes:
+        store: where it lies.
+        image: its name there.
+        mask: the name of a grey picture to use as alpha, or None.
+        cam_to_world: (4, 4) rigid, OpenCV camera axes, in the world of its file.
+        lens: of its camera.
+    """
+
+    store: FileStore
+    image: str
+    mask: str | None
+    cam_to_world: Matrix
+    lens: Lens
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Shots in one world; ``law`` says how their cameras were made up, None if they were measured."""
+
+    name: str
+    shots: Sequence[Shot]
+    law: str | None = None
+
+
+def gather(makers: Iterable[Callable[[], T]], problems: list[str] | None) -> Iterator[T]:
+    """What can be made; what is wrong with the rest goes to ``problems``, or is raised if that is None."""
+    for make in makers:
+        try:
+            made = make()
+        except DataError as error:
+            if problems is None:
+                raise
+            problems.append(str(error))
+        else:
+            yield made
+
+
+class ImageFinder:
+    """The images of a store by the names camera files give them: with or without folder and suffix."""
+
+    def __init__(self, store: FileStore) -> None:
+        self.store = store
+        self._names = {name for name in store.names if is_image(name)}
+        self._by_end: dict[str, list[str]] = {}
+        for name in sorted(self._names):
+            path = PurePosixPath(name)
+            for key in {path.name, path.stem}:
+                self._by_end.setdefault(key, []).append(name)
+
+    def beside(self, file: str, path: str) -> str:
+        """The image that ``file`` calls ``path``, relative to itself."""
+        name = posixpath.normpath(posixpath.join(posixpath.dirname(file), path.replace("\\", "/")))
+        for suffix in ("", *IMAGE_SUFFIXES):
+            if name + suffix in self._names:
+                return name + suffix
+        if name.startswith(("../", "/")):
+            raise DataError(f"{file} names the image {path} outside of {self.store.path}; give the folder with both")
+        raise DataError(f"{file} names the image {path}, which is not in {self.store.path}")
+
+    def anywhere(self, file: str, path: str) -> str:
+        """The one image that ``path`` can mean, whatever folder it is in."""
+        path = path.replace("\\", "/")
+        ends = [name for name in self._by_end.get(PurePosixPath(path).name, ()) if _matches(name, path)]
+        if not ends:
+            raise DataError(
+                f"{file} names the image {path}, which is not in {self.store.path}; name its folder: --images"
+            )
+        if len(ends) > 1:
+            raise DataError(
+                f"{file} names the image {path}, which can be {ends[0]} or {ends[1]}; name one folder: --images"
+            )
+        return ends[0]
+
+    def size(self, name: str) -> Size:
+        """Width and height of an image, from its header."""
+        with open_image(self.store.read(name, MAX_PHOTO_BYTES), name, MAX_PHOTO_SIDE) as image:
+            return image.size
+
+
+def read_json(store: FileStore, name: str) -> Any:
+    """A JSON file; DataError names it if it is none."""
+    try:
+        return json.loads(store.read(name, MAX_TEXT_BYTES))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{store.path}/{name} is not valid JSON: {error}") from error
+
+
+def numbers(value: Any, what: str, *shape: int) -> Matrix:
+    """Nested lists as an array; DataError says ``what`` should have had ``shape`` and finite numbers."""
+    try:
+        array: Matrix = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise DataError(f"{what} is not {' x '.join(map(str, shape)) or 'one'} finite number{'s' if shape else ''}")
+    return array
+
+
+def pose(rotation: Matrix, position: Matrix, what: str) -> Matrix:
+    """Camera-to-world (4, 4) of a rotation (3, 3) and camera centre (3,); DataError if it is no rotation."""
+    off = float(np.abs(rotation @ rotation.T - np.eye(3)).max())
+    if off > RIGID_TOLERANCE or np.linalg.det(rotation) < 0:
+        raise DataError(f"{what} is no rotation (off by {off:.2g}); expected orthonormal axes, determinant +1")
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = rotation, position
+    return matrix
+
+
+def check_lens(lens: Lens, what: str) -> Lens:
+    """``lens``, if it can be that of a photograph."""
+    facts = (lens.fx, lens.fy, lens.cx, lens.cy, *lens.distortion)
+    if not all(map(math.isfinite, facts)) or min(lens.fx, lens.fy, lens.width, lens.height) <= 0:
+        raise DataError(
+            f"{what} has no usable lens: {lens.width} x {lens.height}, focal lengths {lens.fx:g}, {lens.fy:g}"
+        )
+    if not (0 < lens.cx < lens.width and 0 < lens.cy < lens.height):
+        raise DataError(f"{what} has its principal point ({lens.cx:g}, {lens.cy:g}) outside of the image")
+    return lens
+
+
+def _matches(name: str, path: str) -> bool:
+    """Whether ``name`` ends in ``path``, with or without its suffix."""
+    full, bare = f"/{name}", f"/{PurePosixPath(name).with_suffix('')}"
+    return full.endswith(f"/{path}") or bare.endswith(f"/{path}")

@@ -1,0 +1,1 @@
+"""Checkpoints of the GSGAN authors: read without executing anything."""

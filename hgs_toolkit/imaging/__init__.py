@@ -1,0 +1,1 @@
+"""Images, animations and sheets of scenes, made from what the rasteriser draws."""

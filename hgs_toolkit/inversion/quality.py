@@ -1,0 +1,99 @@
+"""How well a scene shows what it should: against the photographs, and against the truth where that is known."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from skimage.metrics import structural_similarity
+from torch import Tensor
+
+from hgs_toolkit.cameras import Cameras, from_yaw_pitch
+from hgs_toolkit.datasets.critters.drawing import Critter, Rendering
+from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.inversion.objective import FeatureMaps, feature_distances
+from hgs_toolkit.rendering import render, render_depth
+
+NOVEL_YAWS = (-0.7, -0.35, 0.35, 0.7)
+"""Radians: the views from which a known subject is compared, one and two standard deviations of the critters' law."""
+
+GREY = 0.5
+
+SSIM_WINDOW = 7
+
+
+def psnr(a: Tensor, b: Tensor) -> float:
+    """Peak signal-to-noise ratio of pictures in 0..1, decibels; infinite for equal ones."""
+    error = float((a - b).square().mean())
+    return math.inf if error == 0 else -10 * math.log10(error)
+
+
+def ssim(a: Tensor, b: Tensor) -> float:
+    """Structural similarity (Wang et al. 2004) of two pictures (H, W, 3) in 0..1, window of 7 pixels."""
+    window = min(SSIM_WINDOW, a.shape[0] - 1 + a.shape[0] % 2)
+    value = structural_similarity(a.cpu().numpy(), b.cpu().numpy(), win_size=window, channel_axis=2, data_range=1.0)
+    return float(value)
+
+
+def compare(pictures: Tensor, photographs: Tensor, networks: dict[str, FeatureMaps]) -> list[dict[str, float]]:
+    """For each of the pictures (V, H, W, 3) in 0..1: psnr, ssim, and the feature distance of each network."""
+    rows = [{"psnr": psnr(a, b), "ssim": ssim(a, b)} for a, b in zip(pictures, photographs, strict=True)]
+    for name, features in networks.items():
+        # All views at once: a discriminator has the camera of each.
+        with torch.no_grad():
+            distances = feature_distances(features, pictures.movedim(-1, 1), photographs.movedim(-1, 1))
+        for row, distance in zip(rows, distances.tolist(), strict=True):
+            row[f"features_{name}"] = distance
+    return rows
+
+
+@dataclass(frozen=True)
+class NovelView:
+    """A view that the search did not see.
+
+    Attributes:
+        yaw: radians from the front.
+        psnr: over grey, decibels.
+        depth_error: mean absolute difference of depth where both show the subject, world units.
+        overlap: intersection over union of the two silhouettes.
+    """
+
+    yaw: float
+    psnr: float
+    depth_error: float
+    overlap: float
+
+
+def novel_cameras(focal: float, radius: float, pitch: float = 0.05) -> Cameras:
+    """The cameras (4,) of NOVEL_YAWS."""
+    yaw = torch.tensor(NOVEL_YAWS)
+    return from_yaw_pitch(yaw, torch.full_like(yaw, pitch), radius, focal)
+
+
+def over(rendering: Rendering, background: Tensor) -> Tensor:
+    """The picture (H, W, 3) of a known subject over a colour, () or (3,)."""
+    alpha = torch.from_numpy(rendering.alpha)[..., None]
+    return torch.from_numpy(rendering.rgb) * alpha + background * (1 - alpha)
+
+
+@torch.no_grad()
+def novel_views(scene: GaussianHierarchy, truth: Critter, cameras: Cameras, resolution: int) -> list[NovelView]:
+    """How ``scene`` compares with the critter it should be, from ``cameras`` (4,) of :func:`novel_cameras`."""
+    images, alphas = (value.cpu() for value in render(scene, cameras, resolution, resolution, (GREY,) * 3))
+    depths = render_depth(scene, cameras, resolution, resolution).cpu()
+    found = []
+    for index, camera in enumerate(cameras):
+        real = truth.render(camera.labels.numpy(), resolution)
+        covered, wanted = alphas[0, index, ..., 0] > GREY, torch.from_numpy(real.alpha) > GREY
+        both = covered & wanted
+        error = (depths[0, index, ..., 0] - torch.from_numpy(real.depth)).abs()[both]
+        found.append(
+            NovelView(
+                yaw=NOVEL_YAWS[index],
+                psnr=psnr(images[0, index].clamp(0, 1), over(real, torch.tensor(GREY))),
+                depth_error=float(error.mean()) if len(error) else math.nan,
+                overlap=float(both.sum() / (covered | wanted).sum().clamp_min(1)),
+            )
+        )
+    return found

@@ -1,0 +1,98 @@
+"""What an inversion leaves: latent, scene, pictures, numbers, and the tuned model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from hgs_toolkit.asset import Asset, AssetMetadata, save_asset
+from hgs_toolkit.checkpoint import MODEL_FILE, save_model
+from hgs_toolkit.config import Config, DiscriminatorConfig
+from hgs_toolkit.datasets.critters.drawing import Critter
+from hgs_toolkit.files import atomic_path, write_json
+from hgs_toolkit.footprint import footprint, widen
+from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.imaging.images import save_film, save_png, to_uint8
+from hgs_toolkit.imaging.shots import Shot, camera_path, shoot
+from hgs_toolkit.inversion.inversion import Inversion, pictures
+from hgs_toolkit.inversion.objective import FeatureMaps
+from hgs_toolkit.inversion.quality import compare, novel_cameras, novel_views
+from hgs_toolkit.inversion.sheet import sheet
+from hgs_toolkit.inversion.target import Target
+
+LATENT, SCENE, SHEET, FILM, METRICS = (
+    "latent.safetensors", "scene.hgs", "sheet.png", "turntable.mp4", "metrics.json",
+)  # fmt: skip
+
+TURNTABLE_FRAMES, TURNTABLE_SIZE = 60, 256
+
+
+def result_names(*, tuned: bool) -> list[str]:
+    """Names of the files in the folder of results."""
+    return [LATENT, SCENE, SHEET, FILM, METRICS, *([MODEL_FILE] if tuned else [])]
+
+
+def for_files(found: Inversion) -> GaussianHierarchy:
+    """The scene found, on the CPU and widened as sampled ones are: fit to be seen at any size."""
+    return widen(found.scene, footprint(found.model.config)).to("cpu")
+
+
+def write_results(
+    out: Path, found: Inversion, target: Target, metrics: dict[str, Any], name: str, truth: Critter | None = None
+) -> list[Path]:
+    """Write every file of :func:`result_names` below ``out``; returns their paths.
+
+    Args:
+        metrics: of :func:`measure`.
+        name: of the model's configuration.
+        truth: what the photographs show, where that is known.
+    """
+    config = found.model.config
+    focal, radius = config.render_focal or config.poses.focal, config.poses.radius
+    metadata = AssetMetadata(generator=name, model=found.model.fingerprint, focal=focal, radius=radius)
+    with atomic_path(out / LATENT) as temporary:
+        save_file({"ws": found.fit.ws[0].cpu().contiguous()}, temporary)
+    scene = for_files(found)
+    save_asset(out / SCENE, Asset(scene, metadata, found.fit.ws[0]))
+    save_png(out / SHEET, sheet(found, target, truth))
+    turn = shoot(scene, camera_path("orbit", TURNTABLE_FRAMES, focal, radius), Shot(TURNTABLE_SIZE))
+    save_film(out / FILM, map(to_uint8, turn))
+    write_json(out / METRICS, metrics)
+    tuned = found.before is not None
+    if tuned:
+        whole = Config(f"{name}-tuned", "", config, DiscriminatorConfig(resolution=config.resolution))
+        save_model(out / MODEL_FILE, found.model, whole, {"tuned_from": found.model.fingerprint})
+    return [out / file for file in result_names(tuned=tuned)]
+
+
+def measure(
+    found: Inversion, target: Target, truth: Critter | None, networks: dict[str, FeatureMaps]
+) -> dict[str, Any]:  # fmt: skip
+    """The content of metrics.json: the photographs' views before and after tuning, and views that nobody saw.
+
+    Args:
+        truth: what the photographs show, where that is known.
+        networks: in whose features pictures are compared.
+    """
+    photographs = target.over(found.fit.background).clamp(0, 1)
+    metrics: dict[str, Any] = {
+        "views": compare(pictures(found.scene, target, found.fit), photographs, networks),
+        "label": found.fit.cameras.labels[0].tolist(),
+        "loss": found.losses[-1],
+        "steps": len(found.fit.losses),
+        "resolution": target.resolution,
+        "model": found.model.fingerprint,
+    }
+    if found.before is not None:
+        metrics["views_before_tuning"] = compare(pictures(found.before, target, found.fit), photographs, networks)
+        metrics["tuning_steps"] = len(found.losses)
+    if truth is not None:
+        poses, focal = found.model.config.poses, found.model.config.render_focal
+        cameras = novel_cameras(focal or poses.focal, poses.radius)
+        for key, scene in (("novel_views", found.scene), ("novel_views_before_tuning", found.before)):
+            if scene is not None:
+                metrics[key] = [asdict(view) for view in novel_views(scene, truth, cameras, target.resolution)]
+    return metrics

@@ -1,0 +1,155 @@
+"""Feature extractors: what a Fréchet or kernel distance between two sets of pictures is measured in.
+
+A distance depends on its extractor as much as on the pictures, so an extractor knows its name, the hash of its
+weights and how it resizes, and every number is stored with them. ``squeeze`` and ``lite0`` are networks trained on
+ImageNet that optional packages carry; ``randconv`` needs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hgs_toolkit.errors import ConfigError, MissingExtraError, ShapeError
+
+logger = logging.getLogger(__name__)
+
+Features = npt.NDArray[np.float32]
+Pictures = npt.NDArray[Any] | Tensor
+
+CHUNK = 32
+"""Pictures that pass through a network at once: bounds the memory, does not change the result."""
+
+ROUNDING = 1e-4
+"""How far beyond 0..1 a float picture may lie before it is taken for one of another range."""
+
+
+@dataclass(frozen=True, eq=False)
+class Extractor:
+    """A frozen network that turns pictures into feature vectors.
+
+    Attributes:
+        name: what the numbers are called after, as in ``kid_squeeze``.
+        dim: length of a feature vector.
+        sha256: hexadecimal digest of the weights.
+        size: height and width the network sees; pictures of another size are resized, bilinear.
+        network: (B, 3, size, size) float32 in 0..1 to (B, dim).
+        antialias: whether pictures are low-passed when they are made smaller.
+        standardise: whether features are brought to the real pictures' mean and deviation before they are compared.
+    """
+
+    name: str
+    dim: int
+    sha256: str
+    size: int
+    network: nn.Module
+    antialias: bool = True
+    standardise: bool = True
+
+    @property
+    def resize(self) -> str:
+        """How pictures get their size, for the record."""
+        return f"bilinear-{'antialias-' if self.antialias else ''}{self.size}"
+
+    def to(self, device: torch.device) -> Extractor:
+        """The same network, moved to another device."""
+        return replace(self, network=self.network.to(device))
+
+    def features(self, pictures: Pictures) -> Features:
+        """Features (N, dim) float32 of ``pictures`` (N, H, W, 3): uint8, or float in 0..1.
+
+        Raises:
+            ShapeError: if the shape, type or range is another.
+        """
+        tensor = pictures if isinstance(pictures, Tensor) else torch.from_numpy(np.ascontiguousarray(pictures))
+        if tensor.ndim != 4 or tensor.shape[-1] != 3:
+            raise ShapeError(f"pictures of shape {tuple(tensor.shape)}; expected (N, H, W, 3)")
+        parts = [self._chunk(tensor[start : start + CHUNK]) for start in range(0, len(tensor), CHUNK)]
+        return np.concatenate([np.zeros((0, self.dim), np.float32), *parts])
+
+    @torch.inference_mode()
+    def _chunk(self, pictures: Tensor) -> Features:  # (B, H, W, 3) -> (B, dim)
+        images = _unit_range(pictures).movedim(-1, 1)  # (B, 3, H, W)
+        if images.shape[-2:] != (self.size, self.size):
+            images = functional.interpolate(
+                images, size=(self.size, self.size), mode="bilinear", align_corners=False, antialias=self.antialias
+            )
+        features: Features = self.network(images.contiguous(memory_format=torch.channels_last)).numpy()
+        return features
+
+
+def make_extractor(name: str) -> Extractor:
+    """The extractor called ``name``, one of :data:`EXTRACTORS`.
+
+    Raises:
+        ConfigError: if there is none of that name.
+        MissingExtraError: if its package is not installed.
+        FormatError: if its weights file is broken.
+    """
+    if name not in EXTRACTORS:
+        raise ConfigError(f"unknown feature extractor '{name}'; known: {', '.join(EXTRACTORS)}")
+    return EXTRACTORS[name]()
+
+
+def tick_extractor() -> Extractor:
+    """The fast extractor for measurements during training: ``squeeze``, or ``randconv`` where it is not installed."""
+    try:
+        return make_extractor("squeeze")
+    except MissingExtraError as error:
+        logger.info("%s; measuring with random convolutions instead", error)
+        return make_extractor("randconv")
+
+
+def package_folder(package: str, purpose: str) -> Path:
+    """Folder of an installed package, which is not imported for it.
+
+    Raises:
+        MissingExtraError: if it is not installed.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtraError(package, "metrics", purpose)
+    return Path(spec.submodule_search_locations[0])
+
+
+def _unit_range(pictures: Tensor) -> Tensor:
+    if pictures.dtype == torch.uint8:
+        return pictures.float() / 255
+    if not pictures.is_floating_point():
+        raise ShapeError(f"pictures of type {pictures.dtype}; expected uint8, or floats in 0..1")
+    low, high = pictures.min().item(), pictures.max().item()
+    if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # false for NaN, too
+        raise ShapeError(f"pictures with values from {low:.4g} to {high:.4g}; expected floats in 0..1, or uint8")
+    return pictures.float()
+
+
+def _squeeze() -> Extractor:
+    from hgs_toolkit.metrics.squeezenet import make_squeeze
+
+    return make_squeeze()
+
+
+def _lite0() -> Extractor:
+    from hgs_toolkit.metrics.lite0 import make_lite0
+
+    return make_lite0()
+
+
+def _randconv() -> Extractor:
+    from hgs_toolkit.metrics.randconv import make_randconv
+
+    return make_randconv()
+
+
+EXTRACTORS: dict[str, Callable[[], Extractor]] = {"squeeze": _squeeze, "lite0": _lite0, "randconv": _randconv}
+"""Name to maker: ``squeeze`` is fast, ``lite0`` is for final figures, ``randconv`` for tests and bare machines."""

@@ -1,0 +1,146 @@
+"""Camera files that are broken, or mean something else, are named in one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hgs_toolkit.datasets.sources import read_scenes
+from hgs_toolkit.datasets.sources.bare import PoseLaw
+from hgs_toolkit.errors import DataError
+from tests.datasets.photographs import Photographs, colmap, gaussian_splatting, nerf_synthetic, nerfstudio
+
+PHOTOGRAPHS = Photographs.take()
+
+
+def change(path: Path, **entries: Any) -> None:
+    """Set entries of a JSON file, in each camera of a list."""
+    content = json.loads(path.read_text())
+    for target in content if isinstance(content, list) else [content]:
+        target.update(entries)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"frames": []}, "no list of frames"),
+        ({"frames": [{}]}, "frame without file_path"),
+        ({"frames": [{"file_path": "images/none"}]}, "names the image images/none, which is not in"),
+        ({"frames": [{"file_path": "../../etc/x.png"}]}, "outside of"),
+        ({"frames": [{"file_path": "images/r_0", "transform_matrix": [[1, 2]]}]}, "is not 4 x 4 finite numbers"),
+        ({"frames": [{"file_path": "images/r_0", "transform_matrix": np.eye(4).tolist()[:3]}], "fl_x": 0, "fl_y": 0},
+         "neither fl_x nor camera_angle_x"),
+        ({"frames": [{"file_path": "images/r_0", "transform_matrix": (2 * np.eye(4)).tolist()}]}, "is no rotation"),
+        ({"camera_model": "OPENCV_FISHEYE"}, "camera model OPENCV_FISHEYE"),
+        ({"k3": 0.1}, "distortion k3"),
+        ({"fl_x": -5}, "no usable lens"),
+        ({"w": "wide"}, "is not one finite number"),
+    ],
+)  # fmt: skip
+def test_broken_transforms(tmp_path: Path, entries: dict[str, Any], message: str) -> None:
+    nerfstudio(PHOTOGRAPHS, tmp_path)
+    change(tmp_path / "transforms.json", **entries)
+    with pytest.raises(DataError, match=message):
+        read_scenes(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"img_name": 5}, "camera without img_name"),
+        ({"rotation": [[1, 0, 0], [0, 1, 0], [0, 0, -1]]}, "no rotation"),
+        ({"position": [0, None, 1]}, "position of .* is not 3 finite numbers"),
+        ({"fx": float("inf")}, "fx of .* is not one finite number"),
+    ],
+)
+def test_broken_cameras_json(tmp_path: Path, entries: dict[str, Any], message: str) -> None:
+    gaussian_splatting(PHOTOGRAPHS, tmp_path)
+    change(tmp_path / "cameras.json", **entries)
+    with pytest.raises(DataError, match=message):
+        read_scenes(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("cameras.txt", "PINHOLE", "OPENCV_FISHEYE", "colmap image_undistorter"),
+        ("cameras.txt", " 55.0", "", "3 parameters for a PINHOLE camera; expected 4"),
+        ("cameras.txt", "200.0", "wide", "expected finite numbers"),
+        ("cameras.txt", "7 PIN", "8 PIN", "the camera 7, which is not in"),
+        ("images.txt", " r_3.png", "", "expected id, quaternion, translation, camera, name"),
+        ("images.txt", "r_3.png", "r_9.png", "names the image r_9.png, which is not in .*--images"),
+    ],
+)
+def test_broken_colmap_models(tmp_path: Path, file: str, old: str, new: str, message: str) -> None:
+    colmap("PINHOLE")(PHOTOGRAPHS, tmp_path)
+    path = tmp_path / "sparse/0" / file
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(DataError, match=message):
+        read_scenes(tmp_path)
+
+
+def test_points_are_skipped_whether_empty_lines_are_kept_or_not(tmp_path: Path) -> None:
+    colmap("PINHOLE")(PHOTOGRAPHS, tmp_path)
+    whole = read_scenes(tmp_path)[0].shots
+    path = tmp_path / "sparse/0/images.txt"
+    path.write_text("\n".join(line for line in path.read_text().splitlines() if line))
+    stripped = read_scenes(tmp_path)[0].shots
+    assert (
+        [shot.image for shot in stripped] == [shot.image for shot in whole] == [f"images/r_{i}.png" for i in range(8)]
+    )
+
+
+def test_images_may_lie_elsewhere_and_must_be_unambiguous(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    gaussian_splatting(PHOTOGRAPHS, tmp_path / "model")
+    (tmp_path / "model/images").rename(tmp_path / "photos")
+    with pytest.raises(DataError, match="--images"):
+        read_scenes(tmp_path / "model")
+    assert len(read_scenes(tmp_path / "model", images=tmp_path / "photos")[0].shots) == 8
+    assert len(read_scenes(tmp_path / "model/cameras.json", images=tmp_path / "photos")[0].shots) == 8
+    PHOTOGRAPHS.save_images(tmp_path / "photos/small")
+    with pytest.raises(DataError, match=r"can be r_0.png or small/r_0.png"):
+        read_scenes(tmp_path / "model", images=tmp_path / "photos")
+
+
+def test_the_kind_is_told_by_the_files(tmp_path: Path) -> None:
+    nerf_synthetic(PHOTOGRAPHS, tmp_path)
+    assert len(read_scenes(tmp_path)[0].shots) == 8
+    assert len(read_scenes(tmp_path / "transforms_val.json")[0].shots) == 1
+    with pytest.raises(DataError, match=r"holds no cameras\.json"):
+        read_scenes(tmp_path, "cameras")
+    with pytest.raises(DataError, match="leave --law out"):
+        read_scenes(tmp_path, law=PoseLaw("normal"))
+    assert read_scenes(tmp_path, "bare", law=PoseLaw("normal"))[0].law is not None
+    (tmp_path / "cameras.json").write_text("[]")
+    with pytest.raises(DataError, match="--from transforms or cameras"):
+        read_scenes(tmp_path)
+    with pytest.raises(DataError, match="not a list of cameras"):
+        read_scenes(tmp_path, "cameras")
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"transforms.json.*--law frontal, normal"):
+        read_scenes(tmp_path)
+    with pytest.raises(DataError, match="holds no usable image"):
+        read_scenes(tmp_path, law=PoseLaw("frontal"))
+    (tmp_path / "cameras.bin").touch()
+    with pytest.raises(DataError, match="colmap model_converter --output_type TXT"):
+        read_scenes(tmp_path)
+    (tmp_path / "dataset.json").write_text("{}")
+    with pytest.raises(DataError, match="hgs dataset check"):
+        read_scenes(tmp_path)
+    with pytest.raises(DataError, match="does not exist"):
+        read_scenes(tmp_path / "none")
+    (tmp_path / "transforms.json").write_text("{")
+    with pytest.raises(DataError, match="not valid JSON"):
+        read_scenes(tmp_path / "transforms.json")
+    with pytest.raises(DataError, match="the kind is 'nerf'"):
+        read_scenes(tmp_path, "nerf")
+    with pytest.raises(DataError, match="the law of poses is 'sideways'"):
+        PoseLaw("sideways")

@@ -1,0 +1,72 @@
+"""Every format that is written and read: what comes back, for every degree, and through another format and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hgs_toolkit.exporters.splats.arrays import splats_of
+from hgs_toolkit.exporters.table import FORMATS, export, load
+from tests.exporters.splats.accuracy import BOUNDS, differences, expected_in, matched, reference_scene, turned_as
+from tests.exporters.splats.journeys import NAMES, SAMPLES, there_and_back
+
+SUFFIXES = sorted(BOUNDS)
+
+
+def test_every_format_of_the_table_has_a_bound_here() -> None:
+    assert {row.suffix for row in FORMATS if row.suffix in BOUNDS} == set(BOUNDS)
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_scene_comes_back_within_the_bound(suffix: str, degree: int, tmp_path: Path) -> None:
+    scene = reference_scene(degree)
+    export(scene, tmp_path / f"a{suffix}")
+    found = splats_of(load(tmp_path / f"a{suffix}"), "y_up")
+    assert found.sh_degree == (0 if suffix == ".splat" else degree)
+    differences(found, expected_in(suffix, scene, found)).assert_within(BOUNDS[suffix])
+
+
+@pytest.mark.parametrize("suffix", [row.suffix for row in FORMATS if "frame" in row.options and row.suffix in BOUNDS])
+def test_the_other_frame_comes_back_too_where_it_is_told(suffix: str, tmp_path: Path) -> None:
+    scene = reference_scene(2, 300)
+    export(scene, tmp_path / f"a{suffix}")
+    other = "rdf" if suffix == ".spz" else "y_up"
+    export(scene, tmp_path / f"b{suffix}", frame=other)
+    told = other if suffix in (".spz", ".splat") else None  # the others say it themselves
+    own, turned = (splats_of(load(tmp_path / f"{n}{suffix}", f), "y_up") for n, f in (("a", None), ("b", told)))
+    found = matched(turned, own)
+    differences(found, turned_as(found, own) if suffix == ".rad" else own).assert_within(BOUNDS[suffix].times(2))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_one_gaussian_is_a_scene(suffix: str, tmp_path: Path) -> None:
+    scene = reference_scene(1, 1)
+    export(scene, tmp_path / f"a{suffix}")
+    found = splats_of(load(tmp_path / f"a{suffix}"), "y_up")
+    differences(found, expected_in(suffix, scene, found)).assert_within(BOUNDS[suffix])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_extremes_stay_finite(suffix: str, tmp_path: Path) -> None:
+    scene = reference_scene(0, 50)
+    logits, quats = scene.opacity_logits.clone(), scene.quats.clone()
+    logits[0, :2] = logits.new_tensor([-1e9, 1e9])
+    quats[0, 3] = 0
+    export(scene.replace(opacity_logits=logits, quats=quats), tmp_path / f"a{suffix}")
+    found = load(tmp_path / f"a{suffix}")  # checks every value
+    assert float(found.opacity_logits.abs().max()) <= 16 or suffix == ".hgs"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_real_scenes_survive_every_other_format_and_the_way_back(suffix: str, name: str, tmp_path: Path) -> None:
+    source = SAMPLES / name
+    if not source.is_file():
+        pytest.skip(f"{name} is not beside the checkout (../shared/samples)")
+    legs = there_and_back(source, suffix, tmp_path)
+    assert {leg.count for leg in legs} == {load(source).num_gaussians}
+    for leg in legs:
+        leg.errors.assert_within(leg.bound)

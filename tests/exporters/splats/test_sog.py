@@ -1,0 +1,170 @@
+"""The .sog: what its images say, round trips, and archives that contradict themselves."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hgs_toolkit.errors import FormatError
+from hgs_toolkit.exporters.splats.arrays import splats_of
+from hgs_toolkit.exporters.splats.packing.morton import morton_order
+from hgs_toolkit.exporters.splats.sog import sog_files
+from hgs_toolkit.exporters.table import export, load
+from hgs_toolkit.gaussians import GaussianHierarchy
+
+SceneFactory = Callable[..., GaussianHierarchy]
+
+
+def rewrite(path: Path, change: Callable[[dict[str, bytes]], None], compression: int = zipfile.ZIP_STORED) -> None:
+    """The same archive after ``change`` of its files."""
+    with zipfile.ZipFile(path) as bundle:
+        files = {name: bundle.read(name) for name in bundle.namelist()}
+    change(files)
+    with zipfile.ZipFile(path, "w", compression) as bundle:
+        for name, data in files.items():
+            bundle.writestr(name, data)
+
+
+def with_meta(path: Path, change: Callable[[dict[str, object]], None]) -> None:
+    def edit(files: dict[str, bytes]) -> None:
+        meta = json.loads(files["meta.json"])
+        change(meta)
+        files["meta.json"] = json.dumps(meta).encode()
+
+    rewrite(path, edit)
+
+
+def webp(width: int, height: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGBA", (width, height)).save(buffer, "WEBP", lossless=True)
+    return buffer.getvalue()
+
+
+def test_files_are_meta_and_square_lossless_images(scene: GaussianHierarchy) -> None:
+    files = sog_files(scene)
+    assert list(files) == ["meta.json", "means_l.webp", "means_u.webp", "scales.webp", "quats.webp", "sh0.webp"]
+    meta = json.loads(files["meta.json"])
+    assert (meta["version"], meta["count"]) == (2, 89)
+    assert len(meta["scales"]["codebook"]) == len(meta["sh0"]["codebook"]) == 256
+    assert Image.open(io.BytesIO(files["quats.webp"])).size == (12, 8)
+    assert "VP8L" in files["quats.webp"][:16].decode("latin1")
+
+
+def test_one_pixel_of_each_image_says_what_the_specification_says(scene_factory: SceneFactory) -> None:
+    scene = scene_factory((1,))
+    scene = scene.replace(
+        quats=torch.tensor([[[0.1, -0.9, 0.3, 0.2]]]), opacity_logits=torch.zeros(1, 1), means=torch.ones(1, 1, 3)
+    )
+    files = sog_files(scene, "y_up")
+    quat = np.asarray(Image.open(io.BytesIO(files["quats.webp"])))[0, 0]
+    w, y, z = -np.array([0.1, 0.3, 0.2]) / np.sqrt(0.95)  # x is largest and negative: the others change sign
+    np.testing.assert_array_equal(quat[:3], np.round((np.array([w, y, z]) * np.sqrt(2) / 2 + 0.5) * 255))
+    assert quat[3] == 253
+    assert np.asarray(Image.open(io.BytesIO(files["sh0.webp"])))[0, 0, 3] == 128
+    np.testing.assert_allclose(json.loads(files["meta.json"])["means"]["mins"], np.log(2))
+
+
+def test_the_order_is_along_the_curve_and_equal_scenes_give_equal_bytes(
+    tmp_path: Path, scene: GaussianHierarchy
+) -> None:
+    export(scene, tmp_path / "a.sog")
+    export(scene, tmp_path / "b.sog")
+    assert (tmp_path / "a.sog").read_bytes() == (tmp_path / "b.sog").read_bytes()
+    source = splats_of(scene, "rdf")
+    expected = source.take(morton_order(source.means)).means
+    np.testing.assert_allclose(splats_of(load(tmp_path / "a.sog"), "rdf").means, expected, atol=5e-5)
+
+
+def test_up_to_a_palette_of_harmonics_only_the_codebook_rounds(tmp_path: Path, scene_factory: SceneFactory) -> None:
+    scene = scene_factory((300,), degree=2)
+    export(scene, tmp_path / "a.sog")
+    source = splats_of(scene, "y_up")
+    expected = source.take(morton_order(splats_of(scene, "rdf").means)).sh[:, 1:]
+    found = load(tmp_path / "a.sog").sh[0, :, 1:].numpy()
+    assert np.abs(found - expected).max() < np.ptp(expected) / 254
+
+
+def test_the_frame_is_found_again(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    export(scene, tmp_path / "a.sog", frame="y_up")
+    loaded = load(tmp_path / "a.sog").means[0]
+    torch.testing.assert_close(loaded.amax(0), scene.means[0].amax(0), atol=5e-5, rtol=0)
+
+
+def test_a_compressed_archive_is_read_too(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    export(scene, tmp_path / "a.sog")
+    before = load(tmp_path / "a.sog")
+    rewrite(tmp_path / "a.sog", lambda files: None, zipfile.ZIP_DEFLATED)
+    assert torch.equal(load(tmp_path / "a.sog").means, before.means)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.update(version=1), "says version 1; expected 2"),
+        (lambda m: m.update(count=0), "says 0 Gaussians"),
+        (lambda m: m.update(count=True), "says True Gaussians"),
+        (lambda m: m.update(count=10**6), "taken for a decompression bomb"),
+        (lambda m: m.update(count=5000), "means_l.webp has 12 x 8 pixels for 5000 values"),
+        (lambda m: m.pop("quats"), "lacks 'files' of 'quats'"),
+        (lambda m: m["scales"].update(codebook=["a"]), "'codebook' of 'scales' is no list of finite numbers"),
+        (lambda m: m["sh0"].update(codebook=[]), "has a codebook of 0 for 'sh0'"),
+        (lambda m: m["means"].update(mins=[0.0]), "1 and 3 bounds of positions"),
+        (lambda m: m["means"].update(maxs=[1e30] * 3), "non-finite values"),
+        (lambda m: m["means"].update(files="ab"), "images of 'means'; expected 2 names"),
+        (lambda m: m["quats"].update(files=["../../secret"]), r"the archive lacks \.\./\.\./secret"),
+    ],
+)
+def test_a_description_that_lies_is_refused(
+    change: Callable[[dict[str, object]], None], message: str, tmp_path: Path, scene: GaussianHierarchy
+) -> None:
+    export(scene, tmp_path / "a.sog")
+    with_meta(tmp_path / "a.sog", change)
+    with pytest.raises(FormatError, match=rf"a\.sog: .*{message}"):
+        load(tmp_path / "a.sog")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"RIFF", "no readable WebP image"),
+        (webp(4000, 4000), "has 4000 x 4000 pixels for 89 values"),
+        (webp(12, 8), "a quaternion has the tag 0"),
+    ],
+)
+def test_an_image_that_does_not_fit_is_refused_before_it_is_decoded(
+    data: bytes, message: str, tmp_path: Path, scene: GaussianHierarchy
+) -> None:
+    export(scene, tmp_path / "a.sog")
+    rewrite(tmp_path / "a.sog", lambda files: files.update({"quats.webp": data}))
+    with pytest.raises(FormatError, match=message):
+        load(tmp_path / "a.sog")
+
+
+def test_a_label_beyond_the_palette_is_refused(tmp_path: Path, scene_factory: SceneFactory) -> None:
+    export(scene_factory((20,), degree=1), tmp_path / "a.sog")
+    with_meta(tmp_path / "a.sog", lambda m: m["shN"].update(count=3))  # type: ignore[attr-defined]
+    with pytest.raises(FormatError, match="asks for entry 19 of a palette of 3"):
+        load(tmp_path / "a.sog")
+
+
+def test_a_file_that_unpacks_to_far_more_is_refused(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    export(scene, tmp_path / "a.sog")
+    rewrite(
+        tmp_path / "a.sog", lambda files: files.update({"sh0.webp": bytes(2**25)}), compression=zipfile.ZIP_DEFLATED
+    )
+    with pytest.raises(FormatError, match=r"a\.sog: 33554432 bytes of content promised .* bomb"):
+        load(tmp_path / "a.sog")
+
+
+def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.sog").write_bytes(b"not a zip")
+    with pytest.raises(FormatError, match=r"a\.sog is no readable \.sog archive"):
+        load(tmp_path / "a.sog")
