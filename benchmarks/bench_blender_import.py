@@ -14,9 +14,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
+from numpy.typing import NDArray
 
 ROUNDS = 5
 
@@ -25,11 +27,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=500_000)
     arguments = parser.parse_args(sys.argv[1:])
-    addon = {name: importlib.import_module(f"blender_addon.{name}") for name in ("importing", "splats", "write_ply")}
-    splats = random_splats(addon["splats"], arguments.count)
+    names = ("data", "core.splats", "core.write_ply")
+    addon = {name: importlib.import_module(f"blender_addon.{name}") for name in names}
+    splats = random_splats(addon["core.splats"], arguments.count)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "many.ply"
-        addon["write_ply"].write_ply(path, splats)
+        addon["core.write_ply"].write_ply(path, splats)
         rows = []
         for _ in range(ROUNDS):
             start = time.perf_counter()
@@ -37,21 +40,21 @@ def main() -> None:
             plain = time.perf_counter() - start
             bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
             start = time.perf_counter()
-            read = addon["importing"].read_splats(path)
+            read = addon["data"].read_splats(path)
             middle = time.perf_counter()
-            data = addon["importing"].splat_data("many", read)
+            data = addon["data"].splat_data("many", read)
             rows.append((middle - start, time.perf_counter() - middle, plain))
-        check(addon["importing"], data, splats)
+        check(addon["data"], data, splats)
     reading, filling, plain = np.median(rows, axis=0)
     print(f"Blender {bpy.app.version_string}, {arguments.count:,} Gaussians, medians of {ROUNDS}:")
     print(f"reading {reading:.2f} s, attributes {filling:.2f} s, together {reading + filling:.2f} s")
     print(f"{(reading + filling) / plain:.0f} times as long as reading the bytes alone ({plain:.3f} s)")
 
 
-def random_splats(module, count):  # type: ignore[no-untyped-def]
+def random_splats(module: Any, count: int) -> Any:
     random = np.random.default_rng(0)
 
-    def normal(*shape: int) -> np.ndarray:
+    def normal(*shape: int) -> NDArray[np.float32]:
         return random.standard_normal((count, *shape), np.float32)
 
     level = np.sort(np.searchsorted([0.003, 0.015, 0.06, 0.25], random.random(count))).astype(np.int32)
@@ -65,7 +68,7 @@ def random_splats(module, count):  # type: ignore[no-untyped-def]
     )
 
 
-def check(importing, data, splats) -> None:  # type: ignore[no-untyped-def]
+def check(importing: Any, data: Any, splats: Any) -> None:
     """Exact counts in every level, attributes within 1e-6 of the file's."""
     assert (np.bincount(importing.get_values(data, "level")) == np.bincount(splats.level)).all()
     assert (importing.get_values(data, "parent") == splats.parent).all()

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from plain_generator import Splats, synthesize
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hgs_toolkit.checkpoint import load_model
@@ -29,6 +28,9 @@ from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import render
 from hgs_toolkit.sampling import latents
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from experiments.plain_generator import Splats, synthesize
 
 REFERENCE_512 = GeneratorConfig(
     resolution=512, channels=(512, 512, 256, 128, 128, 128),
@@ -89,7 +91,7 @@ class Products(TorchDispatchMode):
     """Notes the shapes of all matrix products that are computed within."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.shapes: list[list[torch.Size]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from hgs_toolkit.exporters.splats.arrays import usd_child
+from hgs_toolkit.exporters.splats import usd_child
 
 STAND_IN = "import sys, usd_child; usd_child.allowance = lambda path: {most}; usd_child.main(*sys.argv[1:3], 2**40)"
 """The child's program with another bound."""

@@ -71,9 +71,8 @@ def measured(arguments: argparse.Namespace, name: str, preset: str, settings: li
     reference = Reference.of(make_extractor("squeeze"), real_chunks(heldout, config, COUNT))
     (kid, *_) = reference.measure(sample_chunks(load_model(folder.path), config, COUNT, Purpose.METRIC))
     last = folder.read_log()[-1]
-    return {"kid": kid.value, "std": kid.std, "speed": 1000 * config.training.kimg / seconds} | {
-        key: last[key] for key in ("loss_d", "loss_g", "grad_g")
-    }
+    row = {"kid": kid.value, "std": kid.std or 0.0, "speed": 1000 * config.training.kimg / seconds}
+    return row | {key: value for key in ("loss_d", "loss_g", "grad_g") if (value := last[key]) is not None}
 
 
 if __name__ == "__main__":

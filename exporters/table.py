@@ -19,8 +19,8 @@ from hgs_toolkit.exporters.options import ExportOptions, Format
 from hgs_toolkit.exporters.splats.compressed_ply import read_compressed_ply, write_compressed_ply
 from hgs_toolkit.exporters.splats.glb import read_glb, write_glb
 from hgs_toolkit.exporters.splats.ply import read_ply, write_ply
-from hgs_toolkit.exporters.splats.rad import write_rad
-from hgs_toolkit.exporters.splats.rad_reader import read_rad
+from hgs_toolkit.exporters.splats.rad.reader import read_rad
+from hgs_toolkit.exporters.splats.rad.writer import write_rad
 from hgs_toolkit.exporters.splats.sog import read_sog, write_sog
 from hgs_toolkit.exporters.splats.splat import read_splat, write_splat
 from hgs_toolkit.exporters.splats.spz import read_spz, write_spz

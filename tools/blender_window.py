@@ -98,7 +98,7 @@ def tour(batch: Path, out: Path) -> Iterator[float]:
 
 def prepare() -> None:
     """The startup scene without its cube, in the colours of the toolkit."""
-    if addon_utils.enable(MODULE) is None:
+    if addon_utils.enable(MODULE) is None:  # type: ignore[func-returns-value]
         raise RuntimeError("the extension is not installed; run hgs blender install with these resources")
     bpy.data.objects.remove(bpy.data.objects["Cube"])
     bpy.ops.hgs.set_up_scene()

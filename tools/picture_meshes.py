@@ -51,11 +51,11 @@ def shade(
     corners = mesh.faces[face]
     colors = vertex_colors(mesh)
     if colored and colors is not None:
-        return np.einsum("mk,mki->mi", weights, colors[corners] / 255.0).clip(0, 1)
+        return np.asarray(np.einsum("mk,mki->mi", weights, colors[corners] / 255.0).clip(0, 1))
     normal = np.einsum("mk,mki->mi", weights, mesh.vertex_normals[corners])
     behind = (mesh.face_normals[face] * ray).sum(axis=1) > 0
     light = 0.35 + 0.65 * np.abs(normal @ (LAMP / np.linalg.norm(LAMP)))[:, None]
-    return np.where(behind[:, None], INSIDE, CLAY) * light
+    return np.asarray(np.where(behind[:, None], INSIDE, CLAY) * light)
 
 
 def main() -> None:

@@ -10,8 +10,9 @@ import sys
 import torch
 from PIL import Image
 
-from hgs_toolkit.cameras import from_yaw_pitch, frontal
+from hgs_toolkit.cameras import Cameras, from_yaw_pitch, frontal
 from hgs_toolkit.checkpoint import load_model
+from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.imaging.images import grid, to_uint8
 from hgs_toolkit.rendering import render
 from hgs_toolkit.sampling import sample
@@ -30,7 +31,7 @@ def main() -> None:
     yaw = torch.linspace(-0.9, 0.9, COLUMNS)
     around = from_yaw_pitch(yaw, torch.full_like(yaw, 0.08), poses.radius, poses.focal)
 
-    def draw(scene, cameras, scale=1.0):  # type: ignore[no-untyped-def]
+    def draw(scene: GaussianHierarchy, cameras: Cameras, scale: float = 1.0) -> torch.Tensor:
         return render(scene, cameras, SIZE, SIZE, background=(1.0, 1.0, 1.0), splat_scale=scale)[0][:, 0].clamp(0, 1)
 
     rows = [draw(sample(model, list(range(16)), PSI), front)]

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from hgs_toolkit.imaging.images import save_png
@@ -29,7 +30,7 @@ def main() -> None:
     save_png(options.out, np.concatenate(rows))
 
 
-def row(shard: Path, view: int) -> list[np.ndarray]:
+def row(shard: Path, view: int) -> list[NDArray[np.uint8]]:
     """Pictures (H, W, 3): colour with box, alpha, mask, depth (near is bright), normals, levels."""
     files = {name: Image.open(shard / f"{view:08d}.{name}.png") for name in
              ("rgb", "alpha", "mask", "depth", "normal", "level")}  # fmt: skip
@@ -42,10 +43,10 @@ def row(shard: Path, view: int) -> list[np.ndarray]:
     near, far = np.percentile(depth[depth > 0], (2, 98))
     nearness = np.where(depth > 0, np.clip(1 - 0.8 * (depth - near) / (far - near), 0.2, 1), 0)
     palette = np.array([(1, 1, 1), *LEVEL_COLORS])
-    grey = Image.fromarray(np.uint8(255 * nearness))
+    grey = Image.fromarray((255 * nearness).astype(np.uint8))
     pictures = [framed, files["alpha"], files["mask"], grey, files["normal"]]
     return [np.asarray(picture.convert("RGB")) for picture in pictures] + [
-        np.uint8(255 * palette[np.asarray(files["level"])])
+        (255 * palette[np.asarray(files["level"])]).astype(np.uint8)
     ]
 
 

@@ -31,9 +31,9 @@ from hgs_toolkit.encoding import (
     scales_to_log_scales,
 )
 from hgs_toolkit.errors import FormatError, ShapeError
-from hgs_toolkit.exporters.gltf import Glb, Json, write_chunks
 from hgs_toolkit.exporters.limits import check_promise
 from hgs_toolkit.exporters.options import ExportOptions
+from hgs_toolkit.exporters.splats.gltf import Glb, Json, write_chunks
 from hgs_toolkit.exporters.splats.placement import place
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy, concatenate
 

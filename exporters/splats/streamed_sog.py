@@ -2,7 +2,7 @@
 
 Version 1. Space is cut into boxes; each box has for each level of detail a folder with the files of a .sog, without the
 archive. The format's level 0 is the finest. A viewer loads for each box the level that its distance deserves, so every
-level must be a whole scene: see :mod:`~hgs_toolkit.exporters.lods`.
+level must be a whole scene: see :mod:`~hgs_toolkit.exporters.splats.lods`.
 
 The folders lie in one whose name is a hash of all they hold. So a new scene never touches the files of an old one, and
 the scene changes in one step, with the .json; :func:`tidy_streamed_sog` removes what is left over.
@@ -25,8 +25,8 @@ from torch import Tensor
 from hgs_toolkit.encoding import log_scales_to_scales
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.frames import convert_frame
-from hgs_toolkit.exporters.lods import levels_of_detail
 from hgs_toolkit.exporters.options import ExportOptions
+from hgs_toolkit.exporters.splats.lods import levels_of_detail
 from hgs_toolkit.exporters.splats.sog import scene_of_sog, sog_files
 from hgs_toolkit.exporters.splats.sog_meta import FRAME, is_count
 from hgs_toolkit.files import make_folder

@@ -33,9 +33,9 @@ from hgs_toolkit.encoding import (
 )
 from hgs_toolkit.errors import FormatError, HgsError, MissingExtraError, ShapeError
 from hgs_toolkit.exporters.limits import most_content
-from hgs_toolkit.exporters.lods import levels_of_detail
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats import usd_child
+from hgs_toolkit.exporters.splats.lods import levels_of_detail
 from hgs_toolkit.exporters.splats.placement import place
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
 

@@ -15,7 +15,7 @@ import torch
 
 from hgs_toolkit.encoding import quats_to_rotmats, rotmats_to_quats
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.gltf import write_chunks
+from hgs_toolkit.exporters.splats.gltf import write_chunks
 from hgs_toolkit.exporters.splats.placement import multiply_quats, place, turn_harmonics
 from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy

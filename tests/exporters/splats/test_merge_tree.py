@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hgs_toolkit.encoding import quats_to_rotmats
-from hgs_toolkit.exporters.lods import levels_of_detail
+from hgs_toolkit.exporters.splats.lods import levels_of_detail
 from hgs_toolkit.exporters.splats.merge_tree import MergeTree, cut, half_cover_radius, merge_tree, surface
 from hgs_toolkit.gaussians import GaussianHierarchy
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from hgs_toolkit.encoding import quats_to_rotmats
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.splats import rad
 from hgs_toolkit.exporters.splats.merge_tree import MergeTree, merge_tree
-from hgs_toolkit.exporters.splats.rad import covering, least_size, openable, upright
-from hgs_toolkit.exporters.splats.rad_encodings import bytes_a_value, decoded, rotations
+from hgs_toolkit.exporters.splats.rad import writer as rad
+from hgs_toolkit.exporters.splats.rad.encodings import bytes_a_value, decoded, rotations
+from hgs_toolkit.exporters.splats.rad.writer import covering, least_size, openable, upright
 from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
 

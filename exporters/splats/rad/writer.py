@@ -5,7 +5,7 @@ After a JSON header come chunks of 65,536 Gaussians, each with a JSON header of 
 node in place of its children until its budget is used up, so every leaf must be a Gaussian of the scene and every inner
 node look like the leaves below it: see :mod:`~hgs_toolkit.exporters.splats.merge_tree`. A tree of pairs meets any
 budget exactly. Higher harmonics, signs and order are those of 3D-GS. The reader is in
-:mod:`~hgs_toolkit.exporters.splats.rad_reader`.
+:mod:`~hgs_toolkit.exporters.splats.rad.reader`.
 
 The frame is y up unless another is asked for: Spark draws in three.js' world, which is y up, without a turn.
 """
@@ -32,7 +32,7 @@ from hgs_toolkit.exporters.frames import convert_frame
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.merge_tree import MergeTree, merge_tree
 from hgs_toolkit.exporters.splats.packing.quaternions import equal_rotations
-from hgs_toolkit.exporters.splats.rad_encodings import PLAIN
+from hgs_toolkit.exporters.splats.rad.encodings import PLAIN
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.imaging.shots import subject
 

@@ -1,4 +1,4 @@
-"""The reader of .rad files (see :mod:`~hgs_toolkit.exporters.splats.rad`), of this toolkit and of Spark's own tools.
+"""The reader of .rad files of this toolkit and of Spark's own tools; the layout is described in the writer.
 
 What is read are the leaves, which are the Gaussians of the scene. Inner nodes stand for the leaves below them and are
 left out, which is said once.
@@ -22,7 +22,8 @@ from hgs_toolkit.encoding import MAX_OPACITY_LOGIT, SH_C0, sh_bases
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.limits import check_promise
 from hgs_toolkit.exporters.splats.arrays import Floats, Splats, scene_of
-from hgs_toolkit.exporters.splats.rad import (
+from hgs_toolkit.exporters.splats.rad.encodings import BYTES, Bounds, bytes_a_value, decoded, rotations
+from hgs_toolkit.exporters.splats.rad.writer import (
     ALIGNMENT,
     CHUNK_MAGIC,
     FILE_MAGIC,
@@ -32,7 +33,6 @@ from hgs_toolkit.exporters.splats.rad import (
     RAW_DEFLATE,
     VERSION,
 )
-from hgs_toolkit.exporters.splats.rad_encodings import BYTES, Bounds, bytes_a_value, decoded, rotations
 from hgs_toolkit.exporters.splats.sog_meta import is_count
 from hgs_toolkit.gaussians import GaussianHierarchy
 

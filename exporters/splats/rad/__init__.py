@@ -1,0 +1,1 @@
+"""The .rad format: Spark's tree of levels of detail."""
