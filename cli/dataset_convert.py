@@ -12,8 +12,8 @@ from hgs_toolkit.errors import DataError
 
 if TYPE_CHECKING:
     from hgs_toolkit.datasets.convert import Converted
-    from hgs_toolkit.datasets.sources.bare import PoseLaw
-    from hgs_toolkit.datasets.world import World
+    from hgs_toolkit.datasets.sources.bare import AssumedPoses
+    from hgs_toolkit.datasets.world import PlacementOptions
 
 WHITE = (1.0, 1.0, 1.0)
 """What ``--background auto`` means."""
@@ -79,24 +79,24 @@ def convert(
                 progress=lambda done, total: task.update(done, total),
             )  # fmt: skip
         _say(report, made, problems or [])
-        report.file(out, images=made.images, poses=made.law or "measured")
+        report.file(out, images=made.images, poses=made.assumed or "measured")
 
 
 def _law(
     kind: str | None, yaw: float, pitch: float, pitch_mean: float, focal: float, radius: float, seed: int
-) -> PoseLaw | None:
-    from hgs_toolkit.datasets.sources.bare import PoseLaw
+) -> AssumedPoses | None:
+    from hgs_toolkit.datasets.sources.bare import AssumedPoses
 
-    return PoseLaw(kind, yaw, pitch, pitch_mean, focal, radius, seed) if kind is not None else None
+    return AssumedPoses(kind, yaw, pitch, pitch_mean, focal, radius, seed) if kind is not None else None
 
 
-def _world(up: str, front: str, center: str, radius: float, keep_world: bool) -> World:
-    from hgs_toolkit.datasets.world import KEEP_WORLD, World
+def _world(up: str, front: str, center: str, radius: float, keep_world: bool) -> PlacementOptions:
+    from hgs_toolkit.datasets.world import KEEP_WORLD, PlacementOptions
 
     if keep_world:
         return KEEP_WORLD
     named = center in ("look-at", "keep")
-    return World(up, front, center if named else _three(center), radius if radius != 0 else None)
+    return PlacementOptions(up, front, center if named else _three(center), radius if radius != 0 else None)
 
 
 def _three(text: str) -> tuple[float, float, float]:
@@ -113,11 +113,11 @@ def _say(report: Reporter, made: Converted, problems: list[str]) -> None:
         report.note(problem, level="warning")
     if problems:
         report.note(f"{len(problems)} images are left out", level="warning")
-    if made.law is not None:
-        report.note(f"the poses are no measurement: no picture was looked at; they are {made.law}", level="warning")
+    if made.assumed is not None:
+        report.note(f"the poses are no measurement: no image was looked at; they are {made.assumed}", level="warning")
     if made.enlarged:
         report.note(f"{made.enlarged} images are enlarged to {made.resolution} pixels", level="warning")
-    for name, images, placement in made.worlds[:MOST_ROWS] if made.law is None else ():
+    for name, images, placement in made.worlds[:MOST_ROWS] if made.assumed is None else ():
         report.note(f"{name}: {images} images, world: {placement}")
     if len(made.worlds) > MOST_ROWS:
         report.note(f"and {len(made.worlds) - MOST_ROWS} scenes more")

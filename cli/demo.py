@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from hgs_toolkit.asset import Asset
-    from hgs_toolkit.training.loop import Progress
+    from hgs_toolkit.training.loop import RunProgress
     from hgs_toolkit.training.state import RunFolder
 
 PRESET = "critters32"
@@ -100,7 +100,7 @@ def _train(report: Reporter, data: Path, run: RunFolder, minutes: float, seed: i
     started = time.monotonic()
     with report.progress("training", total=round(minutes * 60)) as task:
 
-        def show(progress: Progress) -> None:
+        def show(progress: RunProgress) -> None:
             elapsed = min(round(time.monotonic() - started), round(minutes * 60))
             task.update(elapsed, text=f"training, {progress.kimg * 1000:.0f} images shown, seconds")
 

@@ -14,10 +14,10 @@ from hgs_toolkit.cli.console import Device, JsonProgress, Reporter, reporting
 
 if TYPE_CHECKING:
     from hgs_toolkit.config import Config
-    from hgs_toolkit.training.loop import Progress
+    from hgs_toolkit.training.loop import RunProgress
     from hgs_toolkit.training.networks import Networks
 
-Show = Callable[["Progress"], None]
+Show = Callable[["RunProgress"], None]
 
 SHOWN = ("loss_d", "loss_g", "real", "fake", "r1", "r2", "grad_d", "grad_g", "knn")
 """Scalars of the live display, in this order, as far as the recipe has them."""
@@ -161,7 +161,7 @@ def _display(report: Reporter, config: Config) -> Iterator[Show]:
         yield lambda progress: _show_line(report, progress)
 
 
-def _show_event(report: Reporter, progress: Progress) -> None:
+def _show_event(report: Reporter, progress: RunProgress) -> None:
     report.event(
         "progress", text="training", done=progress.kimg, total=progress.total_kimg, step=progress.step,
         images_per_second=progress.images_per_second, seconds_left=progress.seconds_left, **progress.stats,
@@ -170,7 +170,7 @@ def _show_event(report: Reporter, progress: Progress) -> None:
         report.event("tick", **progress.tick)
 
 
-def _show_line(report: Reporter, progress: Progress) -> None:
+def _show_line(report: Reporter, progress: RunProgress) -> None:
     if progress.tick:
         report.note(f"{headline(progress)}  {figures(progress.tick)}")
 
@@ -184,7 +184,7 @@ def _live_panel(config: Config) -> Iterator[Show]:
 
     with Live(console=Console(stderr=True), refresh_per_second=4) as live:
 
-        def show(progress: Progress) -> None:
+        def show(progress: RunProgress) -> None:
             bar = ProgressBar(progress.total_kimg, min(progress.kimg, progress.total_kimg))
             lines = Group(bar, Text(headline(progress)), Text(figures(progress.stats), style="dim"))
             live.update(Panel(lines, title=f"training {config.name}", title_align="left"))
@@ -192,7 +192,7 @@ def _live_panel(config: Config) -> Iterator[Show]:
         yield show
 
 
-def headline(progress: Progress) -> str:
+def headline(progress: RunProgress) -> str:
     """``step 120  1.92 of 100 kimg  14.2 img/s  1 h 55 min left``."""
     return (
         f"step {progress.step}  {progress.kimg:.2f} of {progress.total_kimg:g} kimg  "

@@ -335,6 +335,14 @@ def merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def flatten_keys(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one mapping with dotted keys such as ``training.batch``."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= flatten_keys(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
 def with_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     """Nested ``values`` with the ``key=value`` texts of ``--set`` laid over them; values are YAML."""
     for override in overrides:

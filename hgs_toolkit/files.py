@@ -70,6 +70,17 @@ def write_json(path: str | Path, value: Any, *, force: bool = True) -> None:
     write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode(), force=force)
 
 
+def cache_folder() -> Path:
+    """The folder for what can be computed again: ``HGS_CACHE``, or ``hgs_toolkit`` in the user's cache folder.
+
+    It need not exist. The user's cache folder is ``LOCALAPPDATA`` on Windows, else ``XDG_CACHE_HOME`` or ``~/.cache``.
+    """
+    if chosen := os.environ.get("HGS_CACHE"):
+        return Path(chosen)
+    variable = "LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME"
+    return Path(os.environ.get(variable) or Path.home() / ".cache") / "hgs_toolkit"
+
+
 def sha256(path: str | Path) -> str:
     """Hexadecimal SHA-256 of a file's content."""
     with open(path, "rb") as file:

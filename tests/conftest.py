@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 # Before torch loads OpenMP: the suite runs in as many processes as there are cores, and threads that wait for a core
 # while they spin make it many times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Tests leave the user's cache alone; the commands they start inherit this folder.
+os.environ.setdefault("HGS_CACHE", os.path.join(tempfile.gettempdir(), f"hgs-test-cache-{os.getuid()}"))
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What happens to images before D sees them: composition, blur, colour and cutout, and ADA's control of the latter."""
+"""Changes to images before D sees them: composition over a background, blur, colour, cutout, the control of ADA."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def blur(images: Tensor, sigma: float) -> Tensor:
 
 
 class Augmentation:
-    """Colour changes and cutout, the same law for real and generated images.
+    """Colour changes and cutout, drawn alike for real and generated images.
 
     Args:
         config: probabilities; with ``adaptive_target`` they are multiplied by ``strength``, which :meth:`adapt` moves.

@@ -1,4 +1,4 @@
-"""Sample and data grids: the same latents and cameras at every tick, so that pictures can be compared over time."""
+"""Sample and data grids: the same latents and cameras at every tick, so that images can be compared over time."""
 
 from __future__ import annotations
 

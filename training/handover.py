@@ -1,8 +1,8 @@
-"""A first block that says what the image layer of a smaller discriminator said, so that its judgement outlives growing.
+"""The first block of a grown discriminator: it starts out so that the whole judges as the smaller one did.
 
-A grown discriminator begins with a block at the new resolution. Drawn at random it feeds noise to everything learned
-behind it, and the trainer unlearns that faster than it learns the block. Here the block starts as: halve the picture,
-then the old image layer. (Weights that keep a network's function while it grows: Chen et al. 2016, "Net2Net",
+A grown discriminator begins with a block at the new resolution. A random block feeds noise to the
+trained layers behind it, which are unlearned before the block is learned. Here the block starts as: halve the image,
+then apply the old image layer. (Weights that keep a network's function while it grows: Chen et al. 2016, "Net2Net",
 arXiv 1511.05641.)
 
 Legend: s the slope of the leaky ReLU f; f(x) - f(-x) = (1 + s) x, so that a pair of channels with opposite signs
@@ -21,12 +21,12 @@ from hgs_toolkit.model.residual_discriminator import ResidualBlock, ResidualDisc
 
 COLORS = 3
 PAIRED = 2 * COLORS
-"""Channels that carry the picture: each colour, then each colour negated."""
+"""Number of channels that carry the image: each colour, then each colour negated."""
 
 
 @torch.no_grad()
 def hand_over(grown: ResidualDiscriminator, image_weight: Tensor, image_bias: Tensor) -> None:
-    """Make ``grown`` judge a picture as the smaller discriminator judges the same at half the size.
+    """Make ``grown`` judge an image as the smaller discriminator judges it at half the size.
 
     Args:
         grown: with the smaller one's blocks already behind its first block.
@@ -34,7 +34,7 @@ def hand_over(grown: ResidualDiscriminator, image_weight: Tensor, image_bias: Te
         image_bias: (C,) its ``fromrgb.bias``.
 
     Raises:
-        CheckpointError: if the first block is too narrow to carry a picture.
+        CheckpointError: if the first block is too narrow to carry an image.
     """
     block = grown.blocks[0]
     if not isinstance(block, ResidualBlock):
@@ -42,7 +42,7 @@ def hand_over(grown: ResidualDiscriminator, image_weight: Tensor, image_bias: Te
     if len(grown.fromrgb.weight) < PAIRED:
         raise CheckpointError(
             f"the new discriminator starts with {len(grown.fromrgb.weight)} channels; "
-            f"expected at least {PAIRED}, which carry the picture"
+            f"expected at least {PAIRED}, which carry the image"
         )
     _put(grown.fromrgb, torch.cat([torch.eye(COLORS), -torch.eye(COLORS)]), rows=PAIRED)
     unpaired = torch.cat([torch.eye(COLORS), -torch.eye(COLORS)], dim=1) / (1 + LRELU_SLOPE)  # (3, 6)

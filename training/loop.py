@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where a run stands, for whoever shows it.
+class RunProgress:
+    """The state of a run after a step, for the display.
 
     Attributes:
         step, kimg: done so far; ``total_kimg`` is the goal.
@@ -75,7 +75,7 @@ def train(
     resume: bool = False,
     minutes: float | None = None,
     world: World | None = None,
-    report: Callable[[Progress], None] | None = None,
+    report: Callable[[RunProgress], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> RunFolder:
     """Train ``config`` on ``data`` until ``config.training.kimg``, the time limit, or until asked to stop.
@@ -118,7 +118,7 @@ def _run(
     data: PosedImages,
     run: RunFolder,
     minutes: float | None,
-    report: Callable[[Progress], None] | None,
+    report: Callable[[RunProgress], None] | None,
     should_stop: Callable[[], bool],
 ) -> None:
     config, world = trainer.config, trainer.world
@@ -170,9 +170,9 @@ def _crosses(trainer: Trainer, interval: float | None) -> bool:
 
 def _progress(
     trainer: Trainer, stats: dict[str, float], pace: _Pace, deadline: float, tick: dict[str, Any] | None
-) -> Progress:
+) -> RunProgress:
     total = trainer.config.training.kimg
     rate = tick["images_per_second"] if tick else pace.images_per_second
     by_images = (total - trainer.kimg) * 1000 / max(rate, 1e-9)
     left = max(0.0, min(by_images, deadline - time.monotonic()))
-    return Progress(trainer.step, trainer.kimg, total, rate, left, stats, tick)
+    return RunProgress(trainer.step, trainer.kimg, total, rate, left, stats, tick)

@@ -1,4 +1,4 @@
-"""A run's folder: the exact training state, the sampled model, the log, the pictures.
+"""A run's folder: the exact training state, the sampled model, the log, the sample images.
 
 ``state.pt`` is one torch file of tensors and plain numbers, read with ``weights_only`` so that nothing in it is
 executed; it is written to a temporary name and renamed, so that a kill at any moment leaves the last one whole.
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from hgs_toolkit.checkpoint import save_model
-from hgs_toolkit.config import Config, config_from_dict, config_to_dict, config_to_yaml
+from hgs_toolkit.config import Config, config_from_dict, config_to_dict, config_to_yaml, flatten_keys
 from hgs_toolkit.errors import CheckpointError, ConfigError, HgsError
 from hgs_toolkit.files import atomic_path, make_folder, write_bytes
 from hgs_toolkit.training.trainer import Trainer
@@ -121,7 +121,7 @@ def refuse_other_config(saved: dict[str, Any], config: Config, path: Path) -> No
     A setting that the run was saved without, by an earlier version, has its default.
     """
     try:
-        before, now = (flatten(config_to_dict(c)) for c in (config_from_dict(saved), config))
+        before, now = (flatten_keys(config_to_dict(c)) for c in (config_from_dict(saved), config))
     except ConfigError as error:
         raise CheckpointError(f"{path} is a run of another version of the toolkit: {error}") from error
     different = [
@@ -132,14 +132,6 @@ def refuse_other_config(saved: dict[str, Any], config: Config, path: Path) -> No
     if different:
         shown = "; ".join(different[:4]) + (f"; and {len(different) - 4} more" if len(different) > 4 else "")
         raise CheckpointError(f"{path} is a run of another configuration ({shown}); resume it with its own preset")
-
-
-def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What the camera labels of a set say: whether they are cameras at all, in which axes, and how poses are spread."""
+"""Checks of a dataset's camera labels: whether they are cameras, in which axes, and how their poses are distributed."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ MAX_FOCAL = 20.0
 """A normalised focal length beyond this (a field of view below 3 degrees) is one in pixels."""
 
 HISTOGRAM_BARS = 12
+"""Number of lines of a printed histogram."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Whether a posed set can be trained on: every image and label is looked at, and all problems are listed at once."""
+"""A check of a posed dataset before training: it reads every image and label and lists all problems at once."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 
 from hgs_toolkit.datasets.camera_check import CameraStatistics, Finding, camera_findings, measure_cameras
-from hgs_toolkit.datasets.eg3d import LABEL_FILE, POSES, Labels, Progress, parse_label, read_label_file
+from hgs_toolkit.datasets.eg3d import LABEL_FILE, POSES, Labels, OnProgress, parse_label, read_label_file
 from hgs_toolkit.datasets.images import MAX_IMAGE_BYTES, decode, is_image, open_image
 from hgs_toolkit.datasets.storage import FileStore, open_store
 from hgs_toolkit.errors import DataError
 
 FEW_IMAGES = 1000
-"""A GAN trained on fewer images repeats them."""
+"""Number of images below which a GAN repeats them."""
 
 EXAMPLES = 3
-"""Names a finding lists."""
+"""Number of file names that a finding lists."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class DatasetReport:
         return dataclasses.asdict(self) | {"trainable": not self.errors}
 
 
-def check_dataset(path: str | Path, progress: Progress | None = None) -> DatasetReport:
+def check_dataset(path: str | Path, progress: OnProgress | None = None) -> DatasetReport:
     """Look at every image and label of an EG3D folder or zip.
 
     Raises:
@@ -133,7 +133,7 @@ def _labels(names: Sequence[str], pairs: Sequence[tuple[str, Any]], findings: li
 
 
 def _look(
-    store: FileStore, names: Sequence[str], findings: list[Finding], progress: Progress | None
+    store: FileStore, names: Sequence[str], findings: list[Finding], progress: OnProgress | None
 ) -> tuple[dict[str, int], AlphaStatistics | None]:
     """Sizes, modes and alpha of all images; adds what is wrong with them."""
     kinds: Counter[str] = Counter()

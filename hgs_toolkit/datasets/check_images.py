@@ -1,4 +1,4 @@
-"""Pictures of a set for the eye: histograms of its poses, and a sheet of some of its images."""
+"""Images that show a dataset at a glance: histograms of its poses, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from hgs_toolkit.cameras import Cameras, yaw_pitch_radius
 from hgs_toolkit.datasets.critters.raycast import Array
 from hgs_toolkit.datasets.eg3d import Labels, PosedImages
-from hgs_toolkit.datasets.framing import flatten
+from hgs_toolkit.datasets.framing import compose_over
 from hgs_toolkit.imaging.captions import sheet
 from hgs_toolkit.imaging.images import grid, save_png
 
@@ -29,7 +29,7 @@ INK, BAR = (40, 40, 40), (70, 120, 190)
 
 
 def save_check_pictures(dataset: PosedImages, folder: Path, *, force: bool = False) -> list[Path]:
-    """Write both pictures into ``folder``; returns their paths. HgsError if one exists and not ``force``."""
+    """Write both images into ``folder`` and return their paths. HgsError if one exists and not ``force``."""
     paths = [folder / HISTOGRAMS, folder / CONTACT]
     values = pose_values(dataset.labels)
     save_png(paths[0], sheet([[_histogram(column) for column in values.values()]], [""], list(values)), force=force)
@@ -51,12 +51,12 @@ def pose_values(labels: Labels) -> Mapping[str, Array]:
 
 
 def contact_sheet(dataset: PosedImages) -> Tensor:
-    """Up to MOST_IMAGES images, evenly spread over the set, over white, as one picture (H, W, 3) in 0..1."""
+    """Up to MOST_IMAGES images, evenly spread over the set, over white, as one image (H, W, 3) in 0..1."""
     count = min(len(dataset), MOST_IMAGES)
     thumbnails = []
     for index in np.linspace(0, len(dataset) - 1, count).round().astype(int):
         pixels = dataset.image(int(index))
-        pixels = flatten(pixels, (1.0, 1.0, 1.0)) if pixels.shape[2] == 4 else pixels
+        pixels = compose_over(pixels, (1.0, 1.0, 1.0)) if pixels.shape[2] == 4 else pixels
         small = Image.fromarray(pixels).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC)
         thumbnails.append(torch.from_numpy(np.array(small)) / 255)
     return grid(torch.stack(thumbnails), gap=2)

@@ -11,13 +11,13 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from hgs_toolkit.datasets.eg3d import POSES, Labels, Progress
+from hgs_toolkit.datasets.eg3d import POSES, Labels, OnProgress
 from hgs_toolkit.datasets.eg3d_writer import open_writer
-from hgs_toolkit.datasets.framing import CROPS, Square, choose_square, cut, flatten
+from hgs_toolkit.datasets.framing import CROPS, Square, choose_square, compose_over, cut
 from hgs_toolkit.datasets.images import MAX_IMAGE_SIDE, Pixels, open_image
-from hgs_toolkit.datasets.sources.shots import MAX_PHOTO_BYTES, MAX_PHOTO_SIDE, Lens, Scene, Shot, gather
+from hgs_toolkit.datasets.sources.photographs import MAX_PHOTO_BYTES, MAX_PHOTO_SIDE, Lens, Photograph, Scene, gather
 from hgs_toolkit.datasets.storage import FileStore
-from hgs_toolkit.datasets.world import Placement, World, place
+from hgs_toolkit.datasets.world import Placement, PlacementOptions, place_scene
 from hgs_toolkit.errors import DataError
 
 T = TypeVar("T")
@@ -30,11 +30,11 @@ Color = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Framing:
-    """How pictures are made of photographs.
+    """How square images are made of photographs.
 
     Attributes:
         crop: one of CROPS; see :func:`choose_square`.
-        resolution: side of the pictures; None takes the smallest square's.
+        resolution: side of the images in pixels; None takes that of the smallest square.
         background: opaque colour behind transparent pixels, display RGB in 0..1; None keeps alpha.
     """
 
@@ -51,7 +51,7 @@ class Framing:
 
 @dataclass(frozen=True)
 class Converted:
-    """What became of the scenes.
+    """What was written.
 
     Attributes:
         images: how many were written.
@@ -59,7 +59,7 @@ class Converted:
         mode: ``RGB`` or ``RGBA``.
         enlarged: how many are larger than what was cut out.
         worlds: name, number of images and placement of each scene.
-        law: how labels were made up, None if they were measured.
+        assumed: how the poses were made up; None if they were measured.
     """
 
     images: int
@@ -67,14 +67,14 @@ class Converted:
     mode: str
     enlarged: int
     worlds: tuple[tuple[str, int, str], ...]
-    law: str | None
+    assumed: str | None
 
 
 @dataclass(frozen=True, eq=False)
 class _Cutting:
-    """A shot whose camera is in the new world, its lens in pixels of the file, and the square of it that is kept."""
+    """A photograph placed in the new world, its lens in pixels of the file, and the square of it that is kept."""
 
-    shot: Shot
+    photograph: Photograph
     lens: Lens
     square: Square
     transparent: bool
@@ -87,20 +87,20 @@ class _Cutting:
     @property
     def label(self) -> Labels:
         """The EG3D label (25,)."""
-        parts = (self.shot.cam_to_world.reshape(16), self.square.intrinsics(self.lens).reshape(9))
+        parts = (self.photograph.cam_to_world.reshape(16), self.square.intrinsics(self.lens).reshape(9))
         return np.concatenate(parts).astype(np.float32)
 
     def draw(self, size: int, mode: str, background: Color | None) -> Pixels:
         """Pixels (size, size, 3 | 4)."""
-        pixels = cut(_read(self.shot), self.lens, self.square, size)
+        pixels = cut(_read(self.photograph), self.lens, self.square, size)
         if background is not None:
-            pixels = flatten(pixels, background)
+            pixels = compose_over(pixels, background)
         return pixels[..., :3] if mode == "RGB" else pixels
 
 
 def convert_scenes(
-    scenes: Sequence[Scene], out: str | Path, world: World, framing: Framing, *, force: bool = False,
-    problems: list[str] | None = None, progress: Progress | None = None,
+    scenes: Sequence[Scene], out: str | Path, world: PlacementOptions, framing: Framing, *, force: bool = False,
+    problems: list[str] | None = None, progress: OnProgress | None = None,
 ) -> Converted:  # fmt: skip
     """Write ``scenes`` as one EG3D zip or folder; every scene is placed in a world of its own.
 
@@ -114,9 +114,9 @@ def convert_scenes(
     """
     cuttings, worlds = [], []
     for scene in scenes:
-        measured = list(gather([partial(_measure, shot, framing.crop) for shot in scene.shots], problems))
+        measured = list(gather([partial(_measure, each, framing.crop) for each in scene.photographs], problems))
         if measured:
-            placement = _placement([cutting.shot for cutting in measured], scene, world)
+            placement = _placement([cutting.photograph for cutting in measured], scene, world)
             cuttings += [_placed(cutting, placement) for cutting in measured]
             worlds.append((scene.name, len(measured), str(placement)))
     if not cuttings:
@@ -124,49 +124,49 @@ def convert_scenes(
     size = framing.resolution or min(cutting.side for cutting in cuttings)
     keeps_alpha = framing.background is None and any(cutting.transparent for cutting in cuttings)
     mode = "RGBA" if keeps_alpha else "RGB"
-    law = next((scene.law for scene in scenes if scene.law is not None), None)
+    assumed = next((scene.assumed for scene in scenes if scene.assumed is not None), None)
     with open_writer(out, force=force) as writer:
         drawings = [partial(_drawn, cutting, size, mode, framing.background) for cutting in cuttings]
         for pixels, label in gather(_counted(drawings, progress), problems):
             writer.add(pixels, label)
         if not len(writer):
             raise DataError(f"none of the images can be used: {problems[0] if problems else ''}")
-        writer.facts |= {POSES: law} if law is not None else {}
+        writer.facts |= {POSES: assumed} if assumed is not None else {}
     enlarged = sum(cutting.side < size for cutting in cuttings)
-    return Converted(len(writer), size, mode, enlarged, tuple(worlds), law)
+    return Converted(len(writer), size, mode, enlarged, tuple(worlds), assumed)
 
 
-def _measure(shot: Shot, crop: str) -> _Cutting:
-    """What is kept of a shot, from the headers of its files."""
-    with _open(shot.store, shot.image) as image:
+def _measure(photograph: Photograph, crop: str) -> _Cutting:
+    """What is kept of a photograph, from the headers of its files."""
+    with _open(photograph.store, photograph.image) as image:
         if image.mode not in OPAQUE + TRANSPARENT:
             raise DataError(
-                f"{shot.image} has the colour mode {image.mode}; expected 8 bits of grey or RGB: convert it"
+                f"{photograph.image} has the colour mode {image.mode}; expected 8 bits of grey or RGB: convert it"
             )
-        transparent = image.mode in TRANSPARENT or "transparency" in image.info or shot.mask is not None
-        lens = shot.lens.resized(image.size, shot.image)
-    square = choose_square(lens, crop, shot.image)
+        transparent = image.mode in TRANSPARENT or "transparency" in image.info or photograph.mask is not None
+        lens = photograph.lens.resized(image.size, photograph.image)
+    square = choose_square(lens, crop, photograph.image)
     whole = lens.is_pinhole and abs(square.width - lens.width) < 1 and abs(square.height - lens.height) < 1
     transparent |= crop == "pad" and not whole  # what is beyond the photograph
-    return _Cutting(shot, lens, square, transparent)
+    return _Cutting(photograph, lens, square, transparent)
 
 
-def _placement(shots: Sequence[Shot], scene: Scene, world: World) -> Placement:
-    if scene.law is not None:  # a law is about our world already
+def _placement(photographs: Sequence[Photograph], scene: Scene, world: PlacementOptions) -> Placement:
+    if scene.assumed is not None:  # assumed poses are in our world already
         return Placement.identity()
-    return place(np.stack([shot.cam_to_world for shot in shots]), world, scene.name)
+    return place_scene(np.stack([photograph.cam_to_world for photograph in photographs]), world, scene.name)
 
 
 def _placed(cutting: _Cutting, placement: Placement) -> _Cutting:
-    shot = replace(cutting.shot, cam_to_world=placement.apply(cutting.shot.cam_to_world))
-    return replace(cutting, shot=shot)
+    photograph = replace(cutting.photograph, cam_to_world=placement.apply(cutting.photograph.cam_to_world))
+    return replace(cutting, photograph=photograph)
 
 
 def _drawn(cutting: _Cutting, size: int, mode: str, background: Color | None) -> tuple[Pixels, Labels]:
     return cutting.draw(size, mode, background), cutting.label
 
 
-def _counted(makers: Sequence[Callable[[], T]], progress: Progress | None) -> Iterator[Callable[[], T]]:
+def _counted(makers: Sequence[Callable[[], T]], progress: OnProgress | None) -> Iterator[Callable[[], T]]:
     for done, make in enumerate(makers):
         if progress is not None:
             progress(done, len(makers))
@@ -175,24 +175,24 @@ def _counted(makers: Sequence[Callable[[], T]], progress: Progress | None) -> It
         progress(len(makers), len(makers))
 
 
-def _read(shot: Shot) -> Image.Image:
+def _read(photograph: Photograph) -> Image.Image:
     """The photograph as RGBA; its mask, if it has one, is its alpha."""
     try:
-        with _open(shot.store, shot.image) as image:
-            photograph = image.convert("RGBA")
-        if shot.mask is not None:
-            with _open(shot.store, shot.mask) as image:
-                if image.size != photograph.size:
+        with _open(photograph.store, photograph.image) as image:
+            pixels = image.convert("RGBA")
+        if photograph.mask is not None:
+            with _open(photograph.store, photograph.mask) as image:
+                if image.size != pixels.size:
                     raise DataError(
-                        f"the mask {shot.mask} is {image.width} x {image.height}, its image {photograph.width} x "
-                        f"{photograph.height}; expected one size"
+                        f"the mask {photograph.mask} is {image.width} x {image.height}, its image {pixels.width} x "
+                        f"{pixels.height}; expected one size"
                     )
-                photograph.putalpha(image.convert("L"))
+                pixels.putalpha(image.convert("L"))
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{shot.image} or its mask is broken: {error}") from error
-    return photograph
+        raise DataError(f"{photograph.image} or its mask is broken: {error}") from error
+    return pixels
 
 
 def _open(store: FileStore, name: str) -> Image.Image:

@@ -45,7 +45,7 @@ CACHE_BYTES = 2 << 30
 """Decoded pixels that are kept in memory; larger sets are decoded every time."""
 
 Labels = npt.NDArray[np.float32]
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 class PosedImages:
@@ -114,7 +114,7 @@ class PosedImages:
         pixels = self._cache[order] if self._cache is not None else np.stack([self._load(int(i)) for i in order])
         return torch.from_numpy(pixels), torch.from_numpy(self.labels[order])
 
-    def preload(self, progress: Progress | None = None) -> None:
+    def preload(self, progress: OnProgress | None = None) -> None:
         """Decode every image once, so that a broken one is found now; keeps them where they fit."""
         for index in range(len(self)):
             self.image(index)

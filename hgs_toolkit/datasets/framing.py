@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.ndimage import map_coordinates
 
 from hgs_toolkit.datasets.images import Pixels, to_uint8
-from hgs_toolkit.datasets.sources.shots import Lens, Matrix
+from hgs_toolkit.datasets.sources.photographs import Lens, Matrix
 from hgs_toolkit.errors import DataError
 
 CROPS = ("principal", "center", "pad")
@@ -28,7 +28,7 @@ BISECTIONS = 20
 class Square:
     """A rectangle of a photograph that shows a square piece of the image plane.
 
-    Where pixels are not square it is not square in pixels either; the picture made of it has one focal length.
+    Where pixels are not square it is not square in pixels either; the image made of it has one focal length.
 
     Attributes:
         left, top, width, height: pixels; beyond the photograph's edges with the crop ``pad``.
@@ -86,7 +86,7 @@ def cut(image: Image.Image, lens: Lens, square: Square, size: int) -> Pixels:
     box = np.array([left, top, right, bottom]) + margin
     box = np.clip(box, 0, [image.width, image.height] * 2)
     box = np.where(np.abs(box - box.round()) < 1e-6, box.round(), box)  # a whole image of the right size is copied
-    # Pillow weights colours by alpha, and widens the filter where it makes pictures smaller.
+    # Pillow weights colours by alpha, and widens the filter where it makes images smaller.
     left, top, right, bottom = box.tolist()
     return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, (left, top, right, bottom)))
 
@@ -126,7 +126,7 @@ def distort(u: Matrix, v: Matrix, lens: Lens) -> tuple[Matrix, Matrix]:
     return bent_x * lens.fx + lens.cx, bent_y * lens.fy + lens.cy
 
 
-def flatten(pixels: Pixels, color: tuple[float, float, float]) -> Pixels:
+def compose_over(pixels: Pixels, color: tuple[float, float, float]) -> Pixels:
     """Pixels (H, W, 4) with straight alpha over an opaque colour in 0..1, as (H, W, 3)."""
     alpha = pixels[..., 3:].astype(np.float32) / 255
     return to_uint8(pixels[..., :3] * alpha + (1 - alpha) * np.array(color, dtype=np.float32) * 255)

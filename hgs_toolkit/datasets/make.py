@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy.typing as npt
 import torch
 
-from hgs_toolkit.datasets.eg3d import Progress
+from hgs_toolkit.datasets.eg3d import OnProgress
 from hgs_toolkit.datasets.eg3d_writer import open_writer
 from hgs_toolkit.datasets.images import Pixels, encode_png
 from hgs_toolkit.errors import HgsError
 
-ImageLaw = Callable[[int], tuple[Pixels, npt.ArrayLike]]
+ImageMaker = Callable[[int], tuple[Pixels, npt.ArrayLike]]
 """From an index to pixels (H, W, 3 | 4) and label (25,); picklable, and a function of the index alone."""
 
 MAX_COUNT = 10_000_000
@@ -30,13 +30,13 @@ CHUNK = 16
 
 
 def make_dataset(
-    law: ImageLaw, count: int, path: str | Path, *, workers: int = 1, force: bool = False,
-    progress: Progress | None = None,
+    make_image: ImageMaker, count: int, path: str | Path, *, workers: int = 1, force: bool = False,
+    progress: OnProgress | None = None,
 ) -> None:  # fmt: skip
-    """Write the images ``law(0)`` ... ``law(count - 1)`` as an EG3D zip or folder.
+    """Write the images ``make_image(0)`` ... ``make_image(count - 1)`` as an EG3D zip or folder.
 
     Args:
-        law: makes one image; it is sent to the processes, so it must pickle.
+        make_image: makes the image and label of an index; it is sent to the processes, so it must pickle.
         count: number of images.
         path: zip archive (``.zip``) or folder; appears when everything is made.
         workers: processes; 1 works in this one.
@@ -49,46 +49,46 @@ def make_dataset(
     if not 1 <= count <= MAX_COUNT or not 1 <= workers <= 1024:
         raise HgsError(f"count {count}, workers {workers}; expected 1 ... {MAX_COUNT:,} images and 1 ... 1024 workers")
     with open_writer(path, force=force) as writer:
-        for done, (data, label) in enumerate(_images(law, count, min(workers, count)), start=1):
+        for done, (data, label) in enumerate(_images(make_image, count, min(workers, count)), start=1):
             writer.add(data, label)
             if progress is not None:
                 progress(done, count)
 
 
-def check_law(resolution: int, seed: int) -> None:
-    """Refuse sizes and seeds that cannot be made."""
+def check_request(resolution: int, seed: int) -> None:
+    """Raise :class:`HgsError` for a resolution or seed that cannot be made."""
     if not 8 <= resolution <= MAX_RESOLUTION:
         raise HgsError(f"resolution {resolution}; expected 8 ... {MAX_RESOLUTION} pixels")
     if not 0 <= seed < 2**63:
         raise HgsError(f"seed {seed}; expected 0 ... 2^63 - 1")
 
 
-def _images(law: ImageLaw, count: int, workers: int) -> Iterator[tuple[bytes, npt.ArrayLike]]:
+def _images(make_image: ImageMaker, count: int, workers: int) -> Iterator[tuple[bytes, npt.ArrayLike]]:
     """PNG files and labels in the order of the indices."""
     if workers == 1:
-        yield from (_encode(law, index) for index in range(count))
+        yield from (_encode(make_image, index) for index in range(count))
         return
     # Processes are spawned: a fork would inherit the locks of torch's and numpy's thread pools.
     context = multiprocessing.get_context("spawn")
     chunks = (range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK))
     with ProcessPoolExecutor(workers, context, _prepare_worker) as pool:
         try:
-            waiting = deque(pool.submit(_encode_all, law, chunk) for chunk in islice(chunks, 2 * workers))
+            waiting = deque(pool.submit(_encode_all, make_image, chunk) for chunk in islice(chunks, 2 * workers))
             while waiting:
                 yield from waiting.popleft().result()
-                waiting.extend(pool.submit(_encode_all, law, chunk) for chunk in islice(chunks, 1))
+                waiting.extend(pool.submit(_encode_all, make_image, chunk) for chunk in islice(chunks, 1))
         except BrokenProcessPool as error:
             raise HgsError("a worker process was killed, perhaps for want of memory; use fewer --workers") from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _encode_all(law: ImageLaw, indices: range) -> list[tuple[bytes, npt.ArrayLike]]:
-    return [_encode(law, index) for index in indices]
+def _encode_all(make_image: ImageMaker, indices: range) -> list[tuple[bytes, npt.ArrayLike]]:
+    return [_encode(make_image, index) for index in indices]
 
 
-def _encode(law: ImageLaw, index: int) -> tuple[bytes, npt.ArrayLike]:
-    pixels, label = law(index)
+def _encode(make_image: ImageMaker, index: int) -> tuple[bytes, npt.ArrayLike]:
+    pixels, label = make_image(index)
     return encode_png(pixels), label
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from hgs_toolkit.cameras import DEFAULT_RADIUS
 from hgs_toolkit.datasets.camera_check import nearest_point
-from hgs_toolkit.datasets.sources.shots import Matrix
+from hgs_toolkit.datasets.sources.photographs import Matrix
 from hgs_toolkit.errors import DataError
 
 AXES = {sign + name: np.eye(3)[i] * (-1 if sign else 1) for i, name in enumerate("xyz") for sign in ("", "-")}
@@ -34,7 +34,7 @@ UNCHANGED = 1e-4
 
 
 @dataclass(frozen=True)
-class World:
+class PlacementOptions:
     """How a scene is to be placed.
 
     Attributes:
@@ -60,7 +60,7 @@ class World:
             raise DataError(f"the radius is {self.radius:g}; expected a distance above 0")
 
 
-KEEP_WORLD = World("keep", "keep", "keep", None)
+KEEP_WORLD = PlacementOptions("keep", "keep", "keep", None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ class Placement:
         return f"({x:.4g}, {y:.4g}, {z:.4g}) became the origin, ({up}) up, scaled by {self.scale:.4g}"
 
 
-def place(cam_to_world: Matrix, world: World, name: str) -> Placement:
+def place_scene(cam_to_world: Matrix, world: PlacementOptions, name: str) -> Placement:
     """The placement of a scene with cameras (n, 4, 4), OpenCV axes.
 
     Raises:
@@ -125,7 +125,7 @@ def upright(up: Matrix) -> Matrix:
     return rotation
 
 
-def _center(position: Matrix, forward: Matrix, world: World, name: str) -> Matrix:
+def _center(position: Matrix, forward: Matrix, world: PlacementOptions, name: str) -> Matrix:
     if world.center == "keep":
         return np.zeros(3)
     if not isinstance(world.center, str):

@@ -1,6 +1,6 @@
-"""Feature extractors: what a Fréchet or kernel distance between two sets of pictures is measured in.
+"""Feature extractors: what a Fréchet or kernel distance between two sets of images is measured in.
 
-A distance depends on its extractor as much as on the pictures, so an extractor knows its name, the hash of its
+A distance depends on its extractor as much as on the images, so an extractor knows its name, the hash of its
 weights and how it resizes, and every number is stored with them. ``squeeze`` and ``lite0`` are networks trained on
 ImageNet that optional packages carry; ``randconv`` needs nothing.
 """
@@ -25,27 +25,27 @@ from hgs_toolkit.errors import ConfigError, MissingExtraError, ShapeError
 logger = logging.getLogger(__name__)
 
 Features = npt.NDArray[np.float32]
-Pictures = npt.NDArray[Any] | Tensor
+ImageArray = npt.NDArray[Any] | Tensor
 
 CHUNK = 32
-"""Pictures that pass through a network at once: bounds the memory, does not change the result."""
+"""Images that pass through a network at once: bounds the memory, does not change the result."""
 
 ROUNDING = 1e-4
-"""How far beyond 0..1 a float picture may lie before it is taken for one of another range."""
+"""How far beyond 0..1 a float image may lie before it is taken for one of another range."""
 
 
 @dataclass(frozen=True, eq=False)
 class Extractor:
-    """A frozen network that turns pictures into feature vectors.
+    """A frozen network that turns images into feature vectors.
 
     Attributes:
         name: what the numbers are called after, as in ``kid_squeeze``.
         dim: length of a feature vector.
         sha256: hexadecimal digest of the weights.
-        size: height and width the network sees; pictures of another size are resized, bilinear.
+        size: height and width the network sees; images of another size are resized, bilinear.
         network: (B, 3, size, size) float32 in 0..1 to (B, dim).
-        antialias: whether pictures are low-passed when they are made smaller.
-        standardise: whether features are brought to the real pictures' mean and deviation before they are compared.
+        antialias: whether images are low-passed when they are made smaller.
+        standardise: whether features are brought to the real images' mean and deviation before they are compared.
     """
 
     name: str
@@ -58,28 +58,28 @@ class Extractor:
 
     @property
     def resize(self) -> str:
-        """How pictures get their size, for the record."""
+        """How images get their size, for the record."""
         return f"bilinear-{'antialias-' if self.antialias else ''}{self.size}"
 
     def to(self, device: torch.device) -> Extractor:
         """The same network, moved to another device."""
         return replace(self, network=self.network.to(device))
 
-    def features(self, pictures: Pictures) -> Features:
-        """Features (N, dim) float32 of ``pictures`` (N, H, W, 3): uint8, or float in 0..1.
+    def features(self, images: ImageArray) -> Features:
+        """Features (N, dim) float32 of ``images`` (N, H, W, 3): uint8, or float in 0..1.
 
         Raises:
             ShapeError: if the shape, type or range is another.
         """
-        tensor = pictures if isinstance(pictures, Tensor) else torch.from_numpy(np.ascontiguousarray(pictures))
+        tensor = images if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
         if tensor.ndim != 4 or tensor.shape[-1] != 3:
-            raise ShapeError(f"pictures of shape {tuple(tensor.shape)}; expected (N, H, W, 3)")
+            raise ShapeError(f"images of shape {tuple(tensor.shape)}; expected (N, H, W, 3)")
         parts = [self._chunk(tensor[start : start + CHUNK]) for start in range(0, len(tensor), CHUNK)]
         return np.concatenate([np.zeros((0, self.dim), np.float32), *parts])
 
     @torch.inference_mode()
-    def _chunk(self, pictures: Tensor) -> Features:  # (B, H, W, 3) -> (B, dim)
-        images = _unit_range(pictures).movedim(-1, 1)  # (B, 3, H, W)
+    def _chunk(self, pixels: Tensor) -> Features:  # (B, H, W, 3) -> (B, dim)
+        images = _unit_range(pixels).movedim(-1, 1)  # (B, 3, H, W)
         if images.shape[-2:] != (self.size, self.size):
             images = functional.interpolate(
                 images, size=(self.size, self.size), mode="bilinear", align_corners=False, antialias=self.antialias
@@ -122,15 +122,15 @@ def package_folder(package: str, purpose: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def _unit_range(pictures: Tensor) -> Tensor:
-    if pictures.dtype == torch.uint8:
-        return pictures.float() / 255
-    if not pictures.is_floating_point():
-        raise ShapeError(f"pictures of type {pictures.dtype}; expected uint8, or floats in 0..1")
-    low, high = pictures.min().item(), pictures.max().item()
+def _unit_range(images: Tensor) -> Tensor:
+    if images.dtype == torch.uint8:
+        return images.float() / 255
+    if not images.is_floating_point():
+        raise ShapeError(f"images of type {images.dtype}; expected uint8, or floats in 0..1")
+    low, high = images.min().item(), images.max().item()
     if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # false for NaN, too
-        raise ShapeError(f"pictures with values from {low:.4g} to {high:.4g}; expected floats in 0..1, or uint8")
-    return pictures.float()
+        raise ShapeError(f"images with values from {low:.4g} to {high:.4g}; expected floats in 0..1, or uint8")
+    return images.float()
 
 
 def _squeeze() -> Extractor:

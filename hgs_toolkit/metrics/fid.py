@@ -35,7 +35,7 @@ def frechet_distance(mean_a: Array, cov_a: Array, mean_b: Array, cov_b: Array) -
     """|m_a - m_b|² + tr(C_a + C_b - 2 (C_a C_b)^½) of two Gaussians; never negative.
 
     C_a C_b has the eigenvalues of the symmetric C_a^½ C_b C_a^½, whose square roots are summed: unlike the root of
-    the product itself, this stays real and exact for singular covariances (fewer pictures than features).
+    the product itself, this stays real and exact for singular covariances (fewer images than features).
     """
     root_a = _symmetric_root(cov_a)
     eigenvalues = np.linalg.eigvalsh(root_a @ cov_b @ root_a)

@@ -161,7 +161,7 @@ class Inception(nn.Module):
 def make_inception(path: Path) -> Extractor:
     """The extractor of the weights at ``path``: ``inception`` for the known file, else ``inception_`` + its digest.
 
-    Features are compared as they are, and pictures resized without a low-pass, as the published numbers are made.
+    Features are compared as they are, and images resized without a low-pass, as the published numbers are made.
 
     Raises:
         FormatError: if the file is missing, too large, or holds other weights or anything that is not a tensor.

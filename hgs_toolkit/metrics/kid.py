@@ -1,7 +1,7 @@
 """Kernel Inception Distance's estimator, for the features of any extractor.
 
-The squared maximum mean discrepancy with the kernel k(x, y) = (x·y / d + 1)³, unbiased: for two samples of one law
-its expectation is zero, at any number of pictures, and single values may be negative.
+The squared maximum mean discrepancy with the kernel k(x, y) = (x·y / d + 1)³, unbiased: its expectation is zero for two
+samples of one distribution, at any number of images, and single values may be negative.
 
 Source: Bińkowski et al. 2018, "Demystifying MMD GANs" (arXiv 1801.01401), section 4.
 """
@@ -40,7 +40,7 @@ def kid(
 
     Args:
         subsets: number of random subsets the estimate is averaged over.
-        subset_size: pictures of each side in a subset, at most; bounds the memory.
+        subset_size: images of each side in a subset, at most; bounds the memory.
         seed: of the choice of subsets, the same for both sides, so that exchanging them changes nothing.
 
     Raises:
@@ -75,7 +75,7 @@ def check_features(real: npt.NDArray[Any], fake: npt.NDArray[Any]) -> tuple[Arra
             f"features of shapes {real.shape} and {fake.shape}; expected (N, d) and (M, d) with at least two rows each"
         )
     if not (np.isfinite(real).all() and np.isfinite(fake).all()):
-        raise ShapeError("features that are not finite; look for NaN or infinite pixels in the pictures")
+        raise ShapeError("features that are not finite; look for NaN or infinite pixels in the images")
     return real.astype(np.float64), fake.astype(np.float64)
 
 

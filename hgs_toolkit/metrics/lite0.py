@@ -21,7 +21,7 @@ WEIGHTS_FILE = "efficientnet-lite0-57934424.pth"
 
 
 class Lite0(nn.Module):
-    """The last convolution's activations, averaged over the picture: 1280 features."""
+    """The last convolution's activations, averaged over the image: 1280 features."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

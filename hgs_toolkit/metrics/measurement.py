@@ -1,4 +1,4 @@
-"""A distance between pictures together with everything it depends on."""
+"""A distance between images together with everything it depends on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hgs_toolkit.errors import ShapeError
-from hgs_toolkit.metrics.extractors import Extractor, Features, Pictures
+from hgs_toolkit.metrics.extractors import Extractor, Features, ImageArray
 from hgs_toolkit.metrics.fid import fid
 from hgs_toolkit.metrics.kid import Array, check_features, kid
 
@@ -25,8 +25,8 @@ class Measurement:
         value: KID is times a thousand.
         std: standard deviation over KID's subsets; None for a Fréchet distance.
         extractor: name of the feature extractor; ``sha256`` is the digest of its weights.
-        resize: how pictures were brought to its size.
-        real_count, fake_count: pictures on either side.
+        resize: how images were brought to its size.
+        real_count, fake_count: images on either side.
         seed: of the choice of KID's subsets; None for a Fréchet distance.
     """
 
@@ -43,11 +43,11 @@ class Measurement:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Features of the real pictures, computed once, to measure any number of generated sets against.
+    """Features of the real images, computed once, to measure any number of generated sets against.
 
-    Features are standardised: each is shifted and divided by the real pictures' mean and deviation, so that distances
+    Features are standardised: each is shifted and divided by the real images' mean and deviation, so that distances
     of different extractors have one scale and no single feature rules them. KID is unbiased for given features; that
-    these depend on the real pictures adds a bias of about a fifth of its own noise (measured at 40 to 160 pictures).
+    these depend on the real images adds a bias of about a fifth of its own noise (measured at 40 to 160 images).
 
     Attributes:
         extractor: what the features come from.
@@ -61,22 +61,22 @@ class Reference:
     scale: Array
 
     @classmethod
-    def of(cls, extractor: Extractor, chunks: Iterable[Pictures]) -> Reference:
-        """The reference of real pictures that arrive in chunks (n, H, W, 3).
+    def of(cls, extractor: Extractor, chunks: Iterable[ImageArray]) -> Reference:
+        """The reference of real images that arrive in chunks (n, H, W, 3).
 
         Raises:
-            ShapeError: if there are fewer than two, or they are not pictures.
+            ShapeError: if there are fewer than two, or they are not images.
         """
         stacked = _features(extractor, chunks)
         raw, _ = check_features(stacked, stacked)
         mean, scale = standardisation(raw)
         return cls(extractor, (raw - mean) / scale, mean, scale)
 
-    def measure(self, chunks: Iterable[Pictures], *, frechet: bool = False, seed: int = 0) -> list[Measurement]:
-        """KID (and the Fréchet distance, if wanted) of generated pictures that arrive in chunks (n, H, W, 3).
+    def measure(self, chunks: Iterable[ImageArray], *, frechet: bool = False, seed: int = 0) -> list[Measurement]:
+        """KID (and the Fréchet distance, if wanted) of generated images that arrive in chunks (n, H, W, 3).
 
         Raises:
-            ShapeError: if there are fewer than two, or they are not pictures.
+            ShapeError: if there are fewer than two, or they are not images.
         """
         fake = (_features(self.extractor, chunks).astype(np.float64) - self.mean) / self.scale
         estimate = kid(self.features, fake, seed=seed)
@@ -92,17 +92,17 @@ class Reference:
 
 
 def standardisation(real: Array) -> tuple[Array, Array]:
-    """Mean and scale (d,) that features are shifted and divided by, from those of real pictures (N, d).
+    """Mean and scale (d,) that features are shifted and divided by, from those of real images (N, d).
 
     Raises:
-        ShapeError: if all pictures have the same features.
+        ShapeError: if all images have the same features.
     """
     deviation = real.std(axis=0)
     if not deviation.any():
-        raise ShapeError(f"all {len(real)} real pictures have the same features; expected different pictures")
+        raise ShapeError(f"all {len(real)} real images have the same features; expected different images")
     return real.mean(axis=0), np.maximum(deviation, SCALE_FLOOR * deviation.mean())
 
 
-def _features(extractor: Extractor, chunks: Iterable[Pictures]) -> Features:
+def _features(extractor: Extractor, chunks: Iterable[ImageArray]) -> Features:
     parts = [extractor.features(chunk) for chunk in chunks]
     return np.concatenate([np.zeros((0, extractor.dim), np.float32), *parts])

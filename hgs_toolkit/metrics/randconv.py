@@ -1,7 +1,7 @@
 """Random convolutions as a feature extractor: no weights to install, the same everywhere, fast.
 
-Three strided layers of fixed random filters; the features are every channel's mean and deviation over the picture.
-They see colour, contrast, sharpness and texture, not what a picture shows: good enough to watch a run by.
+Three strided layers of fixed random filters; the features are every channel's mean and deviation over the image.
+They see colour, contrast, sharpness and texture, not what a image shows: good enough to watch a run by.
 """
 
 from __future__ import annotations

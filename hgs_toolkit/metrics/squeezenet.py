@@ -1,27 +1,30 @@
 """SqueezeNet 1.1 as a feature extractor, with the ImageNet weights that the package ``ndf`` (MIT) carries.
 
-The weights are a pickle of {layer: [kernel (H, W, in, out), bias (out,)]} in Keras layout. It is read by an
-unpickler that stands inert objects in for arrays and refuses everything else, and the network runs in torch.
+The package stores them as a pickle in Keras layout. It is converted once, at the first use, to safetensors in the
+user's cache folder (:func:`hgs_toolkit.files.cache_folder`); the network runs in torch.
 
 Source: Iandola et al. 2016 (arXiv 1602.07360); widths of version 1.1.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hgs_toolkit.errors import FormatError
-from hgs_toolkit.files import sha256
+from hgs_toolkit.errors import FormatError, HgsError
+from hgs_toolkit.files import atomic_path, cache_folder, sha256
 from hgs_toolkit.metrics.extractors import Extractor, package_folder
+from hgs_toolkit.metrics.keras_pickle import read_keras_weights
+
+logger = logging.getLogger(__name__)
 
 SIZE = 227
 """Input size at which every pooling window fits without padding."""
@@ -35,8 +38,6 @@ FIRES = {2: (64, 16, 64), 3: (128, 16, 64), 4: (128, 32, 128), 5: (256, 32, 128)
 
 POOLED = (4, 6)
 """Fire modules with a maximum pooling before them."""
-
-MAX_FILE_BYTES = 1 << 26
 
 
 class Fire(nn.Module):
@@ -55,7 +56,7 @@ class Fire(nn.Module):
 
 
 class SqueezeNet(nn.Module):
-    """Up to the last fire module, averaged over the picture: 512 features."""
+    """Up to the last fire module, averaged over the image: 512 features."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,64 +88,42 @@ def make_squeeze(path: Path | None = None) -> Extractor:
         folder = package_folder("ndf", "the feature extractor 'squeeze'")
         path = folder / "example_models" / "weights" / "squeezenet_weights.pkl"
     network = SqueezeNet()
-    network.load_state_dict(_state_dict(read_keras_weights(path), network, path))
-    return Extractor("squeeze", 512, sha256(path), SIZE, network.eval().requires_grad_(False))
+    digest = _digest(path)
+    network.load_state_dict(_cached(digest, network) or _converted(path, digest, network))
+    return Extractor("squeeze", 512, digest, SIZE, network.eval().requires_grad_(False))
 
 
-def read_keras_weights(path: Path) -> dict[str, list[Any]]:
-    """The pickled dictionary {layer: [kernel, bias]} with its arrays as :class:`StoredArray`; nothing is executed.
-
-    Raises:
-        FormatError: if the file is missing, too large, broken, or names anything but NumPy arrays.
-    """
+def _digest(path: Path) -> str:
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise FormatError(f"{path} has {path.stat().st_size} bytes; expected SqueezeNet weights of about 5 MB")
-        weights = _ArraysOnly(io.BytesIO(path.read_bytes())).load()
+        return sha256(path)
     except OSError as error:
         raise FormatError(f"cannot read the SqueezeNet weights {path}: {error.strerror}; reinstall ndf") from error
-    except FormatError as error:
-        raise FormatError(f"{path}: {error}") from error
-    except Exception as error:  # a broken pickle raises nearly anything
-        raise FormatError(f"{path} is not a readable pickle of SqueezeNet weights ({error}); reinstall ndf") from error
-    if not isinstance(weights, dict):
-        raise FormatError(f"{path} holds {type(weights).__name__}; expected a dictionary of layers; reinstall ndf")
-    return weights
 
 
-class StoredArray:
-    """What the pickle says of an array; only :meth:`array` makes one of it, and only of float32."""
-
-    def __init__(self, *_: Any) -> None:
-        self.state: Any = None
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-    def array(self) -> npt.NDArray[np.float32]:
-        """The array; ValueError or TypeError if the state is not that of a little-endian float32 one."""
-        _version, shape, dtype, fortran, data = self.state
-        if not isinstance(dtype, _StoredType) or (dtype.order, dtype.code) != ("<", "f4") or fortran:
-            raise ValueError("not little-endian float32 in C order")
-        return np.frombuffer(data, dtype="<f4").reshape(shape)
+def _cache_file(digest: str) -> Path:
+    """Where the converted weights of the pickle with this SHA-256 are kept."""
+    return cache_folder() / f"squeezenet-{digest[:16]}.safetensors"
 
 
-class _StoredType:
-    def __init__(self, code: Any, *_: Any) -> None:
-        self.code, self.order = code, ""
+def _cached(digest: str, network: nn.Module) -> dict[str, Tensor] | None:
+    """The converted weights of an earlier use; None if there are none that fit."""
+    try:
+        state = load_file(_cache_file(digest))
+    except (OSError, SafetensorError):
+        return None
+    wanted = {name: value.shape for name, value in network.state_dict().items()}
+    return state if {name: value.shape for name, value in state.items()} == wanted else None
 
-    def __setstate__(self, state: Any) -> None:
-        self.order = state[1]
 
-
-class _ArraysOnly(pickle.Unpickler):
-    """Stands inert objects in for what an array is pickled with; refuses every other name."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        stand_ins = {"_reconstruct": StoredArray, "dtype": _StoredType, "ndarray": None}
-        if module not in ("numpy", "numpy.core.multiarray", "numpy._core.multiarray") or name not in stand_ins:
-            raise FormatError(f"the weights name {module}.{name}; expected NumPy arrays only; the file is refused")
-        return stand_ins[name]
+def _converted(path: Path, digest: str, network: nn.Module) -> dict[str, Tensor]:
+    """The weights of the pickle at ``path``, kept as safetensors for the next use where that is possible."""
+    state = _state_dict(read_keras_weights(path), network, path)
+    try:
+        with atomic_path(_cache_file(digest)) as temporary:
+            save_file(state, temporary)
+    except (HgsError, SafetensorError) as error:
+        logger.info("the converted SqueezeNet weights are not kept: %s", error)
+    return state
 
 
 def _state_dict(weights: dict[str, list[Any]], network: nn.Module, path: Path) -> dict[str, Tensor]:

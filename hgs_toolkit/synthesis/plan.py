@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 
 from PIL import ImageColor
 
-from hgs_toolkit.config import Config, GeneratorConfig, build, config_to_dict
+from hgs_toolkit.config import Config, GeneratorConfig, build, config_to_dict, flatten_keys
 from hgs_toolkit.errors import ConfigError, DataError
 from hgs_toolkit.synthesis.annotations import ANNOTATIONS
 from hgs_toolkit.synthesis.backgrounds import Pictures
@@ -105,7 +105,7 @@ class Plan:
 
     def differences(self, other: Plan) -> list[str]:
         """What ``other`` says differently, as "settings.views is 4 here and 2 there"."""
-        here, there = _flat(self.to_dict()), _flat(other.to_dict())
+        here, there = flatten_keys(self.to_dict()), flatten_keys(other.to_dict())
         return [
             f"{key} is {here.get(key)!r} here and {there.get(key)!r} there"
             for key in sorted(here.keys() | there.keys())
@@ -216,10 +216,3 @@ def _depth_scale(settings: SynthSettings, generator: GeneratorConfig, backdrop: 
     if backdrop == "model":
         extent = max(extent, 1.1 * generator.background_radius)
     return max(1, int(DEPTH_STEPS / (settings.cameras.poses.radius + extent)))
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat

@@ -61,7 +61,7 @@ def test_bare_pictures_are_announced_as_such(tmp_path: Path) -> None:
     assert "--law frontal, normal, uniform, turntable" in refused.stderr
     made = hgs("dataset", "convert", tmp_path / "photos", "--out", tmp_path / "a.zip", "--law", "normal", "--yaw", 15)
     assert made.exit_code == 0, made.output
-    assert "warning: the poses are no measurement: no picture was looked at" in made.stderr
+    assert "warning: the poses are no measurement: no image was looked at" in made.stderr
     assert "yaw sigma 15°" in made.stderr
     assert "the poses are no measurement" in hgs("dataset", "check", tmp_path / "a.zip").stdout
 
@@ -92,7 +92,7 @@ def test_what_is_left_out_is_named_and_counted(tmp_path: Path) -> None:
         (("--background", "loud"), "background 'loud' is no colour"),
         (("--resolution", 4), "expected 8 ... 4096"),
         (("--radius", -1), "expected a distance above 0"),
-        (("--law", "sideways"), "the law of poses is 'sideways'"),
+        (("--law", "sideways"), "the distribution of poses is 'sideways'"),
         (("--images", "nowhere"), "nowhere does not exist"),
     ],
 )

@@ -17,8 +17,8 @@ from hgs_toolkit.datasets.check import check_dataset
 from hgs_toolkit.datasets.convert import Converted, Framing, convert_scenes
 from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
 from hgs_toolkit.datasets.sources import read_scenes
-from hgs_toolkit.datasets.sources.bare import PoseLaw
-from hgs_toolkit.datasets.world import KEEP_WORLD, World
+from hgs_toolkit.datasets.sources.bare import AssumedPoses
+from hgs_toolkit.datasets.world import KEEP_WORLD, PlacementOptions
 from hgs_toolkit.errors import DataError
 from tests.datasets.photographs import (
     BALLS,
@@ -48,8 +48,10 @@ every_format = pytest.mark.parametrize(
 )
 
 
-def converted(source: Path, out: Path, world: World = World(), **framing: Any) -> tuple[PosedImages, Converted]:  # noqa: B008
-    made = convert_scenes(read_scenes(source), out, world, Framing(**framing))
+def converted(
+    source: Path, out: Path, world: PlacementOptions | None = None, **framing: Any
+) -> tuple[PosedImages, Converted]:
+    made = convert_scenes(read_scenes(source), out, world or PlacementOptions(), Framing(**framing))
     return open_dataset(out), made
 
 
@@ -156,7 +158,7 @@ def test_broken_images_are_errors_or_left_out_and_named(tmp_path: Path) -> None:
         read_scenes(source)
     problems: list[str] = []
     made = convert_scenes(
-        read_scenes(source, problems=problems), tmp_path / "set.zip", World(), Framing(), problems=problems
+        read_scenes(source, problems=problems), tmp_path / "set.zip", PlacementOptions(), Framing(), problems=problems
     )
     assert made.images == len(open_dataset(tmp_path / "set.zip")) == 5
     assert len(problems) == 3
@@ -177,20 +179,20 @@ def test_a_set_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["frontal", "normal", "uniform", "turntable"])
 def test_bare_pictures_get_the_poses_of_the_law_and_the_set_says_so(tmp_path: Path, kind: str) -> None:
     Photographs.take().save_images(tmp_path / "photos")
-    law = PoseLaw(kind, yaw=30, pitch=10, pitch_mean=5, focal=1.5, seed=4)
-    scenes = read_scenes(tmp_path / "photos", law=law)
-    made = convert_scenes(scenes, tmp_path / "set.zip", World(), Framing())
+    assumed = AssumedPoses(kind, yaw=30, pitch=10, pitch_mean=5, focal=1.5, seed=4)
+    scenes = read_scenes(tmp_path / "photos", assumed=assumed)
+    made = convert_scenes(scenes, tmp_path / "set.zip", PlacementOptions(), Framing())
     dataset = open_dataset(tmp_path / "set.zip")
-    assert np.array_equal(dataset.labels, law.cameras(8).labels.numpy())
-    assert made.law == str(law)
+    assert np.array_equal(dataset.labels, assumed.cameras(8).labels.numpy())
+    assert made.assumed == str(assumed)
     warnings = [finding.text for finding in check_dataset(tmp_path / "set.zip").findings]
-    assert any(f"poses are no measurement: {law}" in text for text in warnings)
+    assert any(f"poses are no measurement: {assumed}" in text for text in warnings)
     yaw, pitch, _ = yaw_pitch_radius(Cameras.from_labels(torch.from_numpy(dataset.labels)).cam_to_world)
     if kind == "turntable":
         assert yaw.rad2deg() % 360 == pytest.approx(np.arange(8) * 45, abs=1e-3)
     if kind == "uniform":
         assert yaw.rad2deg().abs().max() <= 30
         assert (pitch.rad2deg() - 5).abs().max() <= 10 + 1e-4
-    again = convert_scenes(scenes, tmp_path / "again.zip", World(), Framing())
+    again = convert_scenes(scenes, tmp_path / "again.zip", PlacementOptions(), Framing())
     assert again == made
     assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "set.zip").read_bytes()

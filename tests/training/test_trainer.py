@@ -14,7 +14,7 @@ from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.config import Config, TrainingConfig, config_from_dict, config_to_dict
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.errors import CheckpointError, ConfigError, HgsError
-from hgs_toolkit.training.loop import Progress, train
+from hgs_toolkit.training.loop import RunProgress, train
 from hgs_toolkit.training.state import RunFolder, refuse_other_config
 from hgs_toolkit.training.trainer import Trainer
 
@@ -131,7 +131,7 @@ def test_schedules_start_and_end_where_the_settings_say(tiny: Config, images: Po
 
 
 def test_a_run_leaves_model_state_log_and_pictures(tiny: Config, images: PosedImages, tmp_path: Path) -> None:
-    seen: list[Progress] = []
+    seen: list[RunProgress] = []
     run = train(tiny, images, tmp_path / "run", report=seen.append)
     assert len(seen) == 10
     assert [progress.step for progress in seen if progress.tick] == [2, 4, 6, 8, 10]

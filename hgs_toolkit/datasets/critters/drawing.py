@@ -19,9 +19,9 @@ from hgs_toolkit.cameras import PosePrior, from_yaw_pitch
 from hgs_toolkit.datasets.critters.anatomy import PART_NAMES, grow
 from hgs_toolkit.datasets.critters.coat import Coat, dress
 from hgs_toolkit.datasets.critters.raycast import Array, Ellipsoids, Hits, Values, cast, projected_boxes
-from hgs_toolkit.datasets.eg3d import Progress
+from hgs_toolkit.datasets.eg3d import OnProgress
 from hgs_toolkit.datasets.images import Pixels, to_uint8
-from hgs_toolkit.datasets.make import check_law, make_dataset
+from hgs_toolkit.datasets.make import check_request, make_dataset
 from hgs_toolkit.datasets.scene_prior import brightness, draw_camera, generator
 from hgs_toolkit.errors import ShapeError
 
@@ -131,10 +131,10 @@ def critter_image(seed: int, index: int, resolution: int) -> tuple[Pixels, npt.N
 
 def make_critters(
     path: str | Path, count: int, resolution: int, *, seed: int = 0, workers: int = 1, force: bool = False,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
 ) -> None:  # fmt: skip
     """Write the demo set: ``count`` critters of ``resolution`` x ``resolution`` pixels with alpha; see make_dataset."""
-    check_law(resolution, seed)
+    check_request(resolution, seed)
     law = partial(critter_image, seed, resolution=resolution)
     make_dataset(law, count, path, workers=workers, force=force, progress=progress)
 

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from hgs_toolkit.cameras import PosePrior
 from hgs_toolkit.datasets.critters.raycast import Values
-from hgs_toolkit.datasets.eg3d import Progress
+from hgs_toolkit.datasets.eg3d import OnProgress
 from hgs_toolkit.datasets.images import Pixels, to_uint8
-from hgs_toolkit.datasets.make import check_law, make_dataset
+from hgs_toolkit.datasets.make import check_request, make_dataset
 from hgs_toolkit.datasets.meshes.library import MeshFile
 from hgs_toolkit.datasets.meshes.model import Model, Surface, load_model
 from hgs_toolkit.datasets.scene_prior import brightness, draw_camera, generator
@@ -51,7 +51,7 @@ def camera_law(yaw: float = np.pi, pitch_min: float = 0.0, pitch_max: float = 0.
 
 @dataclass(frozen=True)
 class MeshLaw:
-    """From an index to an image of one of the meshes and its label; see make.ImageLaw."""
+    """From an index to an image of one of the meshes and its label; see make.ImageMaker."""
 
     meshes: tuple[MeshFile, ...]
     resolution: int
@@ -75,7 +75,7 @@ class MeshLaw:
 def render_meshes(
     meshes: Sequence[MeshFile], path: str | Path, count: int, resolution: int, *, seed: int = 0,
     poses: PosePrior | None = None, up: str = "y", workers: int = 1, force: bool = False,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
 ) -> None:  # fmt: skip
     """Write ``count`` posed images of ``meshes`` as an EG3D zip or folder; see make_dataset.
 
@@ -84,13 +84,13 @@ def render_meshes(
         DataError: naming the model, if one cannot be read (``usable_meshes`` finds these beforehand).
     """
     _embree()
-    check_law(resolution, seed)
+    check_request(resolution, seed)
     law = MeshLaw(tuple(meshes), resolution, seed, poses or camera_law(), up)
     make_dataset(law, count, path, workers=workers, force=force, progress=progress)
 
 
 def usable_meshes(
-    meshes: Sequence[MeshFile], *, up: str = "y", resolution: int = 64, progress: Progress | None = None
+    meshes: Sequence[MeshFile], *, up: str = "y", resolution: int = 64, progress: OnProgress | None = None
 ) -> tuple[list[MeshFile], list[str]]:
     """The meshes that can be read, and one sentence for each that cannot."""
     usable, problems = [], []

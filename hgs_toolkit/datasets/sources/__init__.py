@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from hgs_toolkit.datasets.eg3d import LABEL_FILE
-from hgs_toolkit.datasets.sources.bare import LAWS, PoseLaw, read_bare
+from hgs_toolkit.datasets.sources.bare import POSE_KINDS, AssumedPoses, read_bare
 from hgs_toolkit.datasets.sources.cameras_json import CAMERAS_JSON, read_cameras_json
 from hgs_toolkit.datasets.sources.colmap import CAMERAS, IMAGES, read_colmap
-from hgs_toolkit.datasets.sources.shots import Scene
+from hgs_toolkit.datasets.sources.photographs import Scene
 from hgs_toolkit.datasets.sources.transforms import is_transforms, read_transforms
 from hgs_toolkit.datasets.storage import FileStore, open_store
 from hgs_toolkit.errors import DataError
@@ -25,7 +25,7 @@ def read_scenes(
     path: str | Path,
     kind: str = "auto",
     images: str | Path | None = None,
-    law: PoseLaw | None = None,
+    assumed: AssumedPoses | None = None,
     problems: list[str] | None = None,
 ) -> list[Scene]:
     """The scenes of a folder, a zip archive or one camera file; no pixel is decoded.
@@ -33,7 +33,7 @@ def read_scenes(
     Args:
         kind: one of KINDS, or ``auto``.
         images: folder or archive of the images, if not in ``path``.
-        law: how images without cameras get theirs; only for ``bare``.
+        assumed: the poses of images without cameras; only for ``bare``.
         problems: takes what is wrong with images that are left out; None raises it.
 
     Raises:
@@ -47,10 +47,10 @@ def read_scenes(
     image_store = open_store(images) if images is not None else None
     files = _camera_files([path.name] if one_file else store.names)
     if kind == "auto":
-        kind = _tell(path, store, files, law)
-    if law is not None and kind != "bare":
+        kind = _tell(path, store, files, assumed)
+    if assumed is not None and kind != "bare":
         raise DataError(
-            f"{path} has cameras; a law of poses is for images without: leave --law out, or say --from bare"
+            f"{path} has cameras; assumed poses are for images without any: leave --law out, or add --from bare"
         )
     if kind != "bare" and not files[kind]:
         raise DataError(f"{path} holds no {WANTED[kind]}; expected the format '{kind}'")
@@ -62,9 +62,9 @@ def read_scenes(
         folders = sorted({PurePosixPath(file).parent.as_posix() for file in files[kind]})
         scenes = [read_colmap(store, folder, image_store, problems) for folder in folders]
     else:
-        assert law is not None
-        scenes = [read_bare(image_store or store, law, problems)]
-    scenes = [scene for scene in scenes if scene.shots]
+        assert assumed is not None
+        scenes = [read_bare(image_store or store, assumed, problems)]
+    scenes = [scene for scene in scenes if scene.photographs]
     if not scenes:
         raise DataError(f"{path} holds no usable image" + (f": {problems[0]}" if problems else ""))
     return scenes
@@ -79,7 +79,7 @@ def _camera_files(names: Sequence[str]) -> dict[str, list[str]]:
     }
 
 
-def _tell(path: Path, store: FileStore, files: Mapping[str, Sequence[str]], law: PoseLaw | None) -> str:
+def _tell(path: Path, store: FileStore, files: Mapping[str, Sequence[str]], assumed: AssumedPoses | None) -> str:
     """The kind of a source that was not named."""
     found = [kind for kind, names in files.items() if names]
     if len(found) == 1:
@@ -91,9 +91,9 @@ def _tell(path: Path, store: FileStore, files: Mapping[str, Sequence[str]], law:
         raise DataError(f"{path} has a {LABEL_FILE} already: hgs dataset check says whether it can be trained on")
     if any(PurePosixPath(name).name in ("cameras.bin", "images.bin") for name in store.names):
         raise DataError(f"{path} is a binary COLMAP model; run colmap model_converter --output_type TXT first")
-    if law is None:
+    if assumed is None:
         raise DataError(
-            f"{path} holds no {', '.join(WANTED.values())}; for images without cameras name the law their poses "
-            f"are to follow: --law {', '.join(LAWS)}"
+            f"{path} holds no {', '.join(WANTED.values())}; for images without cameras choose the "
+            f"distribution of their poses: --law {', '.join(POSE_KINDS)}"
         )
     return "bare"

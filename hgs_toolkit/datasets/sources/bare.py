@@ -1,4 +1,4 @@
-"""A folder of pictures without cameras: their labels follow a law, not the pictures, and the set says so."""
+"""Images without cameras: their poses are assumed, not measured, and the dataset records that."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import torch
 
 from hgs_toolkit.cameras import Cameras, PosePrior, from_yaw_pitch
 from hgs_toolkit.datasets.images import is_image
-from hgs_toolkit.datasets.sources.shots import ImageFinder, Lens, Matrix, Scene, Shot, gather
+from hgs_toolkit.datasets.sources.photographs import ImageFinder, Lens, Matrix, Photograph, Scene, gather
 from hgs_toolkit.datasets.storage import FileStore
 from hgs_toolkit.errors import DataError
 
-LAWS = ("frontal", "normal", "uniform", "turntable")
+POSE_KINDS = ("frontal", "normal", "uniform", "turntable")
 
 
 @dataclass(frozen=True)
-class PoseLaw:
-    """How pictures without cameras get theirs; angles in degrees.
+class AssumedPoses:
+    """The poses that images without cameras are given; angles in degrees.
 
     Attributes:
-        kind: ``frontal``, every picture from the same camera; ``normal`` or ``uniform``, yaw and pitch drawn at random;
+        kind: ``frontal``, every image from the same camera; ``normal`` or ``uniform``, yaw and pitch drawn at random;
             ``turntable``, once around in the order of the names.
         yaw: standard deviation or half width of the yaw.
         pitch: the same of the pitch.
@@ -41,8 +41,8 @@ class PoseLaw:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in LAWS:
-            raise DataError(f"the law of poses is '{self.kind}'; expected {', '.join(LAWS)}")
+        if self.kind not in POSE_KINDS:
+            raise DataError(f"the distribution of poses is '{self.kind}'; expected {', '.join(POSE_KINDS)}")
         if not (self.focal > 0 and self.radius > 0 and self.yaw >= 0 and self.pitch >= 0 and abs(self.pitch_mean) < 90):
             raise DataError(
                 "focal length and radius must be above 0, yaw and pitch not below, the mean within 90 degrees"
@@ -51,7 +51,7 @@ class PoseLaw:
     def __str__(self) -> str:
         lens = f"focal length {self.focal:g}, radius {self.radius:g}"
         if self.kind == "frontal":
-            return f"the same for every picture: yaw 0°, pitch {self.pitch_mean:g}°, {lens}"
+            return f"the same for every image: yaw 0°, pitch {self.pitch_mean:g}°, {lens}"
         if self.kind == "turntable":
             return f"assigned in the order of the names: once around evenly, pitch {self.pitch_mean:g}°, {lens}"
         sign = "sigma " if self.kind == "normal" else "±"
@@ -61,7 +61,7 @@ class PoseLaw:
         )
 
     def cameras(self, count: int) -> Cameras:
-        """``count`` cameras of the law."""
+        """``count`` cameras with these poses."""
         pitch = torch.full((count,), math.radians(self.pitch_mean))
         if self.kind == "frontal":
             return from_yaw_pitch(torch.zeros(count), pitch, self.radius, self.focal)
@@ -74,15 +74,15 @@ class PoseLaw:
         return prior.sample(count, torch.Generator().manual_seed(self.seed))
 
 
-def read_bare(store: FileStore, law: PoseLaw, problems: list[str] | None = None) -> Scene:
-    """Every image of the store, with cameras of ``law``; images that cannot be opened go to ``problems``."""
+def read_bare(store: FileStore, assumed: AssumedPoses, problems: list[str] | None = None) -> Scene:
+    """Every image of the store, with cameras of ``assumed``; images that cannot be opened go to ``problems``."""
     finder, names = ImageFinder(store), [name for name in store.names if is_image(name)]
-    matrices = law.cameras(len(names)).cam_to_world.double().numpy()
-    makers = [partial(_shot, name, matrix, law, finder) for name, matrix in zip(names, matrices, strict=True)]
-    return Scene(store.path.name, list(gather(makers, problems)), str(law))
+    matrices = assumed.cameras(len(names)).cam_to_world.double().numpy()
+    makers = [partial(_photograph, name, matrix, assumed, finder) for name, matrix in zip(names, matrices, strict=True)]
+    return Scene(store.path.name, list(gather(makers, problems)), str(assumed))
 
 
-def _shot(name: str, matrix: Matrix, law: PoseLaw, finder: ImageFinder) -> Shot:
+def _photograph(name: str, matrix: Matrix, assumed: AssumedPoses, finder: ImageFinder) -> Photograph:
     width, height = finder.size(name)
-    focal = law.focal * min(width, height)
-    return Shot(finder.store, name, None, matrix, Lens(focal, focal, width / 2, height / 2, width, height))
+    focal = assumed.focal * min(width, height)
+    return Photograph(finder.store, name, None, matrix, Lens(focal, focal, width / 2, height / 2, width, height))

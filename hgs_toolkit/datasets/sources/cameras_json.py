@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from hgs_toolkit.datasets.sources.shots import (
+from hgs_toolkit.datasets.sources.photographs import (
     ImageFinder,
     Lens,
+    Photograph,
     Scene,
-    Shot,
     check_lens,
     gather,
     numbers,
@@ -40,10 +40,10 @@ def read_cameras_json(
     if not isinstance(content, list) or not content or not all(isinstance(entry, dict) for entry in content):
         raise DataError(f"{store.path}/{file} is not a list of cameras; expected 3D Gaussian Splatting's cameras.json")
     finder = ImageFinder(images or store)
-    return Scene(file, list(gather([partial(_shot, entry, finder, file) for entry in content], problems)))
+    return Scene(file, list(gather([partial(_photograph, entry, finder, file) for entry in content], problems)))
 
 
-def _shot(entry: Mapping[str, Any], finder: ImageFinder, file: str) -> Shot:
+def _photograph(entry: Mapping[str, Any], finder: ImageFinder, file: str) -> Photograph:
     name = entry.get("img_name")
     if not isinstance(name, str):
         raise DataError(f"{file} has a camera without img_name")
@@ -53,4 +53,6 @@ def _shot(entry: Mapping[str, Any], finder: ImageFinder, file: str) -> Shot:
     rotation = numbers(entry.get("rotation"), f"rotation of {what}", 3, 3)
     position = numbers(entry.get("position"), f"position of {what}", 3)
     lens = check_lens(Lens(fx, fy, width / 2, height / 2, int(width), int(height)), what)
-    return Shot(finder.store, finder.anywhere(file, name), None, pose(rotation, position, f"rotation of {what}"), lens)
+    return Photograph(
+        finder.store, finder.anywhere(file, name), None, pose(rotation, position, f"rotation of {what}"), lens
+    )

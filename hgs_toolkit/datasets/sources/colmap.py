@@ -12,13 +12,13 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from hgs_toolkit.datasets.sources.shots import (
+from hgs_toolkit.datasets.sources.photographs import (
     MAX_TEXT_BYTES,
     ImageFinder,
     Lens,
     Matrix,
+    Photograph,
     Scene,
-    Shot,
     check_lens,
     gather,
     pose,
@@ -52,16 +52,18 @@ def read_colmap(
     cameras_file, images_file = (str(PurePosixPath(folder, name)) for name in (CAMERAS, IMAGES))
     lenses = dict(_lenses(_text(store, cameras_file), cameras_file))
     finder, lines = ImageFinder(images or store), _image_lines(_text(store, images_file))
-    return Scene(folder, list(gather([partial(_shot, line, lenses, finder, images_file) for line in lines], problems)))
+    return Scene(
+        folder, list(gather([partial(_photograph, line, lenses, finder, images_file) for line in lines], problems))
+    )
 
 
-def _shot(line: str, lenses: Mapping[str, Lens], finder: ImageFinder, file: str) -> Shot:
+def _photograph(line: str, lenses: Mapping[str, Lens], finder: ImageFinder, file: str) -> Photograph:
     fields = line.split(maxsplit=9)
     values, name = _floats(fields[1:8], line, file), fields[9].strip()
     if fields[8] not in lenses:
         raise DataError(f"{file} gives {name} the camera {fields[8]}, which is not in {CAMERAS}")
     matrix = _camera_to_world(values[:4], values[4:], f"the quaternion of {name} in {file}")
-    return Shot(finder.store, finder.anywhere(file, name), None, matrix, lenses[fields[8]])
+    return Photograph(finder.store, finder.anywhere(file, name), None, matrix, lenses[fields[8]])
 
 
 def _text(store: FileStore, name: str) -> str:

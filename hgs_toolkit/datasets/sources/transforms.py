@@ -16,12 +16,12 @@ from typing import Any
 import torch
 
 from hgs_toolkit.cameras import convert_camera_axes
-from hgs_toolkit.datasets.sources.shots import (
+from hgs_toolkit.datasets.sources.photographs import (
     ImageFinder,
     Lens,
     Matrix,
+    Photograph,
     Scene,
-    Shot,
     check_lens,
     gather,
     numbers,
@@ -58,25 +58,27 @@ def read_transforms(
     """
     finder = ImageFinder(images or store)
     find = finder.beside if images is None else finder.anywhere
-    scenes: dict[str, list[Shot]] = {}
+    scenes: dict[str, list[Photograph]] = {}
     for file in files:
         content = read_json(store, file)
         frames = content.get("frames") if isinstance(content, dict) else None
         if not isinstance(frames, list) or not frames or not all(isinstance(frame, dict) for frame in frames):
             raise DataError(f"{store.path}/{file} has no list of frames; expected NeRF's transforms.json")
-        makers = [partial(_shot, content | frame, finder, find, file) for frame in frames]
+        makers = [partial(_photograph, content | frame, finder, find, file) for frame in frames]
         scenes.setdefault(PurePosixPath(file).parent.as_posix(), []).extend(gather(makers, problems))
-    return [Scene(folder, shots) for folder, shots in scenes.items() if shots]
+    return [Scene(folder, photographs) for folder, photographs in scenes.items() if photographs]
 
 
-def _shot(facts: Mapping[str, Any], finder: ImageFinder, find: Callable[[str, str], str], file: str) -> Shot:
+def _photograph(
+    facts: Mapping[str, Any], finder: ImageFinder, find: Callable[[str, str], str], file: str
+) -> Photograph:
     path, mask = facts.get("file_path"), facts.get("mask_path", facts.get("alpha_path"))
     if not isinstance(path, str):
         raise DataError(f"{file} has a frame without file_path")
     image, what = find(file, path), f"the frame {path} of {file}"
     mask = find(file, mask) if isinstance(mask, str) else None
     matrix = _pose(facts.get("transform_matrix"), what)
-    return Shot(finder.store, image, mask, matrix, _lens(facts, finder, image, what))
+    return Photograph(finder.store, image, mask, matrix, _lens(facts, finder, image, what))
 
 
 def _pose(value: Any, what: str) -> Matrix:

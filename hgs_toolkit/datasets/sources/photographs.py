@@ -67,13 +67,13 @@ class Lens:
 
 
 @dataclass(frozen=True, eq=False)
-class Shot:
+class Photograph:
     """One photograph.
 
     Attributes:
         store: where it lies.
         image: its name there.
-        mask: the name of a grey picture to use as alpha, or None.
+        mask: the name of a grey image to use as alpha, or None.
         cam_to_world: (4, 4) rigid, OpenCV camera axes, in the world of its file.
         lens: of its camera.
     """
@@ -87,11 +87,17 @@ class Shot:
 
 @dataclass(frozen=True)
 class Scene:
-    """Shots in one world; ``law`` says how their cameras were made up, None if they were measured."""
+    """Photographs in one world.
+
+    Attributes:
+        name: of the folder or file.
+        photographs: at least one.
+        assumed: how their poses were made up; None if they were measured.
+    """
 
     name: str
-    shots: Sequence[Shot]
-    law: str | None = None
+    photographs: Sequence[Photograph]
+    assumed: str | None = None
 
 
 def gather(makers: Iterable[Callable[[], T]], problems: list[str] | None) -> Iterator[T]:
