@@ -22,13 +22,14 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the solids are those of the tests
 
 from hgs_toolkit.exporters.meshes.color import ColorField, paint_vertices
-from hgs_toolkit.exporters.meshes.density import on_grid, splat, splat_torch
+from hgs_toolkit.exporters.meshes.density import on_grid, sum_on_grid, sum_torch
+from hgs_toolkit.exporters.meshes.grid import FLOOR, fit_grid
 from hgs_toolkit.exporters.meshes.isosurface import isosurface, select_parts
-from hgs_toolkit.exporters.meshes.meshing import MeshSettings, build_mesh
+from hgs_toolkit.exporters.meshes.meshing import build_mesh
+from hgs_toolkit.exporters.meshes.poisson import indicator
+from hgs_toolkit.exporters.meshes.settings import MeshSettings
 from hgs_toolkit.exporters.meshes.simplify import decimate
-from hgs_toolkit.exporters.meshes.splats import surface_splats
-from hgs_toolkit.exporters.meshes.surface import indicator
-from hgs_toolkit.exporters.meshes.voxels import FLOOR, fit_grid
+from hgs_toolkit.exporters.meshes.visible import visible_gaussians
 from hgs_toolkit.gaussians import GaussianHierarchy
 from tests.exporters.meshes import shapes
 
@@ -45,7 +46,7 @@ def peak_gigabytes() -> float:
 
 def steps(scene: GaussianHierarchy, settings: MeshSettings) -> dict[str, float]:
     """Seconds of each step of the surface method."""
-    splats = surface_splats(scene)
+    splats = visible_gaussians(scene)
     grid = fit_grid(splats, settings.resolution)
     seconds = {}
     field, seconds["field"] = timed(lambda: indicator(splats, grid))
@@ -58,12 +59,12 @@ def steps(scene: GaussianHierarchy, settings: MeshSettings) -> dict[str, float]:
 
 def gridding(scene: GaussianHierarchy, settings: MeshSettings) -> dict[str, float]:
     """Seconds of one density by each backend, on a grid of half the resolution."""
-    splats = surface_splats(scene)
+    splats = visible_gaussians(scene)
     grid = fit_grid(splats, settings.resolution // 2)
     opacities = splats.opacities[:, None]
     centres, precisions, reach = map(torch.from_numpy, on_grid(splats, grid, FLOOR))
-    _, numba = timed(lambda: splat(splats, opacities, grid))
-    _, twin = timed(lambda: splat_torch(centres, precisions, reach, torch.from_numpy(opacities), grid.shape))
+    _, numba = timed(lambda: sum_on_grid(splats, opacities, grid))
+    _, twin = timed(lambda: sum_torch(centres, precisions, reach, torch.from_numpy(opacities), grid.shape))
     return {"numba": numba, "torch": twin, "ratio": twin / numba}
 
 

@@ -71,7 +71,7 @@ def render(
 ) -> None:
     """Render posed images with alpha of a folder of textured models."""
     from hgs_toolkit.datasets.meshes.library import find_meshes
-    from hgs_toolkit.datasets.meshes.rendering import camera_law, render_meshes
+    from hgs_toolkit.datasets.meshes.rendering import camera_prior, render_meshes
     from hgs_toolkit.files import refuse_overwrite
 
     with reporting(json_progress) as report:
@@ -83,7 +83,7 @@ def render(
             return
         refuse_overwrite(out, force=force)
         meshes = _readable(meshes, up, resolution, skip_broken, report)
-        poses = camera_law(*map(math.radians, (yaw, pitch_min, pitch_max)))
+        poses = camera_prior(*map(math.radians, (yaw, pitch_min, pitch_max)))
         with report.progress(f"rendering {len(meshes)} models", total=count) as task:
             render_meshes(
                 meshes, out, count, resolution, seed=seed, poses=poses, up=up, workers=workers, force=force,

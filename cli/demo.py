@@ -150,8 +150,8 @@ def _export(report: Reporter, folder: Path, asset: Asset) -> Made:
 def _mesh(report: Reporter, path: Path, asset: Asset) -> Made:
     """A solid of the first scene; none where a model that saw little training has made no shape yet."""
     from hgs_toolkit.errors import FormatError
-    from hgs_toolkit.exporters.meshes.files import write_mesh
     from hgs_toolkit.exporters.meshes.meshing import mesh
+    from hgs_toolkit.exporters.meshes.table import write_mesh
 
     try:
         made = mesh(asset.scene, resolution=MESH_RESOLUTION, faces=MESH_FACES)

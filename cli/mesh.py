@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, reporting
 from hgs_toolkit.cli.sources import AssetArgument, Levels, Psi, open_asset, parse_levels
+from hgs_toolkit.exporters.meshes.settings import MAX_TEXTURED_FACES, Color, Keep, MeshSettings, Method
 
 if TYPE_CHECKING:
     from trimesh import Trimesh
 
-    from hgs_toolkit.exporters.meshes.placement import Placement
+    from hgs_toolkit.exporters.meshes.placement import MeshPlacement
 
 
 def mesh(
@@ -21,27 +22,37 @@ def mesh(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A .glb, .ply or .obj (metres, y up) or .stl (millimetres, "
                                                             "z up, standing on the floor).")],
     method: Annotated[
-        str, typer.Option("--method", help="surface: one closed solid; shell: the density cut at a level, two walls.")
-    ] = "surface",
-    resolution: Annotated[int, typer.Option("--resolution", help="Grid points along the longest side.")] = 256,
-    faces: Annotated[int, typer.Option("--faces", min=0, help="Triangles to reduce to; 0 keeps all.")] = 50_000,
-    color: Annotated[str, typer.Option("--color", help="vertex, texture (at most 20000 faces) or none.")] = "vertex",
+        Method, typer.Option("--method", help="surface: a closed solid; shell: the density's double wall.")
+    ] = MeshSettings.method,
+    resolution: Annotated[
+        int, typer.Option("--resolution", help="Grid points along the longest side.")
+    ] = MeshSettings.resolution,
+    faces: Annotated[
+        int, typer.Option("--faces", min=0, help="Triangles to reduce to; 0 keeps all.")
+    ] = MeshSettings.faces,
+    color: Annotated[
+        Color, typer.Option("--color", help=f"How colours are stored; texture: at most {MAX_TEXTURED_FACES} faces.")
+    ] = MeshSettings.color,
     lods: Annotated[
-        bool, typer.Option("--lods", help=".glb: a mesh of the levels 0 to k for every k, in nodes of their own.")
+        bool, typer.Option("--lods", help=".glb: levels of detail, for every k a mesh of the levels 0 to k.")
     ] = False,
     size: Annotated[
         float | None, typer.Option("--size", help="Longest side, in the file's unit; default: a scene unit is 1 m.")
     ] = None,
-    up: Annotated[str | None, typer.Option("--up", help="y or z; default: z for .stl, y for others.")] = None,
-    keep: Annotated[str, typer.Option("--keep", help="The largest part, or all but crumbs.")] = "largest",
+    up: Annotated[
+        Literal["y", "z"] | None, typer.Option("--up", help="Axis that points up; default: z for .stl, y for others.")
+    ] = None,
+    keep: Annotated[
+        Keep, typer.Option("--keep", help="Keep the largest part, or all parts but crumbs.")
+    ] = MeshSettings.keep,
     level: Annotated[
-        float | None, typer.Option("--level", help="shell: the density at the surface; default by Otsu's method.")
+        float | None, typer.Option("--level", help="shell: the density at the surface; default: by Otsu's method.")
     ] = None,
     levels: Levels = None,
     unlit: Annotated[
         bool, typer.Option("--unlit", help=".glb: show colours as they are, without lamps.")
     ] = False,
-    report: Annotated[Path | None, typer.Option("--report", help="Write what the mesh is to this .json.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write the mesh's facts to this .json file.")] = None,
     psi: Psi = 0.7,
     device: Device = "auto",
     force: Force = False,
@@ -51,19 +62,19 @@ def mesh(
     with reporting(json_progress) as console:
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.errors import ConfigError
-        from hgs_toolkit.exporters.meshes.files import check_mesh_output, mesh_format_of, write_mesh
-        from hgs_toolkit.exporters.meshes.meshing import MeshSettings, build_mesh, mesh_levels
+        from hgs_toolkit.exporters.meshes.meshing import build_mesh, mesh_levels
+        from hgs_toolkit.exporters.meshes.table import check_mesh_output, mesh_format_of, write_mesh
         from hgs_toolkit.exporters.table import chosen_levels
         from hgs_toolkit.files import refuse_overwrite
 
-        known = mesh_format_of(out)
-        # What a format cannot hold is not computed, except that a texture asked for is refused below.
-        wanted = color if color == "texture" or color in known.colors else "none"
+        file_format = mesh_format_of(out)
+        # Colours that the format cannot hold are not computed; a texture is refused below.
+        wanted: Color = color if color == "texture" or color in file_format.colors else "none"
         settings = MeshSettings(method, resolution, faces, wanted, keep, level)
-        placement = known.placement(up, size)
+        placement = file_format.placement(up, size)
         check_mesh_output(out, color=color, levels=lods, force=force)
         if unlit and out.suffix.lower() != ".glb":
-            raise ConfigError(f"{out.suffix} files know no unlit materials; --unlit needs .glb")
+            raise ConfigError(f"{out.suffix} files have no unlit materials; --unlit needs .glb")
         if report:
             refuse_overwrite(report, force=force)
         scene = chosen_levels(open_asset(asset, psi, device).scene.to(choose_device(device)), parse_levels(levels))
@@ -75,7 +86,7 @@ def mesh(
 
 
 def _describe(
-    console: Reporter, meshes: dict[str, Trimesh], placement: Placement, path: Path | None, force: bool
+    console: Reporter, meshes: dict[str, Trimesh], placement: MeshPlacement, path: Path | None, force: bool
 ) -> None:
     """One line about each mesh, and the report if one is wanted."""
     from hgs_toolkit.exporters.meshes.report import describe_mesh

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from hgs_toolkit.checkpoint import load_model
-from hgs_toolkit.exporters.meshes.files import write_mesh
 from hgs_toolkit.exporters.meshes.meshing import mesh
-from hgs_toolkit.exporters.meshes.placement import Placement
+from hgs_toolkit.exporters.meshes.placement import MeshPlacement
 from hgs_toolkit.exporters.meshes.report import describe_mesh
+from hgs_toolkit.exporters.meshes.table import write_mesh
 from hgs_toolkit.sampling import sample_assets
 
 NODE = Path(__file__).resolve().parents[1] / "tests" / "oracles" / "node"
@@ -66,7 +66,7 @@ def main() -> None:
             made = mesh(
                 asset.scene, resolution=args.resolution, faces=args.faces, color="vertex" if checked else "none"
             )
-            report = describe_mesh(made, Placement())
+            report = describe_mesh(made, MeshPlacement())
             solid += bool(report["solid"])
             if found := faults(report):
                 tally.update(found)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from hgs_toolkit.cameras import Cameras, PosePrior, ellipse, from_yaw_pitch, frontal, orbit
     from hgs_toolkit.checkpoint import load_model, model_config, save_model
     from hgs_toolkit.errors import HgsError
-    from hgs_toolkit.exporters.meshes.files import write_mesh
     from hgs_toolkit.exporters.meshes.meshing import mesh
+    from hgs_toolkit.exporters.meshes.table import write_mesh
     from hgs_toolkit.exporters.table import export, load
     from hgs_toolkit.gaussians import GaussianCloud, GaussianHierarchy
     from hgs_toolkit.model.generator import Generator
@@ -61,7 +61,7 @@ _HOMES = {
     "checkpoint": ("load_model", "model_config", "save_model"),
     "errors": ("HgsError",),
     "exporters.table": ("export", "load"),
-    "exporters.meshes.files": ("write_mesh",),
+    "exporters.meshes.table": ("write_mesh",),
     "exporters.meshes.meshing": ("mesh",),
     "gaussians": ("GaussianCloud", "GaussianHierarchy"),
     "model.generator": ("Generator",),

@@ -1,1 +1,1 @@
-"""Meshes from Gaussians: density, surface, colour, and the files that hold them."""
+"""Meshes from Gaussians, and the table of mesh formats (``table.py``)."""

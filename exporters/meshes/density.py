@@ -1,4 +1,4 @@
-"""Gaussians onto a grid: sum_n value_n exp(-q_n / 2), where q is the squared Mahalanobis distance, ended at q = 9.
+"""The sum of Gaussians on a grid, sum_n value_n exp(-q_n / 2); q is the squared Mahalanobis distance, cut off at q = 9.
 
 Only the grid points inside an ellipsoid are touched. Along z the density of one column is an interval of a
 one-dimensional Gaussian: with P the precision matrix and (dx, dy) the column's offset,
@@ -17,52 +17,52 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hgs_toolkit.exporters.meshes.splats import Floats, VisibleSplats
-from hgs_toolkit.exporters.meshes.voxels import FLOOR, SUPPORT, Grid
+from hgs_toolkit.exporters.meshes.grid import FLOOR, SUPPORT, Grid
+from hgs_toolkit.exporters.meshes.visible import Floats, VisibleGaussians
 
 LIMIT = SUPPORT**2
 """Squared Mahalanobis distance at which a Gaussian ends."""
 
 CHUNK = 1 << 22
-"""Grid points the torch twin touches at a time, which bounds its memory."""
+"""Number of grid points that the torch twin handles at a time; it bounds the memory."""
 
 
-def splat(
-    splats: VisibleSplats, values: Floats, grid: Grid, device: torch.device | str = "cpu", floor: float = FLOOR
+def sum_on_grid(
+    gaussians: VisibleGaussians, values: Floats, grid: Grid, device: torch.device | str = "cpu", floor: float = FLOOR
 ) -> Floats:
-    """Values (N, K) of the splats summed on the grid with their unnormalised Gaussians: (K, X, Y, Z) float32.
+    """The sum of values (N, K), each spread by its unnormalised Gaussian, on the grid: (K, X, Y, Z) float32.
 
     Args:
-        splats: the Gaussians; amplitude 1 at the centre, cut off at three standard deviations.
-        values: what each contributes, for example its opacity.
-        grid: where.
-        device: CUDA devices use the torch twin.
+        gaussians: amplitude 1 at the centre, cut off at three standard deviations.
+        values: the contribution of each Gaussian, for example its opacity.
+        grid: the points to sum at.
+        device: a CUDA device uses the torch twin, the CPU the compiled kernel.
         floor: least standard deviation along each axis, voxels.
     """
-    centres, precisions, reach = on_grid(splats, grid, floor)
+    centres, precisions, reach = on_grid(gaussians, grid, floor)
     values = np.ascontiguousarray(values, np.float32)
     if torch.device(device).type == "cpu":
-        return splat_numba(centres, precisions, reach, values, grid.shape)
+        return sum_numba(centres, precisions, reach, values, grid.shape)
     a, b, c, d = (torch.from_numpy(x).to(device) for x in (centres, precisions, reach, values))
-    return np.asarray(splat_torch(a, b, c, d, grid.shape).cpu().numpy())
+    return np.asarray(sum_torch(a, b, c, d, grid.shape).cpu().numpy())
 
 
-def on_grid(splats: VisibleSplats, grid: Grid, floor: float) -> tuple[Any, Any, Any]:
+def on_grid(gaussians: VisibleGaussians, grid: Grid, floor: float) -> tuple[Any, Any, Any]:
     """Centres (N, 3), precision matrices (N, 3, 3) and half the sides of the boxes around the ellipsoids (N, 3),
     float64, in units of the grid."""
-    covariances = splats.covariances(floor * grid.voxel).astype(np.float64) / grid.voxel**2
+    covariances = gaussians.covariances(floor * grid.voxel).astype(np.float64) / grid.voxel**2
     reach = SUPPORT * np.sqrt(np.einsum("nii->ni", covariances))
-    return grid.coordinates(splats.means), np.linalg.inv(covariances), reach
+    return grid.coordinates(gaussians.means), np.linalg.inv(covariances), reach
 
 
-def splat_numba(
+def sum_numba(
     centres: Any,  # (N, 3) float64, units of the grid
     precisions: Any,  # (N, 3, 3) float64
     reach: Any,  # (N, 3) float64, half the sides of each ellipsoid's box
     values: Floats,  # (N, K)
     shape: tuple[int, int, int],
 ) -> Floats:  # (K, X, Y, Z)
-    """The sum by the compiled kernel; threads share the planes of x, so that no two write to one point."""
+    """The sum by the compiled kernel. Each thread has planes of x of its own, so no two threads write to one point."""
     from hgs_toolkit.rendering.cpu import workers  # only now: it loads Numba
 
     out = np.zeros((values.shape[1], *shape), np.float32)
@@ -71,10 +71,10 @@ def splat_numba(
     return out
 
 
-def splat_torch(
+def sum_torch(
     centres: Tensor, precisions: Tensor, reach: Tensor, values: Tensor, shape: tuple[int, int, int]
 ) -> Tensor:
-    """The torch twin of :func:`splat_numba`: the same arguments as tensors, on any device."""
+    """The torch twin of :func:`sum_numba`: the same arguments as tensors, on any device."""
     out = values.new_zeros(values.shape[1], math.prod(shape))
     size = torch.tensor(shape, device=centres.device)
     low = (centres - reach).ceil().long().clamp_min(0)
@@ -131,13 +131,13 @@ def _slabs(x: Any, reach: Any, planes: int, workers: int) -> Any:
 def _compiled() -> Any:
     from hgs_toolkit.rendering.cpu.jit import cached
 
-    return cached(_splat_kernel)
+    return cached(_sum_kernel)
 
 
-def _splat_kernel(
+def _sum_kernel(
     worker: int, _workers: int, edges: Any, centres: Any, precisions: Any, reach: Any, values: Any, out: Any
 ) -> None:
-    """Add every Gaussian's part in the planes edges[worker] <= x < edges[worker + 1]; Gaussians in their order."""
+    """Add every Gaussian's values in the planes edges[worker] <= x < edges[worker + 1], in their order."""
     channels, _, size_y, size_z = out.shape
     run = np.empty(size_z, np.float32)
     for n in range(len(centres)):

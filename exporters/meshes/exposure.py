@@ -1,8 +1,8 @@
-"""Which side of a Gaussian is outside, and whether anybody sees it: how much light reaches it through all the others.
+"""Which side of each Gaussian is outside, and whether it is visible: both follow from how much light reaches it.
 
 The exposure at a point is E = mean over +-x, +-y, +-z of exp(-optical depth to the edge of the grid): near 1 in free
 space, near 0 behind a wall. Six cumulative sums give it everywhere. Every wall has the same depth, however many
-Gaussians it is made of, since each counts as its share of the wall.
+Gaussians it consists of, since each Gaussian counts as its share of the wall.
 """
 
 from __future__ import annotations
@@ -14,60 +14,63 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
-from hgs_toolkit.exporters.meshes.density import splat
-from hgs_toolkit.exporters.meshes.splats import Floats, VisibleSplats
-from hgs_toolkit.exporters.meshes.voxels import FLOOR, Grid
+from hgs_toolkit.exporters.meshes.density import sum_on_grid
+from hgs_toolkit.exporters.meshes.grid import FLOOR, Grid
+from hgs_toolkit.exporters.meshes.visible import Floats, VisibleGaussians
 
 WALL_DEPTH = 3.0
-"""Optical depth of crossing one wall: 5 % of the light passes, and a wall of half the strength still holds it back."""
+"""Optical depth of one wall: 5 % of the light passes, and a wall of half the strength still blocks most of it."""
 
 STEP = 2.5
-"""Voxels from a Gaussian's centre at which its two sides are compared, unless twice its thickness is more."""
+"""Distance, voxels, from a Gaussian's centre to the points on its two sides whose exposure is compared; twice the
+thickness where that is more."""
 
 SEEN = 0.1
-"""Gain of exposure across a Gaussian from which it counts in full; one open direction of six gives 1/6. Gaussians
-buried in the solid gain next to nothing, and their normals are noise."""
+"""Difference of exposure between the sides of a Gaussian from which it counts in full; one open direction of six gives
+1/6. Gaussians buried in the solid have next to no difference, and their normals are noise."""
 
 FLAT, ROUND = 0.4, 0.7
-"""Ratios of the least to the middle standard deviation up to which the least axis is the normal, and from which it says
-nothing; between them the axis fades to the gradient of the exposure."""
+"""Ratios of the least to the middle standard deviation: up to FLAT the shortest axis is the normal, from ROUND the
+gradient of the exposure is; between them the one fades into the other."""
 
 GRADIENT_BLUR = 1.5
-"""Standard deviation, voxels, of the blur before gradients of the exposure are taken."""
+"""Standard deviation, voxels, of the blur applied to the exposure before its gradient is taken."""
 
 OWN_SHARE = 0.5
-"""Least density at a Gaussian's centre, in its own opacities: between grid points its peak is missed."""
+"""Least density assumed at a Gaussian's centre, in units of its opacity: the grid misses peaks between its points."""
 
 
-class Facing(NamedTuple):
-    """Outward unit normals (N, 3), and from 0 to 1 how much each Gaussian takes part in the visible surface (N,)."""
+class Orientation(NamedTuple):
+    """Outward unit normals (N, 3), and how visible each Gaussian is, from 0 (buried) to 1 (on the surface) (N,)."""
 
     normals: Floats
     seen: Floats
 
 
-def wall_shares(splats: VisibleSplats, density: Floats, grid: Grid) -> Floats:
+def wall_shares(gaussians: VisibleGaussians, density: Floats, grid: Grid) -> Floats:
     """(N,) each Gaussian's opacity over the summed opacity ``density`` (X, Y, Z) at its centre.
 
     Weighted so, Gaussians sum to 1 on the surface whether it is covered once or ten times over.
     """
-    there = grid.sample(density, splats.means)
-    return np.asarray(splats.opacities / np.maximum(there, OWN_SHARE * splats.opacities))
+    there = grid.sample(density, gaussians.means)
+    return np.asarray(gaussians.opacities / np.maximum(there, OWN_SHARE * gaussians.opacities))
 
 
-def thickness(splats: VisibleSplats, grid: Grid) -> Floats:
+def thickness(gaussians: VisibleGaussians, grid: Grid) -> Floats:
     """(N,) integral of each Gaussian along its shortest axis, as it is on the grid, in voxels."""
-    return np.asarray(math.sqrt(2 * math.pi) * np.maximum(splats.scales[:, 0] / grid.voxel, FLOOR), np.float32)
+    return np.asarray(math.sqrt(2 * math.pi) * np.maximum(gaussians.scales[:, 0] / grid.voxel, FLOOR), np.float32)
 
 
-def exposed_space(splats: VisibleSplats, shares: Floats, grid: Grid, device: torch.device | str = "cpu") -> Floats:
+def exposed_space(
+    gaussians: VisibleGaussians, shares: Floats, grid: Grid, device: torch.device | str = "cpu"
+) -> Floats:
     """The exposure (X, Y, Z) among walls of the optical depth WALL_DEPTH each."""
-    amounts = WALL_DEPTH * shares / thickness(splats, grid)
-    return exposure(splat(splats, amounts[:, None], grid, device)[0])
+    amounts = WALL_DEPTH * shares / thickness(gaussians, grid)
+    return exposure(sum_on_grid(gaussians, amounts[:, None], grid, device)[0])
 
 
 def exposure(depth: Floats) -> Floats:
-    """E (X, Y, Z) of the optical depth each voxel adds."""
+    """The exposure E (X, Y, Z), from the optical depth (X, Y, Z) that each voxel adds."""
     total = np.zeros_like(depth)
     for axis in range(3):
         passed = np.cumsum(depth, axis=axis)
@@ -80,26 +83,27 @@ def exposure(depth: Floats) -> Floats:
     return total
 
 
-def facing(splats: VisibleSplats, light: Floats, grid: Grid) -> Facing:
-    """Normals: the shortest axes, turned to the more exposed side; where it is round, the way to the light."""
-    axis = splats.axes[:, 0]
-    gain = _gain(splats, axis, light, grid)
+def orient(gaussians: VisibleGaussians, light: Floats, grid: Grid) -> Orientation:
+    """Normals and visibility. The normal is the shortest axis, turned to the more exposed side; for round ones it is
+    the direction in which the exposure grows."""
+    axis = gaussians.axes[:, 0]
+    gain = _gain(gaussians, axis, light, grid)
     normals = np.where(gain[:, None] < 0, -axis, axis)
-    flatness = splats.scales[:, 0] / np.maximum(splats.scales[:, 1], np.finfo(np.float32).tiny)
+    flatness = gaussians.scales[:, 0] / np.maximum(gaussians.scales[:, 1], np.finfo(np.float32).tiny)
     fade = np.clip((flatness - FLAT) / (ROUND - FLAT), 0, 1)[:, None]
     if fade.any():
-        normals = (1 - fade) * normals + fade * _to_the_light(light, grid, splats.means)
+        normals = (1 - fade) * normals + fade * _to_the_light(light, grid, gaussians.means)
         length = np.linalg.norm(normals, axis=1, keepdims=True)
         normals = np.where(length > 1e-6, normals / np.maximum(length, 1e-6), axis)
-        gain = _gain(splats, normals, light, grid)
+        gain = _gain(gaussians, normals, light, grid)
     share = np.clip(np.abs(gain) / SEEN, 0, 1)
-    return Facing(np.asarray(normals, np.float32), np.asarray(share**2 * (3 - 2 * share), np.float32))
+    return Orientation(np.asarray(normals, np.float32), np.asarray(share**2 * (3 - 2 * share), np.float32))
 
 
-def _gain(splats: VisibleSplats, direction: Floats, light: Floats, grid: Grid) -> Floats:
-    """(N,) exposure a step along ``direction`` (N, 3), less that a step against it."""
-    step = np.maximum(STEP * grid.voxel, 2 * splats.scales[:, :1]) * direction
-    return grid.sample(light, splats.means + step) - grid.sample(light, splats.means - step)
+def _gain(gaussians: VisibleGaussians, direction: Floats, light: Floats, grid: Grid) -> Floats:
+    """(N,) exposure one step along ``direction`` (N, 3) minus the exposure one step against it."""
+    step = np.maximum(STEP * grid.voxel, 2 * gaussians.scales[:, :1]) * direction
+    return grid.sample(light, gaussians.means + step) - grid.sample(light, gaussians.means - step)
 
 
 def _to_the_light(light: Floats, grid: Grid, points: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Meshes as binary glTF 2.0: what Blender, browsers and engines import without questions.
+"""Meshes as binary glTF 2.0: what Blender, browsers and engines import without options.
 
 Vertex colours are linear by the specification (section 3.7.2.1, COLOR_0), so sRGB bytes become linear 16-bit values;
 textures are sRGB and stay as they are. Several meshes are levels of detail: the finest is what the default scene shows,
@@ -7,18 +7,16 @@ the others hang on it by MSFT_lod, and each has a scene of its own under its nam
 
 from __future__ import annotations
 
-import io
 import json
 import struct
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
-from hgs_toolkit.exporters.meshes.color import Texture, texture, vertex_colors
+from hgs_toolkit.exporters.meshes.color import Texture, png, texture, vertex_colors
 
 MAGIC, CONTAINER_VERSION = 0x46546C67, 2
 JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
@@ -30,13 +28,13 @@ LINEAR_MIPMAP_LINEAR, LINEAR, REPEAT = 9987, 9729, 10497
 LOD, UNLIT = "MSFT_lod", "KHR_materials_unlit"
 
 
-def write_glb(path: Path, meshes: dict[str, trimesh.Trimesh], *, unlit: bool = False) -> None:
-    """Write meshes by name, the finest first; ``unlit`` shows colours as they are, without lamps."""
+def encode_glb(meshes: dict[str, trimesh.Trimesh], *, unlit: bool = False) -> bytes:
+    """The file of meshes by name, the finest first; ``unlit`` shows colours as they are, without lamps."""
     document = _Document()
     for mesh in meshes.values():
         document.add_mesh(mesh, unlit)
     document.add_scenes(list(meshes))
-    path.write_bytes(document.packed())
+    return document.packed()
 
 
 def srgb_to_linear(values: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -45,7 +43,7 @@ def srgb_to_linear(values: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 class _Document:
-    """The JSON of a file and its binary buffer, both growing."""
+    """A file under construction: its JSON and its binary buffer, which both grow."""
 
     def __init__(self) -> None:
         self.binary = bytearray()
@@ -87,11 +85,11 @@ class _Document:
         }
         surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
         material: dict[str, Any] = {"pbrMetallicRoughness": surface}
-        picture, colors = texture(mesh), vertex_colors(mesh)
-        if picture is not None:
-            from_top = np.asarray(picture.uvs * [1, -1] + [0, 1], "<f4")  # glTF counts v from the top
+        baked, colors = texture(mesh), vertex_colors(mesh)
+        if baked is not None:
+            from_top = np.asarray(baked.uvs * [1, -1] + [0, 1], "<f4")  # glTF counts v from the top
             attributes["TEXCOORD_0"] = self.add_array(from_top, "VEC2", FLOAT)
-            surface["baseColorTexture"] = {"index": self._add_texture(picture)}
+            surface["baseColorTexture"] = {"index": self._add_texture(baked)}
         elif colors is not None:
             attributes["COLOR_0"] = self.add_array(_linear_colors(colors), "VEC4", UNSIGNED_SHORT, normalized=True)
         if unlit:
@@ -101,10 +99,8 @@ class _Document:
         primitive = {"attributes": attributes, "indices": indices, "material": self.add("materials", material)}
         self.add("meshes", {"primitives": [primitive]})
 
-    def _add_texture(self, picture: Texture) -> int:
-        stream = io.BytesIO()
-        picture.image.save(stream, format="PNG")
-        image = self.add("images", {"bufferView": self.add_bytes(stream.getvalue()), "mimeType": "image/png"})
+    def _add_texture(self, baked: Texture) -> int:
+        image = self.add("images", {"bufferView": self.add_bytes(png(baked.image)), "mimeType": "image/png"})
         sampler = self.add(
             "samplers", {"magFilter": LINEAR, "minFilter": LINEAR_MIPMAP_LINEAR, "wrapS": REPEAT, "wrapT": REPEAT}
         )
@@ -136,7 +132,7 @@ class _Document:
 
 
 def _unit_normals(mesh: trimesh.Trimesh) -> NDArray[np.float32]:
-    """Vertex normals (V, 3) of length 1, also where all faces around a vertex are without area."""
+    """Vertex normals (V, 3) of length 1; a vertex whose faces all have no area gets the y axis."""
     normals = np.asarray(mesh.vertex_normals, np.float64)
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     upwards = np.array([0.0, 1.0, 0.0])
@@ -144,7 +140,7 @@ def _unit_normals(mesh: trimesh.Trimesh) -> NDArray[np.float32]:
 
 
 def _linear_colors(colors: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """(V, 4) linear, 65535 for 1; alpha is 1, and makes each entry eight bytes, as alignment asks."""
+    """(V, 4) linear, 65535 for 1. Alpha is 1; it fills each entry to eight bytes, the alignment glTF asks for."""
     linear = srgb_to_linear(colors / 255.0)
     opaque = np.ones((len(linear), 1))
     return np.asarray(np.rint(np.concatenate([linear, opaque], axis=1) * 65535), "<u2")

@@ -1,4 +1,4 @@
-"""Triangles where a field on a grid crosses a level, and which of their connected parts to keep."""
+"""The isosurface of a field on a grid as triangles, and the choice of the connected parts to keep."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ from scipy.sparse.csgraph import connected_components
 from skimage.measure import marching_cubes
 
 from hgs_toolkit.errors import ConfigError, FormatError
-from hgs_toolkit.exporters.meshes.splats import Floats
-from hgs_toolkit.exporters.meshes.voxels import Grid
+from hgs_toolkit.exporters.meshes.grid import Grid
+from hgs_toolkit.exporters.meshes.settings import KEEP
+from hgs_toolkit.exporters.meshes.visible import Floats
 
 logger = logging.getLogger(__name__)
 
-KEEP = ("largest", "all")
-
 NUDGE = 1e-3
-"""Least distance of a grid value from the level, in the field's range: well below a hundredth of a voxel."""
+"""Least distance between a grid value and the level, as a share of the field's range: below a hundredth of a voxel."""
 
 CRUMB = 0.01
-"""Parts of less than this share of the largest part's area are crumbs, dropped in any case."""
+"""Share of the largest part's area below which a part is a crumb; crumbs are always dropped."""
 
 
 def isosurface(values: Floats, level: float, grid: Grid) -> trimesh.Trimesh:
     """The closed surface (world units, outward) around where ``values`` (X, Y, Z) exceed ``level``.
 
     Raises:
-        FormatError: if they do nowhere, or everywhere.
+        FormatError: if no value exceeds the level.
     """
     closed = _closed(values, level)
     if not closed.max() > level:
@@ -41,8 +40,8 @@ def isosurface(values: Floats, level: float, grid: Grid) -> trimesh.Trimesh:
 
 
 def _closed(values: Floats, level: float) -> Floats:
-    """``values`` with the outermost points lowered below the level, so that no surface ends at the box, and none at the
-    level itself, where the vertices of several edges would fall on one grid point and pinch the surface."""
+    """``values`` prepared for marching cubes: the outermost points lie below the level, so that the surface is closed
+    inside the box, and no value equals the level, where several vertices would coincide and pinch the surface."""
     nudge = max(NUDGE * (float(values.max()) - float(values.min())), float(np.finfo(np.float32).tiny))
     closed = values.copy()
     for axis in range(3):
@@ -60,7 +59,7 @@ def select_parts(mesh: trimesh.Trimesh, keep: str, *, fill: bool) -> trimesh.Tri
     """The parts to keep: ``largest`` by volume, or ``all`` but crumbs.
 
     Args:
-        fill: drop cavities, the parts that face inwards: no view of the splats shows them.
+        fill: drop cavities, the parts that face inwards: no view of the gaussians shows them.
 
     Raises:
         ConfigError: if ``keep`` is neither.
@@ -92,13 +91,13 @@ def face_parts(mesh: trimesh.Trimesh) -> NDArray[np.int64]:
 
 
 def signed_volumes(mesh: trimesh.Trimesh) -> NDArray[np.float64]:
-    """(F,) volumes of the tetrahedra from the box's centre to each face; they sum to what the mesh encloses."""
+    """(F,) signed volumes of the tetrahedra from the box's centre to each face; their sum is the enclosed volume."""
     a, b, c = (mesh.triangles - mesh.bounds.mean(axis=0)).transpose(1, 0, 2)
     return np.asarray(np.einsum("fi,fi->f", a, np.cross(b, c)) / 6, np.float64)
 
 
 def submesh(mesh: trimesh.Trimesh, wanted: NDArray[np.bool_]) -> trimesh.Trimesh:
-    """The faces where ``wanted`` (F,), with the vertices they use."""
+    """The mesh of the faces marked in ``wanted`` (F,), without unused vertices."""
     used, faces = np.unique(mesh.faces[wanted], return_inverse=True)
     return trimesh.Trimesh(mesh.vertices[used], faces.reshape(-1, 3), process=False)
 

@@ -1,4 +1,4 @@
-"""From scene units in a y-up frame to what a file wants: up axis, unit, size, and where the floor is."""
+"""How a mesh lies in a file: up axis, unit, size and floor, and the transform there from scene units, y up."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hgs_toolkit.errors import ConfigError
 UP_AXES = ("y", "z")
 
 UNITS = {"metre": 1.0, "millimetre": 1000.0}
-"""File units per unit of the scene, which counts as a metre."""
+"""Units of a file per scene unit; a scene unit counts as a metre."""
 
 Y_UP_TO_Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
-"""A quarter turn about x: y becomes z, the side facing +z faces -y, as Blender and slicers expect a front."""
+"""A quarter turn about x: y becomes z, and what faced +z faces -y, the front in Blender and in slicers."""
 
 
 @dataclass(frozen=True)
-class Placement:
+class MeshPlacement:
     """How a mesh lies in a file.
 
     Attributes:
@@ -41,8 +41,8 @@ class Placement:
             raise ConfigError(f"size {self.size:g}; expected more than 0 and less than a million {self.unit}s")
 
 
-def place(meshes: dict[str, trimesh.Trimesh], placement: Placement) -> dict[str, trimesh.Trimesh]:
-    """Copies of the meshes, moved, turned and scaled alike; the first decides about size and floor."""
+def place_meshes(meshes: dict[str, trimesh.Trimesh], placement: MeshPlacement) -> dict[str, trimesh.Trimesh]:
+    """Copies of the meshes under one transform; the size and the floor of the first mesh determine it."""
     first = next(iter(meshes.values()))
     matrix = np.eye(4)
     turn = Y_UP_TO_Z_UP if placement.up == "z" else np.eye(3)

@@ -1,4 +1,4 @@
-"""What a mesh is, in numbers: for ``--report``, for tests, and for who prints or sells it."""
+"""The facts of a mesh in numbers: for ``--report``, and for whoever prints or sells it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import trimesh
 
 from hgs_toolkit.exporters.meshes.color import color_kind
 from hgs_toolkit.exporters.meshes.isosurface import face_parts
-from hgs_toolkit.exporters.meshes.placement import Placement, place
+from hgs_toolkit.exporters.meshes.placement import MeshPlacement, place_meshes
 
 
-def describe_mesh(mesh: trimesh.Trimesh, placement: Placement) -> dict[str, Any]:
-    """JSON-able facts of a mesh as it lies in a file: lengths in the file's unit, areas and volumes in its powers.
+def describe_mesh(mesh: trimesh.Trimesh, placement: MeshPlacement) -> dict[str, Any]:
+    """Facts of a mesh as it lies in a file, ready for JSON; lengths, areas and volumes are in the file's unit.
 
-    ``solid`` says that it is watertight, consistently oriented outwards and in one piece. A textured mesh is judged
+    ``solid`` means watertight, consistently oriented outwards and in one piece. A textured mesh is judged
     without the seams of its texture, at which vertices are doubled.
     """
-    placed = place({"": mesh}, placement)[""]
+    placed = place_meshes({"": mesh}, placement)[""]
     joined = trimesh.Trimesh(placed.vertices, placed.faces, process=False)
     joined.merge_vertices(merge_tex=True, merge_norm=True, digits_vertex=None)
     parts = int(face_parts(joined).max()) + 1

@@ -1,4 +1,4 @@
-"""Fewer triangles, the same solid: quadric decimation whose result is checked."""
+"""Quadric decimation that checks its result: fewer triangles, the same topology."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ from fast_simplification import simplify
 
 logger = logging.getLogger(__name__)
 
-MIN_FACES = 100
-"""Fewer triangles cannot hold handles and holes."""
-
 AGGRESSIVENESS = (7, 3)
-"""How quickly the bound on the error is raised: the library's default, then careful."""
+"""Settings of the library to try in order, its default, then a careful one: how quickly the error may grow."""
 
 STEP = 1.25
-"""Factor by which more triangles are allowed where the topology does not survive."""
+"""Factor by which the number of triangles is raised while the topology does not survive."""
 
 
 def decimate(mesh: trimesh.Trimesh, faces: int, *, strict: bool = True) -> trimesh.Trimesh:
-    """At most about ``faces`` triangles; a watertight mesh stays watertight with the same Euler number.
+    """The mesh reduced to about ``faces`` triangles; a watertight mesh stays watertight with the same Euler number.
 
-    Where that would tear the surface, as few more as keep it whole, and a warning says so; not ``strict``, it may tear.
+    If so few triangles would tear the surface, a warning is logged and as few more as keep it whole remain; without
+    ``strict`` it may tear.
     """
     if len(mesh.faces) <= faces:
         return mesh

@@ -1,8 +1,6 @@
-"""Baked textures: unwrap a mesh into charts (xatlas, an extra) and look the colour of every texel up in space."""
+"""Baked textures: xatlas (an extra) unwraps the mesh into charts, and every texel takes the colour of its point."""
 
 from __future__ import annotations
-
-import importlib.util
 
 import numpy as np
 import trimesh
@@ -12,27 +10,14 @@ from scipy.ndimage import distance_transform_edt
 from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
-from hgs_toolkit.errors import ConfigError, MissingExtraError
 from hgs_toolkit.exporters.meshes.color import ColorField
-
-MAX_FACES = 20_000
-"""Triangles above which unwrapping takes minutes: its time grows faster than their number."""
+from hgs_toolkit.exporters.meshes.settings import check_texture
 
 TEXTURE_SIZE = 1024
 """Height and width, texels."""
 
 TEXEL_GAP = 4
-"""Texels between charts, so that smaller mip levels do not mix them."""
-
-
-def check_texture(faces: int) -> None:
-    """Raise if no texture can be baked: a ConfigError if the triangles are too many (0: not reduced at all), a
-    MissingExtraError if xatlas is not installed."""
-    if not 0 < faces <= MAX_FACES:
-        given = f"{faces} triangles" if faces else "a mesh that is not reduced"
-        raise ConfigError(f"{given} would take minutes to unwrap for a texture; use --faces {MAX_FACES} or fewer")
-    if importlib.util.find_spec("xatlas") is None:
-        raise MissingExtraError("xatlas", "texture", "a baked texture")
+"""Gap between charts, texels, so that smaller mip levels do not mix them."""
 
 
 def bake(mesh: trimesh.Trimesh, field: ColorField, size: int = TEXTURE_SIZE) -> trimesh.Trimesh:

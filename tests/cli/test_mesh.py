@@ -60,6 +60,17 @@ def test_json_lines_name_the_files(hgs: Hgs, splat_file: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
+    ("option", "value", "known"),
+    [("--up", "x", "'y', 'z'"), ("--method", "poisson", "'surface', 'shell'"),
+     ("--color", "paint", "'vertex', 'texture'"), ("--keep", "some", "'largest', 'all'")],
+)  # fmt: skip
+def test_an_unknown_choice_lists_the_known_ones(option: str, value: str, known: str, hgs: Hgs, tmp_path: Path) -> None:
+    result = hgs("mesh", "missing.ply", tmp_path / "a.glb", option, value)
+    assert result.exit_code == 2
+    assert known in " ".join(result.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
     ("out", "options", "message"),
     [
         ("a.fbx", (), "'.fbx', which is no mesh format; expected one of: .glb, .ply, .obj, .stl"),
@@ -69,7 +80,6 @@ def test_json_lines_name_the_files(hgs: Hgs, splat_file: Path, tmp_path: Path) -
         ("a.glb", ("--faces", 5), "5 faces; expected at least 100"),
         ("a.glb", ("--resolution", 5000), "resolution 5000; expected 16 to 2048"),
         ("a.glb", ("--size", "-1"), "size -1; expected more than 0"),
-        ("a.glb", ("--up", "x"), "up axis 'x'; expected y or z"),
         ("a.glb", ("--levels", "5"), "no Gaussian has a level of [5]"),
         ("a.glb", ("--report", "there.json"), "there.json exists already"),
         ("there.glb", (), "there.glb exists already"),

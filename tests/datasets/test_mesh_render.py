@@ -14,8 +14,8 @@ from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.datasets.images import Pixels
 from hgs_toolkit.datasets.meshes import rendering as mesh_render
 from hgs_toolkit.datasets.meshes.library import MeshFile, find_meshes
-from hgs_toolkit.datasets.meshes.model import load_model
-from hgs_toolkit.datasets.meshes.rendering import MeshLaw, camera_law, render_meshes, render_model, usable_meshes
+from hgs_toolkit.datasets.meshes.rendering import MeshImages, camera_prior, render_meshes, render_model, usable_meshes
+from hgs_toolkit.datasets.meshes.textured_mesh import load_textured_mesh
 from hgs_toolkit.errors import DataError, MissingExtraError
 
 pytest.importorskip("embreex", reason="rendering meshes needs the extra [meshes]")
@@ -46,7 +46,7 @@ def write_quad(folder: Path, texture: Pixels | None = None, material: str = "Kd 
 
 def picture(mesh: MeshFile, yaw: float = 0.0, pitch: float = 0.0, resolution: int = 64, up: str = "y") -> Pixels:
     label = from_yaw_pitch(torch.tensor([yaw]), torch.tensor([pitch])).labels[0].numpy()
-    return render_model(load_model(mesh, up), label, resolution)
+    return render_model(load_textured_mesh(mesh, up), label, resolution)
 
 
 def visible_box(image: Pixels) -> tuple[int, int]:
@@ -142,9 +142,9 @@ def test_holes_of_a_texture_are_holes_of_the_picture(tmp_path: Path) -> None:
 
 
 def test_smooth_surfaces_are_smooth_and_edges_are_edges(tmp_path: Path) -> None:
-    ball = load_model(_saved(trimesh.creation.icosphere(subdivisions=2), tmp_path / "ball.ply"))
+    ball = load_textured_mesh(_saved(trimesh.creation.icosphere(subdivisions=2), tmp_path / "ball.ply"))
     assert np.allclose(ball.normals, ball.corners, atol=0.02)
-    cube = load_model(_saved(trimesh.creation.box(), tmp_path / "cube.ply"))
+    cube = load_textured_mesh(_saved(trimesh.creation.box(), tmp_path / "cube.ply"))
     assert np.allclose(np.abs(cube.normals).max(axis=-1), 1)
 
 
@@ -161,13 +161,13 @@ def write_library(folder: Path, count: int = 3) -> list[MeshFile]:
 
 def test_an_image_depends_on_its_seed_and_index_alone_and_rounds_show_every_model(tmp_path: Path) -> None:
     meshes = write_library(tmp_path)
-    law = MeshLaw(tuple(meshes), 16, seed=4)
-    late, early = law(30), law(2)
-    assert np.array_equal(early[0], MeshLaw(tuple(meshes), 16, seed=4)(2)[0])
-    assert np.array_equal(late[1], MeshLaw(tuple(meshes), 16, seed=4)(30)[1])
-    assert not np.array_equal(early[1], MeshLaw(tuple(meshes), 16, seed=5)(2)[1])
+    images = MeshImages(tuple(meshes), 16, seed=4)
+    late, early = images(30), images(2)
+    assert np.array_equal(early[0], MeshImages(tuple(meshes), 16, seed=4)(2)[0])
+    assert np.array_equal(late[1], MeshImages(tuple(meshes), 16, seed=4)(30)[1])
+    assert not np.array_equal(early[1], MeshImages(tuple(meshes), 16, seed=5)(2)[1])
     for turn in range(4):
-        shown = {law.mesh_of(index).name for index in range(24 * turn, 24 * turn + 24)}
+        shown = {images.mesh_of(index).name for index in range(24 * turn, 24 * turn + 24)}
         assert shown == {mesh.name for mesh in meshes}
 
 
@@ -176,23 +176,23 @@ def test_a_set_of_its_images_is_written(tmp_path: Path) -> None:
     render_meshes(meshes, tmp_path / "set.zip", 10, 16, seed=9)
     dataset = open_dataset(tmp_path / "set.zip")
     assert (len(dataset), dataset.has_alpha, dataset.resolution) == (10, True, 16)
-    image, label = MeshLaw(tuple(meshes), 16, seed=9)(8)
+    image, label = MeshImages(tuple(meshes), 16, seed=9)(8)
     assert np.array_equal(dataset.image(8), image)
     assert np.array_equal(dataset.labels[8], label)
 
 
 def test_other_processes_make_the_same_images(tmp_path: Path) -> None:
-    law = MeshLaw(tuple(write_library(tmp_path)), 16)
-    image, label = law(11)
+    images = MeshImages(tuple(write_library(tmp_path)), 16)
+    image, label = images(11)
     mesh_render._models.clear()
-    sent = pickle.loads(pickle.dumps(law))
+    sent = pickle.loads(pickle.dumps(images))
     assert np.array_equal(sent(11)[0], image)
     assert np.array_equal(sent(11)[1], label)
 
 
 def test_cameras_keep_to_the_asked_angles(tmp_path: Path) -> None:
-    law = MeshLaw(tuple(write_library(tmp_path, 1)), 8, poses=camera_law(0.5, 0.1, 0.3))
-    labels = torch.from_numpy(np.stack([law(index)[1] for index in range(100)]))
+    images = MeshImages(tuple(write_library(tmp_path, 1)), 8, poses=camera_prior(0.5, 0.1, 0.3))
+    labels = torch.from_numpy(np.stack([images(index)[1] for index in range(100)]))
     yaw, pitch, _ = yaw_pitch_radius(Cameras.from_labels(labels).cam_to_world)
     assert 0.4 < yaw.abs().max() < 0.5 + 1e-5
     assert pitch.min() > 0.1 - 1e-5
@@ -226,7 +226,7 @@ def test_missing_textures_are_reported_and_files_outside_are_never_read(
 ) -> None:
     (tmp_path / "secret.png").write_bytes(png(CHECKER))
     write_quad(tmp_path / "models", material="Kd 1 1 1\nmap_Kd ../secret.png\n")
-    model = load_model(find_meshes(tmp_path / "models")[0])
+    model = load_textured_mesh(find_meshes(tmp_path / "models")[0])
     assert model.surfaces[0].texture is None
     assert "quad.obj is drawn without some of its textures" in caplog.text
     assert "has no file ../secret.png" in caplog.text
@@ -235,13 +235,13 @@ def test_missing_textures_are_reported_and_files_outside_are_never_read(
 def test_a_texture_that_unpacks_to_gigabytes_is_not_decoded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_quad(tmp_path, CHECKER)
     Image.new("L", (8200, 8200)).save(tmp_path / "tex.png")
-    assert load_model(find_meshes(tmp_path)[0]).surfaces[0].texture is None
+    assert load_textured_mesh(find_meshes(tmp_path)[0]).surfaces[0].texture is None
     assert "expected at most" in caplog.text
 
 
 def test_large_textures_are_averaged_down(tmp_path: Path) -> None:
     write_quad(tmp_path, CHECKER.repeat(300, 0).repeat(300, 1))
-    texture = load_model(find_meshes(tmp_path)[0], texture_size=256).surfaces[0].texture
+    texture = load_textured_mesh(find_meshes(tmp_path)[0], texture_size=256).surfaces[0].texture
     assert texture is not None
     assert max(texture.shape) <= 256
 
@@ -291,7 +291,7 @@ def test_archives_are_searched_and_models_chosen_by_their_catalogue(tmp_path: Pa
 
 def test_the_catalogue_sets_a_model_upright(tmp_path: Path) -> None:
     write_archive(tmp_path / "furniture.sh3f", CATALOG, ["set/chair", "set/lamp"])
-    turned, plain = (load_model(mesh) for mesh in find_meshes(tmp_path))
+    turned, plain = (load_textured_mesh(mesh) for mesh in find_meshes(tmp_path))
     quarter = np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]])
     assert np.allclose(turned.corners, plain.corners @ quarter.T, atol=1e-6)
     assert turned.surfaces[0].texture is not None

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hgs_toolkit.exporters.meshes.files import write_mesh
-from hgs_toolkit.exporters.meshes.meshing import MeshSettings, build_mesh, mesh_levels
+from hgs_toolkit.exporters.meshes.meshing import build_mesh, mesh_levels
+from hgs_toolkit.exporters.meshes.settings import MeshSettings
+from hgs_toolkit.exporters.meshes.table import write_mesh
 from tests.conftest import make_scene
 from tests.exporters.meshes import shapes
 from tests.exporters.meshes.shapes import cover

@@ -1,4 +1,4 @@
-"""Posed images with alpha of textured meshes, ray cast with embree: any folder of models becomes a training set."""
+"""Training sets from meshes: posed images with alpha, ray cast with embree."""
 
 from __future__ import annotations
 
@@ -19,28 +19,30 @@ from hgs_toolkit.datasets.eg3d import OnProgress
 from hgs_toolkit.datasets.images import Pixels, to_uint8
 from hgs_toolkit.datasets.make import check_request, make_dataset
 from hgs_toolkit.datasets.meshes.library import MeshFile
-from hgs_toolkit.datasets.meshes.model import Model, Surface, load_model
+from hgs_toolkit.datasets.meshes.materials import Material
+from hgs_toolkit.datasets.meshes.textured_mesh import TexturedMesh, load_textured_mesh
 from hgs_toolkit.datasets.scene_prior import brightness, draw_camera, generator
 from hgs_toolkit.errors import DataError, MissingExtraError
 
 logger = logging.getLogger(__name__)
 
 FRAME_FILL = 0.485
-"""Half of the image's side that a model's bounding sphere fills."""
+"""Radius of a mesh's bounding sphere in the image, as a share of the image's side."""
 
 VIEWS_IN_A_ROW = 8
-"""Consecutive images that show the same model, so that each is read once a round."""
+"""Number of consecutive images of the same mesh, so that each mesh is read once a round."""
 
 MAX_LAYERS = 8
-"""Surfaces a ray passes at most through transparent ones."""
+"""Number of surfaces after which a ray through transparent ones ends."""
 
 STEP = np.float32(1e-4)
-"""How far behind a transparent surface its ray goes on, in units of the model's bounding sphere."""
+"""Distance behind a transparent surface at which a ray continues, in radii of the bounding sphere."""
 
 CACHE_BYTES = 1 << 29
+"""Memory, bytes, of the meshes that a process keeps."""
 
 
-def camera_law(yaw: float = np.pi, pitch_min: float = 0.0, pitch_max: float = 0.7) -> PosePrior:
+def camera_prior(yaw: float = np.pi, pitch_min: float = 0.0, pitch_max: float = 0.7) -> PosePrior:
     """Cameras spread evenly over +-``yaw`` and ``pitch_min`` ... ``pitch_max``, radians; by default all around."""
     middle, half = (pitch_min + pitch_max) / 2, (pitch_max - pitch_min) / 2
     return PosePrior(
@@ -50,13 +52,13 @@ def camera_law(yaw: float = np.pi, pitch_min: float = 0.0, pitch_max: float = 0.
 
 
 @dataclass(frozen=True)
-class MeshLaw:
-    """From an index to an image of one of the meshes and its label; see make.ImageMaker."""
+class MeshImages:
+    """Images of the meshes: maps an index to an image of one of them and its camera label; see make.ImageMaker."""
 
     meshes: tuple[MeshFile, ...]
     resolution: int
     seed: int = 0
-    poses: PosePrior = field(default_factory=camera_law)
+    poses: PosePrior = field(default_factory=camera_prior)
     up: str = "y"
     samples: int = 2
 
@@ -85,8 +87,8 @@ def render_meshes(
     """
     _embree()
     check_request(resolution, seed)
-    law = MeshLaw(tuple(meshes), resolution, seed, poses or camera_law(), up)
-    make_dataset(law, count, path, workers=workers, force=force, progress=progress)
+    images = MeshImages(tuple(meshes), resolution, seed, poses or camera_prior(), up)
+    make_dataset(images, count, path, workers=workers, force=force, progress=progress)
 
 
 def usable_meshes(
@@ -110,7 +112,9 @@ def texture_size(resolution: int) -> int:
     return max(128, 4 * resolution)
 
 
-def render_model(model: Model, label: npt.ArrayLike, resolution: int, samples: int = 2, scene: Any = None) -> Pixels:
+def render_model(
+    model: TexturedMesh, label: npt.ArrayLike, resolution: int, samples: int = 2, scene: Any = None
+) -> Pixels:
     """Pixels (H, W, 4) uint8 with straight alpha of a model whose bounding sphere fills the frame.
 
     Args:
@@ -131,7 +135,7 @@ def render_model(model: Model, label: npt.ArrayLike, resolution: int, samples: i
     return to_uint8(255 * np.clip(np.concatenate([color, blocks[..., 3:]], axis=-1), 0, 1))
 
 
-def embree_scene(model: Model) -> Any:
+def embree_scene(model: TexturedMesh) -> Any:
     """Embree's acceleration structure of a model."""
     scene_type, triangles_type = _embree()
     scene = scene_type()
@@ -149,7 +153,7 @@ def _embree() -> tuple[Any, Any]:
 
 
 def _frame_scale(radius: float, focal: float) -> float:
-    """World radius of the sphere whose outline lies at FRAME_FILL of the image: focal r / sqrt(radius^2 - r^2)."""
+    """World radius r of the sphere whose outline lies at FRAME_FILL = focal r / sqrt(radius^2 - r^2)."""
     return float(FRAME_FILL * radius / np.hypot(focal, FRAME_FILL))
 
 
@@ -163,7 +167,7 @@ def _rays(matrix: npt.NDArray[np.float64], intrinsics: npt.NDArray[np.float64], 
     return directions
 
 
-def _trace(model: Model, scene: Any, origin: Values, rays: Values) -> Values:
+def _trace(model: TexturedMesh, scene: Any, origin: Values, rays: Values) -> Values:
     """Premultiplied colour and alpha (n, 4) along the rays, nearest surface first."""
     result = np.zeros((len(rays), 4), dtype=np.float32)
     clear = np.ones(len(rays), dtype=np.float32)  # what still shines through
@@ -186,7 +190,7 @@ def _trace(model: Model, scene: Any, origin: Values, rays: Values) -> Values:
     return result
 
 
-def _shade(model: Model, face: npt.NDArray[np.int32], weights: Values, rays: Values) -> Values:
+def _shade(model: TexturedMesh, face: npt.NDArray[np.int32], weights: Values, rays: Values) -> Values:
     """Lit colour and alpha (n, 4) at barycentric ``weights`` (n, 3) of triangles ``face`` (n,); both sides are lit."""
     normals = np.einsum("nc,nci->ni", weights, model.normals[face])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
@@ -202,7 +206,7 @@ def _shade(model: Model, face: npt.NDArray[np.int32], weights: Values, rays: Val
     return lit
 
 
-def _surface_color(surface: Surface, uv: Values) -> Values:
+def _surface_color(surface: Material, uv: Values) -> Values:
     """Material colour and alpha (n, 4) at texture coordinates (n, 2), repeated beyond [0, 1], bilinear."""
     if surface.texture is None:
         return np.broadcast_to(surface.color, (len(uv), 4))
@@ -226,14 +230,14 @@ def _order(seed: int, turn: int, count: int) -> npt.NDArray[np.intp]:
     return np.random.Generator(np.random.Philox(key=key)).permutation(count)
 
 
-_models: OrderedDict[tuple[Path, str, str, int], tuple[Model, Any]] = OrderedDict()
+_models: OrderedDict[tuple[Path, str, str, int], tuple[TexturedMesh, Any]] = OrderedDict()
 
 
-def _cached(mesh: MeshFile, up: str, size: int) -> tuple[Model, Any]:
-    """The model and its embree scene, from this process's memory if it was used lately."""
+def _cached(mesh: MeshFile, up: str, size: int) -> tuple[TexturedMesh, Any]:
+    """The mesh and its embree scene; those used last stay in this process's memory."""
     key = (mesh.store.path, mesh.name, up, size)
     if key not in _models:
-        model = load_model(mesh, up, size)
+        model = load_textured_mesh(mesh, up, size)
         _models[key] = (model, embree_scene(model))
         while sum(model.bytes for model, _ in _models.values()) > CACHE_BYTES and len(_models) > 1:
             _models.popitem(last=False)

@@ -8,25 +8,25 @@ import numpy as np
 import pytest
 import torch
 
-from hgs_toolkit.exporters.meshes.density import splat
-from hgs_toolkit.exporters.meshes.splats import VisibleSplats, surface_splats
-from hgs_toolkit.exporters.meshes.voxels import FLOOR, SUPPORT, Grid, fit_grid
+from hgs_toolkit.exporters.meshes.density import sum_on_grid
+from hgs_toolkit.exporters.meshes.grid import FLOOR, SUPPORT, Grid, fit_grid
+from hgs_toolkit.exporters.meshes.visible import VisibleGaussians, visible_gaussians
 from hgs_toolkit.gaussians import GaussianHierarchy
 from tests.exporters.meshes import shapes
 from tests.exporters.meshes.shapes import cover
 
 
-def random_splats(count: int = 400) -> VisibleSplats:
+def random_splats(count: int = 400) -> VisibleGaussians:
     generator = torch.Generator().manual_seed(4)
     scene = GaussianHierarchy(
         means=torch.rand(1, count, 3, generator=generator), quats=torch.randn(1, count, 4, generator=generator),
         log_scales=torch.randn(1, count, 3, generator=generator) * 0.4 - 3, sh=torch.zeros(1, count, 1, 3),
         opacity_logits=torch.randn(1, count, generator=generator) + 1,
     )  # fmt: skip
-    return surface_splats(scene)
+    return visible_gaussians(scene)
 
 
-def brute_force(splats: VisibleSplats, grid: Grid, points: Any) -> Any:
+def brute_force(splats: VisibleGaussians, grid: Grid, points: Any) -> Any:
     """(M,) summed opacity at world positions (M, 3), every Gaussian at every point, float64."""
     covariances = splats.covariances(FLOOR * grid.voxel).astype(np.float64)
     offsets = points[:, None] - splats.means[None].astype(np.float64)  # (M, N, 3)
@@ -47,18 +47,18 @@ def test_the_density_is_the_sum_of_all_gaussians_at_a_thousand_points(device: st
     assert np.count_nonzero(expected) > 500
 
 
-def density_by(backend: str, splats: VisibleSplats, values: Any, grid: Grid) -> Any:
+def density_by(backend: str, splats: VisibleGaussians, values: Any, grid: Grid) -> Any:
     if backend == "numba":
-        return splat(splats, values, grid)
-    from hgs_toolkit.exporters.meshes.density import on_grid, splat_torch
+        return sum_on_grid(splats, values, grid)
+    from hgs_toolkit.exporters.meshes.density import on_grid, sum_torch
 
     centres, precisions, reach = map(torch.from_numpy, on_grid(splats, grid, FLOOR))
-    return splat_torch(centres, precisions, reach, torch.from_numpy(values), grid.shape).numpy()
+    return sum_torch(centres, precisions, reach, torch.from_numpy(values), grid.shape).numpy()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_kernel_and_its_torch_twin_agree(channels: int) -> None:
-    splats = surface_splats(cover(shapes.TORUS, 3000))
+    splats = visible_gaussians(cover(shapes.TORUS, 3000))
     grid = fit_grid(splats, 48)
     values = np.random.default_rng(0).standard_normal((len(splats), channels)).astype(np.float32)
     a, b = (density_by(backend, splats, values, grid) for backend in ("numba", "torch"))
@@ -71,7 +71,7 @@ def test_gaussians_beyond_the_grid_are_cut_off() -> None:
     x, y, z = whole.positions(np.full(3, 12.0))
     part = Grid((x, y, z), whole.voxel, (16, 20, 17))
     opacities = splats.opacities[:, None]
-    inside = splat(splats, opacities, whole)[0][12:28, 12:32, 12:29]
+    inside = sum_on_grid(splats, opacities, whole)[0][12:28, 12:32, 12:29]
     for backend in ("numba", "torch"):
         np.testing.assert_allclose(density_by(backend, splats, opacities, part)[0], inside, atol=2e-5)
 

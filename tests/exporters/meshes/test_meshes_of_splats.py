@@ -10,7 +10,7 @@ import trimesh
 
 from hgs_toolkit.checkpoint import PRETRAINED, load_model
 from hgs_toolkit.exporters.meshes.meshing import mesh
-from hgs_toolkit.exporters.meshes.placement import Placement
+from hgs_toolkit.exporters.meshes.placement import MeshPlacement
 from hgs_toolkit.exporters.meshes.report import describe_mesh
 from hgs_toolkit.exporters.table import load
 from hgs_toolkit.sampling import sample_assets
@@ -37,7 +37,7 @@ def assert_outward(made: trimesh.Trimesh) -> None:
 def test_samples_of_the_shipped_model_are_solids() -> None:
     for asset in sample_assets(load_model(None, "cpu"), range(4)):
         made = mesh(asset.scene, resolution=96, faces=10_000, color="none")
-        assert describe_mesh(made, Placement())["solid"]
+        assert describe_mesh(made, MeshPlacement())["solid"]
         assert_outward(made)
 
 
@@ -45,7 +45,7 @@ def test_samples_of_the_shipped_model_are_solids() -> None:
 @pytest.mark.slow
 def test_nine_of_ten_samples_of_the_shipped_model_are_one_solid_piece() -> None:
     solid = [
-        describe_mesh(mesh(asset.scene, resolution=128, faces=0, color="none"), Placement())["solid"]
+        describe_mesh(mesh(asset.scene, resolution=128, faces=0, color="none"), MeshPlacement())["solid"]
         for asset in sample_assets(load_model(None, "cpu"), range(100))
     ]
     assert np.mean(solid) >= 0.9
@@ -54,7 +54,7 @@ def test_nine_of_ten_samples_of_the_shipped_model_are_one_solid_piece() -> None:
 @pytest.mark.skipif(not BIKER.is_file(), reason="../shared/samples is not beside this checkout")
 def test_a_capture_of_a_person_is_one_solid() -> None:
     made = mesh(load(BIKER), resolution=96, faces=10_000)
-    assert describe_mesh(made, Placement())["solid"]
+    assert describe_mesh(made, MeshPlacement())["solid"]
     assert_outward(made)
     height, width = made.extents[1], made.extents[0]
     assert height > 2.5 * width  # a standing person

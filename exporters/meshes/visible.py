@@ -1,4 +1,4 @@
-"""One scene's Gaussians as meshing wants them: activated, sorted by size of axis, without what nobody sees."""
+"""The Gaussians of a scene that a mesh is made from: activated, axes sorted by size, invisible ones left out."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
 Floats = NDArray[np.float32]
 
 MIN_OPACITY = 0.02
-"""Gaussians fainter than this are left out: many of them fill space where a picture shows nothing."""
+"""Least opacity of a Gaussian: fainter ones fill space where an image shows nothing, and are left out."""
 
 MIN_GAUSSIANS = 4
-"""Fewer centres cannot surround a volume."""
+"""Least number of Gaussians: fewer centres cannot surround a volume."""
 
 
 @dataclass(frozen=True, eq=False)
-class VisibleSplats:
+class VisibleGaussians:
     """N activated Gaussians of one scene, float32, in world units.
 
     Attributes:
@@ -50,7 +50,7 @@ class VisibleSplats:
         return np.asarray(np.einsum("nki,nk,nkj->nij", self.axes, variances, self.axes), np.float32)
 
 
-def surface_splats(scene: GaussianHierarchy) -> VisibleSplats:
+def visible_gaussians(scene: GaussianHierarchy) -> VisibleGaussians:
     """The Gaussians of a scene (a batch of one) that a surface is made from: no background, none nearly transparent.
 
     Raises:
@@ -76,7 +76,7 @@ def _too_few(total: int, foreground: int, visible: int) -> str:
     )
 
 
-def _activated(scene: GaussianHierarchy, opacities: Tensor) -> VisibleSplats:
+def _activated(scene: GaussianHierarchy, opacities: Tensor) -> VisibleGaussians:
     scales = log_scales_to_scales(scene.log_scales[0].float())
     order = scales.argsort(dim=-1)  # (N, 3)
     axes = quats_to_rotmats(scene.quats[0].float()).mT  # (N, 3, 3), rows are the axes
@@ -89,11 +89,11 @@ def _activated(scene: GaussianHierarchy, opacities: Tensor) -> VisibleSplats:
         rgb,
     )
     _check_range(values[1])
-    return VisibleSplats(*(value.cpu().contiguous().numpy() for value in values))
+    return VisibleGaussians(*(value.cpu().contiguous().numpy() for value in values))
 
 
 def _check_range(scales: Tensor) -> None:
-    """Finite logarithms can still be infinite sizes."""
+    """Raise a ShapeError for infinite sizes, which finite logarithms can still stand for."""
     endless = int((~scales.isfinite()).any(dim=-1).sum())
     if endless:
         raise ShapeError(f"{endless} Gaussians are larger than numbers can say; expected log-scales below 88")

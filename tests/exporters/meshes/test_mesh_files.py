@@ -18,11 +18,12 @@ from trimesh.visual import TextureVisuals
 
 from hgs_toolkit.errors import ConfigError, FormatError, HgsError, ShapeError
 from hgs_toolkit.exporters.meshes.color import texture, vertex_colors
-from hgs_toolkit.exporters.meshes.files import MESH_FORMATS, mesh_format_of, write_mesh
 from hgs_toolkit.exporters.meshes.glb import srgb_to_linear
-from hgs_toolkit.exporters.meshes.meshing import MeshSettings, mesh, mesh_levels
-from hgs_toolkit.exporters.meshes.placement import Placement
+from hgs_toolkit.exporters.meshes.meshing import mesh, mesh_levels
+from hgs_toolkit.exporters.meshes.placement import MeshPlacement
 from hgs_toolkit.exporters.meshes.report import describe_mesh
+from hgs_toolkit.exporters.meshes.settings import MeshSettings
+from hgs_toolkit.exporters.meshes.table import MESH_FORMATS, mesh_format_of, write_mesh
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
 from tests.conftest import make_scene
 from tests.exporters.meshes import shapes
@@ -156,7 +157,7 @@ def test_a_texture_shows_the_colours_of_the_surface(suffix: str, tmp_path: Path)
 
 
 def test_seams_of_a_texture_do_not_open_the_solid() -> None:
-    facts = describe_mesh(textured(), Placement())
+    facts = describe_mesh(textured(), MeshPlacement())
     assert facts["solid"]
     assert facts["euler_number"] == 2
 
@@ -171,7 +172,7 @@ def test_manifold3d_takes_the_mesh_as_a_solid() -> None:
 
 
 def test_a_report_states_what_trimesh_measures() -> None:
-    facts = describe_mesh(mug(), Placement(unit="millimetre", up="z", floor=True))
+    facts = describe_mesh(mug(), MeshPlacement(unit="millimetre", up="z", floor=True))
     assert json.loads(json.dumps(facts)) == facts
     assert facts["volume"] == pytest.approx(mug().volume * 1e9, rel=1e-6)
     assert facts["area"] == pytest.approx(mug().area * 1e6, rel=1e-6)
@@ -225,7 +226,7 @@ def test_settings_that_cannot_be_meant_are_refused(arguments: dict[str, Any], me
 
 
 def test_a_grid_too_large_for_memory_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hgs_toolkit.exporters.meshes.voxels.available_memory", lambda: 10_000_000)
+    monkeypatch.setattr("hgs_toolkit.exporters.meshes.grid.available_memory", lambda: 10_000_000)
     with pytest.raises(ConfigError, match=r"resolution 256 makes .* voxels, which need about .* GB; 0\.0 GB are free"):
         mesh(make_scene())
 
@@ -249,4 +250,4 @@ def test_files_in_the_way_are_kept_without_force(tmp_path: Path) -> None:
 @pytest.mark.parametrize("placement", [{"up": "x"}, {"size": 0.0}, {"size": float("nan")}])
 def test_placements_that_cannot_be_meant_are_refused(placement: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="expected"):
-        Placement(**placement)
+        MeshPlacement(**placement)

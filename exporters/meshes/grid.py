@@ -1,4 +1,4 @@
-"""The grid of cubic voxels a mesh is cut from: where it lies, what it costs, values between its points."""
+"""The grid of cubic voxels that a mesh is cut from: position, size, memory, values between its points."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from scipy.fft import next_fast_len
 from scipy.ndimage import map_coordinates
 
 from hgs_toolkit.errors import ConfigError, FormatError
-from hgs_toolkit.exporters.meshes.splats import Floats, VisibleSplats
+from hgs_toolkit.exporters.meshes.settings import MIN_RESOLUTION, check_resolution
+from hgs_toolkit.exporters.meshes.visible import Floats, VisibleGaussians
 from hgs_toolkit.memory import available_memory
 
-MIN_RESOLUTION = 16
-MAX_RESOLUTION = 2048
-
 OUTLIERS = 0.001
-"""Share of the opacity that may lie beyond each side of the box: stray Gaussians must not stretch it."""
+"""Share of the opacity that may lie beyond each side of the box, so that stray Gaussians do not stretch it."""
 
 SUPPORT = 3.0
-"""Standard deviations at which a Gaussian ends on the grid."""
+"""Distance from its centre, in standard deviations, at which a Gaussian ends on the grid."""
 
 PADDING = 1.15
-"""The box over what it holds: the surface and its blur stay clear of the boundary."""
+"""Side of the box over that of its content: the surface and its blur stay clear of the boundary."""
 
 BYTES_PER_VOXEL = 56
-"""Measured peak of the costlier method, density, exposure, three vector components and a transform, float32."""
+"""Memory per voxel, bytes: the measured peak of the costlier method (density, exposure, three vector components and a
+transform, float32)."""
 
 FLOOR = 0.7
 """Least standard deviation on the grid, voxels: narrower Gaussians would fall between its points."""
@@ -61,21 +60,15 @@ class Grid:
         return np.asarray(map_coordinates(values, where, np.float32, order=1, mode="nearest"))
 
 
-def check_resolution(resolution: int) -> None:
-    """Raise a ConfigError if no grid of this resolution can be meant."""
-    if not MIN_RESOLUTION <= resolution <= MAX_RESOLUTION:
-        raise ConfigError(f"resolution {resolution}; expected {MIN_RESOLUTION} to {MAX_RESOLUTION} voxels")
-
-
-def fit_grid(splats: VisibleSplats, resolution: int) -> Grid:
-    """A grid around the splats with about ``resolution`` points along its longest side.
+def fit_grid(gaussians: VisibleGaussians, resolution: int) -> Grid:
+    """A grid around the gaussians with about ``resolution`` points along its longest side.
 
     Raises:
         ConfigError: if the resolution is out of range or needs more memory than there is.
         FormatError: if the Gaussians have no extent.
     """
     check_resolution(resolution)
-    low, high = bounding_box(splats)
+    low, high = bounding_box(gaussians)
     extent = float((high - low).max()) * PADDING
     scale = float(np.abs([low, high]).max())
     if not math.isfinite(extent) or extent <= 1e-5 * scale or extent <= 0:
@@ -88,12 +81,12 @@ def fit_grid(splats: VisibleSplats, resolution: int) -> Grid:
     return Grid((float(origin[0]), float(origin[1]), float(origin[2])), voxel, shape)
 
 
-def bounding_box(splats: VisibleSplats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lowest and highest corner (3,) of what the splats cover, without the outermost 0.1 % of the opacity."""
-    reach = SUPPORT * np.sqrt(np.einsum("nii->ni", splats.covariances())).astype(np.float64)
-    means = splats.means.astype(np.float64)
-    low = [_weighted_quantile(means[:, k] - reach[:, k], splats.opacities, OUTLIERS) for k in range(3)]
-    high = [_weighted_quantile(means[:, k] + reach[:, k], splats.opacities, 1 - OUTLIERS) for k in range(3)]
+def bounding_box(gaussians: VisibleGaussians) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lowest and highest corner (3,) of what the gaussians cover, without the outermost 0.1 % of the opacity."""
+    reach = SUPPORT * np.sqrt(np.einsum("nii->ni", gaussians.covariances())).astype(np.float64)
+    means = gaussians.means.astype(np.float64)
+    low = [_weighted_quantile(means[:, k] - reach[:, k], gaussians.opacities, OUTLIERS) for k in range(3)]
+    high = [_weighted_quantile(means[:, k] + reach[:, k], gaussians.opacities, 1 - OUTLIERS) for k in range(3)]
     return np.array(low), np.array(high)
 
 

@@ -14,13 +14,13 @@ from scipy.spatial.transform import Rotation
 
 from hgs_toolkit.exporters.meshes import simplify
 from hgs_toolkit.exporters.meshes.color import vertex_colors
+from hgs_toolkit.exporters.meshes.grid import Grid
 from hgs_toolkit.exporters.meshes.isosurface import isosurface
 from hgs_toolkit.exporters.meshes.meshing import mesh
-from hgs_toolkit.exporters.meshes.voxels import Grid
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
 from tests.exporters.meshes import shapes
+from tests.exporters.meshes.quality import judge
 from tests.exporters.meshes.shapes import Solid, cover, paint
-from tests.exporters.splats.quality import judge
 
 
 class Case(NamedTuple):

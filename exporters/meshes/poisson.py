@@ -15,22 +15,22 @@ import numpy as np
 import torch
 from scipy import fft
 
-from hgs_toolkit.exporters.meshes.density import splat
-from hgs_toolkit.exporters.meshes.exposure import exposed_space, facing, wall_shares
-from hgs_toolkit.exporters.meshes.splats import Floats, VisibleSplats
-from hgs_toolkit.exporters.meshes.voxels import FLOOR, Grid
+from hgs_toolkit.exporters.meshes.density import sum_on_grid
+from hgs_toolkit.exporters.meshes.exposure import exposed_space, orient, wall_shares
+from hgs_toolkit.exporters.meshes.grid import FLOOR, Grid
+from hgs_toolkit.exporters.meshes.visible import Floats, VisibleGaussians
 
 SMOOTHING = 0.7
-"""Standard deviation, voxels, of the blur of the solution: the noise of single Gaussians lies below it."""
+"""Standard deviation, voxels, of the blur of the solution; it removes the noise of single Gaussians."""
 
 
-class Level(NamedTuple):
-    """A scalar field on a grid and where in it the surface is.
+class ImplicitSurface(NamedTuple):
+    """A scalar field on a grid and its value at the surface.
 
     Attributes:
         values: (X, Y, Z), larger inside.
         surface: value at the surface.
-        weights: (N,) how much each Gaussian says of the surface, 0 to 1.
+        weights: (N,) how much of each Gaussian belongs to the surface, 0 to 1; colours are weighted by it.
     """
 
     values: Floats
@@ -38,25 +38,27 @@ class Level(NamedTuple):
     weights: Floats
 
 
-def indicator(splats: VisibleSplats, grid: Grid, device: torch.device | str = "cpu") -> Level:
-    """The indicator function of the solid; the surface is at its mean value over the Gaussians' centres."""
-    density = splat(splats, splats.opacities[:, None], grid, device)[0]
-    shares = wall_shares(splats, density, grid)
+def indicator(gaussians: VisibleGaussians, grid: Grid, device: torch.device | str = "cpu") -> ImplicitSurface:
+    """The indicator function of the solid; its value at the surface is its mean over the Gaussians' centres."""
+    density = sum_on_grid(gaussians, gaussians.opacities[:, None], grid, device)[0]
+    shares = wall_shares(gaussians, density, grid)
     del density
-    normals, seen = facing(splats, exposed_space(splats, shares, grid, device), grid)
+    normals, seen = orient(gaussians, exposed_space(gaussians, shares, grid, device), grid)
     # A Gaussian of opacity 1 covers what a disc of uniform strength and area 2 pi s1 s2 would.
-    areas = 2 * math.pi * seen * shares * splats.scales[:, 1] * splats.scales[:, 2]
-    chi = solve_poisson(vector_field(splats, areas[:, None] * normals, grid, device))
-    at_centres = grid.sample(chi, splats.means)
+    areas = 2 * math.pi * seen * shares * gaussians.scales[:, 1] * gaussians.scales[:, 2]
+    chi = solve_poisson(vector_field(gaussians, areas[:, None] * normals, grid, device))
+    at_centres = grid.sample(chi, gaussians.means)
     level = float(np.average(at_centres, weights=areas)) if areas.any() else float(at_centres.mean())
-    return Level(chi, level, seen)
+    return ImplicitSurface(chi, level, seen)
 
 
-def vector_field(splats: VisibleSplats, vectors: Floats, grid: Grid, device: torch.device | str = "cpu") -> Floats:
-    """V (3, X, Y, Z), per voxel: vectors (N, 3), in world areas, spread by Gaussians of unit mass."""
-    scales = np.maximum(splats.scales / grid.voxel, FLOOR)
+def vector_field(
+    gaussians: VisibleGaussians, vectors: Floats, grid: Grid, device: torch.device | str = "cpu"
+) -> Floats:
+    """The vector field V (3, X, Y, Z), per voxel: vectors (N, 3), in world areas, spread by Gaussians of unit mass."""
+    scales = np.maximum(gaussians.scales / grid.voxel, FLOOR)
     mass = (2 * math.pi) ** 1.5 * scales.prod(axis=1, keepdims=True)
-    return splat(splats, vectors / (grid.voxel**2 * mass), grid, device)
+    return sum_on_grid(gaussians, vectors / (grid.voxel**2 * mass), grid, device)
 
 
 def solve_poisson(field: Floats) -> Floats:
