@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hgs_toolkit.exporters.meshes.meshing import build_mesh, mesh_levels
-from hgs_toolkit.exporters.meshes.settings import MeshSettings
+from hgs_toolkit.exporters.meshes.settings import Color, MeshSettings
 from hgs_toolkit.exporters.meshes.table import write_mesh
 from tests.conftest import make_scene
 from tests.exporters.meshes import shapes
@@ -23,7 +23,9 @@ MSFT_LOD = "UNSUPPORTED_EXTENSION"
 
 @pytest.mark.parametrize("color", ["vertex", "texture", "none"])
 @pytest.mark.parametrize("unlit", [False, True])
-def test_a_mesh_is_valid_without_any_remark(color: str, unlit: bool, node: Callable[..., str], tmp_path: Path) -> None:
+def test_a_mesh_is_valid_without_any_remark(
+    color: Color, unlit: bool, node: Callable[..., str], tmp_path: Path
+) -> None:
     made = build_mesh(cover(shapes.BLOB, 6000), MeshSettings(resolution=64, faces=3000, color=color))
     write_mesh(tmp_path / "a.glb", made, unlit=unlit)
     issues = json.loads(node("validate_gltf.mjs", tmp_path / "a.glb"))

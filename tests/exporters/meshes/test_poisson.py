@@ -17,6 +17,7 @@ from hgs_toolkit.exporters.meshes.color import vertex_colors
 from hgs_toolkit.exporters.meshes.grid import Grid
 from hgs_toolkit.exporters.meshes.isosurface import isosurface
 from hgs_toolkit.exporters.meshes.meshing import mesh
+from hgs_toolkit.exporters.meshes.settings import Keep
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
 from tests.exporters.meshes import shapes
 from tests.exporters.meshes.quality import judge
@@ -187,7 +188,7 @@ def test_an_open_front_is_closed() -> None:
 
 
 @pytest.mark.parametrize(("keep", "parts"), [("largest", 1), ("all", 2)])
-def test_separate_parts_are_kept_or_dropped_as_told(keep: str, parts: int) -> None:
+def test_separate_parts_are_kept_or_dropped_as_told(keep: Keep, parts: int) -> None:
     big, small = cover(shapes.BLOB, 8000), cover(shapes.BLOB, 2000)
     small = small.replace(means=small.means * 0.4 + torch.tensor([2.0, 0.0, 0.0]), log_scales=small.log_scales - 0.9)
     made = mesh(concatenate([big, small]), resolution=96, faces=0, color="none", keep=keep)
