@@ -21,9 +21,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from hgs_toolkit.cameras import PosePrior
-from hgs_toolkit.config import DiscriminatorConfig, load_preset
+from hgs_toolkit.config import DiscriminatorConfig
 from hgs_toolkit.model.discriminator import Discriminator, make_discriminator
 from hgs_toolkit.model.precision import multiplies_bfloat16
+from hgs_toolkit.settings_io import load_preset
 
 WIDE = {32: (96, 160, 192, 192), 64: (48, 96, 160, 192, 192)}
 """Widths of the comparison: about 2.5 M weights, as one would write them down at first."""

@@ -15,9 +15,9 @@ import torch
 
 from hgs_toolkit.checkpoint import save_model
 from hgs_toolkit.cli.synth import stage_rows
-from hgs_toolkit.config import load_preset
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import warm_up
+from hgs_toolkit.settings_io import load_preset
 from hgs_toolkit.synthesis import Workforce, synthesize_dataset
 
 SIZES = (64, 128, 256)

@@ -20,8 +20,9 @@ import numpy as np
 import torch
 
 from hgs_toolkit.cameras import PosePrior
-from hgs_toolkit.config import Config, load_preset
+from hgs_toolkit.config import Config
 from hgs_toolkit.rendering import render
+from hgs_toolkit.settings_io import load_preset
 from hgs_toolkit.training import losses
 from hgs_toolkit.training.batches import make_batch
 from hgs_toolkit.training.distributed import World

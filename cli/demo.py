@@ -78,8 +78,8 @@ def refuse_leftovers(out: Path, run: RunFolder, force: bool) -> None:
 
 
 def _make_data(report: Reporter, path: Path, seed: int, force: bool) -> None:
-    from hgs_toolkit.config import load_preset
     from hgs_toolkit.datasets.critters.drawing import make_critters
+    from hgs_toolkit.settings_io import load_preset
 
     resolution = load_preset(PRESET).generator.resolution
     with report.progress(f"making {IMAGES} training images", total=IMAGES) as task:
@@ -91,8 +91,8 @@ def _make_data(report: Reporter, path: Path, seed: int, force: bool) -> None:
 
 
 def _train(report: Reporter, data: Path, run: RunFolder, minutes: float, seed: int, device: torch.device) -> None:
-    from hgs_toolkit.config import load_preset
     from hgs_toolkit.datasets.eg3d import open_dataset
+    from hgs_toolkit.settings_io import load_preset
     from hgs_toolkit.training.distributed import World
     from hgs_toolkit.training.loop import train
 

@@ -120,7 +120,7 @@ def given_camera(
         return None
     poses = model.config.poses
     angles = torch.tensor([math.radians(yaw or 0.0)]), torch.tensor([math.radians(pitch or 0.0)])
-    return from_yaw_pitch(*angles, poses.radius, model.config.render_focal or poses.focal)
+    return from_yaw_pitch(*angles, poses.radius, model.config.focal)
 
 
 def read_target(

@@ -124,9 +124,9 @@ def make(
     """Make a dataset: pictures with annotations of a model's scenes, always the same bytes for the same settings."""
     with reporting(json_progress) as report:
         from hgs_toolkit.cli.kernels import compile_kernels
-        from hgs_toolkit.config import merge, read_yaml, with_overrides
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.errors import HgsError
+        from hgs_toolkit.settings_io import merge, read_yaml, with_overrides
         from hgs_toolkit.synthesis import Workforce, choose_part, pose_values, synthesize_dataset
 
         given = {

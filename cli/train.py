@@ -116,7 +116,7 @@ def _configuration(
 
     With weights to start from, the networks' settings are theirs, and a preset or file gives the training alone.
     """
-    from hgs_toolkit.config import load_config, load_preset, with_settings
+    from hgs_toolkit.settings_io import load_config, load_preset, with_settings
     from hgs_toolkit.training.state import RunFolder
     from hgs_toolkit.training.warm_start import starting_config
 

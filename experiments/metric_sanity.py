@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from hgs_toolkit.config import load_preset
 from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
 from hgs_toolkit.evaluation.distances import Space
 from hgs_toolkit.evaluation.samples import see
 from hgs_toolkit.metrics.extractors import make_extractor
 from hgs_toolkit.metrics.kid import Array
+from hgs_toolkit.settings_io import load_preset
 from hgs_toolkit.training.augment import blur
 from hgs_toolkit.training.grids import real_chunks
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from hgs_toolkit.checkpoint import load_model
-from hgs_toolkit.config import load_preset
 from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.files import write_json
 from hgs_toolkit.metrics.extractors import make_extractor
 from hgs_toolkit.metrics.measurement import Reference
+from hgs_toolkit.settings_io import load_preset
 from hgs_toolkit.training.grids import real_chunks, sample_chunks
 from hgs_toolkit.training.loop import train
 from hgs_toolkit.training.randomness import Purpose

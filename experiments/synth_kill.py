@@ -23,9 +23,9 @@ from pathlib import Path
 import torch
 
 from hgs_toolkit.checkpoint import save_model
-from hgs_toolkit.config import load_preset
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import warm_up
+from hgs_toolkit.settings_io import load_preset
 from hgs_toolkit.synthesis import Workforce, check, synthesize_dataset
 from hgs_toolkit.synthesis.plan import read_plan
 

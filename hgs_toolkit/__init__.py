@@ -1,7 +1,7 @@
 """Hierarchical Gaussian GANs: train, sample, render, export.
 
 The names below are the public ones; each is imported when it is first used, so that ``import hgs_toolkit`` costs
-nothing and brings in neither torch nor the command line.
+nothing and loads neither torch nor the command line.
 """
 
 from __future__ import annotations
@@ -10,50 +10,35 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hgs_toolkit.asset import Asset, AssetMetadata, load_asset, save_asset
-    from hgs_toolkit.cameras import Cameras, PosePrior, ellipse, from_yaw_pitch, frontal, orbit
-    from hgs_toolkit.checkpoint import load_model, model_config, save_model
-    from hgs_toolkit.errors import HgsError
-    from hgs_toolkit.exporters.meshes.meshing import mesh
-    from hgs_toolkit.exporters.meshes.table import write_mesh
-    from hgs_toolkit.exporters.table import export, load
-    from hgs_toolkit.gaussians import GaussianCloud, GaussianHierarchy
-    from hgs_toolkit.model.generator import Generator
-    from hgs_toolkit.rendering import rasterize, render
-    from hgs_toolkit.sampling import interpolate, mix, parse_seeds, sample
+    from hgs_toolkit.asset import Asset as Asset
+    from hgs_toolkit.asset import AssetMetadata as AssetMetadata
+    from hgs_toolkit.asset import load_asset as load_asset
+    from hgs_toolkit.asset import save_asset as save_asset
+    from hgs_toolkit.cameras import Cameras as Cameras
+    from hgs_toolkit.cameras import PosePrior as PosePrior
+    from hgs_toolkit.cameras import ellipse as ellipse
+    from hgs_toolkit.cameras import from_yaw_pitch as from_yaw_pitch
+    from hgs_toolkit.cameras import frontal as frontal
+    from hgs_toolkit.cameras import orbit as orbit
+    from hgs_toolkit.checkpoint import load_model as load_model
+    from hgs_toolkit.checkpoint import model_config as model_config
+    from hgs_toolkit.checkpoint import save_model as save_model
+    from hgs_toolkit.errors import HgsError as HgsError
+    from hgs_toolkit.exporters.meshes.meshing import mesh as mesh
+    from hgs_toolkit.exporters.meshes.table import write_mesh as write_mesh
+    from hgs_toolkit.exporters.table import export as export
+    from hgs_toolkit.exporters.table import load as load
+    from hgs_toolkit.gaussians import GaussianCloud as GaussianCloud
+    from hgs_toolkit.gaussians import GaussianHierarchy as GaussianHierarchy
+    from hgs_toolkit.model.generator import Generator as Generator
+    from hgs_toolkit.rendering import rasterize as rasterize
+    from hgs_toolkit.rendering import render as render
+    from hgs_toolkit.sampling import interpolate as interpolate
+    from hgs_toolkit.sampling import mix as mix
+    from hgs_toolkit.sampling import parse_seeds as parse_seeds
+    from hgs_toolkit.sampling import sample as sample
 
 __version__: str
-
-__all__ = [
-    "Asset",
-    "AssetMetadata",
-    "Cameras",
-    "GaussianCloud",
-    "GaussianHierarchy",
-    "Generator",
-    "HgsError",
-    "PosePrior",
-    "__version__",
-    "ellipse",
-    "export",
-    "from_yaw_pitch",
-    "frontal",
-    "interpolate",
-    "load",
-    "load_asset",
-    "load_model",
-    "mesh",
-    "mix",
-    "model_config",
-    "orbit",
-    "parse_seeds",
-    "rasterize",
-    "render",
-    "sample",
-    "save_asset",
-    "save_model",
-    "write_mesh",
-]
 
 _HOMES = {
     "asset": ("Asset", "AssetMetadata", "load_asset", "save_asset"),
@@ -68,6 +53,9 @@ _HOMES = {
     "rendering": ("rasterize", "render"),
     "sampling": ("interpolate", "mix", "parse_seeds", "sample"),
 }
+"""Module below this package where each public name lives; the imports above say the same to type checkers."""
+
+__all__ = sorted(["__version__", *(name for names in _HOMES.values() for name in names)])
 
 
 def __getattr__(name: str) -> Any:

@@ -121,13 +121,6 @@ def load_asset(path: str | Path) -> Asset:
     return Asset(scene, metadata, tensors.get(LATENT))
 
 
-def load_metadata(path: str | Path) -> AssetMetadata:
-    """The metadata of a ``.hgs`` file, without its tensors; raises as :func:`load_asset`."""
-    path = Path(path)
-    with open_safetensors(path) as file:
-        return _metadata(path, (file.metadata() or {}).get(METADATA_KEY, ""))
-
-
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a safetensors file.
 

@@ -137,13 +137,6 @@ def world_rotation(source: str, target: str, dtype: torch.dtype = torch.float32)
     return to_target @ torch.tensor(WORLD_FRAMES[source], dtype=dtype).mT
 
 
-def convert_world(cam_to_world: Tensor, source: str, target: str) -> Tensor:
-    """Camera-to-world matrices (..., 4, 4) whose world changes from ``source`` to ``target``."""
-    transform = torch.eye(4, dtype=cam_to_world.dtype, device=cam_to_world.device)
-    transform[:3, :3] = world_rotation(source, target).to(cam_to_world)
-    return transform @ cam_to_world
-
-
 def make_intrinsics(focal: float | Tensor, shape: tuple[int, ...] = ()) -> Tensor:
     """Normalised intrinsics (*shape, 3, 3) with ``focal`` image widths and the centre in the middle."""
     intrinsics = torch.zeros(*shape, 3, 3)
@@ -233,7 +226,7 @@ def mirror_labels(labels: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class PosePrior:
-    """A law of camera poses: each angle normal or uniform, then clipped; radians.
+    """A distribution of camera poses: each angle is normal or uniform, then clipped; radians.
 
     Attributes:
         yaw_mean, pitch_mean: centres.
@@ -261,7 +254,7 @@ class PosePrior:
                 raise ShapeError(f"{name} is '{getattr(self, name)}'; expected 'normal' or 'uniform'")
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Cameras:
-        """``count`` cameras drawn from the law with ``generator``."""
+        """``count`` cameras drawn with ``generator``."""
         yaw = self._angle(self.yaw_law, self.yaw_mean, self.yaw_spread, self.yaw_limit, count, generator)
         pitch = self._angle(self.pitch_law, self.pitch_mean, self.pitch_spread, self.pitch_limit, count, generator)
         return from_yaw_pitch(yaw, pitch, self.radius, self.focal)

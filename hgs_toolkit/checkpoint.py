@@ -17,10 +17,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hgs_toolkit.asset import open_safetensors, read_safetensors
-from hgs_toolkit.config import Config, GeneratorConfig, config_from_dict, config_to_dict
+from hgs_toolkit.config import Config, GeneratorConfig
 from hgs_toolkit.devices import choose_device
 from hgs_toolkit.errors import CheckpointError, ConfigError, FormatError
 from hgs_toolkit.files import atomic_path, sha256
+from hgs_toolkit.settings_io import config_from_dict, config_to_dict
 
 if TYPE_CHECKING:
     from hgs_toolkit.model.generator import Generator

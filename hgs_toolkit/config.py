@@ -1,25 +1,17 @@
-"""Every setting of a run as dataclasses, YAML presets in, YAML out; unknown keys are refused by name.
+"""Every setting of a run as frozen dataclasses, which check themselves when they are built.
 
-A preset is a YAML file of the sections ``generator``, ``discriminator`` and ``training``; ``extends: NAME`` starts
-from another preset. A field's default is the reference model's value (Hyun & Heo 2024) unless its text says otherwise.
+A field's default is the reference model's value (Hyun & Heo 2024) unless its text says otherwise. How settings are
+read from and written to YAML is in :mod:`hgs_toolkit.settings_io`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
-
-import yaml
+from typing import Any, Literal
 
 from hgs_toolkit.cameras import PosePrior
 from hgs_toolkit.errors import ConfigError
-
-PRESET_FOLDER = Path(__file__).parent / "presets"
 
 Hierarchy = Literal["full", "position", "scale", "none"]
 LevelBlock = Literal["adaptive", "local", "adain"]
@@ -74,7 +66,7 @@ class GeneratorConfig:
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     """Of the features between the mapping network and the heads; ``auto`` as for the discriminator."""
     poses: PosePrior = field(default_factory=PosePrior)
-    """The law of cameras it is trained under; previews, and drawn training poses, follow it."""
+    """Distribution of the cameras it is trained under; previews and drawn training poses follow it."""
 
     def __post_init__(self) -> None:
         if len(self.level_blocks) != self.levels - 1:
@@ -87,12 +79,17 @@ class GeneratorConfig:
                 f"generator.channels[0] = {self.channels[0]} is not divisible by generator.heads = {self.heads}"
             )
         for name in ("resolution", "z_dim", "w_dim", "points", "children", "background_points"):
-            _require(getattr(self, name) >= 1, f"generator.{name}", getattr(self, name), "at least 1")
-        _require(self.footprint >= 0, "generator.footprint", self.footprint, "0 or more")
-        _require(
+            require(getattr(self, name) >= 1, f"generator.{name}", getattr(self, name), "at least 1")
+        require(self.footprint >= 0, "generator.footprint", self.footprint, "0 or more")
+        require(
             "adaptive" not in self.level_blocks or self.neighbors < self.points,
             "generator.neighbors", self.neighbors, f"fewer than generator.points = {self.points}",
         )  # fmt: skip
+
+    @property
+    def focal(self) -> float:
+        """Normalised focal length (image widths) of the cameras that scenes of this generator are made for."""
+        return self.render_focal or self.poses.focal
 
     @property
     def levels(self) -> int:
@@ -128,7 +125,7 @@ class DiscriminatorConfig:
 
     def __post_init__(self) -> None:
         steps = int(math.log2(self.resolution)) if self.resolution >= 4 else 0
-        _require(
+        require(
             self.resolution >= 8 and 2**steps == self.resolution,
             "discriminator.resolution", self.resolution, "a power of two, at least 8",
         )  # fmt: skip
@@ -222,9 +219,9 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for name in ("batch", "penalty_interval", "views", "grid"):
-            _require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "at least 1")
+            require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "at least 1")
         for name in ("kimg", "tick_kimg"):
-            _require(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "more than 0")
+            require(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "more than 0")
         if self.loss == "relativistic" and self.r2_gamma == 0:
             raise ConfigError("training.loss = relativistic needs training.r2_gamma > 0 (R1 and R2 belong together)")
 
@@ -247,167 +244,7 @@ class Config:
             )
 
 
-def preset_names() -> list[str]:
-    """Names of the presets that ship with the package, sorted."""
-    return sorted(path.stem for path in PRESET_FOLDER.glob("*.yaml"))
-
-
-def load_preset(name: str, overrides: list[str] | None = None) -> Config:
-    """The preset ``name`` with ``key=value`` overrides applied.
-
-    Raises:
-        ConfigError: if there is no such preset (the message names the nearest), or a value cannot be used.
-    """
-    return config_from_dict(with_overrides(_read_preset(name), overrides or []))
-
-
-def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
-    """The configuration of a YAML file, which may extend a preset, with ``key=value`` overrides applied."""
-    values = _resolve(read_yaml(Path(path)), str(path), seen=())
-    return config_from_dict(with_overrides(values, overrides or []))
-
-
-def with_settings(config: Config, overrides: list[str]) -> Config:
-    """``config`` with ``key=value`` overrides applied."""
-    return config_from_dict(with_overrides(config_to_dict(config), overrides))
-
-
-def config_from_dict(values: dict[str, Any]) -> Config:
-    """The :class:`Config` of nested plain values; every unknown key is refused with the nearest known one."""
-    return build(Config, values, "")
-
-
-def config_to_dict(config: Any) -> dict[str, Any]:
-    """Nested plain values (JSON- and YAML-able) of a configuration dataclass; inverse of building one from them."""
-    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
-
-
-def config_to_yaml(config: Config) -> str:
-    """The whole configuration as YAML."""
-    return yaml.safe_dump(config_to_dict(config), sort_keys=False)
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return config_to_dict(value)
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _read_preset(name: str) -> dict[str, Any]:
-    known = preset_names()
-    if name not in known:
-        raise ConfigError(f"unknown preset '{name}'{_nearest(name, known)}; known: {', '.join(known)}")
-    return _resolve(read_yaml(PRESET_FOLDER / f"{name}.yaml") | {"name": name}, name, seen=(name,))
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping that a YAML file holds; a ConfigError names the file if it is something else."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds {type(values).__name__}; expected a mapping of sections")
-    return values
-
-
-def _resolve(values: dict[str, Any], origin: str, seen: tuple[str, ...]) -> dict[str, Any]:
-    """``values`` laid over the preset they extend, and that over the one it extends."""
-    parent = values.pop("extends", None)
-    if parent is None:
-        return values
-    if parent in seen:
-        raise ConfigError(f"{origin} extends '{parent}', which extends it in turn; remove one of the two")
-    if parent not in preset_names():
-        raise ConfigError(f"{origin} extends the unknown preset '{parent}'{_nearest(str(parent), preset_names())}")
-    base = _resolve(read_yaml(PRESET_FOLDER / f"{parent}.yaml"), parent, (*seen, parent))
-    return merge(base, values)
-
-
-def merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
-    """Nested values of ``base`` with those of ``top`` laid over them."""
-    merged = dict(base)
-    for key, value in top.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = merge(merged[key], value) if both else value
-    return merged
-
-
-def flatten_keys(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one mapping with dotted keys such as ``training.batch``."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= flatten_keys(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
-
-
-def with_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
-    """Nested ``values`` with the ``key=value`` texts of ``--set`` laid over them; values are YAML."""
-    for override in overrides:
-        key, separator, text = override.partition("=")
-        if not separator or not key:
-            raise ConfigError(f"--set {override}: expected key=value, for example training.batch=8")
-        try:
-            nested: Any = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {override}: the value is not valid YAML") from error
-        for part in reversed(key.split(".")):
-            nested = {part: nested}
-        values = merge(values, nested)
-    return values
-
-
-T = TypeVar("T")
-
-
-def build(cls: type[T], values: Any, prefix: str) -> T:
-    """A settings dataclass from nested plain values; inverse of :func:`config_to_dict`.
-
-    Args:
-        prefix: what stands before a key in messages, such as ``"generator."``.
-
-    Raises:
-        ConfigError: for an unknown key, which is named with the nearest known one, or a value of another type.
-    """
-    if not isinstance(values, dict):
-        raise ConfigError(f"{prefix.rstrip('.') or 'the configuration'} is {values!r}; expected a mapping")
-    types = get_type_hints(cls)
-    known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    for key in values:
-        if key not in known:
-            raise ConfigError(f"unknown key '{prefix}{key}'{_nearest(str(key), known)}; known: {', '.join(known)}")
-    return cls(**{key: _convert(types[key], value, prefix + key) for key, value in values.items()})
-
-
-def _convert(kind: Any, value: Any, key: str) -> Any:
-    """``value`` as the annotated type ``kind``; a ConfigError names the key where it does not fit."""
-    if dataclasses.is_dataclass(kind):
-        return build(kind, value, key + ".")  # type: ignore[arg-type]
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin is Literal:
-        _require(value in arguments, key, value, "one of " + ", ".join(map(repr, arguments)))
-        return value
-    if origin in (Union, UnionType):
-        return None if value is None else _convert(next(a for a in arguments if a is not type(None)), value, key)
-    if origin is tuple:
-        _require(isinstance(value, list | tuple), key, value, "a list")
-        kinds = arguments[:1] * len(value) if arguments[1:] == (...,) else arguments
-        _require(len(kinds) == len(value), key, value, f"{len(kinds)} values")
-        return tuple(_convert(k, v, f"{key}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        _require(math.isfinite(value), key, value, "a finite number")
-        return float(value)
-    _require(type(value) is kind, key, value, f"a value of type {kind.__name__}")
-    return value
-
-
-def _require(condition: bool, key: str, value: Any, expected: str) -> None:
+def require(condition: bool, key: str, value: Any, expected: str) -> None:
+    """Raise a ConfigError unless ``condition``; it names the setting ``key``, its ``value`` and what was expected."""
     if not condition:
         raise ConfigError(f"{key} is {value!r}; expected {expected}")
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    matches = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean '{matches[0]}'?)" if matches else ""

@@ -25,7 +25,7 @@ def footprint(config: GeneratorConfig, size: int | None = None) -> float:
         size: of the picture, pixels; its own filter counts, so that a picture of the training size needs none. None
             is for files, which are seen from any distance.
     """
-    pixel = config.poses.radius / ((config.render_focal or config.poses.focal) * config.resolution)
+    pixel = config.poses.radius / (config.focal * config.resolution)
     share = 1.0 if size is None else max(0.0, 1.0 - (config.resolution / size) ** 2)
     return config.footprint * share * FILTER * pixel**2
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from hgs_toolkit.asset import Asset, AssetMetadata
+from hgs_toolkit.devices import device_of
 from hgs_toolkit.errors import ConfigError, ShapeError
 from hgs_toolkit.footprint import footprint, widen
 from hgs_toolkit.gaussians import GaussianHierarchy, stack
@@ -62,7 +63,7 @@ def sample_w(
         cutoff: truncate only the first so many style slots (the coarse levels).
         label: (25,) or (B, 25) EG3D camera label for a pose-conditioned model; None is the frontal camera.
     """
-    device = next(model.parameters()).device
+    device = device_of(model)
     if label is not None:
         label = label.to(device).expand(len(seeds), -1)
     rows = [
@@ -114,7 +115,7 @@ def sample_assets(
     for i, scene in enumerate(synthesize(model, latent)):
         metadata = AssetMetadata(
             seed=seeds[i], psi=psi, generator=name, model=model.fingerprint,
-            focal=config.render_focal or config.poses.focal, radius=config.poses.radius,
+            focal=config.focal, radius=config.poses.radius,
         )  # fmt: skip
         yield Asset(scene.to("cpu"), metadata, latent[i].cpu())
 
@@ -147,7 +148,7 @@ def interpolate(
     if space == "w":
         return points
     with torch.no_grad():
-        device = next(model.parameters()).device
+        device = device_of(model)
         return torch.cat([model.map(z[None].to(device), None, psi) for z in points])
 
 

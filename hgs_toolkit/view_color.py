@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hgs_toolkit.cameras import Cameras, from_yaw_pitch
+from hgs_toolkit.devices import device_of
 from hgs_toolkit.encoding import SH_C0, sh_bases
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.gaussians import GaussianHierarchy
@@ -112,7 +113,7 @@ def fit_view_color(
         raise ConfigError("this model's colour does not depend on the view; there is nothing to fit")
     chosen = fit_cameras or fitting_cameras(model)
     cameras, weights = chosen.cameras.to(scene.device), chosen.weights.to(scene.device)
-    device = next(model.parameters()).device
+    device = device_of(model)
     directions = torch.cat([torch.tensor([FRONTAL_VIEW]), chosen.cameras.forward.cpu()]).to(device)
     embedded = model.view_embedding(directions)  # (1 + K, 32)
     fitted = functional.pad(scene.sh[0], (0, 0, 0, sh_bases(degree) - scene.sh.shape[2]))  # (N, J, 3)

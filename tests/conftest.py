@@ -17,7 +17,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from hgs_toolkit.config import Config, config_from_dict
+from hgs_toolkit.config import Config
+from hgs_toolkit.settings_io import config_from_dict
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.model.generator import Generator
 

@@ -57,7 +57,7 @@ class Studio:
 
     def cameras(self, path: str, count: int, distance: float = 1.0) -> Cameras:
         config = self.model.config
-        return camera_path(path, count, config.render_focal or config.poses.focal, distance * config.poses.radius)
+        return camera_path(path, count, config.focal, distance * config.poses.radius)
 
     def picture(self, scene: GaussianHierarchy, mode: str = "rgb", splat_scale: float = 1.0, yaw_of: int = 4) -> Tensor:
         """From slightly aside: view ``yaw_of`` of seven from side to side (3 is the front)."""

@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=256)
     options = parser.parse_args()
     model = hgs.load_model(options.model, "cpu")
-    focal, radius = model.config.render_focal or model.config.poses.focal, model.config.poses.radius
+    focal, radius = model.config.focal, model.config.poses.radius
     camera = hgs.from_yaw_pitch(torch.tensor([0.6]), torch.tensor([0.25]), radius, focal)
     cells = []
     for seed in hgs.parse_seeds(options.seeds):

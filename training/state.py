@@ -13,9 +13,10 @@ from typing import Any
 import torch
 
 from hgs_toolkit.checkpoint import save_model
-from hgs_toolkit.config import Config, config_from_dict, config_to_dict, config_to_yaml, flatten_keys
+from hgs_toolkit.config import Config
 from hgs_toolkit.errors import CheckpointError, ConfigError, HgsError
 from hgs_toolkit.files import atomic_path, make_folder, write_bytes
+from hgs_toolkit.settings_io import config_from_dict, config_to_dict, config_to_yaml, flatten_keys
 from hgs_toolkit.training.trainer import Trainer
 
 STATE_FORMAT = 1

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from hgs_toolkit.checkpoint import MODEL_FILE, NETWORKS_KEY, read_header, read_metadata, read_weights
-from hgs_toolkit.config import Config, TrainingConfig, config_from_dict
+from hgs_toolkit.config import Config, TrainingConfig
 from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.settings_io import config_from_dict
 from hgs_toolkit.training.networks import PARTS, Networks, Weights
 from hgs_toolkit.training.state import RunFolder, read_state
 

@@ -17,6 +17,7 @@ import trimesh
 from numpy.typing import NDArray
 
 from hgs_toolkit.exporters.meshes.color import Texture, png, texture, vertex_colors
+from hgs_toolkit.srgb import srgb_to_linear
 
 MAGIC, CONTAINER_VERSION = 0x46546C67, 2
 JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
@@ -35,11 +36,6 @@ def encode_glb(meshes: dict[str, trimesh.Trimesh], *, unlit: bool = False) -> by
         document.add_mesh(mesh, unlit)
     document.add_scenes(list(meshes))
     return document.packed()
-
-
-def srgb_to_linear(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Display values in 0..1 to linear light (IEC 61966-2-1)."""
-    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
 class _Document:

@@ -137,7 +137,7 @@ class _Evaluation:
 
     def _consistency(self) -> Iterator[Figure]:
         s, poses = self.settings, self.config.generator.poses
-        focal = self.config.generator.render_focal or poses.focal
+        focal = self.config.generator.focal
         advance = self.watch("comparing views", s.scenes * (1 + (s.truth is not None)))
         scenes = shooters(generated_scenes(self.model, self.config, s, SIZE, advance))
         found = measure_consistency(scenes, focal, poses.radius)

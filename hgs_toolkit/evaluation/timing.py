@@ -46,7 +46,7 @@ def measure_timing(model: Generator, config: Config, size: int, seed: int) -> Ti
     if device_of(model).type == "cpu":
         warm_up()
     latent, poses = draw_latents(config, seed, 1).to(device_of(model)), config.generator.poses
-    camera = frontal(config.generator.render_focal or poses.focal, poses.radius).to(device_of(model))
+    camera = frontal(config.generator.focal, poses.radius).to(device_of(model))
     variance = footprint(config.generator, size)
     scene = widen(model(latent), variance)
     pipeline = _median_ms(lambda: render(widen(model(latent), variance), camera, size, size), device_of(model))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hgs_toolkit.cameras import Cameras
+from hgs_toolkit.devices import device_of
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.imaging.captions import caption
@@ -210,8 +211,8 @@ def _turns(model: Generator, seeds: Sequence[int], direction: Direction) -> Iter
 
 def _cameras(model: Generator, direction: Direction) -> Cameras:
     config = model.config
-    focal = config.render_focal or config.poses.focal
-    device = next(model.parameters()).device
+    focal = config.focal
+    device = device_of(model)
     return camera_path(direction.trajectory, direction.frames, focal, config.poses.radius).to(device)
 
 

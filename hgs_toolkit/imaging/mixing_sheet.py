@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hgs_toolkit.cameras import frontal
+from hgs_toolkit.devices import device_of
 from hgs_toolkit.imaging.captions import sheet
 from hgs_toolkit.imaging.shots import Shot, shoot
 from hgs_toolkit.model.generator import Generator
@@ -38,8 +39,8 @@ def mixing_sheet(
     if levels is None:
         levels = [level for level, slots in enumerate(model.level_slots) if level and len(slots)]
     config = model.config
-    device = next(model.parameters()).device
-    camera = frontal(config.render_focal or config.poses.focal, config.poses.radius).to(device)
+    device = device_of(model)
+    camera = frontal(config.focal, config.poses.radius).to(device)
 
     def picture(w: Tensor) -> Tensor:  # (1, w_dim) or (1, num_ws, w_dim) -> (H, W, 3)
         drawn = next(shoot(next(synthesize(model, w)), camera, shot))

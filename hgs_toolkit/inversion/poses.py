@@ -46,7 +46,7 @@ def pose_grid(model: Generator) -> Cameras:
     poses = model.config.poses
     yaw = poses.yaw_mean + 2 * poses.yaw_spread * torch.linspace(-1, 1, YAWS)
     pitch = poses.pitch_mean + 2 * poses.pitch_spread * torch.linspace(-1, 1, PITCHES)
-    focal = model.config.render_focal or poses.focal
+    focal = model.config.focal
     grid = from_yaw_pitch(yaw.repeat(PITCHES), pitch.repeat_interleave(YAWS), poses.radius, focal)
     return grid.to(device_of(model))
 

@@ -51,7 +51,7 @@ def write_results(
         truth: what the photographs show, where that is known.
     """
     config = found.model.config
-    focal, radius = config.render_focal or config.poses.focal, config.poses.radius
+    focal, radius = config.focal, config.poses.radius
     metadata = AssetMetadata(generator=name, model=found.model.fingerprint, focal=focal, radius=radius)
     with atomic_path(out / LATENT) as temporary:
         save_file({"ws": found.fit.ws[0].cpu().contiguous()}, temporary)

@@ -30,7 +30,7 @@ def sheet(found: Inversion, target: Target, truth: Critter | None = None) -> Ten
         truth: what the photographs show, where that is known; its own other sides are a further row.
     """
     background, yaw = found.fit.background, torch.tensor(SIDES)
-    poses, focal = found.model.config.poses, found.model.config.render_focal or found.model.config.poses.focal
+    poses, focal = found.model.config.poses, found.model.config.focal
     cameras = from_yaw_pitch(yaw, torch.full_like(yaw, poses.pitch_mean), poses.radius, focal)
     with torch.no_grad():
         sides = draw(found.scene, cameras, target.resolution, background).clamp(0, 1)  # (5, H, W, 3)

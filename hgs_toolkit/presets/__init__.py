@@ -1,1 +1,1 @@
-"""Presets as YAML files; read them with hgs_toolkit.config.load_preset."""
+"""Presets as YAML files; read them with hgs_toolkit.settings_io.load_preset."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hgs_toolkit.cameras import Cameras, convert_camera_axes, invert_rigid
 from hgs_toolkit.datasets.images import Pixels, to_uint8
+from hgs_toolkit.srgb import linear_to_srgb, srgb_to_linear
 from hgs_toolkit.synthesis.drawing import Layer, Layers
 from hgs_toolkit.synthesis.png import png_bytes
 from hgs_toolkit.synthesis.settings import MAX_EXPOSURE
@@ -123,18 +124,12 @@ def compose(plan: Plan, view: View, layers: Layers, pictures: Pictures | None) -
 
 
 def expose(color: Values, stops: float) -> Values:
-    """Display RGB as a camera would record it with ``stops`` more light: multiplied in linear light, then clipped.
-
-    The transfer curve is sRGB's (IEC 61966-2-1).
-    """
+    """Display RGB as a camera would record it with ``stops`` more light: multiplied in linear light, then clipped."""
     if stops == 0:
         return color
     assert abs(stops) <= MAX_EXPOSURE
-    color = np.clip(color, 0, 1)
-    linear = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
-    linear = np.clip(linear * 2.0**stops, 0, 1)
-    exposed: Values = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return exposed
+    linear = srgb_to_linear(np.clip(color, 0, 1))
+    return linear_to_srgb(np.clip(linear * 2.0**stops, 0, 1))
 
 
 def depth_picture(layers: Layers, scale: int) -> NDArray[np.uint16]:

@@ -19,8 +19,9 @@ from typing import Any, Literal, get_args
 
 from PIL import ImageColor
 
-from hgs_toolkit.config import Config, GeneratorConfig, build, config_to_dict, flatten_keys
+from hgs_toolkit.config import Config, GeneratorConfig
 from hgs_toolkit.errors import ConfigError, DataError
+from hgs_toolkit.settings_io import build, config_to_dict, flatten_keys
 from hgs_toolkit.synthesis.annotations import ANNOTATIONS
 from hgs_toolkit.synthesis.backgrounds import Pictures
 from hgs_toolkit.synthesis.settings import AUTO, RANDOM, TRANSPARENT, SynthSettings

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from hgs_toolkit.cameras import PosePrior
-from hgs_toolkit.config import Config, build, config_to_dict, merge
+from hgs_toolkit.config import Config
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.sampling import DEFAULT_PSI, MAX_SEED
+from hgs_toolkit.settings_io import build, config_to_dict, merge
 
 FormatName = Literal["folder", "wds", "eg3d", "transforms", "coco"]
 CameraPath = Literal["random", "orbit", "ellipse", "sweep", "frontal"]
@@ -86,7 +87,7 @@ def settings_for(model: Config, values: dict[str, Any]) -> SynthSettings:
         ConfigError: for an unknown key or a value that cannot be used.
     """
     generator = model.generator
-    poses = config_to_dict(generator.poses) | {"focal": generator.render_focal or generator.poses.focal}
+    poses = config_to_dict(generator.poses) | {"focal": generator.focal}
     usual = {"size": generator.resolution, "category": model.name, "cameras": {"poses": poses}}
     return build(SynthSettings, merge(usual, values), "")
 

@@ -116,7 +116,7 @@ class ModelSource:
         untouched = place in (0.0, 1.0) and not any(choice.sliders)
         metadata = AssetMetadata(
             seed=choice.seeds[round(place)] if untouched else None, psi=choice.psi, generator=self.name,
-            model=self.model.fingerprint, focal=config.render_focal or config.poses.focal, radius=config.poses.radius,
+            model=self.model.fingerprint, focal=config.focal, radius=config.poses.radius,
         )  # fmt: skip
         return Asset(scene.to("cpu"), metadata, w.cpu())
 

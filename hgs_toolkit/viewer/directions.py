@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hgs_toolkit.devices import device_of
 from hgs_toolkit.model.generator import Generator
 
 SAMPLES = 1024
@@ -19,7 +20,7 @@ def principal_directions(model: Generator, count: int) -> Tensor:
     From a fixed set of latents, so that a model always has the same ones; the sign is that of the largest entry.
     """
     z = torch.from_numpy(np.random.RandomState(0).randn(SAMPLES, model.config.z_dim).astype(np.float32))
-    w = model.map(z.to(next(model.parameters()).device))  # (SAMPLES, w_dim)
+    w = model.map(z.to(device_of(model)))  # (SAMPLES, w_dim)
     _, lengths, directions = torch.linalg.svd(w - w.mean(0), full_matrices=False)
     directions = directions[:count]
     largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))

@@ -5,8 +5,8 @@ import sys
 import torch
 
 from hgs_toolkit.checkpoint import save_model
-from hgs_toolkit.config import config_from_dict
 from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.settings_io import config_from_dict
 
 generator = {
     "resolution": 16, "z_dim": 8, "w_dim": 16, "pose_conditioned": False, "view_dependent_color": False, "points": 8,

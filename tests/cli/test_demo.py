@@ -13,11 +13,12 @@ from hgs_toolkit import checkpoint, config
 from hgs_toolkit.asset import Asset
 from hgs_toolkit.cli import demo
 from hgs_toolkit.cli.console import Reporter
-from hgs_toolkit.config import Config, config_from_dict, config_to_dict
+from hgs_toolkit.config import Config
 from hgs_toolkit.errors import HgsError
 from hgs_toolkit.exporters.table import FORMATS, load
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.imaging.images import load_png
+from hgs_toolkit.settings_io import config_from_dict, config_to_dict
 from hgs_toolkit.training.state import RunFolder
 
 Hgs = Callable[..., Result]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from hgs_toolkit.config import Config, config_to_yaml
+from hgs_toolkit.config import Config
+from hgs_toolkit.settings_io import config_to_yaml
 
 Hgs = Callable[..., Result]
 

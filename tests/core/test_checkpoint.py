@@ -12,10 +12,11 @@ from safetensors.torch import load_file, save_file
 
 from hgs_toolkit import checkpoint
 from hgs_toolkit.checkpoint import METADATA_KEY, find_model, load_model, model_config, read_header, save_model
-from hgs_toolkit.config import Config, config_to_dict
+from hgs_toolkit.config import Config
 from hgs_toolkit.errors import CheckpointError, HgsError
 from hgs_toolkit.files import sha256
 from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.settings_io import config_to_dict
 
 
 @pytest.fixture

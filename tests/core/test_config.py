@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hgs_toolkit.config import (
-    Config,
-    GeneratorConfig,
+from hgs_toolkit.config import Config, GeneratorConfig
+from hgs_toolkit.errors import ConfigError
+from hgs_toolkit.settings_io import (
     config_from_dict,
     config_to_dict,
     config_to_yaml,
@@ -17,7 +17,6 @@ from hgs_toolkit.config import (
     load_preset,
     preset_names,
 )
-from hgs_toolkit.errors import ConfigError
 
 
 @pytest.mark.parametrize("name", preset_names())

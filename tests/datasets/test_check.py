@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from hgs_toolkit.cameras import Cameras, PosePrior, convert_camera_axes, convert_world, from_yaw_pitch
+from hgs_toolkit.cameras import Cameras, PosePrior, convert_camera_axes, from_yaw_pitch, world_rotation
 from hgs_toolkit.datasets.camera_check import measure_cameras
 from hgs_toolkit.datasets.check import DatasetReport, check_dataset
 from hgs_toolkit.datasets.critters.drawing import make_critters
@@ -63,7 +63,8 @@ def test_opengl_axes_are_recognised_and_refused(tmp_path: Path) -> None:
 
 
 def test_another_world_and_a_subject_elsewhere_are_noticed(tmp_path: Path) -> None:
-    z_up = Cameras(convert_world(CAMERAS.cam_to_world, "y_up", "z_up"), CAMERAS.intrinsics)
+    turned = torch.block_diag(world_rotation("y_up", "z_up"), torch.ones(1, 1)) @ CAMERAS.cam_to_world
+    z_up = Cameras(turned, CAMERAS.intrinsics)
     assert "images have +z up" in texts(check_labels(tmp_path, z_up), "warning")
     moved = CAMERAS.cam_to_world.clone()
     moved[:, :3, 3] += torch.tensor([1.0, 2.0, 3.0])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from hgs_toolkit.cameras import PosePrior, convert_world, from_yaw_pitch, world_rotation
+from hgs_toolkit.cameras import PosePrior, from_yaw_pitch, world_rotation
 from hgs_toolkit.datasets.world import PlacementOptions, place_scene, upright
 from hgs_toolkit.errors import DataError
 
@@ -33,7 +33,7 @@ def test_any_up_becomes_y_by_a_rotation() -> None:
 @pytest.mark.parametrize(("frame", "up"), [("z_up", (0, 0, 1)), ("rdf", (0, -1, 0)), ("y_up", (0, 1, 0))])
 def test_the_frames_of_other_programs_turn_as_named(frame: str, up: tuple[float, float, float]) -> None:
     assert upright(np.array(up, float)) == pytest.approx(world_rotation(frame, "y_up").numpy(), abs=0)
-    cameras = convert_world(torch.from_numpy(AROUND), "y_up", frame).numpy()
+    cameras = moved(AROUND, world_rotation("y_up", frame).numpy(), (0.0, 0.0, 0.0), 1.0)
     assert place_scene(cameras, PlacementOptions(), "x").apply(cameras) == pytest.approx(AROUND, abs=1e-6)
 
 

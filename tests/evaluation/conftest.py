@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from hgs_toolkit.checkpoint import save_model
-from hgs_toolkit.config import Config, build, config_to_dict, merge
+from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.critters.drawing import make_critters
 from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.settings_io import build, config_to_dict, merge
 
 
 @pytest.fixture(scope="session")

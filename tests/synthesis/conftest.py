@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from hgs_toolkit.checkpoint import save_model
-from hgs_toolkit.config import Config, build, config_to_dict, merge
+from hgs_toolkit.config import Config
 from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.settings_io import build, config_to_dict, merge
 from hgs_toolkit.synthesis import Outcome, Workforce, synthesize_dataset
 
 Make = Callable[..., Outcome]

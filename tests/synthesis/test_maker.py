@@ -16,12 +16,13 @@ import torch
 
 from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.checkpoint import save_model
-from hgs_toolkit.config import Config, build, config_to_dict, merge
+from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.errors import HgsError
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import render
 from hgs_toolkit.sampling import sample_w
+from hgs_toolkit.settings_io import build, config_to_dict, merge
 from hgs_toolkit.synthesis import maker
 from hgs_toolkit.synthesis.drawing import draw_layers
 from hgs_toolkit.synthesis.formats.samples import SampleWriter

@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from hgs_toolkit.config import Config, config_to_yaml
+from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
+from hgs_toolkit.settings_io import config_to_yaml
 from hgs_toolkit.training.distributed import World
 
 WORKER = """
 import sys, torch
-from hgs_toolkit.config import load_config
+from hgs_toolkit.settings_io import load_config
 from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.training.distributed import world_from_environment
 from hgs_toolkit.training.trainer import Trainer

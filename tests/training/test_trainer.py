@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from hgs_toolkit.checkpoint import load_model
-from hgs_toolkit.config import Config, TrainingConfig, config_from_dict, config_to_dict
+from hgs_toolkit.config import Config, TrainingConfig
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.errors import CheckpointError, ConfigError, HgsError
+from hgs_toolkit.settings_io import config_from_dict, config_to_dict
 from hgs_toolkit.training.loop import RunProgress, train
 from hgs_toolkit.training.state import RunFolder, refuse_other_config
 from hgs_toolkit.training.trainer import Trainer
