@@ -24,7 +24,7 @@ import torch
 from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.cli.invert import CRITTER_SET, read_target
 from hgs_toolkit.datasets.critters.drawing import critter
-from hgs_toolkit.imaging.images import load_png, save_png
+from hgs_toolkit.imaging.images import load_image, save_png
 from hgs_toolkit.inversion.inversion import InversionSettings, invert
 from hgs_toolkit.inversion.latent import LatentSettings
 from hgs_toolkit.inversion.networks import feature_networks
@@ -106,7 +106,7 @@ def main() -> None:
     rows.sort(key=lambda row: float(row["tuned psnr"]), reverse=True)
     print(summary(rows))
     shown = [rows[place]["subject"] for place in sorted({0, len(rows) // 2, len(rows) - 1})]
-    save_png(options.out / "sheet.png", np.concatenate([load_png(options.out / f"{i:03d}.png") for i in shown]))
+    save_png(options.out / "sheet.png", np.concatenate([load_image(options.out / f"{i:03d}.png") for i in shown]))
     print(f"sheet.png: the subjects {shown}")
 
 

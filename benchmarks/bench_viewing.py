@@ -25,8 +25,8 @@ from PIL import Image
 from hgs_toolkit.cameras import from_yaw_pitch
 from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.gaussians import GaussianHierarchy
-from hgs_toolkit.imaging.animation import Direction, film
-from hgs_toolkit.imaging.shots import Shot, natural_background
+from hgs_toolkit.imaging.animation import AnimationSettings, draw_animation
+from hgs_toolkit.imaging.scene_images import ImageSettings, natural_background
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import render, render_ellipsoids
 from hgs_toolkit.sampling import sample
@@ -45,8 +45,8 @@ Row = dict[str, object]
 def walks(model: Generator) -> Iterator[Row]:
     for trajectory in ("ellipse", "frontal"):
         for seeds in WALKS:
-            direction = Direction(FRAMES, Shot(FILM_SIZE), trajectory=trajectory)
-            pictures = torch.stack(list(film("interpolate", model, seeds, direction)))
+            direction = AnimationSettings(FRAMES, ImageSettings(FILM_SIZE), trajectory=trajectory)
+            pictures = torch.stack(list(draw_animation("interpolate", model, seeds, direction)))
             change = (pictures.roll(-1, 0) - pictures).abs().mean((1, 2, 3))
             ratio = float(change.max() / change.median())
             yield {"walk": f"{len(seeds)} seeds, {trajectory}", "largest / median change": round(ratio, 2)}

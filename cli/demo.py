@@ -113,7 +113,7 @@ def _sample(report: Reporter, folder: Path, trained: Path, device: torch.device)
     """Scenes of the shipped model, or of the one just trained where none ships."""
     from hgs_toolkit.checkpoint import PRETRAINED, load_model, model_config
     from hgs_toolkit.cli.sample import Plan, write_manifest, write_scenes
-    from hgs_toolkit.imaging.shots import Shot
+    from hgs_toolkit.imaging.scene_images import ImageSettings
     from hgs_toolkit.sampling import sample_assets
 
     file = PRETRAINED if PRETRAINED.is_file() else trained
@@ -121,7 +121,7 @@ def _sample(report: Reporter, folder: Path, trained: Path, device: torch.device)
     plan = Plan(folder, SEEDS, ["hgs", "png"], views=1)
     plan.check(force=True)
     assets = list(sample_assets(model, SEEDS, name=name))
-    entries = write_scenes(report, plan, iter(assets), Shot(PICTURE_SIZE), device)
+    entries = write_scenes(report, plan, iter(assets), ImageSettings(PICTURE_SIZE), device)
     write_manifest(report, plan, entries, {"generator": name, "model": model.fingerprint})
     made = {plan.sheet: f"{len(SEEDS)} samples of {'the shipped model' if file == PRETRAINED else 'your model'}"}
     made[plan.file(SEEDS[0], "hgs")] = "one scene with its tree: hgs render, hgs export"
@@ -172,13 +172,14 @@ def _page(report: Reporter, path: Path, asset: Asset) -> Made:
 
 
 def _film(report: Reporter, path: Path, asset: Asset, device: torch.device) -> Made:
-    from hgs_toolkit.imaging.images import save_film, to_uint8
-    from hgs_toolkit.imaging.shots import Shot, camera_path, shoot
+    from hgs_toolkit.imaging.camera_paths import camera_path
+    from hgs_toolkit.imaging.images import save_video, to_uint8
+    from hgs_toolkit.imaging.scene_images import ImageSettings, draw_images
 
     cameras = camera_path("orbit", TURNTABLE_FRAMES, asset.metadata.focal, asset.metadata.radius).to(device)
     with report.progress("filming", total=TURNTABLE_FRAMES) as task:
-        pictures = task.counted(shoot(asset.scene.to(device), cameras, Shot(PICTURE_SIZE)))
-        save_film(path, map(to_uint8, pictures))
+        pictures = task.counted(draw_images(asset.scene.to(device), cameras, ImageSettings(PICTURE_SIZE)))
+        save_video(path, map(to_uint8, pictures))
     report.file(path)
     return {path: "turntable film: any player or browser"}
 

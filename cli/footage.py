@@ -50,7 +50,7 @@ class Footage:
         """Write the pictures (H, W, 3 or 4) as they come; a stopped film leaves nothing, a sequence its whole files."""
         import torch
 
-        from hgs_toolkit.imaging.images import grid, save_film, save_png, to_uint8
+        from hgs_toolkit.imaging.images import grid, save_png, save_video, to_uint8
 
         if len(self.targets) > 1:
             for target, picture in zip(self.targets, pictures, strict=True):
@@ -58,7 +58,7 @@ class Footage:
                 report.file(target)
             return
         if is_film(self.targets[0]):
-            save_film(self.targets[0], map(to_uint8, pictures), self.fps, force=self.force)
+            save_video(self.targets[0], map(to_uint8, pictures), self.fps, force=self.force)
         else:
             save_png(self.targets[0], grid(torch.stack(list(pictures))), force=self.force)
         report.file(self.targets[0])
@@ -66,18 +66,18 @@ class Footage:
 
 def is_film(out: Path) -> bool:
     """Whether a name is that of a film."""
-    from hgs_toolkit.imaging.images import FILM_SUFFIXES
+    from hgs_toolkit.imaging.images import VIDEO_SUFFIXES
 
-    return out.suffix.lower() in FILM_SUFFIXES
+    return out.suffix.lower() in VIDEO_SUFFIXES
 
 
 def _targets(out: Path, count: int) -> list[Path]:
     """The files to write: one, or ``count`` numbered ones where the name of a .png is a pattern (frame-%04d.png)."""
     from hgs_toolkit.errors import ConfigError
-    from hgs_toolkit.imaging.images import FILM_SUFFIXES
+    from hgs_toolkit.imaging.images import VIDEO_SUFFIXES
 
-    if out.suffix.lower() not in (".png", *FILM_SUFFIXES):
-        raise ConfigError(f"{out} has the suffix '{out.suffix}'; expected .png, {' or '.join(FILM_SUFFIXES)}")
+    if out.suffix.lower() not in (".png", *VIDEO_SUFFIXES):
+        raise ConfigError(f"{out} has the suffix '{out.suffix}'; expected .png, {' or '.join(VIDEO_SUFFIXES)}")
     if "%" not in out.name:
         return [out]
     try:

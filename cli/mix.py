@@ -45,7 +45,7 @@ def mix(
         from hgs_toolkit.errors import ConfigError
         from hgs_toolkit.imaging.images import save_png
         from hgs_toolkit.imaging.mixing_sheet import mixing_sheet
-        from hgs_toolkit.imaging.shots import Shot
+        from hgs_toolkit.imaging.scene_images import ImageSettings
         from hgs_toolkit.sampling import parse_seeds
 
         footage = Footage.planned(out, 1, 1, force)
@@ -58,7 +58,7 @@ def mix(
             raise ConfigError("a sheet has no transparency; choose a colour for --background")
         target = choose_device(device)
         model = load_model(model_path, target)
-        shot = Shot(size, model_background(background, model))
+        shot = ImageSettings(size, model_background(background, model))
         compile_kernels(report, target)
         total = (len(row_seeds) + 1) * (len(column_seeds) + 1) - 1
         with report.progress("mixing", total=total) as task:

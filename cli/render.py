@@ -65,7 +65,8 @@ def render(
         from hgs_toolkit.errors import ConfigError
         from hgs_toolkit.exporters.table import chosen_levels
         from hgs_toolkit.imaging.animation import animate as filmed
-        from hgs_toolkit.imaging.shots import Shot, camera_path, fit_cameras, natural_background
+        from hgs_toolkit.imaging.camera_paths import camera_path, fit_cameras
+        from hgs_toolkit.imaging.scene_images import ImageSettings, natural_background
 
         count = frames or (FILM_FRAMES if is_film(out) else 1)
         footage = Footage.planned(out, count, fps, force)
@@ -73,7 +74,7 @@ def render(
             raise ConfigError("films have no transparency; choose a colour for --background or write .png")
         source = open_asset(asset, psi, device)
         target = choose_device(device)
-        shot = Shot(size, parse_background(background, natural_background(source.scene)), splat_scale)
+        shot = ImageSettings(size, parse_background(background, natural_background(source.scene)), splat_scale)
         path = trajectory or ("orbit" if count > 1 else "frontal")
         cameras = camera_path(path, count, source.metadata.focal, source.metadata.radius)
         if not source.metadata.generator:

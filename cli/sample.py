@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hgs_toolkit.asset import Asset
-    from hgs_toolkit.imaging.shots import Shot
+    from hgs_toolkit.imaging.scene_images import ImageSettings
 
 SHEET_SCENES = 100
 """Scenes on the contact sheet; the first ones, if there are more."""
@@ -47,7 +47,7 @@ def sample(
         from hgs_toolkit.checkpoint import load_model, model_config
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.devices import choose_device
-        from hgs_toolkit.imaging.shots import Shot
+        from hgs_toolkit.imaging.scene_images import ImageSettings
         from hgs_toolkit.sampling import parse_seeds, sample_assets
 
         plan = Plan(out, parse_seeds(seeds), [name.strip() for name in save.split(",")], views)
@@ -59,7 +59,7 @@ def sample(
         if PICTURE in plan.kinds:
             compile_kernels(report, target)
         assets = sample_assets(generator, plan.seeds, psi, cutoff, name)
-        entries = write_scenes(report, plan, assets, Shot(size, color), target)
+        entries = write_scenes(report, plan, assets, ImageSettings(size, color), target)
         write_manifest(report, plan, entries, {"generator": name, "model": generator.fingerprint, "psi": psi,
                                                "cutoff": cutoff, "views": views, "size": size})  # fmt: skip
 
@@ -109,7 +109,7 @@ class Plan:
 
 
 def write_scenes(
-    report: Reporter, plan: Plan, assets: Iterator[Asset], shot: Shot, device: torch.device
+    report: Reporter, plan: Plan, assets: Iterator[Asset], shot: ImageSettings, device: torch.device
 ) -> list[dict[str, Any]]:
     """Write each scene's files and the contact sheet; return the manifest's entries."""
     from hgs_toolkit.imaging.images import grid, save_png
@@ -136,7 +136,7 @@ def write_scenes(
 
 
 def _write_scene(
-    report: Reporter, plan: Plan, seed: int, asset: Asset, shot: Shot, device: torch.device
+    report: Reporter, plan: Plan, seed: int, asset: Asset, shot: ImageSettings, device: torch.device
 ) -> Tensor | None:
     """The files of one scene; the strip of its views, if pictures are wanted."""
     from hgs_toolkit.asset import save_asset
@@ -155,14 +155,15 @@ def _write_scene(
     return strip
 
 
-def _draw_strip(asset: Asset, views: int, shot: Shot, path: Path, device: torch.device) -> Tensor:
+def _draw_strip(asset: Asset, views: int, shot: ImageSettings, path: Path, device: torch.device) -> Tensor:
     import torch
 
+    from hgs_toolkit.imaging.camera_paths import camera_path
     from hgs_toolkit.imaging.images import grid, save_png
-    from hgs_toolkit.imaging.shots import camera_path, shoot
+    from hgs_toolkit.imaging.scene_images import draw_images
 
     cameras = camera_path("sweep", views, asset.metadata.focal, asset.metadata.radius)
-    pictures = [picture.cpu() for picture in shoot(asset.scene.to(device), cameras.to(device), shot)]
+    pictures = [image.cpu() for image in draw_images(asset.scene.to(device), cameras.to(device), shot)]
     strip = grid(torch.stack(pictures), columns=views)
     save_png(path, strip)
     return strip

@@ -35,7 +35,7 @@ def share(
         from hgs_toolkit.errors import ConfigError
         from hgs_toolkit.exporters.table import chosen_levels
         from hgs_toolkit.files import refuse_overwrite
-        from hgs_toolkit.imaging.shots import natural_background
+        from hgs_toolkit.imaging.scene_images import natural_background
         from hgs_toolkit.viewer.page import SUFFIX, PageSettings, save_page
 
         if out.suffix.lower() != SUFFIX:

@@ -50,8 +50,8 @@ def video(
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.errors import ConfigError
-        from hgs_toolkit.imaging.animation import Direction, film
-        from hgs_toolkit.imaging.shots import Shot
+        from hgs_toolkit.imaging.animation import AnimationSettings, draw_animation
+        from hgs_toolkit.imaging.scene_images import ImageSettings
         from hgs_toolkit.sampling import parse_seeds
 
         footage = Footage.planned(out, frames, fps, force)
@@ -59,10 +59,10 @@ def video(
             raise ConfigError("films have no transparency; choose a colour for --background")
         target = choose_device(device)
         model = load_model(model_path, target)
-        shot = Shot(size, model_background(background, model))
-        direction = Direction(frames, shot, psi, trajectory, mode, parse_levels(levels), panes)
+        shot = ImageSettings(size, model_background(background, model))
+        direction = AnimationSettings(frames, shot, psi, trajectory, mode, parse_levels(levels), panes)
         compile_kernels(report, target)
         with report.progress("setting the pace"):
-            pictures = film(kind, model, parse_seeds(seeds), direction)
+            pictures = draw_animation(kind, model, parse_seeds(seeds), direction)
         with report.progress("filming", total=frames) as task:
             footage.write(report, task.counted(pictures))

@@ -29,7 +29,7 @@ from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
 from hgs_toolkit.files import write_json
-from hgs_toolkit.imaging.images import load_png
+from hgs_toolkit.imaging.images import load_image
 from hgs_toolkit.metrics.extractors import make_extractor
 from hgs_toolkit.metrics.measurement import Reference
 from hgs_toolkit.model.generator import Generator
@@ -137,7 +137,7 @@ def report(runs: Path, out: Path) -> None:
 
 def draw(runs: Path, size: int, kimg: float, out: Path) -> None:
     """One row of the same latents' samples for each variant, real images above."""
-    real = load_png(run_folder(runs, size, "full").samples / "real.png")
+    real = load_image(run_folder(runs, size, "full").samples / "real.png")
     rows = {"real": real[:size, : SHOWN * size]}
     for variant in VARIANTS:
         config = variant_config(size, variant, kimg)

@@ -22,7 +22,7 @@ from hgs_toolkit.blender import package
 from hgs_toolkit.cameras import frontal
 from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.imaging.captions import caption
-from hgs_toolkit.imaging.images import grid, load_png, to_uint8
+from hgs_toolkit.imaging.images import grid, load_image, to_uint8
 from hgs_toolkit.sampling import parse_seeds, sample_assets
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -74,7 +74,7 @@ def compose(folder: Path, wanted: Tensor) -> None:
 
 def load(path: Path) -> Tensor:
     """(H, W, 3) in 0..1."""
-    return torch.from_numpy(load_png(path))[..., :3] / 255
+    return torch.from_numpy(load_image(path))[..., :3] / 255
 
 
 def save(name: str, tiles: list[Tensor]) -> None:

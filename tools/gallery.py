@@ -19,12 +19,13 @@ from torch import Tensor
 from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.checkpoint import find_model, load_model, read_header
 from hgs_toolkit.gaussians import GaussianHierarchy
-from hgs_toolkit.imaging.animation import Direction, film, latent_loop
-from hgs_toolkit.imaging.captions import sheet
-from hgs_toolkit.imaging.images import save_film, to_uint8
+from hgs_toolkit.imaging.animation import AnimationSettings, draw_animation, latent_loop
+from hgs_toolkit.imaging.camera_paths import camera_path, fit_cameras
+from hgs_toolkit.imaging.captions import labelled_sheet
+from hgs_toolkit.imaging.images import save_video, to_uint8
 from hgs_toolkit.imaging.looks import grown, opaque, painted_by_level, subtree
 from hgs_toolkit.imaging.mixing_sheet import mixing_sheet
-from hgs_toolkit.imaging.shots import Shot, camera_path, fit_cameras, shoot
+from hgs_toolkit.imaging.scene_images import ImageSettings, draw_images
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.sampling import sample, synthesize
 
@@ -46,9 +47,9 @@ class Studio:
     seeds: tuple[int, ...]
 
     @property
-    def shot(self) -> Shot:
+    def shot(self) -> ImageSettings:
         background = (0.0,) * 3 if self.model.background_slot is not None else (1.0,) * 3
-        return Shot(self.size, background)
+        return ImageSettings(self.size, background)
 
     @property
     def scene(self) -> GaussianHierarchy:
@@ -61,22 +62,22 @@ class Studio:
 
     def picture(self, scene: GaussianHierarchy, mode: str = "rgb", splat_scale: float = 1.0, yaw_of: int = 4) -> Tensor:
         """From slightly aside: view ``yaw_of`` of seven from side to side (3 is the front)."""
-        shot = Shot(self.size, self.shot.background, splat_scale)
-        return next(shoot(scene, self.cameras("sweep", 7)[yaw_of].reshape(1), shot, mode))
+        shot = ImageSettings(self.size, self.shot.background, splat_scale)
+        return next(draw_images(scene, self.cameras("sweep", 7)[yaw_of].reshape(1), shot, mode))
 
 
 def strip(pictures: list[Tensor], names: list[str] | None = None) -> Tensor:
-    return sheet([pictures], [""], names or [""] * len(pictures))
+    return labelled_sheet([pictures], [""], names or [""] * len(pictures))
 
 
 def samples(studio: Studio) -> Tensor:
     pictures = [studio.picture(sample(studio.model, [seed], studio.psi)) for seed in range(3 * COLUMNS)]
     rows = [pictures[i : i + COLUMNS] for i in range(0, len(pictures), COLUMNS)]
-    return sheet(rows, [""] * len(rows), [""] * COLUMNS)
+    return labelled_sheet(rows, [""] * len(rows), [""] * COLUMNS)
 
 
 def turning(studio: Studio) -> Tensor:
-    return strip(list(shoot(studio.scene, studio.cameras("orbit", COLUMNS), studio.shot)))
+    return strip(list(draw_images(studio.scene, studio.cameras("orbit", COLUMNS), studio.shot)))
 
 
 def interpolation(studio: Studio) -> Tensor:
@@ -93,7 +94,7 @@ def levels(studio: Studio) -> Tensor:
     numbers = range(scene.num_levels)
     alone = [studio.picture(scene.levels(level)) for level in numbers]
     united = [studio.picture(scene.levels(range(level + 1))) for level in numbers]
-    return sheet([alone, united], ["alone", "up to it"], [f"level {level}" for level in numbers])
+    return labelled_sheet([alone, united], ["alone", "up to it"], [f"level {level}" for level in numbers])
 
 
 def growth(studio: Studio) -> Tensor:
@@ -114,13 +115,13 @@ def ellipsoids(studio: Studio) -> Tensor:
     hard = [*(studio.picture(part, "ellipsoid") for part in dressed), studio.picture(painted.levels(0), "ellipsoid")]
     soft = [*(studio.picture(part) for part in dressed), studio.picture(scene, "anchors")]
     names = ["colours", "by level", "opacity one", "level 0; anchors"]
-    return sheet([hard, soft], ["ellipsoids", "splats"], names)
+    return labelled_sheet([hard, soft], ["ellipsoids", "splats"], names)
 
 
 def sides(studio: Studio) -> Tensor:
     modes = ["rgb", "depth", "normal", "level", "alpha"]
     rows = [[studio.picture(studio.scene, mode, yaw_of=view) for mode in modes] for view in (1, 5)]
-    return sheet(rows, ["", ""], ["colour", "depth", "normals", "level", "alpha"])
+    return labelled_sheet(rows, ["", ""], ["colour", "depth", "normals", "level", "alpha"])
 
 
 def point(studio: Studio) -> Tensor:
@@ -131,9 +132,9 @@ def point(studio: Studio) -> Tensor:
     root = max(zip(roots, finest, strict=True), key=lambda pair: float(studio.picture(pair[1], "alpha").sum()))[0]
     parts = [subtree(scene, root).levels(range(level + 1)) for level in range(scene.num_levels)]
     near = fit_cameras(studio.cameras("sweep", 7, distance=2.2)[4].reshape(1), parts[-1])
-    soft = [next(shoot(part, near, studio.shot)) for part in parts]
-    hard = [next(shoot(opaque(painted_by_level(part)), near, studio.shot, "ellipsoid")) for part in parts]
-    return sheet([soft, hard], [f"root {root}", "ellipsoids"], [f"{part.num_gaussians}" for part in parts])
+    soft = [next(draw_images(part, near, studio.shot)) for part in parts]
+    hard = [next(draw_images(opaque(painted_by_level(part)), near, studio.shot, "ellipsoid")) for part in parts]
+    return labelled_sheet([soft, hard], [f"root {root}", "ellipsoids"], [f"{part.num_gaussians}" for part in parts])
 
 
 @dataclass(frozen=True)
@@ -219,8 +220,8 @@ def main() -> None:
         print(path, path.stat().st_size)
         text.append(section(entry, path.name, seeds))
     path = folder / "walk.gif"
-    direction = Direction(FILM_FRAMES, Shot(112, studio.shot.background), studio.psi)
-    save_film(path, map(to_uint8, film("interpolate", studio.model, seeds[:4], direction)), FILM_FPS)
+    direction = AnimationSettings(FILM_FRAMES, ImageSettings(112, studio.shot.background), studio.psi)
+    save_video(path, map(to_uint8, draw_animation("interpolate", studio.model, seeds[:4], direction)), FILM_FPS)
     print(path, path.stat().st_size)
     (arguments.docs / "gallery.md").write_text("\n".join(text))
 

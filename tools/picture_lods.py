@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the browser is d
 from hgs_toolkit.checkpoint import find_model, load_model, read_header
 from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
-from hgs_toolkit.imaging.captions import sheet
+from hgs_toolkit.imaging.captions import labelled_sheet
 from hgs_toolkit.imaging.images import to_uint8
 from hgs_toolkit.sampling import parse_seeds, sample
 from tests.oracles.conftest import run_node
@@ -78,7 +78,9 @@ def picture(series: list[Series], names: list[str]) -> torch.Tensor:
     """A row for each scene: some budgets, and the .ply."""
     rows = [[*(one.drawn[one.budgets.index(budget)] for budget in PICTURED), one.ply] for one in series]
     tensors = [[torch.from_numpy(drawn.picture / 255) for drawn in row] for row in rows]
-    return sheet(tensors, names, [*(f"{budget:,}" if budget else "no limit" for budget in PICTURED), "the .ply"])
+    return labelled_sheet(
+        tensors, names, [*(f"{budget:,}" if budget else "no limit" for budget in PICTURED), "the .ply"]
+    )
 
 
 def describe(model_path: Path | None, seeds: list[int], size: int, docs: Path) -> None:

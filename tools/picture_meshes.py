@@ -20,7 +20,7 @@ import hgs_toolkit as hgs
 from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.exporters.meshes.color import vertex_colors
 from hgs_toolkit.imaging.images import grid, save_png
-from hgs_toolkit.imaging.shots import Shot, shoot
+from hgs_toolkit.imaging.scene_images import ImageSettings, draw_images
 
 CLAY, INSIDE = np.array([0.78, 0.78, 0.76]), np.array([0.80, 0.25, 0.20])
 LAMP = np.array([0.4, 0.7, 0.6])
@@ -75,7 +75,7 @@ def main() -> None:
         surface = hgs.mesh(scene, resolution=options.resolution)
         shell = hgs.mesh(scene, "shell", resolution=options.resolution, keep="all")
         foreground = scene.levels(range(scene.num_levels), background=False)
-        cells += [next(iter(shoot(foreground, camera, Shot(options.size)))).cpu()]
+        cells += [next(iter(draw_images(foreground, camera, ImageSettings(options.size)))).cpu()]
         cells += [draw(surface, camera, options.size, colored=True), draw(surface, camera, options.size)]
         cells += [draw(surface, camera, options.size, cut=True)]
         cells += [draw(shell, camera, options.size, cut=cut) for cut in (False, True)]

@@ -14,7 +14,7 @@ from hgs_toolkit.cameras import Cameras, yaw_pitch_radius
 from hgs_toolkit.datasets.critters.raycast import Array
 from hgs_toolkit.datasets.eg3d import Labels, PosedImages
 from hgs_toolkit.datasets.framing import compose_over
-from hgs_toolkit.imaging.captions import sheet
+from hgs_toolkit.imaging.captions import labelled_sheet
 from hgs_toolkit.imaging.images import grid, save_png
 
 HISTOGRAMS, CONTACT = "poses.png", "contact.png"
@@ -32,7 +32,9 @@ def save_check_pictures(dataset: PosedImages, folder: Path, *, force: bool = Fal
     """Write both images into ``folder`` and return their paths. HgsError if one exists and not ``force``."""
     paths = [folder / HISTOGRAMS, folder / CONTACT]
     values = pose_values(dataset.labels)
-    save_png(paths[0], sheet([[_histogram(column) for column in values.values()]], [""], list(values)), force=force)
+    save_png(
+        paths[0], labelled_sheet([[_histogram(column) for column in values.values()]], [""], list(values)), force=force
+    )
     save_png(paths[1], contact_sheet(dataset), force=force)
     return paths
 

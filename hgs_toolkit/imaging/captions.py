@@ -1,4 +1,4 @@
-"""Words on pictures: captions in a corner, and sheets whose rows and columns have headings."""
+"""Text on images: captions in a corner, and sheets whose rows and columns have headings."""
 
 from __future__ import annotations
 
@@ -13,55 +13,59 @@ from torch import Tensor
 from hgs_toolkit.errors import ShapeError
 from hgs_toolkit.imaging.images import grid, to_uint8
 
-LETTER_SHARE = 0.075
-"""Height of the letters as a share of a picture's."""
+FONT_SHARE = 0.075
+"""Height of the font as a share of the image's height."""
 
-LEAST_LETTERS, MOST_LETTERS = 9, 28
+MIN_FONT, MAX_FONT = 9, 28
 """Bounds on that height, pixels."""
 
 GAP = 2
-"""Pixels between the pictures of a sheet."""
+"""Pixels between the images of a sheet."""
 
-INK, PAPER, HALO = (40, 40, 40), 1.0, (255, 255, 255)
+TEXT_COLOR, OUTLINE_COLOR = (40, 40, 40), (255, 255, 255)
+"""RGB bytes of the letters and of the outline around them."""
+
+PAGE_VALUE = 1.0
+"""Value of the sheet between its images: white."""
 
 
-def letter_height(picture_height: int) -> int:
-    """Pixels of letters that can be read on a picture, and do not cover it."""
-    return round(min(max(picture_height * LETTER_SHARE, LEAST_LETTERS), MOST_LETTERS))
+def font_height(image_height: int) -> int:
+    """Height in pixels of a font that is readable on an image and does not cover it."""
+    return round(min(max(image_height * FONT_SHARE, MIN_FONT), MAX_FONT))
 
 
-def caption(picture: Tensor, text: str) -> Tensor:
-    """``picture`` (H, W, 3) in 0..1 with a line of text in its lower left corner, light around its letters."""
-    pixels = Image.fromarray(to_uint8(picture))
-    size = letter_height(pixels.height)
+def caption(image: Tensor, text: str) -> Tensor:
+    """``image`` (H, W, 3) in 0..1 with a line of outlined text in its lower left corner."""
+    pixels = Image.fromarray(to_uint8(image))
+    size = font_height(pixels.height)
     ImageDraw.Draw(pixels).text(
-        (size // 2, pixels.height - size // 2), text, fill=INK, font=ImageFont.load_default(size), anchor="ls",
-        stroke_width=max(1, size // 8), stroke_fill=HALO,
+        (size // 2, pixels.height - size // 2), text, fill=TEXT_COLOR, font=ImageFont.load_default(size), anchor="ls",
+        stroke_width=max(1, size // 8), stroke_fill=OUTLINE_COLOR,
     )  # fmt: skip
-    return torch.from_numpy(np.array(pixels)).to(picture) / 255
+    return torch.from_numpy(np.array(pixels)).to(image) / 255
 
 
-def sheet(rows: Sequence[Sequence[Tensor]], row_names: Sequence[str], column_names: Sequence[str]) -> Tensor:
-    """Pictures (H, W, 3) of one size in a table with a name before each row and above each column.
+def labelled_sheet(rows: Sequence[Sequence[Tensor]], row_names: Sequence[str], column_names: Sequence[str]) -> Tensor:
+    """Images (H, W, 3) of one size in a table with a name before each row and above each column.
 
     Returns:
-        One picture (H', W', 3) in 0..1.
+        One image (H', W', 3) in 0..1.
 
     Raises:
-        ShapeError: if names and pictures do not fit each other.
+        ShapeError: if names and images do not fit each other.
     """
     if len(rows) != len(row_names) or any(len(row) != len(column_names) for row in rows) or not rows:
         raise ShapeError(
-            f"{len(row_names)} and {len(column_names)} names for rows of {[len(row) for row in rows]} pictures; "
+            f"{len(row_names)} and {len(column_names)} names for rows of {[len(row) for row in rows]} images; "
             "expected one for each row and column"
         )
     height, width = rows[0][0].shape[:2]
-    size = letter_height(height)
+    size = font_height(height)
     side = size + max(_length(name, size) for name in row_names) if any(row_names) else 0
     top = 2 * size if any(column_names) else 0
-    pictures = torch.stack([picture.cpu() for row in rows for picture in row])
-    table = grid(pictures, len(column_names), GAP, PAPER)
-    page = torch.full((table.shape[0] + top, table.shape[1] + side, 3), PAPER)
+    images = torch.stack([image.cpu() for row in rows for image in row])
+    table = grid(images, len(column_names), GAP, PAGE_VALUE)
+    page = torch.full((table.shape[0] + top, table.shape[1] + side, 3), PAGE_VALUE)
     page[top:, side:] = table
     for index, name in enumerate(row_names):
         start = top + index * (height + GAP)
@@ -73,14 +77,14 @@ def sheet(rows: Sequence[Sequence[Tensor]], row_names: Sequence[str], column_nam
 
 
 def _tile(text: str, height: int, width: int, size: int) -> Tensor:
-    """A white picture (height, width, 3) with text in its middle, smaller where it is too narrow for it."""
+    """A white image (height, width, 3) with centred text, whose font shrinks where the image is too narrow."""
     if not height or not width:
         return torch.empty(height, width, 3)
-    while size > LEAST_LETTERS and _length(text, size) > width:
+    while size > MIN_FONT and _length(text, size) > width:
         size -= 1
-    tile = Image.new("RGB", (width, height), HALO)
+    tile = Image.new("RGB", (width, height), OUTLINE_COLOR)
     font = ImageFont.load_default(size)
-    ImageDraw.Draw(tile).text((width / 2, height / 2), text, fill=INK, font=font, anchor="mm")
+    ImageDraw.Draw(tile).text((width / 2, height / 2), text, fill=TEXT_COLOR, font=font, anchor="mm")
     return torch.from_numpy(np.array(tile)) / 255
 
 

@@ -1,4 +1,4 @@
-"""Closed curves through points of any dimension, walked at an even pace: what a film that loops moves along."""
+"""Closed curves through points of any dimension, sampled at an even pace: the paths of looping animations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 PIECES = 256
-"""Straight pieces between two points by which the curve's length is measured."""
+"""Number of straight pieces between two points by which the curve's length is measured."""
 
 
 def closed_curve(points: Tensor, count: int) -> Tensor:

@@ -1,6 +1,6 @@
-"""Scenes changed so that a picture shows how they are built: levels, parents, anchors, sizes.
+"""Scenes changed so that an image shows how they are built: levels, parents, anchors, sizes.
 
-Each function takes a :class:`GaussianHierarchy` and gives another one; how it is then drawn is filming's business.
+Each function takes a :class:`GaussianHierarchy` and returns another one; drawing it is up to the caller.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ LEVEL_COLORS = (
     (0.35, 0.35, 0.40), (0.90, 0.25, 0.20), (0.95, 0.65, 0.15), (0.40, 0.75, 0.30), (0.20, 0.55, 0.90),
     (0.60, 0.35, 0.85), (0.90, 0.45, 0.70), (0.30, 0.80, 0.80),
 )  # fmt: skip
-"""Display colours of the background and of the levels 0, 1, ...; they repeat after the last."""
+"""Display colours of the background and of the levels 0, 1, ...; the levels' colours repeat after the last."""
 
 ANCHOR_SIZE = 0.03
-"""Radius of the balls that stand for the coarsest anchors, in radii of the subject."""
+"""Radius of the balls that show the coarsest anchors, as a share of the subject's radius."""
 
 ANCHOR_SHRINKING = 0.6
-"""Factor on that radius from one level to the next."""
+"""Factor on the balls' radius from one level to the next."""
 
 BIRTH_SCALE = 0.2
-"""Size at which a Gaussian without a parent begins to grow, as a share of its own."""
+"""Size at which a Gaussian without a parent begins to grow, as a share of its final size."""
 
 
 def level_colors(level: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def subtree(scene: GaussianHierarchy, root: int) -> GaussianHierarchy:
         ConfigError: if there is no such Gaussian.
     """
     if not 0 <= root < scene.num_gaussians:
-        raise ConfigError(f"Gaussian {root}; expected 0 to {scene.num_gaussians - 1}, the coarsest level comes first")
+        raise ConfigError(f"Gaussian {root}; expected 0 to {scene.num_gaussians - 1}; the coarsest level comes first")
     inside = torch.zeros(scene.num_gaussians, dtype=torch.bool, device=scene.device)
     inside[root] = True
     for level in range(int(scene.level[root]) + 1, scene.num_levels):  # parents lie above their children
@@ -76,7 +76,7 @@ def anchor_balls(scene: GaussianHierarchy, radius: float) -> GaussianHierarchy:
     """The invisible anchors as small balls in their levels' colours.
 
     Args:
-        radius: the subject's, world units; balls are sized by it.
+        radius: the subject's radius, world units, which the balls' sizes follow.
 
     Raises:
         ConfigError: if the scene has no anchors.
@@ -87,17 +87,17 @@ def anchor_balls(scene: GaussianHierarchy, radius: float) -> GaussianHierarchy:
         )
     anchors = scene.anchors
     sizes = radius * ANCHOR_SIZE * ANCHOR_SHRINKING ** anchors.level.to(anchors.means.dtype)  # (N,)
-    round_ones = anchors.log_scales * 0 + sizes.log()[:, None]
-    return opaque(painted_by_level(anchors.replace(log_scales=round_ones)))
+    balls = anchors.log_scales * 0 + sizes.log()[:, None]
+    return opaque(painted_by_level(anchors.replace(log_scales=balls)))
 
 
 def grown(scene: GaussianHierarchy, stage: float) -> GaussianHierarchy:
     """The scene while it grows: Gaussians come out of their parents, level by level.
 
     Args:
-        stage: 0 is nothing but the background, l + 1 everything up to level l; in between, level l fades in while it
-            moves from the parents' places, sizes and colours to its own. From the number of levels on, the scene
-            itself.
+        stage: 0 shows the background alone, l + 1 everything up to level l; in between, level l fades in while it
+            moves from the parents' positions, sizes and colours to its own. From the number of levels on it is the
+            scene itself.
     """
     if stage >= scene.num_levels:
         return scene
@@ -112,7 +112,7 @@ def grown(scene: GaussianHierarchy, stage: float) -> GaussianHierarchy:
         weight = share.view(1, -1, *[1] * (values.ndim - 2))
         return torch.lerp(values[:, parent], values, weight)
 
-    # The nearer of q and -q, which are the same rotation.
+    # q and -q are the same rotation; the one nearer to the parent's is taken.
     facing = (scene.quats * scene.quats[:, parent]).sum(-1, keepdim=True)
     quats = torch.where(facing < 0, -scene.quats, scene.quats)
     orphan = (scene.parent == NO_PARENT).to(scene.means)

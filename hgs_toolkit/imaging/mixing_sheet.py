@@ -1,4 +1,4 @@
-"""The mixing sheet: which level of the tree carries what, seen by giving levels the styles of another seed."""
+"""The mixing sheet: what each level of the tree controls, shown by giving levels the styles of another seed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor
 
 from hgs_toolkit.cameras import frontal
 from hgs_toolkit.devices import device_of
-from hgs_toolkit.imaging.captions import sheet
-from hgs_toolkit.imaging.shots import Shot, shoot
+from hgs_toolkit.imaging.captions import labelled_sheet
+from hgs_toolkit.imaging.scene_images import ImageSettings, draw_images
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.sampling import mix, sample_w, synthesize
 
@@ -21,16 +21,16 @@ def mixing_sheet(
     columns: Sequence[int],
     levels: Sequence[int] | None,
     psi: float,
-    shot: Shot,
+    settings: ImageSettings,
     progress: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """A page (H', W', 3) in 0..1: seeds of ``rows`` whose ``levels`` follow the styles of ``columns``' seeds.
 
-    The unmixed scenes stand in front of the rows and above the columns; pictures are from the front.
+    The unmixed scenes are in front of the rows and above the columns; all images are frontal.
 
     Args:
-        levels: None takes all that have styles of their own but the coarsest.
-        progress: called once for every picture, of which there are (rows + 1) (columns + 1) - 1.
+        levels: None takes all levels with styles of their own but the coarsest.
+        progress: called once for every image, of which there are (rows + 1) (columns + 1) - 1.
 
     Raises:
         ConfigError: if a seed is out of range or there are none.
@@ -42,19 +42,19 @@ def mixing_sheet(
     device = device_of(model)
     camera = frontal(config.focal, config.poses.radius).to(device)
 
-    def picture(w: Tensor) -> Tensor:  # (1, w_dim) or (1, num_ws, w_dim) -> (H, W, 3)
-        drawn = next(shoot(next(synthesize(model, w)), camera, shot))
+    def draw(w: Tensor) -> Tensor:  # (1, w_dim) or (1, num_ws, w_dim) -> (H, W, 3)
+        drawn = next(draw_images(next(synthesize(model, w)), camera, settings))
         progress()
         return drawn
 
     coarse, styles = sample_w(model, rows, psi), sample_w(model, columns, psi)
-    corner = torch.ones(shot.size, shot.size, 3)
-    table = [[corner, *(picture(style[None]) for style in styles)]]
+    corner = torch.ones(settings.size, settings.size, 3)
+    table = [[corner, *(draw(style[None]) for style in styles)]]
     for w in coarse:
-        mixed = [picture(mix(model, w[None], style[None], levels)) for style in styles]
-        table.append([picture(w[None]), *mixed])
+        mixed = [draw(mix(model, w[None], style[None], levels)) for style in styles]
+        table.append([draw(w[None]), *mixed])
     names = ", ".join(map(str, levels))
-    return sheet(
+    return labelled_sheet(
         table,
         ["", *(f"seed {seed}" for seed in rows)],
         [f"levels {names} from:" if len(levels) > 1 else f"level {names} from:", *(f"seed {seed}" for seed in columns)],

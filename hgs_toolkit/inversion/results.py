@@ -15,8 +15,9 @@ from hgs_toolkit.datasets.critters.drawing import Critter
 from hgs_toolkit.files import atomic_path, write_json
 from hgs_toolkit.footprint import footprint, widen
 from hgs_toolkit.gaussians import GaussianHierarchy
-from hgs_toolkit.imaging.images import save_film, save_png, to_uint8
-from hgs_toolkit.imaging.shots import Shot, camera_path, shoot
+from hgs_toolkit.imaging.camera_paths import camera_path
+from hgs_toolkit.imaging.images import save_png, save_video, to_uint8
+from hgs_toolkit.imaging.scene_images import ImageSettings, draw_images
 from hgs_toolkit.inversion.inversion import Inversion, pictures
 from hgs_toolkit.inversion.objective import FeatureMaps
 from hgs_toolkit.inversion.quality import compare, novel_cameras, novel_views
@@ -58,8 +59,8 @@ def write_results(
     scene = for_files(found)
     save_asset(out / SCENE, Asset(scene, metadata, found.fit.ws[0]))
     save_png(out / SHEET, sheet(found, target, truth))
-    turn = shoot(scene, camera_path("orbit", TURNTABLE_FRAMES, focal, radius), Shot(TURNTABLE_SIZE))
-    save_film(out / FILM, map(to_uint8, turn))
+    turn = draw_images(scene, camera_path("orbit", TURNTABLE_FRAMES, focal, radius), ImageSettings(TURNTABLE_SIZE))
+    save_video(out / FILM, map(to_uint8, turn))
     write_json(out / METRICS, metrics)
     tuned = found.before is not None
     if tuned:

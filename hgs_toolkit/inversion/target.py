@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hgs_toolkit.cameras import LABEL_SIZE, Cameras
 from hgs_toolkit.errors import DataError, ShapeError
-from hgs_toolkit.imaging.images import Bytes, load_png
+from hgs_toolkit.imaging.images import Bytes, load_image
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ def _read(path: str | Path) -> Bytes:
         raise DataError(f"cannot read the picture {path}: {reason}") from error
     if max(width, height) > MAX_PHOTOGRAPH_SIDE:
         raise DataError(f"{path} is {width} x {height}; expected at most {MAX_PHOTOGRAPH_SIDE} pixels a side")
-    return load_png(path)
+    return load_image(path)
 
 
 def _resized(path: str | Path, values: Bytes | np.ndarray, resolution: int) -> Tensor:

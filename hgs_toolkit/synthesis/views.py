@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hgs_toolkit.datasets.scene_prior import LABEL_DECIMALS, draw_camera, generator
-from hgs_toolkit.imaging.shots import camera_path
+from hgs_toolkit.imaging.camera_paths import camera_path
 from hgs_toolkit.synthesis.backgrounds import Crop
 from hgs_toolkit.synthesis.settings import RANDOM, CameraSettings, SynthSettings
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from hgs_toolkit.asset import Asset, AssetMetadata
 from hgs_toolkit.encoding import scales_to_log_scales
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
+from hgs_toolkit.imaging.camera_paths import subject_bounds
 from hgs_toolkit.imaging.looks import opaque, painted_by_level
-from hgs_toolkit.imaging.shots import subject
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.sampling import DEFAULT_PSI, sample_w, synthesize
 from hgs_toolkit.viewer.directions import principal_directions
@@ -132,7 +132,7 @@ def shown_scene(source: Source, choice: Choice) -> GaussianHierarchy:
     if choice.view != BESIDE:
         return _looked_at(chosen_asset(source, choice).scene, choice)
     left, right = (source.asset(choice, place).scene for place in (0.0, 1.0))
-    shift = 0.5 * APART * max(float(subject(scene, 0.95)[1]) for scene in (left, right))
+    shift = 0.5 * APART * max(float(subject_bounds(scene, 0.95)[1]) for scene in (left, right))
     parts = [_looked_at(_moved(scene, x), choice) for scene, x in ((left, -shift), (right, shift))]
     return concatenate(parts)
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from hgs_toolkit.asset import Asset, save_asset
 from hgs_toolkit.exporters.table import export
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, MAX_LEVELS
+from hgs_toolkit.imaging.camera_paths import SUBJECT_RADIUS, subject_bounds
 from hgs_toolkit.imaging.images import save_png
-from hgs_toolkit.imaging.shots import SUBJECT_RADIUS, subject
 from hgs_toolkit.viewer.choice import BESIDE, BETWEEN, Choice, Source, chosen_asset, shown_scene
 from hgs_toolkit.viewer.latest import LatestOnly
 from hgs_toolkit.viewer.server import LOCALHOST, start_server
@@ -97,7 +97,7 @@ class Viewer:
 
     def _aim(self, first: Asset) -> None:
         """The first camera, which 'reset view' returns to: the asset's own, or one that frames a foreign file."""
-        center, extent = subject(first.scene, 0.95)
+        center, extent = subject_bounds(first.scene, 0.95)
         self._target, self._distance = (0.0, 0.0, 0.0), first.metadata.radius
         if not first.metadata.generator:
             x, y, z = center.tolist()

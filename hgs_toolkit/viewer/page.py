@@ -16,8 +16,9 @@ import torch
 from hgs_toolkit.asset import AssetMetadata
 from hgs_toolkit.files import write_bytes
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
+from hgs_toolkit.imaging.camera_paths import SUBJECT_RADIUS, subject_bounds
 from hgs_toolkit.imaging.looks import LEVEL_COLORS, level_colors
-from hgs_toolkit.imaging.shots import SUBJECT_RADIUS, natural_background, subject
+from hgs_toolkit.imaging.scene_images import natural_background
 from hgs_toolkit.viewer.packing import pack_scene
 
 SCRIPTS = ("unpack.js", "sorting.js", "renderer.js", "camera.js", "page.js")
@@ -92,7 +93,7 @@ def _part(name: str) -> str:
 
 def _view(scene: GaussianHierarchy, settings: PageSettings) -> dict[str, Any]:
     """First camera and background."""
-    center, extent = subject(scene, 0.95)
+    center, extent = subject_bounds(scene, 0.95)
     radius = settings.radius
     if radius is None:
         radius = 2.7 * float(extent) / SUBJECT_RADIUS

@@ -17,7 +17,7 @@ from hgs_toolkit.asset import load_asset
 from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.files import sha256
-from hgs_toolkit.imaging.images import load_png
+from hgs_toolkit.imaging.images import load_image
 from hgs_toolkit.sampling import sample
 
 Hgs = Callable[..., Result]
@@ -70,8 +70,8 @@ def test_sample_writes_scenes_pictures_a_sheet_and_a_manifest(hgs: Hgs, model_fi
         "contact.png", "manifest.json",
     }  # fmt: skip
     assert {path.name for path in out.iterdir()} == {path.name for path in files}
-    assert load_png(out / "seed0002.png").shape == (16, 48, 3)
-    assert load_png(out / "contact.png").shape == (32, 48, 3)
+    assert load_image(out / "seed0002.png").shape == (16, 48, 3)
+    assert load_image(out / "contact.png").shape == (32, 48, 3)
     manifest = json.loads((out / "manifest.json").read_text())
     assert (manifest["generator"], manifest["model"]) == ("tiny", sha256(model_file))
     assert [entry["seed"] for entry in manifest["scenes"]] == [7, 2]
@@ -93,9 +93,9 @@ def test_render_draws_pictures_grids_sequences_and_films(hgs: Hgs, asset_file: P
         return made(hgs("render", asset_file, tmp_path / name, "--size", 16, *options))
 
     draw("a.png")
-    assert load_png(tmp_path / "a.png").shape == (16, 16, 3)
+    assert load_image(tmp_path / "a.png").shape == (16, 16, 3)
     draw("grid.png", "--frames", 4)
-    assert load_png(tmp_path / "grid.png").shape == (32, 32, 3)
+    assert load_image(tmp_path / "grid.png").shape == (32, 32, 3)
     assert [path.name for path in draw("f-%02d.png", "--frames", 3)] == ["f-00.png", "f-01.png", "f-02.png"]
     for suffix in ("mp4", "gif"):
         draw(f"a.{suffix}", "--frames", 5)
@@ -105,7 +105,7 @@ def test_render_draws_pictures_grids_sequences_and_films(hgs: Hgs, asset_file: P
 @pytest.mark.parametrize("mode", ["rgb", "depth", "alpha", "normal", "level"])
 def test_render_shows_every_side_of_a_scene(mode: str, hgs: Hgs, asset_file: Path, tmp_path: Path) -> None:
     made(hgs("render", asset_file, tmp_path / "a.png", "--size", 32, "--mode", mode))
-    assert load_png(tmp_path / "a.png").std() > 1
+    assert load_image(tmp_path / "a.png").std() > 1
 
 
 def test_render_without_background_is_transparent_where_nothing_is(hgs: Hgs, asset_file: Path, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_render_without_background_is_transparent_where_nothing_is(hgs: Hgs, ass
     export(scene.replace(sh=scene.sh.clamp(-1.7, 1.7)), asset_file)  # bytes with straight alpha hold colours to 1
     made(hgs("render", asset_file, tmp_path / "a.png", "--size", 32, "--background", "transparent"))
     made(hgs("render", asset_file, tmp_path / "b.png", "--size", 32, "--background", "#ff0000"))
-    rgba, on_red = load_png(tmp_path / "a.png").astype(float) / 255, load_png(tmp_path / "b.png").astype(float)
+    rgba, on_red = load_image(tmp_path / "a.png").astype(float) / 255, load_image(tmp_path / "b.png").astype(float)
     assert rgba[0, 0, 3] == 0
     composed = rgba[..., :3] * rgba[..., 3:] + np.array([1.0, 0, 0]) * (1 - rgba[..., 3:])
     np.testing.assert_allclose(composed * 255, on_red, atol=3)
@@ -126,7 +126,7 @@ def test_render_frames_a_foreign_scene_wherever_it_lies(hgs: Hgs, asset_file: Pa
     export(moved, tmp_path / "far.ply")
     for name in ("near", "far"):
         made(hgs("render", tmp_path / f"{name}.ply", tmp_path / f"{name}.png", "--size", 32))
-    difference = load_png(tmp_path / "near.png").astype(int) - load_png(tmp_path / "far.png")
+    difference = load_image(tmp_path / "near.png").astype(int) - load_image(tmp_path / "far.png")
     assert abs(difference).max() <= 3
 
 

@@ -10,7 +10,7 @@ from hgs_toolkit.cameras import Cameras, from_yaw_pitch
 from hgs_toolkit.cli.main import app
 from hgs_toolkit.datasets.check_images import pose_values
 from hgs_toolkit.datasets.eg3d import open_dataset
-from hgs_toolkit.imaging.images import load_png
+from hgs_toolkit.imaging.images import load_image
 
 QUAD = "v -1 -1 0\nv 1 -1 0\nv 1 1 0\nv -1 1 0\nf 1 2 3\nf 1 3 4\n"
 
@@ -36,8 +36,8 @@ def test_check_draws_poses_and_a_contact_sheet(tmp_path: Path) -> None:
     hgs("demo", "--out", tmp_path / "set.zip", "--count", 5, "--resolution", 16)
     options = ("check", tmp_path / "set.zip", "--pictures", tmp_path / "look")
     assert hgs(*options).exit_code == 0
-    assert load_png(tmp_path / "look/poses.png").min() < 100
-    assert load_png(tmp_path / "look/contact.png").shape == (2 * 98 - 2, 3 * 98 - 2, 3)
+    assert load_image(tmp_path / "look/poses.png").min() < 100
+    assert load_image(tmp_path / "look/contact.png").shape == (2 * 98 - 2, 3 * 98 - 2, 3)
     refused = hgs(*options)
     assert refused.exit_code == 1
     assert "--force" in refused.stderr

@@ -17,7 +17,7 @@ from hgs_toolkit.config import Config
 from hgs_toolkit.errors import HgsError
 from hgs_toolkit.exporters.table import FORMATS, load
 from hgs_toolkit.gaussians import GaussianHierarchy
-from hgs_toolkit.imaging.images import load_png
+from hgs_toolkit.imaging.images import load_image
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict
 from hgs_toolkit.training.state import RunFolder
 
@@ -51,7 +51,7 @@ def test_the_demo_makes_everything_it_lists_and_nothing_twice(small: None, hgs: 
     suffixes = [".zip", ".png", ".mp4", ".html", ".glb", *(f.suffix for f in FORMATS if f.writer)]
     assert all(any(path.name.endswith(suffix) for path in listed) for suffix in suffixes)
     samples = out / "samples"
-    assert load_png(samples / "contact.png").shape == (16, 32, 3)
+    assert load_image(samples / "contact.png").shape == (16, 32, 3)
     assert imageio.v3.imread(samples / "turntable.mp4").shape == (3, 16, 16, 3)
     assert load(samples / "seed0000.ply").num_gaussians == load(samples / "seed0000.hgs").num_gaussians
 

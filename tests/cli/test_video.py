@@ -14,7 +14,7 @@ import pytest
 from typer.testing import Result
 
 from hgs_toolkit import checkpoint
-from hgs_toolkit.imaging.images import load_png
+from hgs_toolkit.imaging.images import load_image
 
 Hgs = Callable[..., Result]
 
@@ -43,7 +43,7 @@ def test_panes_and_numbered_pictures(hgs: Hgs, model_file: Path, tmp_path: Path)
     out = tmp_path / "p-%02d.png"
     result = hgs("video", model_file, out, "--seeds", "0-3", "--panes", 2, "--frames", 3, "--size", 16)
     assert result.exit_code == 0, result.output
-    assert [load_png(tmp_path / f"p-{i:02d}.png").shape for i in range(3)] == [(16, 32, 3)] * 3
+    assert [load_image(tmp_path / f"p-{i:02d}.png").shape for i in range(3)] == [(16, 32, 3)] * 3
 
 
 def test_the_model_that_ships_is_the_default(
@@ -59,7 +59,7 @@ def test_mix_writes_one_labelled_sheet(hgs: Hgs, model_file: Path, tmp_path: Pat
     out = tmp_path / "mix.png"
     arguments = ("mix", model_file, out, "--rows", "0,1", "--cols", "2-4", "--levels", "1-2", "--size", 32)
     assert hgs(*arguments).stdout == f"{out}\n"
-    height, width, channels = load_png(out).shape
+    height, width, channels = load_image(out).shape
     assert (height, channels) == (3 * 34 - 2 + 18, 3)
     assert width > 4 * 34
     assert hgs(*arguments).exit_code == 1  # it is there already
@@ -91,7 +91,7 @@ def test_render_of_a_subtree_and_of_levels_colours(hgs: Hgs, asset_file: Path, t
         out = tmp_path / f"{index}.png"
         result = hgs("render", asset_file, out, "--size", 32, "--background", "white", *options)
         assert result.exit_code == 0, result.output
-        pictures.append(load_png(out).astype(float))
+        pictures.append(load_image(out).astype(float))
     assert pictures[1].mean() > pictures[0].mean()  # more of the white shows
     assert pictures[3].mean() < pictures[0].mean()
     assert abs(pictures[2] - pictures[0]).max() > 30
@@ -166,7 +166,7 @@ def test_ctrl_c_leaves_no_half_film(out: str, model_file: Path, tmp_path: Path) 
     if out.endswith(".png"):
         assert left == ["p-0.png", "p-1.png", "p-2.png"]
         assert "stopped; already there: " in err
-        assert load_png(folder / "p-2.png").shape == (32, 32, 3)
+        assert load_image(folder / "p-2.png").shape == (32, 32, 3)
     else:
         assert left == []
         assert err.endswith("error: stopped; nothing was written\n")

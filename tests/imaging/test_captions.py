@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hgs_toolkit.errors import ShapeError
-from hgs_toolkit.imaging.captions import GAP, caption, letter_height, sheet
+from hgs_toolkit.imaging.captions import GAP, caption, font_height, labelled_sheet
 
 
 def test_a_caption_changes_its_corner_only() -> None:
@@ -21,8 +21,8 @@ def test_a_caption_changes_its_corner_only() -> None:
 
 def test_a_sheet_keeps_every_picture_and_names_rows_and_columns() -> None:
     pictures = torch.rand(6, 60, 60, 3, generator=torch.Generator().manual_seed(0))
-    page = sheet([list(pictures[:3]), list(pictures[3:])], ["first", "second"], ["a", "b", "c"])
-    top = 2 * letter_height(60)
+    page = labelled_sheet([list(pictures[:3]), list(pictures[3:])], ["first", "second"], ["a", "b", "c"])
+    top = 2 * font_height(60)
     side = page.shape[1] - 3 * 60 - 2 * GAP
     assert page.shape[0] == top + 2 * 60 + GAP
     for index, picture in enumerate(pictures):
@@ -36,11 +36,11 @@ def test_a_sheet_keeps_every_picture_and_names_rows_and_columns() -> None:
 
 def test_no_names_take_no_room_and_long_ones_become_smaller() -> None:
     picture = torch.zeros(40, 40, 3)
-    assert sheet([[picture]], [""], [""]).shape == (40, 40, 3)
-    page = sheet([[picture]], [""], ["a heading that is far too long"])
+    assert labelled_sheet([[picture]], [""], [""]).shape == (40, 40, 3)
+    page = labelled_sheet([[picture]], [""], ["a heading that is far too long"])
     assert page.shape[1] == 40
 
 
 def test_names_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ShapeError, match="expected one for each row and column"):
-        sheet([[torch.zeros(4, 4, 3)]], ["a"], ["b", "c"])
+        labelled_sheet([[torch.zeros(4, 4, 3)]], ["a"], ["b", "c"])

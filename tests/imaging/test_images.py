@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hgs_toolkit.errors import HgsError, ShapeError
-from hgs_toolkit.imaging.images import grid, load_png, save_film, save_png, to_uint8
+from hgs_toolkit.imaging.images import grid, load_image, save_png, save_video, to_uint8
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -55,29 +55,29 @@ def test_a_grid_of_nothing_is_refused() -> None:
 def test_png_keeps_every_byte(channels: int, tmp_path: Path) -> None:
     image = noise(6, 5, channels)
     save_png(tmp_path / "a.png", image)
-    assert np.array_equal(load_png(tmp_path / "a.png"), to_uint8(image))
+    assert np.array_equal(load_image(tmp_path / "a.png"), to_uint8(image))
 
 
 def test_a_grey_picture_reads_as_rgb(tmp_path: Path) -> None:
     save_png(tmp_path / "a.png", torch.full((2, 2, 1), 0.2))
-    assert (load_png(tmp_path / "a.png") == 51).all()
+    assert (load_image(tmp_path / "a.png") == 51).all()
 
 
 def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ShapeError, match=r"expected \(H, W, 1, 3 or 4\)"):
         save_png(tmp_path / "a.png", torch.zeros(2, 2, 2))
     (tmp_path / "b.png").write_bytes(b"GIF8 no")
-    with pytest.raises(HgsError, match="cannot read the picture"):
-        load_png(tmp_path / "b.png")
-    with pytest.raises(HgsError, match="cannot read the picture"):
-        load_png(tmp_path / "missing.png")
+    with pytest.raises(HgsError, match="cannot read the image"):
+        load_image(tmp_path / "b.png")
+    with pytest.raises(HgsError, match="cannot read the image"):
+        load_image(tmp_path / "missing.png")
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".gif"])
 def test_a_film_has_all_frames_of_the_size_codecs_allow(suffix: str, tmp_path: Path) -> None:
     colors = np.linspace(40, 200, 7)
     frames = (np.full((31, 33, 3), color, np.uint8) for color in colors)
-    save_film(tmp_path / f"a{suffix}", frames, fps=25)
+    save_video(tmp_path / f"a{suffix}", frames, fps=25)
     loaded = imageio.v3.imread(tmp_path / f"a{suffix}")
     even = suffix == ".mp4"
     assert loaded.shape == (7, 31 + even, 33 + even, 3)
@@ -86,7 +86,7 @@ def test_a_film_has_all_frames_of_the_size_codecs_allow(suffix: str, tmp_path: P
 
 def test_a_film_in_another_format_is_refused_and_a_failed_one_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(HgsError, match=r"expected \.mp4 or \.gif"):
-        save_film(tmp_path / "a.avi", [])
+        save_video(tmp_path / "a.avi", [])
     with pytest.raises(HgsError, match="no frames"):
-        save_film(tmp_path / "a.gif", [])
+        save_video(tmp_path / "a.gif", [])
     assert not list(tmp_path.iterdir())

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hgs_toolkit.gaussians import GaussianHierarchy
-from hgs_toolkit.imaging.shots import SUBJECT_RADIUS, subject
+from hgs_toolkit.imaging.camera_paths import SUBJECT_RADIUS, subject_bounds
 
 CHROMIUM = shutil.which("chromium")
 
@@ -47,7 +47,7 @@ def portrait(size: int, background: str) -> Stage:
 
 def framed(scene: GaussianHierarchy) -> GaussianHierarchy:
     """A foreign scene, moved to where ours are and made as large."""
-    center, radius = subject(scene, 0.95)
+    center, radius = subject_bounds(scene, 0.95)
     scale = SUBJECT_RADIUS / radius
     return scene.replace(means=(scene.means - center) * scale, log_scales=scene.log_scales + scale.log())
 

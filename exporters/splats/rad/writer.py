@@ -34,7 +34,7 @@ from hgs_toolkit.exporters.splats.merge_tree import MergeTree, merge_tree
 from hgs_toolkit.exporters.splats.packing.quaternions import equal_rotations
 from hgs_toolkit.exporters.splats.rad.encodings import PLAIN
 from hgs_toolkit.gaussians import GaussianHierarchy
-from hgs_toolkit.imaging.shots import subject
+from hgs_toolkit.imaging.camera_paths import subject_bounds
 
 FRAME = "y_up"
 
@@ -97,7 +97,7 @@ def write_rad(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
 
 def least_size(scene: GaussianHierarchy) -> float:
     """Size of a pixel, world units, in the smallest picture in which all Gaussians of ``scene`` can be asked for."""
-    _, radius = subject(scene, SUBJECT_SHARE)
+    _, radius = subject_bounds(scene, SUBJECT_SHARE)
     across = max(PIXELS_ACROSS, math.sqrt(scene.num_gaussians / (DENSEST * math.pi / 4)))
     return 2 * float(radius) / across
 

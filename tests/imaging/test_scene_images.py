@@ -10,17 +10,9 @@ import torch
 from hgs_toolkit.cameras import frontal, yaw_pitch_radius
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.imaging.camera_paths import SWEEP_YAW, TRAJECTORIES, camera_path, fit_cameras, subject_bounds
 from hgs_toolkit.imaging.looks import LEVEL_COLORS
-from hgs_toolkit.imaging.shots import (
-    SWEEP_YAW,
-    TRAJECTORIES,
-    Shot,
-    camera_path,
-    fit_cameras,
-    natural_background,
-    shoot,
-    subject,
-)
+from hgs_toolkit.imaging.scene_images import ImageSettings, draw_images, natural_background
 
 
 def blobs(*positions: tuple[float, float, float], levels: list[int] | None = None) -> GaussianHierarchy:
@@ -37,8 +29,8 @@ def blobs(*positions: tuple[float, float, float], levels: list[int] | None = Non
     )
 
 
-def picture(scene: GaussianHierarchy, mode: str, shot: Shot | None = None) -> torch.Tensor:
-    return next(shoot(scene, frontal(), shot or Shot(33), mode))
+def picture(scene: GaussianHierarchy, mode: str, shot: ImageSettings | None = None) -> torch.Tensor:
+    return next(draw_images(scene, frontal(), shot or ImageSettings(33), mode))
 
 
 LEFT_AND_RIGHT = ((-0.4, 0.0, 0.5), (0.4, 0.0, -0.5))
@@ -76,7 +68,7 @@ def test_colours_appear_where_the_gaussians_are() -> None:
 
 
 def test_without_background_the_picture_has_straight_alpha() -> None:
-    image = picture(blobs(*LEFT_AND_RIGHT), "rgb", Shot(33, background=None))
+    image = picture(blobs(*LEFT_AND_RIGHT), "rgb", ImageSettings(33, background=None))
     assert image.shape == (33, 33, 4)
     assert image[0, 0, 3] == 0
     visible = image[..., 3] > 0.1
@@ -113,7 +105,7 @@ def test_levels_have_their_own_colours_and_they_repeat() -> None:
 
 def test_small_splats_cover_less() -> None:
     scene = blobs(*LEFT_AND_RIGHT)
-    small, large = (picture(scene, "alpha", Shot(33, splat_scale=scale)).sum() for scale in (0.5, 1.0))
+    small, large = (picture(scene, "alpha", ImageSettings(33, splat_scale=scale)).sum() for scale in (0.5, 1.0))
     assert small < large / 2
 
 
@@ -124,16 +116,16 @@ def test_an_unknown_mode_is_refused() -> None:
 
 def test_the_subject_is_the_foreground_wherever_it_lies() -> None:
     scene = blobs((5.0, 5.0, 5.0), (5.0, 5.0, 6.0), (5.0, 5.0, 4.0), (90.0, 0.0, 0.0), levels=[0, 0, 0, -1])
-    center, radius = subject(scene, 1.0)
+    center, radius = subject_bounds(scene, 1.0)
     torch.testing.assert_close(center, torch.full((3,), 5.0))
     assert radius == 1.0
-    only_background, _ = subject(scene.levels(), 1.0)
+    only_background, _ = subject_bounds(scene.levels(), 1.0)
     torch.testing.assert_close(only_background, torch.tensor([90.0, 0.0, 0.0]))
 
 
 def test_fitted_cameras_see_a_moved_and_scaled_scene_alike(scene: GaussianHierarchy) -> None:
     moved = scene.replace(means=scene.means * 8 - 3, log_scales=scene.log_scales + math.log(8))
-    first, second = (next(shoot(s, fit_cameras(frontal(), s), Shot(32))) for s in (scene, moved))
+    first, second = (next(draw_images(s, fit_cameras(frontal(), s), ImageSettings(32))) for s in (scene, moved))
     torch.testing.assert_close(first, second, atol=1e-3, rtol=0)
 
 
