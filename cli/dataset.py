@@ -27,6 +27,10 @@ Out = Annotated[Path, typer.Option("--out", help="A .zip archive or a folder to 
 Count = Annotated[int, typer.Option("--count", help="Number of images.", min=1)]
 Resolution = Annotated[int, typer.Option("--resolution", help="Side of the images, pixels.", min=8)]
 Workers = Annotated[int, typer.Option("--workers", help="Processes; the result does not depend on them.", min=1)]
+YawPrior = Literal["uniform", "normal"]
+Views = Annotated[
+    int, typer.Option("--views", help="Consecutive images that show one subject from different cameras.", min=1)
+]
 
 
 @app.command()
@@ -35,17 +39,39 @@ def demo(
     kind: Annotated[Literal["critters"], typer.Option("--kind", help="What to draw.")] = "critters",  # noqa: ARG001
     count: Count = 10_000,
     resolution: Resolution = 64,
+    yaw: Annotated[
+        float | None,
+        typer.Option(
+            "--yaw", min=0, max=180, help="Cameras turn by up to this many degrees to either side (180: all around).",
+            show_default="in front, within 57",
+        ),
+    ] = None,
+    yaw_prior: Annotated[
+        YawPrior | None,
+        typer.Option("--yaw-prior", help="Spread evenly, or around the front.", show_default="uniform with --yaw"),
+    ] = None,
+    pitch_min: Annotated[
+        float | None, typer.Option("--pitch-min", help="Lowest camera, degrees.", min=-90, max=90, show_default="-26")
+    ] = None,
+    pitch_max: Annotated[
+        float | None, typer.Option("--pitch-max", help="Highest camera, degrees.", min=-90, max=90, show_default="31")
+    ] = None,
+    views: Views = 1,
     seed: Seed = 0,
     workers: Workers = 1,
     force: Force = False,
     json_progress: JsonProgress = False,
-) -> None:
-    """Draw the built-in demo set: procedural animal heads with alpha."""
+) -> None:  # fmt: skip
+    """Draw the built-in demo set: procedural animal heads with alpha, in front or from all sides."""
     from hgs_toolkit.datasets.critters.drawing import make_critters
+    from hgs_toolkit.datasets.critters.prior import CritterPrior, pose_prior
 
     with reporting(json_progress) as report:
+        prior = CritterPrior(pose_prior(yaw_prior, *map(_radians, (yaw, pitch_min, pitch_max))), views)
         with report.progress("drawing critters", total=count) as task:
-            make_critters(out, count, resolution, seed=seed, workers=workers, force=force, progress=_follow(task))
+            make_critters(
+                out, count, resolution, seed=seed, prior=prior, workers=workers, force=force, progress=_follow(task)
+            )
         report.file(out, images=count)
 
 
@@ -121,6 +147,10 @@ def check(
 
             for file in save_check_pictures(open_dataset(path), pictures, force=force):
                 report.file(file)
+
+
+def _radians(degrees: float | None) -> float | None:
+    return None if degrees is None else math.radians(degrees)
 
 
 def _follow(task: Task) -> Callable[[int, int], None]:

@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy.typing as npt
 import torch
@@ -31,7 +32,7 @@ CHUNK = 16
 
 def make_dataset(
     make_image: ImageMaker, count: int, path: str | Path, *, workers: int = 1, force: bool = False,
-    progress: OnProgress | None = None,
+    progress: OnProgress | None = None, facts: dict[str, Any] | None = None,
 ) -> None:  # fmt: skip
     """Write the images ``make_image(0)`` ... ``make_image(count - 1)`` as an EG3D zip or folder.
 
@@ -42,6 +43,7 @@ def make_dataset(
         workers: processes; 1 works in this one.
         force: whether an existing dataset is replaced.
         progress: called with (images done, count).
+        facts: further entries of dataset.json, such as the pose prior and the licences of what is shown.
 
     Raises:
         HgsError: if ``count`` or ``workers`` is out of range, or ``path`` cannot be written.
@@ -49,6 +51,7 @@ def make_dataset(
     if not 1 <= count <= MAX_COUNT or not 1 <= workers <= 1024:
         raise HgsError(f"count {count}, workers {workers}; expected 1 ... {MAX_COUNT:,} images and 1 ... 1024 workers")
     with open_writer(path, force=force) as writer:
+        writer.facts |= facts or {}
         for done, (data, label) in enumerate(_images(make_image, count, min(workers, count)), start=1):
             writer.add(data, label)
             if progress is not None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from hgs_toolkit.cameras import PosePrior
+from hgs_toolkit.errors import DataError
 
 Values = npt.NDArray[np.float32]
 
@@ -20,6 +24,27 @@ WRAP = 0.25
 """How far beyond the terminator the sun still reaches, as a cosine: shadows stay soft."""
 
 LABEL_DECIMALS = 7
+
+VIEW_KEY = 1 << 61
+"""Offset of the random keys of a subject's further views; the keys below it belong to images and subjects."""
+
+
+def camera_prior(yaw: float = math.pi, pitch_min: float = 0.0, pitch_max: float = 0.7) -> PosePrior:
+    """Cameras spread evenly over +-``yaw`` and ``pitch_min`` ... ``pitch_max``, radians; by default all around."""
+    return PosePrior(yaw_law="uniform", yaw_spread=yaw, yaw_limit=yaw, **even_pitch(pitch_min, pitch_max))
+
+
+def even_pitch(lowest: float, highest: float) -> dict[str, Any]:
+    """The pitch settings of a :class:`PosePrior` that spreads pitches evenly between two angles, radians.
+
+    Raises:
+        DataError: if the lowest is above the highest.
+    """
+    if lowest > highest:
+        low, high = math.degrees(lowest), math.degrees(highest)
+        raise DataError(f"--pitch-min {low:g} is above --pitch-max {high:g}; exchange them")
+    middle, half = (lowest + highest) / 2, (highest - lowest) / 2
+    return {"pitch_law": "uniform", "pitch_mean": middle, "pitch_spread": half, "pitch_limit": half}
 
 
 def generator(seed: int, index: int) -> np.random.Generator:

@@ -16,8 +16,11 @@ from hgs_toolkit.datasets.critters.raycast import Array, Ellipsoids
 PART_NAMES = (
     "background", "skull", "cheek", "muzzle", "chin", "nose", "eye", "eyelid", "ear", "inner ear", "tuft",
     "neck", "body", "belly", "paw", "scarf", "hat", "hat band", "pompom",
+    "tail", "tail tip", "mane", "bow",
 )  # fmt: skip
-"""Names of the part ids; 0 is the background."""
+"""Names of the part ids; 0 is the background. The last BACK_PARTS belong to critters that are seen from all sides."""
+
+BACK_PARTS = 4
 
 EAR_KINDS = ("round", "pointed", "long", "floppy")
 HAT_KINDS = ("beanie", "bowler", "beret")
@@ -38,6 +41,8 @@ class Anatomy:
     eye_center: Array
     """(3,) of the left eye, on the skull, before the head's tilt."""
     hat: str | None = None
+    tilt: Array = field(default_factory=lambda: np.eye(3))
+    """(3, 3) rotation of the head around HEAD_PIVOT."""
     names: list[str] = field(default_factory=list)
     centers: list[Array] = field(default_factory=list)
     rotations: list[Array] = field(default_factory=list)
@@ -59,8 +64,14 @@ class Anatomy:
 
     def tilt_head(self, rotation: Array) -> None:
         """Turn everything so far around the head's joint."""
-        self.centers = [rotation @ (center - HEAD_PIVOT) + HEAD_PIVOT for center in self.centers]
+        self.tilt = rotation
+        self.centers = [self.tilted(center) for center in self.centers]
         self.rotations = [rotation @ own for own in self.rotations]
+
+    def tilted(self, point: Array) -> Array:
+        """Where a ``point`` (3,) of the upright head is after its tilt."""
+        turned: Array = self.tilt @ (point - HEAD_PIVOT) + HEAD_PIVOT
+        return turned
 
     def solids(self) -> Ellipsoids:
         """The ellipsoids, in head units."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from hgs_toolkit.datasets.critters.anatomy import Anatomy
 from hgs_toolkit.datasets.critters.noise import noise
-from hgs_toolkit.datasets.critters.patterns import PATTERNS, PatternMeasures
+from hgs_toolkit.datasets.critters.patterns import BACK_PATTERNS, PATTERNS, PatternMeasures, smooth_step
 from hgs_toolkit.datasets.critters.raycast import Values
 
 FUR_HUES = (  # hue, saturation, value of well-known coats, then of toys
@@ -24,14 +24,39 @@ FUR_HUES = (  # hue, saturation, value of well-known coats, then of toys
 
 IRIS_HUES = ((0.08, 0.8, 0.55), (0.13, 0.8, 0.85), (0.30, 0.6, 0.65), (0.55, 0.7, 0.80), (0.48, 0.6, 0.70))
 
-PATTERNED = ("skull", "cheek", "eyelid", "ear", "tuft", "neck", "body", "paw")
-FURRY = (*PATTERNED, "muzzle", "chin", "belly")
-CLOTH = ("hat", "hat band", "pompom", "scarf")
+PATTERNED = ("skull", "cheek", "eyelid", "ear", "tuft", "neck", "body", "paw", "tail")
+FURRY = (*PATTERNED, "muzzle", "chin", "belly", "tail tip", "mane")
+CLOTH = ("hat", "hat band", "pompom", "scarf", "bow")
 
 HAIR_ROOT = np.array([0.0, -0.1, 0.28], dtype=np.float32)
 """Hairs lie away from this place behind the nose, head units."""
 
 Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class BackPaint:
+    """What a coat shows from behind.
+
+    Attributes:
+        ears: (K,) which ellipsoids are ears.
+        ear_paint: how their backs are painted: ``plain``, ``rim`` or ``spot``.
+        has_saddle: whether a coat without a pattern at the back has a saddle there.
+    """
+
+    ears: Mask
+    ear_paint: str
+    has_saddle: bool
+
+    def on_ears(self, local: Values) -> Values:
+        """Amount (n,) of the second colour at points ``local`` (n, 3) of the ears' unit spheres."""
+        if self.ear_paint == "plain":
+            return np.zeros(len(local), dtype=np.float32)
+        behind = smooth_step(-local[:, 2], 0.1, 0.3)
+        from_middle = np.hypot(local[:, 0], local[:, 1] - 0.1)
+        if self.ear_paint == "rim":
+            return behind * smooth_step(from_middle, 0.45, 0.75)
+        return behind * (1 - smooth_step(from_middle, 0.35, 0.55))
 
 
 @dataclass(frozen=True)
@@ -47,6 +72,7 @@ class Coat:
         iris: (3,) float32 colour.
         pupil: half axes on the eye's disc.
         gaze: where on the eye's disc iris and pupil are, outwards and up.
+        back: what is seen from behind; None for a critter that is only seen from the front.
     """
 
     base: Values
@@ -61,6 +87,7 @@ class Coat:
     iris: Values
     pupil: tuple[float, float]
     gaze: tuple[float, float]
+    back: BackPaint | None = None
 
     def color(self, row: npt.NDArray[np.intp], local: Values, place: Values) -> Values:
         """Colours (n, 3) at the surface points ``local`` (n, 3) on the unit spheres of the ellipsoids ``row`` (n,).
@@ -69,7 +96,10 @@ class Coat:
         """
         color = self.base[row]
         if len(at := np.flatnonzero(self.patterned[row])):
-            color[at] += (self.second - color[at]) * PATTERNS[self.pattern][1](place[at], self.measures)[:, None]
+            amount = PATTERNS[self.pattern][1](place[at], self.measures)
+            if self.back is not None:
+                amount = np.maximum(amount, self._behind(self.back, row[at], local[at], place[at]))
+            color[at] += (self.second - color[at]) * amount[:, None]
         if len(at := np.flatnonzero(self.furry[row])):
             color[at] *= self._grain(place[at])[:, None]
         if len(at := np.flatnonzero(self.cloth[row])):
@@ -79,6 +109,15 @@ class Coat:
         at = np.flatnonzero(self.eyes[row])
         color[at] = self._eye(color[at], local[at], np.sign(place[at, 0]))
         return np.clip(color, 0, 1)
+
+    def _behind(self, back: BackPaint, row: npt.NDArray[np.intp], local: Values, place: Values) -> Values:
+        """Amount (n,) of the second colour that is added at the back."""
+        amount = np.zeros(len(row), dtype=np.float32)
+        if self.pattern in BACK_PATTERNS and (back.has_saddle or self.pattern != "plain"):
+            amount = BACK_PATTERNS[self.pattern](place, self.measures)
+        on_ears = np.flatnonzero(back.ears[row])
+        amount[on_ears] = back.on_ears(local[on_ears])
+        return amount
 
     def _grain(self, place: Values) -> Values:
         """Brightness of single hairs, which lie away from the nose, and of broader tufts."""
@@ -159,6 +198,10 @@ def _part_colors(first: Values, second: Values, dark_limbs: bool, rng: np.random
         "hat band": band,
         "pompom": band,
         "scarf": band,
+        "tail": second if dark_limbs else first,
+        "tail tip": light if dark_limbs else second,
+        "mane": second,
+        "bow": band,
     }
 
 

@@ -1,12 +1,13 @@
 """Critters: the built-in demo set of procedural animal heads, with exact ground truth from any camera.
 
 A critter is a function of (seed, index) alone: one Philox key draws its anatomy, its coat and its camera, so any image
-can be made on its own, in any order, by any number of processes.
+can be made on its own, in any order, by any number of processes. Cameras that go behind a critter find a back there;
+its front is the same with and without one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -15,21 +16,25 @@ import numpy.typing as npt
 import torch
 import trimesh
 
-from hgs_toolkit.cameras import PosePrior, from_yaw_pitch
+from hgs_toolkit.cameras import from_yaw_pitch
 from hgs_toolkit.datasets.critters.anatomy import PART_NAMES, grow
+from hgs_toolkit.datasets.critters.back import add_back
 from hgs_toolkit.datasets.critters.coat import Coat, dress
+from hgs_toolkit.datasets.critters.prior import DEMO, POSES, CritterPrior
 from hgs_toolkit.datasets.critters.raycast import Array, Ellipsoids, Hits, Values, cast, projected_boxes
 from hgs_toolkit.datasets.eg3d import OnProgress
 from hgs_toolkit.datasets.images import Pixels, to_uint8
 from hgs_toolkit.datasets.make import check_request, make_dataset
-from hgs_toolkit.datasets.scene_prior import brightness, draw_camera, generator
+from hgs_toolkit.datasets.scene_prior import VIEW_KEY, brightness, draw_camera, generator
 from hgs_toolkit.errors import ShapeError
 
-POSES = PosePrior()
-"""The law of the set's cameras."""
+__all__ = ["POSES", "Critter", "CritterPrior", "Rendering", "critter", "critter_image", "make_critters"]
 
 FRAME_FILL = 0.475
-"""Half of the image's side that the critter may fill from any camera of the law."""
+"""Half of the image's side that the critter may fill from any camera of the prior."""
+
+BACK_KEY = 1 << 62
+"""Offset of the random keys that draw the backs of critters."""
 
 
 @dataclass(frozen=True)
@@ -112,55 +117,69 @@ class Critter:
         return light
 
 
-def critter(seed: int, index: int) -> Critter:
-    """The critter number ``index`` of the set ``seed`` (both 0 ... 2^64 - 1)."""
+def critter(seed: int, index: int, prior: CritterPrior = DEMO) -> Critter:
+    """The critter number ``index`` of the set ``seed`` (both 0 ... 2^61 - 1), under the first of its cameras."""
     rng = generator(seed, index)
-    label = draw_camera(POSES, rng)
+    label = draw_camera(prior.poses, rng)
     anatomy = grow(rng)
-    coat = dress(anatomy, rng)
-    solids, scale, shift = _fit(anatomy.solids())
+    back = add_back(anatomy, generator(seed, BACK_KEY + index)) if prior.has_back else None
+    coat = replace(dress(anatomy, rng), back=back)
+    solids, scale, shift = _fit(anatomy.solids(), prior)
     parts = np.array([PART_NAMES.index(name) for name in anatomy.names], dtype=np.uint8)
     return Critter(solids, parts, coat, scale, shift, label)
 
 
-def critter_image(seed: int, index: int, resolution: int) -> tuple[Pixels, npt.NDArray[np.float32]]:
-    """Training image (H, W, 4) uint8 with straight alpha and its label (25,)."""
-    subject = critter(seed, index)
-    return subject.render(subject.label, resolution).rgba, subject.label
+def critter_image(
+    seed: int, index: int, resolution: int, prior: CritterPrior = DEMO
+) -> tuple[Pixels, npt.NDArray[np.float32]]:  # fmt: skip
+    """Training image number ``index``, (H, W, 4) uint8 with straight alpha, and its label (25,)."""
+    number, view = divmod(index, prior.views)
+    subject = critter(seed, number, prior)
+    label = subject.label if view == 0 else draw_camera(prior.poses, generator(seed, VIEW_KEY + index))
+    return subject.render(label, resolution).rgba, label
 
 
 def make_critters(
-    path: str | Path, count: int, resolution: int, *, seed: int = 0, workers: int = 1, force: bool = False,
-    progress: OnProgress | None = None,
+    path: str | Path, count: int, resolution: int, *, seed: int = 0, prior: CritterPrior | None = None,
+    workers: int = 1, force: bool = False, progress: OnProgress | None = None,
 ) -> None:  # fmt: skip
-    """Write the demo set: ``count`` critters of ``resolution`` x ``resolution`` pixels with alpha; see make_dataset."""
+    """Write ``count`` images of critters, ``resolution`` x ``resolution`` pixels with alpha; see make_dataset."""
     check_request(resolution, seed)
-    law = partial(critter_image, seed, resolution=resolution)
-    make_dataset(law, count, path, workers=workers, force=force, progress=progress)
+    prior = prior or DEMO
+    draw = partial(critter_image, seed, resolution=resolution, prior=prior)
+    make_dataset(draw, count, path, workers=workers, force=force, progress=progress, facts=prior.facts)
 
 
-def _fit(solids: Ellipsoids) -> tuple[Ellipsoids, float, Array]:
-    """Scale and shift that centre the critter and let it fill the frame, uncut, from every camera of the law."""
+def _fit(solids: Ellipsoids, prior: CritterPrior) -> tuple[Ellipsoids, float, Array]:
+    """Scale and shift that centre the critter and let it fill the frame, uncut, from every camera of the prior."""
+    poses, cameras = prior.poses, _outermost_cameras(prior)
     scale, shift = 1.0, np.zeros(3)
+    if prior.has_back:
+        low, high = solids.bounds()
+        shift = np.array([0.0, 0.0, -(low[2] + high[2]) / 2])  # a turn around it should not swing it to and fro
     for _ in range(3):
         placed = solids.moved(scale, shift)
-        boxes = projected_boxes(placed, _law_corners())
+        boxes = projected_boxes(placed, cameras)
         top, bottom = boxes[..., 2].min(), boxes[..., 3].max()
         largest = max(np.abs(boxes[..., :2]).max(), (bottom - top) / 2)
-        factor = FRAME_FILL / POSES.focal / largest
-        shift = (shift + np.array([0, (top + bottom) / 2 * POSES.radius, 0])) * factor
+        factor = FRAME_FILL / poses.focal / largest
+        shift = (shift + np.array([0, (top + bottom) / 2 * poses.radius, 0])) * factor
         scale *= factor
     return solids.moved(scale, shift), scale, shift
 
 
-@lru_cache(maxsize=1)
-def _law_corners() -> Array:
-    """Camera-to-world matrices (9, 4, 4) at the limits and the centre of the pose law."""
+@lru_cache(maxsize=8)
+def _outermost_cameras(prior: CritterPrior) -> Array:
+    """Camera-to-world matrices (n, 4, 4) at the limits and the centre of the pose prior; all around where it goes."""
+    poses = prior.poses
     yaw, pitch = (
-        torch.tensor([mean - limit, mean, mean + limit], dtype=torch.float64)
-        for mean, limit in ((POSES.yaw_mean, POSES.yaw_limit), (POSES.pitch_mean, POSES.pitch_limit))
+        torch.linspace(mean - limit, mean + limit, count, dtype=torch.float64)
+        for mean, limit, count in (
+            (poses.yaw_mean, poses.yaw_limit, 13 if prior.has_back else 3),
+            (poses.pitch_mean, poses.pitch_limit, 3),
+        )
     )
-    cameras = from_yaw_pitch(yaw.repeat_interleave(3), pitch.repeat(3), POSES.radius, POSES.focal)
+    cameras = from_yaw_pitch(yaw.repeat_interleave(3), pitch.repeat(len(yaw)), poses.radius, poses.focal)
     matrices: Array = cameras.cam_to_world.numpy()
     return matrices
 

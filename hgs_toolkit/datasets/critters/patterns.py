@@ -95,6 +95,40 @@ PATTERNS: dict[str, tuple[float, Callable[[Values, PatternMeasures], Values]]] =
 """Probability and law of each pattern."""
 
 
+def saddle(place: Values, measures: PatternMeasures) -> Values:
+    """A blanket over the back from the nape downwards, with wavy edges."""
+    x, y, z = _folded(place).T
+    wave = noise(_folded(place) + measures.noise_shift, 1.4)
+    width, front, top = (
+        0.15 + 0.09 * measures.b + 0.03 * wave,
+        -0.16 + 0.05 * wave,
+        0.06 * wave - 0.12 + 0.2 * measures.a,
+    )
+    amount: Values = (
+        (1 - smooth_step(x, width, width + 0.04))
+        * (1 - smooth_step(z, front, front + 0.05))
+        * (1 - smooth_step(y, top, top + 0.06))
+    )
+    return amount
+
+
+def dorsal_stripe(place: Values, measures: PatternMeasures) -> Values:
+    """A stripe from the crown down the back, where a blaze ends."""
+    x, _, z = _folded(place).T
+    width = 0.05 + 0.06 * measures.a
+    stripe: Values = (1 - smooth_step(x, width, width + 0.03)) * (1 - smooth_step(z, -0.08, 0.02))
+    return stripe
+
+
+BACK_PATTERNS: dict[str, Callable[[Values, PatternMeasures], Values]] = {
+    "plain": saddle,
+    "mask": saddle,
+    "points": dorsal_stripe,
+    "blaze": dorsal_stripe,
+}
+"""What is added at the back to patterns that would otherwise stop at the sides of the face."""
+
+
 def smooth_step(values: Values, low: float | Values, high: float | Values) -> Values:
     """0 below ``low``, 1 above ``high``, a cubic between."""
     t = np.clip((values - low) / (high - low), 0, 1)

@@ -41,6 +41,11 @@ class Ellipsoids:
         matrices: Array = self.rotations.transpose(0, 2, 1) / self.radii[:, :, None]
         return matrices
 
+    def bounds(self) -> tuple[Array, Array]:
+        """Lowest and highest corner (3,) of the axis-parallel box around all of them."""
+        reach = np.sqrt(((self.rotations * self.radii[:, None, :]) ** 2).sum(axis=2))  # (K, 3)
+        return (self.centers - reach).min(axis=0), (self.centers + reach).max(axis=0)
+
     def moved(self, scale: float, shift: Array) -> Ellipsoids:
         """The ellipsoids of the points scale * p + shift."""
         return Ellipsoids(self.centers * scale + shift, self.rotations, self.radii * scale)
