@@ -85,8 +85,22 @@ def render(
     count: Count = 5000,
     resolution: Resolution = 64,
     yaw: Annotated[float, typer.Option("--yaw", help="Cameras turn by up to this many degrees.", min=0, max=180)] = 180,
+    yaw_prior: Annotated[YawPrior, typer.Option("--yaw-prior", help="Spread evenly, or around the front.")] = "uniform",
     pitch_min: Annotated[float, typer.Option("--pitch-min", help="Lowest camera, degrees.", min=-90, max=90)] = 0,
     pitch_max: Annotated[float, typer.Option("--pitch-max", help="Highest camera, degrees.", min=-90, max=90)] = 40,
+    views: Views = 1,
+    vary_hue: Annotated[
+        float, typer.Option("--vary-hue", help="Turn hues by up to this many degrees a drawing.", min=0, max=180)
+    ] = 0,
+    vary_value: Annotated[
+        float, typer.Option("--vary-value", help="Make colours lighter or darker by up to this share.", min=0, max=0.95)
+    ] = 0,
+    vary_light: Annotated[
+        float, typer.Option("--vary-light", help="Turn the sun by up to this many degrees.", min=0, max=180)
+    ] = 0,
+    vary_scale: Annotated[
+        float, typer.Option("--vary-scale", help="Stretch each axis by up to this share.", min=0, max=0.95)
+    ] = 0,
     up: Annotated[Literal["y", "z"], typer.Option("--up", help="Up axis of the files.")] = "y",
     skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave out models that cannot be read.")] = False,
     list_only: Annotated[bool, typer.Option("--list", help="List the chosen models and stop.")] = False,
@@ -97,23 +111,25 @@ def render(
 ) -> None:
     """Render posed images with alpha of a folder of textured models."""
     from hgs_toolkit.datasets.meshes.library import find_meshes
-    from hgs_toolkit.datasets.meshes.rendering import camera_prior, render_meshes
+    from hgs_toolkit.datasets.meshes.rendering import render_meshes
+    from hgs_toolkit.datasets.meshes.variation import Variation
+    from hgs_toolkit.datasets.scene_prior import camera_prior
     from hgs_toolkit.files import refuse_overwrite
 
     with reporting(json_progress) as report:
-        if pitch_min > pitch_max:
-            raise DataError(f"--pitch-min {pitch_min:g} is above --pitch-max {pitch_max:g}")
+        poses = camera_prior(*map(math.radians, (yaw, pitch_min, pitch_max)), yaw_prior=yaw_prior)
+        variation = Variation(math.radians(vary_hue), vary_value, math.radians(vary_light), vary_scale)
         meshes = find_meshes(models, match)
         if list_only:
             report.table(["model"], [[mesh.title] for mesh in meshes])
             return
         refuse_overwrite(out, force=force)
         meshes = _readable(meshes, up, resolution, skip_broken, report)
-        poses = camera_prior(*map(math.radians, (yaw, pitch_min, pitch_max)))
+        _tell_licences(meshes, report)
         with report.progress(f"rendering {len(meshes)} models", total=count) as task:
             render_meshes(
-                meshes, out, count, resolution, seed=seed, poses=poses, up=up, workers=workers, force=force,
-                progress=_follow(task),
+                meshes, out, count, resolution, seed=seed, poses=poses, up=up, views=views, variation=variation,
+                workers=workers, force=force, progress=_follow(task),
             )  # fmt: skip
         report.file(out, images=count, models=len(meshes))
 
@@ -172,6 +188,19 @@ def _readable(meshes: list[MeshFile], up: str, resolution: int, skip_broken: boo
     if problems:
         report.note(f"{len(problems)} of {len(meshes)} models are left out", level="warning")
     return usable
+
+
+def _tell_licences(meshes: list[MeshFile], report: Reporter) -> None:
+    from hgs_toolkit.datasets.attribution import summarise
+
+    report.note(f"licences: {summarise([mesh.credit for mesh in meshes if mesh.credit])}")
+    unknown = [mesh for mesh in meshes if mesh.credit is None]
+    if unknown:
+        report.note(
+            f"{len(unknown)} of {len(meshes)} models come without a licence, the first is {unknown[0].label}; "
+            "put a LICENSE file beside them, so that what learns from the set can name it",
+            level="warning",
+        )
 
 
 def _print_report(result: DatasetReport, report: Reporter) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -29,9 +29,17 @@ VIEW_KEY = 1 << 61
 """Offset of the random keys of a subject's further views; the keys below it belong to images and subjects."""
 
 
-def camera_prior(yaw: float = math.pi, pitch_min: float = 0.0, pitch_max: float = 0.7) -> PosePrior:
-    """Cameras spread evenly over +-``yaw`` and ``pitch_min`` ... ``pitch_max``, radians; by default all around."""
-    return PosePrior(yaw_law="uniform", yaw_spread=yaw, yaw_limit=yaw, **even_pitch(pitch_min, pitch_max))
+def camera_prior(
+    yaw: float = math.pi, pitch_min: float = 0.0, pitch_max: float = 0.7, *,
+    yaw_prior: Literal["uniform", "normal"] = "uniform",
+) -> PosePrior:  # fmt: skip
+    """Cameras within +-``yaw`` of the front, from ``pitch_min`` to ``pitch_max``, radians; by default all around.
+
+    Yaws are spread evenly (``uniform``) or gathered around the front (``normal``), pitches are spread evenly.
+    """
+    pitch = even_pitch(pitch_min, pitch_max)
+    spread = yaw if yaw_prior == "uniform" else PosePrior().yaw_spread
+    return PosePrior(yaw_law=yaw_prior, yaw_spread=spread, yaw_limit=yaw, **pitch)
 
 
 def even_pitch(lowest: float, highest: float) -> dict[str, Any]:
@@ -59,9 +67,12 @@ def draw_camera(poses: PosePrior, rng: np.random.Generator) -> Values:
     return label.round(LABEL_DECIMALS).astype(np.float32)
 
 
-def brightness(normals: Values) -> Values:
-    """Light (n, 3) on surfaces with unit ``normals`` (n, 3): wrapped Lambert, and a hemisphere of sky and ground."""
-    lambert = np.maximum((normals @ LIGHT + WRAP) / (1 + WRAP), 0)
+def brightness(normals: Values, light_direction: Values = LIGHT) -> Values:
+    """Light (n, 3) on surfaces with unit ``normals`` (n, 3): wrapped Lambert, and a hemisphere of sky and ground.
+
+    ``light_direction`` (3,) is the unit vector to the sun.
+    """
+    lambert = np.maximum((normals @ light_direction + WRAP) / (1 + WRAP), 0)
     up = 0.5 * normals[:, 1] + 0.5
     light: Values = GROUND + (SKY - GROUND) * up[:, None] + SUN * lambert[:, None]
     return light

@@ -14,8 +14,9 @@ from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.datasets.images import Pixels
 from hgs_toolkit.datasets.meshes import rendering as mesh_render
 from hgs_toolkit.datasets.meshes.library import MeshFile, find_meshes
-from hgs_toolkit.datasets.meshes.rendering import MeshImages, camera_prior, render_meshes, render_model, usable_meshes
+from hgs_toolkit.datasets.meshes.rendering import MeshImages, render_meshes, render_model, usable_meshes
 from hgs_toolkit.datasets.meshes.textured_mesh import load_textured_mesh
+from hgs_toolkit.datasets.scene_prior import camera_prior
 from hgs_toolkit.errors import DataError, MissingExtraError
 
 pytest.importorskip("embreex", reason="rendering meshes needs the extra [meshes]")

@@ -1,7 +1,8 @@
 """Finding mesh files: in a folder, and in the zip archives inside it, such as Sweet Home 3D's .sh3f furniture.
 
 Such an archive lists its models in PluginFurnitureCatalog.properties (Java properties, ISO 8859-1): ``model#7=path``,
-and to each number a name, a category, tags, and sometimes the rotation that sets the model upright.
+and to each number a name, a category, tags, a creator, and sometimes the rotation that sets the model upright. The
+licence stands once for all of them. Elsewhere the licence is read from a file beside the models.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import re
 import zipfile
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from hgs_toolkit.datasets.attribution import UNKNOWN, Credit
 from hgs_toolkit.datasets.critters.raycast import Array
 from hgs_toolkit.datasets.storage import FileStore, ZipStore, open_store
 from hgs_toolkit.errors import DataError
@@ -22,6 +25,11 @@ ARCHIVE_SUFFIXES = (".zip", ".sh3f")
 
 CATALOG = "PluginFurnitureCatalog.properties"
 MAX_CATALOG_BYTES = 1 << 24
+
+LICENCE_STEMS = ("LICENSE", "LICENCE", "COPYING", "COPYRIGHT")
+MAX_LICENCE_BYTES = 1 << 20
+MAX_LICENCE_LINE = 200
+"""Characters of a licence file's first line that are kept."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +41,14 @@ class MeshFile:
         name: relative path inside ``store``.
         title: what ``--match`` looks at: archive and path, and the catalogue's name, category and tags.
         rotation: (3, 3) that sets the model upright, from the catalogue; None otherwise.
+        credit: author and licence, where the catalogue or a licence file says them; None otherwise.
     """
 
     store: FileStore
     name: str
     title: str
     rotation: Array | None = None
+    credit: Credit | None = None
 
     @property
     def label(self) -> str:
@@ -75,33 +85,67 @@ def _in_folder(store: FileStore) -> list[MeshFile]:
     for name in store.names:
         suffix = PurePosixPath(name).suffix.lower()
         if suffix in MESH_SUFFIXES:
-            meshes.append(MeshFile(store, name, name))
+            meshes.append(MeshFile(store, name, name, credit=_from_licence_file(store, name)))
         elif suffix in ARCHIVE_SUFFIXES and zipfile.is_zipfile(store.path / name):
             meshes += _in_archive(ZipStore(store.path / name))
     return meshes
 
 
 def _in_archive(store: FileStore) -> list[MeshFile]:
-    catalog = _read_catalog(store)
+    common, catalog = _read_catalog(store)
     meshes = []
     for name in store.names:
         if PurePosixPath(name).suffix.lower() in MESH_SUFFIXES:
             entry = catalog.get(name, {})
             words = [entry[key] for key in ("name", "category", "tags") if key in entry]
             title = " | ".join([f"{store.path.name}/{name}", *words])
-            meshes.append(MeshFile(store, name, title, _rotation(entry.get("modelRotation"), title)))
+            credit = _credit(store, name, common, entry) or _from_licence_file(store, name)
+            meshes.append(MeshFile(store, name, title, _rotation(entry.get("modelRotation"), title), credit))
     return meshes
 
 
-def _read_catalog(store: FileStore) -> dict[str, dict[str, str]]:
-    """The catalogue's entries by the model's path; empty where there is no catalogue."""
+def _read_catalog(store: FileStore) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """The catalogue's common entries, and those of each model by its path; empty where there is no catalogue."""
     if CATALOG not in store.names:
-        return {}
+        return {}, {}
     text = store.read(CATALOG, MAX_CATALOG_BYTES).decode("iso-8859-1")
     numbered: dict[str, dict[str, str]] = {}
     for key, number, value in re.findall(r"^\s*(\w+)#(\d+)\s*[=:]\s*(.*?)\s*$", text, re.MULTILINE):
         numbered.setdefault(number, {})[key] = value
-    return {entry["model"].lstrip("/"): entry for entry in numbered.values() if "model" in entry}
+    common = dict(re.findall(r"^\s*(\w+)\s*[=:]\s*(.*?)\s*$", text, re.MULTILINE))
+    return common, {entry["model"].lstrip("/"): entry for entry in numbered.values() if "model" in entry}
+
+
+def _credit(store: FileStore, name: str, common: dict[str, str], entry: dict[str, str]) -> Credit | None:
+    """What the catalogue says of a model's author and licence; None where it names no licence."""
+    licence = entry.get("license", common.get("license"))
+    if licence is None:
+        return None
+    author = entry.get("creator") or common.get("creator") or common.get("description") or UNKNOWN
+    return Credit(entry.get("name", name), author, " ".join(licence.split()), common.get("name", store.path.name))
+
+
+def _from_licence_file(store: FileStore, name: str) -> Credit | None:
+    """The credit that the nearest licence file above a model gives: the first line of its text."""
+    folder = PurePosixPath(name).parent
+    for parent in (folder, *folder.parents):
+        for candidate in _licence_files(store).get(str(parent), ()):
+            text = store.read(candidate, MAX_LICENCE_BYTES).decode("utf-8", errors="replace")
+            lines = [line.strip() for line in text.splitlines() if line.strip()]
+            if lines:
+                return Credit(name, licence=lines[0][:MAX_LICENCE_LINE], source=f"{store.path.name}/{candidate}")
+    return None
+
+
+@lru_cache(maxsize=16)
+def _licence_files(store: FileStore) -> dict[str, list[str]]:
+    """Names of licence files by their folder."""
+    found: dict[str, list[str]] = {}
+    for name in store.names:
+        path = PurePosixPath(name)
+        if path.stem.upper() in LICENCE_STEMS and path.suffix.lower() in ("", ".txt", ".md"):
+            found.setdefault(str(path.parent), []).append(name)
+    return found
 
 
 def _rotation(text: str | None, title: str) -> Array | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hgs_toolkit.cameras import PosePrior
+from hgs_toolkit.datasets.attribution import ATTRIBUTION, Credit, credits_to_json
 from hgs_toolkit.datasets.critters.raycast import Values
 from hgs_toolkit.datasets.eg3d import OnProgress
 from hgs_toolkit.datasets.images import Pixels, to_uint8
@@ -21,7 +22,8 @@ from hgs_toolkit.datasets.make import check_request, make_dataset
 from hgs_toolkit.datasets.meshes.library import MeshFile
 from hgs_toolkit.datasets.meshes.materials import Material
 from hgs_toolkit.datasets.meshes.textured_mesh import TexturedMesh, load_textured_mesh
-from hgs_toolkit.datasets.scene_prior import brightness, draw_camera, generator
+from hgs_toolkit.datasets.meshes.variation import Drawing, Variation
+from hgs_toolkit.datasets.scene_prior import brightness, camera_prior, draw_camera, generator
 from hgs_toolkit.errors import DataError, MissingExtraError
 
 logger = logging.getLogger(__name__)
@@ -32,6 +34,9 @@ FRAME_FILL = 0.485
 VIEWS_IN_A_ROW = 8
 """Number of consecutive images of the same mesh, so that each mesh is read once a round."""
 
+DRAWING_KEY = 1 << 62
+"""Offset of the random keys that vary the drawings."""
+
 MAX_LAYERS = 8
 """Number of surfaces after which a ray through transparent ones ends."""
 
@@ -40,15 +45,6 @@ STEP = np.float32(1e-4)
 
 CACHE_BYTES = 1 << 29
 """Memory, bytes, of the meshes that a process keeps."""
-
-
-def camera_prior(yaw: float = np.pi, pitch_min: float = 0.0, pitch_max: float = 0.7) -> PosePrior:
-    """Cameras spread evenly over +-``yaw`` and ``pitch_min`` ... ``pitch_max``, radians; by default all around."""
-    middle, half = (pitch_min + pitch_max) / 2, (pitch_max - pitch_min) / 2
-    return PosePrior(
-        yaw_law="uniform", yaw_spread=yaw, yaw_limit=yaw,
-        pitch_law="uniform", pitch_mean=middle, pitch_spread=half, pitch_limit=half,
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,25 +57,40 @@ class MeshImages:
     poses: PosePrior = field(default_factory=camera_prior)
     up: str = "y"
     samples: int = 2
+    views: int = 1
+    variation: Variation = field(default_factory=Variation)
 
     def __call__(self, index: int) -> tuple[Pixels, Values]:
         """Pixels (H, W, 4) uint8 with straight alpha and the label (25,) of image ``index``."""
         label = draw_camera(self.poses, generator(self.seed, index))
         model, scene = _cached(self.mesh_of(index), self.up, texture_size(self.resolution))
-        return render_model(model, label, self.resolution, self.samples, scene), label
+        drawing = self.variation.draw(generator(self.seed, DRAWING_KEY + index // self.views))
+        return render_model(model, label, self.resolution, self.samples, scene, drawing), label
 
     def mesh_of(self, index: int) -> MeshFile:
         """The mesh of image ``index``: in each round every mesh once, in an order drawn from the seed."""
-        turn, place = divmod(index // VIEWS_IN_A_ROW, len(self.meshes))
+        in_a_row = -(-VIEWS_IN_A_ROW // self.views) * self.views  # whole groups of views
+        turn, place = divmod(index // in_a_row, len(self.meshes))
         return self.meshes[int(_order(self.seed, turn, len(self.meshes))[place])]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Entries of dataset.json: how the set was drawn, and whose models it shows."""
+        return {
+            "views_per_subject": self.views, "pose_prior": asdict(self.poses), "variation": asdict(self.variation),
+            ATTRIBUTION: credits_to_json([mesh.credit or Credit(mesh.label) for mesh in self.meshes]),
+        }  # fmt: skip
 
 
 def render_meshes(
     meshes: Sequence[MeshFile], path: str | Path, count: int, resolution: int, *, seed: int = 0,
-    poses: PosePrior | None = None, up: str = "y", workers: int = 1, force: bool = False,
-    progress: OnProgress | None = None,
+    poses: PosePrior | None = None, up: str = "y", views: int = 1, variation: Variation | None = None,
+    workers: int = 1, force: bool = False, progress: OnProgress | None = None,
 ) -> None:  # fmt: skip
     """Write ``count`` posed images of ``meshes`` as an EG3D zip or folder; see make_dataset.
+
+    ``views`` consecutive images show the same drawing of a model, and drawings differ within ``variation``. The models'
+    authors and licences are written into dataset.json.
 
     Raises:
         MissingExtraError: if embreex is not installed.
@@ -87,8 +98,10 @@ def render_meshes(
     """
     _embree()
     check_request(resolution, seed)
-    images = MeshImages(tuple(meshes), resolution, seed, poses or camera_prior(), up)
-    make_dataset(images, count, path, workers=workers, force=force, progress=progress)
+    images = MeshImages(
+        tuple(meshes), resolution, seed, poses or camera_prior(), up, views=views, variation=variation or Variation()
+    )
+    make_dataset(images, count, path, workers=workers, force=force, progress=progress, facts=images.facts)
 
 
 def usable_meshes(
@@ -113,8 +126,9 @@ def texture_size(resolution: int) -> int:
 
 
 def render_model(
-    model: TexturedMesh, label: npt.ArrayLike, resolution: int, samples: int = 2, scene: Any = None
-) -> Pixels:
+    model: TexturedMesh, label: npt.ArrayLike, resolution: int, samples: int = 2, scene: Any = None,
+    drawing: Drawing | None = None,
+) -> Pixels:  # fmt: skip
     """Pixels (H, W, 4) uint8 with straight alpha of a model whose bounding sphere fills the frame.
 
     Args:
@@ -123,13 +137,18 @@ def render_model(
         resolution: side of the image.
         samples: rays along the side of a pixel.
         scene: embree's scene of the model, from :func:`embree_scene`, if it is there already.
+        drawing: changes of shape, colour and light; None makes none.
     """
+    drawing = drawing or Drawing()
     camera = np.asarray(label, dtype=np.float64)
     matrix, intrinsics = camera[:16].reshape(4, 4), camera[16:].reshape(3, 3)
     scale = _frame_scale(float(np.linalg.norm(matrix[:3, 3])), intrinsics[0, 0])
     origin = (matrix[:3, 3] / scale).astype(np.float32)
     rays = _rays(matrix, intrinsics, resolution * samples)
-    light = _trace(model, embree_scene(model) if scene is None else scene, origin, rays)  # premultiplied
+    # A scaled model is hit where the rays shrunk by the same factors hit the model as it is, at the same distances.
+    light = _trace(
+        model, embree_scene(model) if scene is None else scene, origin / drawing.scale, rays / drawing.scale, drawing
+    )  # (samples, 4) premultiplied
     blocks = light.reshape(resolution, samples, resolution, samples, 4).mean(axis=(1, 3))
     color = blocks[..., :3] / np.maximum(blocks[..., 3:], 1e-6)
     return to_uint8(255 * np.clip(np.concatenate([color, blocks[..., 3:]], axis=-1), 0, 1))
@@ -167,8 +186,8 @@ def _rays(matrix: npt.NDArray[np.float64], intrinsics: npt.NDArray[np.float64], 
     return directions
 
 
-def _trace(model: TexturedMesh, scene: Any, origin: Values, rays: Values) -> Values:
-    """Premultiplied colour and alpha (n, 4) along the rays, nearest surface first."""
+def _trace(model: TexturedMesh, scene: Any, origin: Values, rays: Values, drawing: Drawing) -> Values:
+    """Premultiplied colour and alpha (n, 4) along the ``rays`` (n, 3) in the model's space, nearest surface first."""
     result = np.zeros((len(rays), 4), dtype=np.float32)
     clear = np.ones(len(rays), dtype=np.float32)  # what still shines through
     start = np.broadcast_to(origin, rays.shape).copy()
@@ -180,7 +199,7 @@ def _trace(model: TexturedMesh, scene: Any, origin: Values, rays: Values) -> Val
         if not len(alive):
             break
         weights = np.stack([1 - hits["u"][met] - hits["v"][met], hits["u"][met], hits["v"][met]], axis=1)
-        color = _shade(model, face, weights, rays[alive])
+        color = _shade(model, face, weights, rays[alive], drawing)
         amount = clear[alive] * color[:, 3]
         result[alive, :3] += color[:, :3] * amount[:, None]
         result[alive, 3] += amount
@@ -190,9 +209,12 @@ def _trace(model: TexturedMesh, scene: Any, origin: Values, rays: Values) -> Val
     return result
 
 
-def _shade(model: TexturedMesh, face: npt.NDArray[np.int32], weights: Values, rays: Values) -> Values:
+def _shade(
+    model: TexturedMesh, face: npt.NDArray[np.int32], weights: Values, rays: Values, drawing: Drawing
+) -> Values:  # fmt: skip
     """Lit colour and alpha (n, 4) at barycentric ``weights`` (n, 3) of triangles ``face`` (n,); both sides are lit."""
-    normals = np.einsum("nc,nci->ni", weights, model.normals[face])
+    normals = np.einsum("nc,nci->ni", weights, model.normals[face]) / drawing.scale
+    rays = rays * drawing.scale  # in the world, as the normals
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     normals *= np.where((normals * rays).sum(axis=1, keepdims=True) > 0, np.float32(-1), np.float32(1))
     color = np.einsum("nc,nci->ni", weights, model.colors[face])
@@ -201,7 +223,7 @@ def _shade(model: TexturedMesh, face: npt.NDArray[np.int32], weights: Values, ra
         at = np.flatnonzero(surface == number)
         uv = np.einsum("nc,nci->ni", weights[at], model.uvs[face[at]])
         color[at] *= _surface_color(model.surfaces[number], uv)
-    color[:, :3] *= brightness(normals)
+    color[:, :3] = np.clip(color[:, :3] @ drawing.color.T, 0, None) * brightness(normals, drawing.light)
     lit: Values = np.clip(color, 0, 1)
     return lit
 

@@ -1,0 +1,59 @@
+"""Who made what a set shows, and under which licence; carried on into whatever learns from the set."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+ATTRIBUTION = "attribution"
+"""Name of the entry of dataset.json, and of the fact of a model file, that holds the credits."""
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, order=True)
+class Credit:
+    """What must be said of one work.
+
+    Attributes:
+        work: its name.
+        author: who made it.
+        licence: under which licence.
+        source: the collection it comes from.
+    """
+
+    work: str
+    author: str = UNKNOWN
+    licence: str = UNKNOWN
+    source: str = ""
+
+
+def credits_to_json(given: Sequence[Credit]) -> list[dict[str, str]]:
+    """Plain values for dataset.json, sorted."""
+    return [asdict(credit) for credit in sorted(set(given))]
+
+
+def read_credits(entries: Any) -> list[Credit]:
+    """The credits of a dataset.json entry or of a model's fact (JSON text); what is none is passed over."""
+    if isinstance(entries, str):
+        try:
+            entries = json.loads(entries)
+        except ValueError:
+            return []
+    if not isinstance(entries, list):
+        return []
+    known = Credit.__dataclass_fields__
+    rows = [entry for entry in entries if isinstance(entry, dict) and "work" in entry]
+    return [Credit(**{name: str(value) for name, value in row.items() if name in known}) for row in rows]
+
+
+def summarise(given: Sequence[Credit]) -> str:
+    """One line: how many works under which licences, and their authors."""
+    if not given:
+        return "none"
+    licences = Counter(credit.licence for credit in given)
+    counted = "; ".join(f"{count} {licence}" for licence, count in sorted(licences.items()))
+    return f"{len(given)} works ({counted}) by {', '.join(sorted({credit.author for credit in given}))}"
