@@ -32,6 +32,20 @@ def test_demo_then_check(tmp_path: Path) -> None:
     assert "█" in checked.stdout
 
 
+def test_demo_goes_all_around_when_it_is_asked_to(tmp_path: Path) -> None:
+    out = tmp_path / "circle.zip"
+    size = ("--count", 60, "--resolution", 8)
+    made = hgs("demo", "--out", out, *size, "--yaw", 180, "--pitch-min", -15, "--pitch-max", 45, "--views", 3)
+    assert made.exit_code == 0, made.output
+    values = pose_values(open_dataset(out).labels)
+    assert max(values["yaw"]) > 150
+    assert min(values["yaw"]) < -150
+    assert -15.01 < min(values["pitch"]) < max(values["pitch"]) < 45.01
+    refused = hgs("demo", "--out", tmp_path / "x.zip", *size, "--pitch-min", 50, "--pitch-max", 10)
+    assert refused.exit_code == 1
+    assert "--pitch-min 50 is above --pitch-max 10" in refused.stderr
+
+
 def test_check_draws_poses_and_a_contact_sheet(tmp_path: Path) -> None:
     hgs("demo", "--out", tmp_path / "set.zip", "--count", 5, "--resolution", 16)
     options = ("check", tmp_path / "set.zip", "--pictures", tmp_path / "look")
@@ -107,6 +121,7 @@ def test_models_are_listed_rendered_and_broken_ones_named(tmp_path: Path) -> Non
     assert made.exit_code == 0, made.output
     assert "torn chair.obj has no triangles" in made.stderr
     assert "1 of 3 models are left out" in made.stderr
+    assert "2 of 2 models come without a licence" in made.stderr
     assert len(open_dataset(out)) == 4
     only_torn = hgs("render", "--models", models, "--out", tmp_path / "x.zip", "--match", "torn", "--skip-broken")
     assert only_torn.exit_code == 1
