@@ -9,8 +9,8 @@ from hgs_toolkit.cameras import from_yaw_pitch
 from hgs_toolkit.datasets.attribution import ATTRIBUTION, UNKNOWN, Credit, read_credits, summarise
 from hgs_toolkit.datasets.eg3d import read_label_file
 from hgs_toolkit.datasets.meshes.library import find_meshes
-from hgs_toolkit.datasets.meshes.model import load_model
-from hgs_toolkit.datasets.meshes.rendering import MeshLaw, render_meshes, render_model
+from hgs_toolkit.datasets.meshes.rendering import MeshImages, render_meshes, render_model
+from hgs_toolkit.datasets.meshes.textured_mesh import load_textured_mesh
 from hgs_toolkit.datasets.meshes.variation import Drawing, Variation
 from hgs_toolkit.datasets.scene_prior import camera_prior
 from hgs_toolkit.datasets.storage import open_store
@@ -34,27 +34,25 @@ def test_the_licence_of_the_catalogue_goes_into_the_set(tmp_path: Path) -> None:
         Credit("Lamp", "By Everyone", "CC-BY 4.0", "Nice things"),
         Credit("own/stool.obj", UNKNOWN, "CC0 1.0", "models/LICENSE.txt"),
     ]
-    assert summarise(given).startswith("3 works (1 CC0 1.0; 2 CC-BY 4.0) by Ann, By Everyone")
+    assert summarise(given) == "3 works (2 CC-BY 4.0; 1 CC0 1.0) by Ann, By Everyone, unknown"
 
 
 def test_a_model_without_a_licence_is_said_to_have_none(tmp_path: Path) -> None:
     assert find_meshes(write_library(tmp_path, 1)[0].store.path)[0].credit is None
-    law = MeshLaw(tuple(write_library(tmp_path, 1)), 8)
-    assert [credit.licence for credit in read_credits(law.facts[ATTRIBUTION])] == [UNKNOWN]
+    images = MeshImages(tuple(write_library(tmp_path, 1)), 8)
+    assert [credit.licence for credit in read_credits(images.facts[ATTRIBUTION])] == [UNKNOWN]
 
 
 def test_nothing_varies_unless_it_is_asked_for(tmp_path: Path) -> None:
-    meshes = tuple(write_library(tmp_path))
-    plain = MeshLaw(meshes, 16, seed=4)(3)[0]
-    model, label = load_model(plain_mesh := MeshLaw(meshes, 16, seed=4).mesh_of(3)), MeshLaw(meshes, 16, seed=4)(3)[1]
-    assert np.array_equal(plain, render_model(model, label, 16))
-    assert plain_mesh in meshes
+    images = MeshImages(tuple(write_library(tmp_path)), 16, seed=4)
+    plain, label = images(3)
+    assert np.array_equal(plain, render_model(load_textured_mesh(images.mesh_of(3)), label, 16))
 
 
 def test_hue_and_value_change_the_colours_and_nothing_else(tmp_path: Path) -> None:
     write_quad(tmp_path, material="Kd 0.8 0.3 0.3\n")
     mesh, label = find_meshes(tmp_path)[0], from_yaw_pitch(torch.zeros(1), torch.zeros(1)).labels[0].numpy()
-    model = load_model(mesh)
+    model = load_textured_mesh(mesh)
     plain = render_model(model, label, 32).astype(float)
     turned = render_model(model, label, 32, drawing=Variation(hue=2.0).draw(np.random.default_rng(0))).astype(float)
     darker = render_model(model, label, 32, drawing=Variation(value=0.5).draw(np.random.default_rng(3))).astype(float)
@@ -69,7 +67,7 @@ def test_hue_and_value_change_the_colours_and_nothing_else(tmp_path: Path) -> No
 
 def test_a_stretched_model_keeps_inside_the_frame_and_has_other_proportions(tmp_path: Path) -> None:
     trimesh.creation.icosphere(subdivisions=4).export(tmp_path / "ball.ply")
-    model = load_model(find_meshes(tmp_path)[0])
+    model = load_textured_mesh(find_meshes(tmp_path)[0])
     label = from_yaw_pitch(torch.zeros(1), torch.zeros(1)).labels[0].numpy()
     drawing = Drawing(scale=np.array([1.0, 0.5, 1.0], dtype=np.float32))
     height, width = visible_box(render_model(model, label, 100, drawing=drawing))
@@ -89,13 +87,13 @@ def test_the_normals_of_a_stretched_model_are_those_of_its_surface(tmp_path: Pat
     label = from_yaw_pitch(torch.tensor([0.4]), torch.tensor([0.5])).labels[0].numpy()
     round_mesh, flat_mesh = find_meshes(tmp_path, r"^ball")[0], find_meshes(tmp_path, "flat")[0]
     drawing = Drawing(scale=np.array([1.0, 0.5, 1.0], dtype=np.float32))
-    stretched = render_model(load_model(round_mesh), label, 48, drawing=drawing).astype(int)
-    assert np.abs(stretched - render_model(load_model(flat_mesh), label, 48)).mean() < 1
+    stretched = render_model(load_textured_mesh(round_mesh), label, 48, drawing=drawing).astype(int)
+    assert np.abs(stretched - render_model(load_textured_mesh(flat_mesh), label, 48)).mean() < 1
 
 
 def test_the_light_moves_around_the_model(tmp_path: Path) -> None:
     trimesh.creation.icosphere(subdivisions=4).export(tmp_path / "ball.ply")
-    model = load_model(find_meshes(tmp_path)[0])
+    model = load_textured_mesh(find_meshes(tmp_path)[0])
     label = from_yaw_pitch(torch.zeros(1), torch.zeros(1)).labels[0].numpy()
     sides = []
     for seed in range(8):
@@ -108,11 +106,13 @@ def test_the_light_moves_around_the_model(tmp_path: Path) -> None:
 
 def test_a_group_of_views_shows_one_drawing_of_one_model(tmp_path: Path) -> None:
     meshes = tuple(write_library(tmp_path))
-    law = MeshLaw(meshes, 16, seed=4, views=3, variation=Variation(hue=1.0, value=0.3, light=1.0, scale=0.2))
-    assert all(law.mesh_of(3 * group) == law.mesh_of(3 * group + 2) for group in range(30))
-    shown = {law.mesh_of(index).name for index in range(9 * len(meshes))}
+    images = MeshImages(meshes, 16, seed=4, views=3, variation=Variation(hue=1.0, value=0.3, light=1.0, scale=0.2))
+    assert all(images.mesh_of(3 * group) == images.mesh_of(3 * group + 2) for group in range(30))
+    shown = {images.mesh_of(index).name for index in range(9 * len(meshes))}
     assert shown == {mesh.name for mesh in meshes}
-    law_of_one_view = MeshLaw(meshes, 16, seed=4, poses=camera_prior(0.0, 0.0, 0.0), views=3, variation=law.variation)
+    law_of_one_view = MeshImages(
+        meshes, 16, seed=4, poses=camera_prior(0.0, 0.0, 0.0), views=3, variation=images.variation
+    )
     first, second, other = (law_of_one_view(index)[0].astype(int) for index in (0, 2, 3))
     assert np.array_equal(first, second)
     assert not np.array_equal(first, other)
