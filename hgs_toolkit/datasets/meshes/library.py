@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import zipfile
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -81,11 +80,11 @@ def find_meshes(folder: str | Path, match: str = "") -> list[MeshFile]:
 
 
 def _in_folder(store: FileStore) -> list[MeshFile]:
-    meshes = []
+    meshes, licences = [], _licence_files(store)
     for name in store.names:
         suffix = PurePosixPath(name).suffix.lower()
         if suffix in MESH_SUFFIXES:
-            meshes.append(MeshFile(store, name, name, credit=_from_licence_file(store, name)))
+            meshes.append(MeshFile(store, name, name, credit=_from_licence_file(store, name, licences)))
         elif suffix in ARCHIVE_SUFFIXES and zipfile.is_zipfile(store.path / name):
             meshes += _in_archive(ZipStore(store.path / name))
     return meshes
@@ -93,13 +92,14 @@ def _in_folder(store: FileStore) -> list[MeshFile]:
 
 def _in_archive(store: FileStore) -> list[MeshFile]:
     common, catalog = _read_catalog(store)
+    licences = _licence_files(store)
     meshes = []
     for name in store.names:
         if PurePosixPath(name).suffix.lower() in MESH_SUFFIXES:
             entry = catalog.get(name, {})
             words = [entry[key] for key in ("name", "category", "tags") if key in entry]
             title = " | ".join([f"{store.path.name}/{name}", *words])
-            credit = _credit(store, name, common, entry) or _from_licence_file(store, name)
+            credit = _credit(store, name, common, entry) or _from_licence_file(store, name, licences)
             meshes.append(MeshFile(store, name, title, _rotation(entry.get("modelRotation"), title), credit))
     return meshes
 
@@ -125,11 +125,11 @@ def _credit(store: FileStore, name: str, common: dict[str, str], entry: dict[str
     return Credit(entry.get("name", name), author, " ".join(licence.split()), common.get("name", store.path.name))
 
 
-def _from_licence_file(store: FileStore, name: str) -> Credit | None:
+def _from_licence_file(store: FileStore, name: str, licences: dict[str, list[str]]) -> Credit | None:
     """The credit that the nearest licence file above a model gives: the first line of its text."""
     folder = PurePosixPath(name).parent
     for parent in (folder, *folder.parents):
-        for candidate in _licence_files(store).get(str(parent), ()):
+        for candidate in licences.get(str(parent), ()):
             text = store.read(candidate, MAX_LICENCE_BYTES).decode("utf-8", errors="replace")
             lines = [line.strip() for line in text.splitlines() if line.strip()]
             if lines:
@@ -137,7 +137,6 @@ def _from_licence_file(store: FileStore, name: str) -> Credit | None:
     return None
 
 
-@lru_cache(maxsize=16)
 def _licence_files(store: FileStore) -> dict[str, list[str]]:
     """Names of licence files by their folder."""
     found: dict[str, list[str]] = {}

@@ -78,7 +78,5 @@ def _turned_light(turn: float, lift: float) -> Values:
         return LIGHT
     x, y, z = LIGHT.astype(float)
     yaw, pitch = math.atan2(x, z) + turn, min(max(math.asin(y) + lift, 0.0), math.pi / 2)
-    direction: Values = np.array(
-        [math.sin(yaw) * math.cos(pitch), math.sin(pitch), math.cos(yaw) * math.cos(pitch)], dtype=np.float32
-    )
-    return direction
+    level = math.cos(pitch)
+    return np.array([math.sin(yaw) * level, math.sin(pitch), math.cos(yaw) * level], dtype=np.float32)
