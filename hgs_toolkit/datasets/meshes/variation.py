@@ -75,7 +75,8 @@ def _hue_rotation(angle: float) -> Values:
 def _turned_light(turn: float, lift: float) -> Values:
     """LIGHT turned around the vertical axis and raised, radians."""
     if turn == 0 and lift == 0:
-        return LIGHT
+        unturned: Values = LIGHT
+        return unturned
     x, y, z = LIGHT.astype(float)
     yaw, pitch = math.atan2(x, z) + turn, min(max(math.asin(y) + lift, 0.0), math.pi / 2)
     level = math.cos(pitch)
