@@ -32,7 +32,12 @@ def train(
         list[str] | None, typer.Option("--set", help="Change one setting: key=value, e.g. training.batch=8.")
     ] = None,
     kimg: Annotated[float | None, typer.Option("--kimg", help="Thousands of real images to show in all.")] = None,
-    minutes: Annotated[float | None, typer.Option("--minutes", help="Stop after so many minutes, saved.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", help="End within so many minutes, measured and saved.")
+    ] = None,
+    snapshot: Annotated[
+        float | None, typer.Option("--snap", help="Keep the model every so many kimg in OUT/snapshots.", min=0)
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out exactly.")] = False,
     init: Annotated[
         Path | None,
@@ -49,8 +54,11 @@ def train(
     """Train a hierarchical Gaussian GAN on posed images; Ctrl-C stops it with its state saved."""
     with reporting(json_progress) as report:
         _refuse_contradictions(preset, config, resume, init, grow)
+        if minutes is not None and not minutes > 0:
+            raise typer.BadParameter(f"{minutes:g}; expected more than 0", param_hint="--minutes")
         start = _read_start(init, report)
-        given = [f"training.{key}={value}" for key, value in (("kimg", kimg), ("seed", seed)) if value is not None]
+        wishes = {"kimg": kimg, "seed": seed, "snapshot_kimg": snapshot}
+        given = [f"training.{key}={value}" for key, value in wishes.items() if value is not None]
         chosen = _configuration(preset, config, out, resume, start, (settings or []) + given)
         start = start or _grown(grow, chosen)
         from hgs_toolkit.cli.kernels import compile_kernels
@@ -63,10 +71,8 @@ def train(
             if world.is_main:
                 compile_kernels(report, world.device)
             world.barrier()
-            images = open_dataset(data, chosen.generator.resolution)
-            if world.is_main:
-                with report.progress(f"reading {data}", total=len(images)) as task:
-                    images.preload(lambda done, total: task.update(done, total))
+            memory = int(chosen.training.memory_gib * 2**30)
+            images = open_dataset(data, chosen.generator.resolution, memory, disk_cache=True)
             with _display(report, chosen) as show:
                 run = run_training(
                     chosen, images, out, start=start, resume=resume, minutes=minutes, world=world, report=show,

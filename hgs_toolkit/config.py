@@ -211,13 +211,24 @@ class TrainingConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     tick_kimg: float = 4.0
     """Interval of log lines, the sample grid and the state file."""
+    snapshot_kimg: float | None = None
+    """Interval at which the average is kept in ``snapshots/``; None and 0 keep none."""
     metric_kimg: float | None = None
-    """Interval of KID measurements where an extractor is installed; None switches them off."""
+    """Interval of KID measurements where an extractor is installed; None and 0 switch them off."""
     metric_images: int = 2000
     grid: int = 6
     """Rows and columns of the sample grid."""
+    workers: int = 2
+    """Threads that read the images of the next steps; the result does not depend on them."""
+    memory_gib: float = 2.0
+    """GiB of decoded images that are kept in memory; those of a larger set are kept in a file beside it."""
 
     def __post_init__(self) -> None:
+        for name in ("snapshot_kimg", "metric_kimg"):
+            value = getattr(self, name)
+            require(value is None or value >= 0, f"training.{name}", value, "0 or more")
+        require(0 <= self.workers <= 64, "training.workers", self.workers, "0 ... 64")
+        require(self.memory_gib >= 0, "training.memory_gib", self.memory_gib, "0 or more")
         for name in ("batch", "penalty_interval", "views", "grid"):
             require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "at least 1")
         for name in ("kimg", "tick_kimg"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,15 +38,28 @@ class Batch:
     latents_g: Tensor
 
 
-def make_batch(data: PosedImages, config: Config, step: int, world: World) -> Batch:
-    """The batch of step ``step``: a function of the configuration's seed and the step alone."""
+def batch_indices(config: Config, step: int, size: int, world: World) -> tuple[np.ndarray, np.ndarray]:
+    """Indices, in a dataset of ``size`` images, of the whole batch (B,) of a step and of this rank's rows (b,)."""
+    training = config.training
+    indices = dataset_indices(training.seed, step * training.batch, training.batch, size)
+    return indices, world.rows(torch.from_numpy(indices)).numpy()
+
+
+def make_batch(
+    data: PosedImages, config: Config, step: int, world: World, loaded: tuple[Tensor, Tensor] | None = None
+) -> Batch:
+    """The batch of step ``step``: a function of the configuration's seed and the step alone.
+
+    Args:
+        loaded: the images and labels of this rank's rows where they were read ahead; None reads them.
+    """
     training, size = config.training, config.training.batch
 
     def draw(purpose: Purpose) -> torch.Generator:
         return keyed_generator(training.seed, step, purpose)
 
-    indices = dataset_indices(training.seed, step * size, size, len(data))
-    images, local_labels = data.batch(world.rows(torch.from_numpy(indices)).numpy())
+    indices, rows = batch_indices(config, step, len(data), world)
+    images, local_labels = loaded or data.batch(rows)
     mirrored = torch.rand(size, generator=draw(Purpose.MIRROR)) < training.augment.mirror
     images, local_labels = mirror(images, local_labels, world.rows(mirrored))
     # Labels of the whole global batch: swapping poses looks at the neighbouring row, which another rank may hold.

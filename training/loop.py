@@ -12,11 +12,15 @@ from typing import Any
 
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
+from hgs_toolkit.errors import DataError
 from hgs_toolkit.imaging.images import save_png
+from hgs_toolkit.training.continuing import Changes, DatasetIdentity
 from hgs_toolkit.training.distributed import World
 from hgs_toolkit.training.grids import real_grid, sample_grid
 from hgs_toolkit.training.networks import Networks
+from hgs_toolkit.training.prefetching import Prefetcher
 from hgs_toolkit.training.state import RunFolder
+from hgs_toolkit.training.stopping import StopRule
 from hgs_toolkit.training.ticks import TickMetric
 from hgs_toolkit.training.trainer import Trainer, check_data
 
@@ -81,98 +85,145 @@ def train(
     """Train ``config`` on ``data`` until ``config.training.kimg``, the time limit, or until asked to stop.
 
     The run folder ``out`` gets config.yaml, log.jsonl, samples/, model.safetensors (the average, for inference) and
-    state.pt; the last two are written at every tick and at the end, whatever ends the run.
+    state.pt; the last two are written at every tick and at the end, whatever ends the run. ``best.safetensors`` is the
+    average with the lowest KID so far, ``snapshots/`` holds averages at ``training.snapshot_kimg``.
 
     Args:
         start: weights that a new run begins with, in place of random ones.
         resume: continue the run in ``out`` (``start`` then plays no part any more).
-        minutes: wall-clock limit of this call; None for none.
+        minutes: wall-clock limit of this call, measurements and saving included, but for its first step; None for none.
         report: called after every step on the main process.
         should_stop: asked after every step; a true answer ends the run with its state saved.
 
     Raises:
-        ConfigError: if data and configuration do not fit.
-        CheckpointError: if a resumed run's state is broken or of another configuration, or ``start`` does not fit.
+        ConfigError: if data and configuration do not fit, or the time limit is not above 0.
+        DataError: naming the image that is missing or broken, when a step needs it; the state is saved before.
+        CheckpointError: if a resumed run's state is broken or of another configuration or dataset, or if ``start`` does
+            not fit.
         HgsError: if the folder holds a run already or cannot be written.
     """
     world = world or World()
+    stop = StopRule(should_stop, minutes)
     check_data(config, data)
-    run, trainer = RunFolder(out), Trainer(config, world)
+    run, trainer, identity = RunFolder(out), Trainer(config, world), DatasetIdentity.of(data)
+    changes: Changes = {}
     if start is not None and not resume:
         trainer.load_networks(start)
     if world.is_main:
         if resume:
-            run.restore(trainer)
+            changes = run.restore(trainer, identity)
         run.start(config, resume=resume)
         if trainer.step == 0:
             save_png(run.samples / "real.png", real_grid(data, config))
     world.barrier()
     if resume and not world.is_main:
-        run.restore(trainer)
-    _run(trainer, data, run, minutes, report, should_stop)
+        run.restore(trainer, identity)
+    _Loop(trainer, data, identity, run, stop, report).run_to_the_end(changes)
     return run
 
 
-def _run(
-    trainer: Trainer,
-    data: PosedImages,
-    run: RunFolder,
-    minutes: float | None,
-    report: Callable[[RunProgress], None] | None,
-    should_stop: Callable[[], bool],
-) -> None:
-    config, world = trainer.config, trainer.world
-    metric = TickMetric.for_run(config, data) if world.is_main else None
-    deadline = time.monotonic() + minutes * 60 if minutes else float("inf")
-    pace = _Pace()
-    while trainer.kimg < config.training.kimg:
+class _Loop:
+    """The steps of one call of :func:`train`, and what happens at its ticks."""
+
+    def __init__(
+        self, trainer: Trainer, data: PosedImages, identity: DatasetIdentity, run: RunFolder, stop: StopRule,
+        report: Callable[[RunProgress], None] | None,
+    ) -> None:  # fmt: skip
+        self.trainer, self.data, self.identity, self.run, self.stop, self.report = (
+            trainer, data, identity, run, stop, report,
+        )  # fmt: skip
+        self.config, self.world = trainer.config, trainer.world
+        self.metric = TickMetric.for_run(self.config, data) if self.world.is_main else None
+        self.pace = _Pace()
+        self.reserve = 0.0
+        """Seconds that the last tick of a run with a time limit is expected to take."""
+
+    def run_to_the_end(self, changes: Changes) -> None:
+        """Step until the goal, the limit or a request; the tick that ends it is written in any case."""
+        total, seconds = self.config.training.kimg, 0.0
+        if self.metric is not None and self.stop.minutes is not None:
+            self.reserve = self.metric.estimate(self.trainer.ema, self.stop)
+        with Prefetcher(self.data, self.config, self.trainer.step, self.world) as prefetcher:
+            while self.trainer.kimg < total:
+                started = time.monotonic()
+                try:
+                    images = prefetcher.take(self.trainer.step)
+                except DataError:
+                    self._end_after_a_broken_image()
+                    raise
+                stats = self.trainer.train_step(self.data, images)
+                seconds = time.monotonic() - started
+                self.pace.add(stats, self.config.training.batch, seconds)
+                ends = self.world.any(self.stop.is_due(self.reserve + seconds)) or self.trainer.kimg >= total
+                tick = None
+                if ends or _crosses(self.trainer, self.config.training.tick_kimg):
+                    tick = self._tick(changes, final=ends) if self.world.is_main else None
+                    changes, self.pace = {}, _Pace(self.pace.started)
+                    self.world.barrier()
+                if self.world.is_main and self.report is not None:
+                    self.report(_progress(self.trainer, stats, self.pace, self.stop, tick))
+                if ends:
+                    break
+
+    def _end_after_a_broken_image(self) -> None:
+        """Save the state, so that the steps since the last tick are not lost."""
+        if self.world.is_main and self.trainer.step and self.world.size == 1:
+            self.run.save(self.trainer, self.identity)
+
+    def _tick(self, changes: Changes, *, final: bool) -> dict[str, Any]:
+        """Write log line, grid, state, and now and then a measurement and a snapshot; return the line."""
+        trainer, training, started = self.trainer, self.config.training, time.monotonic()
+        line: dict[str, Any] = {
+            "step": trainer.step,
+            "kimg": round(trainer.kimg, 4),
+            "seconds": round(time.monotonic() - self.pace.started, 2),
+            "images_per_second": round(self.pace.images_per_second, 3),
+            "blur_sigma": round(trainer.blur_sigma, 4),
+            "augment": round(trainer.augmentation.strength, 4),
+            **{name: round(value, 6) for name, value in self.pace.means().items()},
+        }
+        if changes:
+            line["changed"] = {key: list(values) for key, values in changes.items()}
+        save_png(self.run.samples / f"kimg-{trainer.kimg:09.3f}.png", sample_grid(trainer.ema, trainer.config))
+        writing = time.monotonic() - started
+        if final or _crosses(trainer, training.metric_kimg):
+            line |= self._measure(final=final)
         started = time.monotonic()
-        stats = trainer.train_step(data)
-        pace.add(stats, config.training.batch, time.monotonic() - started)
-        ends = world.any(should_stop() or time.monotonic() >= deadline) or trainer.kimg >= config.training.kimg
-        tick = None
-        if ends or _crosses(trainer, config.training.tick_kimg):
-            tick = _tick(trainer, run, metric, pace, final=ends) if world.is_main else None
-            pace = _Pace(pace.started)
-            world.barrier()
-        if world.is_main and report is not None:
-            report(_progress(trainer, stats, pace, deadline, tick))
-        if ends:
-            break
+        self.run.append_log(line)
+        self.run.save(trainer, self.identity)
+        if training.snapshot_kimg and (final or _crosses(trainer, training.snapshot_kimg)):
+            self.run.save_snapshot(trainer)
+        measuring = self.metric.estimate(trainer.ema, self.stop) if self.metric and self.reserve else 0.0
+        self.reserve = writing + time.monotonic() - started + measuring
+        return line
 
-
-def _tick(trainer: Trainer, run: RunFolder, metric: TickMetric | None, pace: _Pace, *, final: bool) -> dict[str, Any]:
-    """Write log line, grid and state; return the line."""
-    line: dict[str, Any] = {
-        "step": trainer.step,
-        "kimg": round(trainer.kimg, 4),
-        "seconds": round(time.monotonic() - pace.started, 2),
-        "images_per_second": round(pace.images_per_second, 3),
-        "blur_sigma": round(trainer.blur_sigma, 4),
-        "augment": round(trainer.augmentation.strength, 4),
-        **{name: round(value, 6) for name, value in pace.means().items()},
-    }
-    if metric is not None and (final or _crosses(trainer, trainer.config.training.metric_kimg)):
-        line |= metric.measure(trainer.ema)
-    save_png(run.samples / f"kimg-{trainer.kimg:09.3f}.png", sample_grid(trainer.ema, trainer.config))
-    run.append_log(line)
-    run.save(trainer)
-    return line
+    def _measure(self, *, final: bool) -> dict[str, Any]:
+        """Entries of the log line; the model is kept if none was better. Nothing where no time is left for it."""
+        if self.metric is None or self.stop.asked():
+            return {}
+        needed = self.metric.seconds
+        if self.stop.minutes is not None and (needed > self.stop.seconds_left or (final and not self.reserve)):
+            logger.info("no time is left for a measurement of about %.0f s", needed)
+            return {}
+        found = self.metric.measure(self.trainer.ema, self.stop)
+        for measured in found.get("measurements", ()):
+            self.run.keep_if_best(self.trainer, measured["name"], measured["value"])
+        return found
 
 
 def _crosses(trainer: Trainer, interval: float | None) -> bool:
     """Whether the last step passed a multiple of ``interval`` kimg."""
-    if interval is None:
+    if not interval:
         return False
     before = trainer.kimg - trainer.config.training.batch / 1000
     return int(trainer.kimg / interval + 1e-9) > int(before / interval + 1e-9)
 
 
 def _progress(
-    trainer: Trainer, stats: dict[str, float], pace: _Pace, deadline: float, tick: dict[str, Any] | None
+    trainer: Trainer, stats: dict[str, float], pace: _Pace, stop: StopRule, tick: dict[str, Any] | None
 ) -> RunProgress:
     total = trainer.config.training.kimg
     rate = tick["images_per_second"] if tick else pace.images_per_second
     by_images = (total - trainer.kimg) * 1000 / max(rate, 1e-9)
-    left = max(0.0, min(by_images, deadline - time.monotonic()))
+    left = max(0.0, min(by_images, stop.seconds_left))
     return RunProgress(trainer.step, trainer.kimg, total, rate, left, stats, tick)

@@ -12,20 +12,18 @@ from typing import Any
 
 import torch
 
-from hgs_toolkit.checkpoint import save_model
+from hgs_toolkit.checkpoint import read_header, save_model
 from hgs_toolkit.config import Config
-from hgs_toolkit.errors import CheckpointError, ConfigError, HgsError
+from hgs_toolkit.errors import CheckpointError, HgsError
 from hgs_toolkit.files import atomic_path, make_folder, write_bytes
-from hgs_toolkit.settings_io import config_from_dict, config_to_dict, config_to_yaml, flatten_keys
+from hgs_toolkit.settings_io import config_to_dict, config_to_yaml
+from hgs_toolkit.training.continuing import Changes, DatasetIdentity, refuse_other_config, refuse_other_data
 from hgs_toolkit.training.trainer import Trainer
 
 STATE_FORMAT = 1
 
-CHANGEABLE = (
-    "name", "description", "generator.footprint", "training.kimg", "training.tick_kimg", "training.metric_kimg",
-    "training.metric_images", "training.grid",
-)  # fmt: skip
-"""Settings that a resumed run may change: they do not touch the trajectory."""
+KEPT_SNAPSHOTS = 10
+"""Number of the newest snapshots that are kept; of older ones, every tenth is."""
 
 
 class RunFolder:
@@ -38,6 +36,8 @@ class RunFolder:
         self.config_file = self.path / "config.yaml"
         self.log_file = self.path / "log.jsonl"
         self.samples = self.path / "samples"
+        self.best_file = self.path / "best.safetensors"
+        self.snapshots = self.path / "snapshots"
 
     def start(self, config: Config, *, resume: bool) -> None:
         """Make the folder for a new run, or check that there is one to continue.
@@ -50,32 +50,62 @@ class RunFolder:
         make_folder(self.samples)
         if not resume:
             write_bytes(self.log_file, b"")  # a run killed before its first tick may have left one
+            self.best_file.unlink(missing_ok=True)
         write_bytes(self.config_file, config_to_yaml(config).encode())
 
-    def save(self, trainer: Trainer) -> None:
+    def save(self, trainer: Trainer, data: DatasetIdentity | None = None) -> None:
         """Write the model that is sampled, then the state, each atomically.
 
         In this order, because a run is resumed from the state: whatever comes after it is made again.
         """
-        kimg = {"kimg": f"{trainer.kimg:.3f}", "step": str(trainer.step)}
-        save_model(self.model_file, trainer.ema, trainer.config, kimg)
+        save_model(self.model_file, trainer.ema, trainer.config, _facts(trainer))
         state = trainer.state() | {"format": STATE_FORMAT, "config": json.dumps(config_to_dict(trainer.config))}
+        if data is not None:
+            state["data"] = data.to_dict()
         with atomic_path(self.state_file) as temporary:
             torch.save(state, temporary)
 
-    def restore(self, trainer: Trainer) -> None:
+    def keep_if_best(self, trainer: Trainer, name: str, value: float) -> bool:
+        """Write the average as ``best.safetensors`` if no earlier one had a lower ``value`` of the measure ``name``."""
+        if self.best_file.is_file():
+            try:
+                kept = float(read_header(self.best_file).facts[name])
+            except (CheckpointError, KeyError, ValueError):
+                kept = float("inf")  # broken, or measured by something else
+            if kept <= value:
+                return False
+        save_model(self.best_file, trainer.ema, trainer.config, _facts(trainer) | {name: f"{value:.4f}"})
+        return True
+
+    def save_snapshot(self, trainer: Trainer) -> Path:
+        """Keep the average as ``snapshots/kimg-….safetensors``, and remove old ones by the rule of KEPT_SNAPSHOTS."""
+        file = make_folder(self.snapshots) / f"kimg-{trainer.kimg:09.3f}.safetensors"
+        save_model(file, trainer.ema, trainer.config, _facts(trainer))
+        interval = trainer.config.training.snapshot_kimg or 1.0
+        for old in sorted(self.snapshots.glob("kimg-*.safetensors"))[:-KEPT_SNAPSHOTS]:
+            number = int(float(old.stem.removeprefix("kimg-")) / interval + 1e-6)
+            if number % 10:
+                old.unlink(missing_ok=True)
+        return file
+
+    def restore(self, trainer: Trainer, data: DatasetIdentity | None = None) -> Changes:
         """Put the saved state into ``trainer``; log lines of steps after it are dropped.
 
+        Returns the settings that differ from the saved ones and may.
+
         Raises:
-            CheckpointError: if the state is broken or belongs to another configuration (the message says where).
+            CheckpointError: if the state is broken, or belongs to another configuration or dataset (the message says
+                where they differ).
         """
         state = read_state(self.state_file)
-        refuse_other_config(json.loads(state["config"]), trainer.config, self.path)
+        refuse_other_data(state.get("data"), data, self.path)
+        changes = refuse_other_config(json.loads(state["config"]), trainer.config, self.path)
         try:
             trainer.load_state(state)
         except (KeyError, RuntimeError, ValueError) as error:
             raise CheckpointError(f"{self.state_file} does not fit its own configuration: {error}") from error
         self._truncate_log(trainer.step)
+        return changes
 
     def append_log(self, line: dict[str, Any]) -> None:
         """Add one JSON line to the log."""
@@ -116,23 +146,9 @@ def read_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def refuse_other_config(saved: dict[str, Any], config: Config, path: Path) -> None:
-    """Raise a CheckpointError that names the settings in which a saved run differs from ``config``.
-
-    A setting that the run was saved without, by an earlier version, has its default.
-    """
-    try:
-        before, now = (flatten_keys(config_to_dict(c)) for c in (config_from_dict(saved), config))
-    except ConfigError as error:
-        raise CheckpointError(f"{path} is a run of another version of the toolkit: {error}") from error
-    different = [
-        f"{key} was {before.get(key)!r}, now {now.get(key)!r}"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key) and key not in CHANGEABLE
-    ]
-    if different:
-        shown = "; ".join(different[:4]) + (f"; and {len(different) - 4} more" if len(different) > 4 else "")
-        raise CheckpointError(f"{path} is a run of another configuration ({shown}); resume it with its own preset")
+def _facts(trainer: Trainer) -> dict[str, str]:
+    """What a model file says of its making."""
+    return {"kimg": f"{trainer.kimg:.3f}", "step": str(trainer.step)}
 
 
 def _first_line(error: Exception) -> str:

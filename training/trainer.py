@@ -94,9 +94,13 @@ class Trainer:
     def _generator_learns(self) -> bool:
         return self.kimg >= self.config.training.generator_delay_kimg
 
-    def train_step(self, data: PosedImages) -> dict[str, float]:
-        """Update D, G and the average once; returns this rank's scalars for the log."""
-        batch = make_batch(data, self.config, self.step, self.world)
+    def train_step(self, data: PosedImages, loaded: tuple[Tensor, Tensor] | None = None) -> dict[str, float]:
+        """Update D, G and the average once; returns this rank's scalars for the log.
+
+        Args:
+            loaded: images and labels of this rank's rows where they were read ahead; None reads them from ``data``.
+        """
+        batch = make_batch(data, self.config, self.step, self.world, loaded)
         self._warm_up()
         share, learns = self.config.training.share_fakes, self._generator_learns
         with torch.set_grad_enabled(share and learns):
@@ -287,8 +291,16 @@ class Trainer:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue where :meth:`state` was taken."""
+        settings = {
+            name: [(group["base_lr"], group["betas"]) for group in getattr(self, name).param_groups]
+            for name in STATEFUL
+            if name.endswith("_optimizer")
+        }
         for name in STATEFUL:
             getattr(self, name).load_state_dict(state[name])
+        for name, rates in settings.items():  # those of the configuration, which a resumed run may change
+            for group, (lr, betas) in zip(getattr(self, name).param_groups, rates, strict=True):
+                group["base_lr"], group["betas"] = lr, betas
         self.step = int(state["step"])
         self.augmentation.strength = float(state["augment_strength"])
 

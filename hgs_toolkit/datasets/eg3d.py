@@ -7,9 +7,11 @@ camera-to-world matrix (OpenCV camera axes) followed by the row-major 3x3 intrin
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from hgs_toolkit.datasets.images import (
     open_image,
     shrink,
 )
+from hgs_toolkit.datasets.pixel_cache import PixelCache
 from hgs_toolkit.datasets.storage import FileStore, open_store
 from hgs_toolkit.errors import DataError
 
@@ -42,7 +45,10 @@ MAX_LABEL_BYTES = 1 << 29
 """Largest dataset.json that is read: about a million labels."""
 
 CACHE_BYTES = 2 << 30
-"""Decoded pixels that are kept in memory; larger sets are decoded every time."""
+"""Bytes of decoded pixels that are kept in memory."""
+
+DIGEST_SAMPLES = 32
+"""Number of images, spread evenly over a set, whose content goes into its digest."""
 
 Labels = npt.NDArray[np.float32]
 OnProgress = Callable[[int, int], None]
@@ -51,7 +57,8 @@ OnProgress = Callable[[int, int], None]
 class PosedImages:
     """Square images of one size with a camera label each, in the order of their sorted names.
 
-    Images are decoded when they are first asked for and then kept, if the whole set fits ``cache_bytes``.
+    Images are decoded when they are first asked for. They are then kept in memory, if the whole set fits
+    ``cache_bytes``, else in a memory-mapped file if ``disk_cache`` is on (:mod:`hgs_toolkit.datasets.pixel_cache`).
     Threads may share an instance; processes may inherit or unpickle one.
 
     Attributes:
@@ -62,7 +69,7 @@ class PosedImages:
 
     def __init__(
         self, store: FileStore, names: Sequence[str], labels: Labels, resolution: int | None = None,
-        cache_bytes: int = CACHE_BYTES,
+        cache_bytes: int = CACHE_BYTES, disk_cache: bool = False,
     ) -> None:  # fmt: skip
         if not names:
             raise DataError(f"{store.path} holds no PNG, JPEG or WebP image")
@@ -75,10 +82,13 @@ class PosedImages:
                 f"{self.resolution}; expected a divisor of the stored size"
             )
         shape = (len(self._names), self.resolution, self.resolution, 4 if self.has_alpha else 3)
-        self._cache: Pixels | None = np.empty(shape, np.uint8) if np.prod(shape, dtype=float) <= cache_bytes else None
-        self._cached = np.zeros(len(self._names), dtype=bool)
+        self._cache: PixelCache | None = None
+        if np.prod(shape, dtype=float) <= cache_bytes:
+            self._cache = PixelCache.in_memory(shape)
+        elif disk_cache:
+            self._cache = PixelCache.on_disk(store.path, self.digest, shape)
         if self._cache is None:
-            logger.info("%s is decoded on the fly: its pixels exceed %d bytes", store.path, cache_bytes)
+            logger.info("%s is decoded every time: its pixels exceed %d bytes", store.path, cache_bytes)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -87,6 +97,20 @@ class PosedImages:
     def path(self) -> Path:
         """The folder or archive."""
         return self._store.path
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the set: of its labels, the names and sizes of its files, and the content of a few of them.
+
+        A folder and a zip archive of the same files agree. Two sets that differ only within an image outside of the
+        sample, and not in its number of bytes, do too: reading all of a large set would take minutes.
+        """
+        digest = hashlib.sha256(self.labels.tobytes())
+        for name in self._names:
+            digest.update(f"{name}\0{self._store.size(name)}\0".encode())
+        for index in np.unique(np.linspace(0, len(self) - 1, DIGEST_SAMPLES).astype(int)):
+            digest.update(self._store.read(self._names[index], MAX_IMAGE_BYTES))
+        return digest.hexdigest()
 
     def name(self, index: int) -> str:
         """Relative path of an image inside the set."""
@@ -100,18 +124,20 @@ class PosedImages:
         """
         if self._cache is None:
             return self._load(index)
-        if not self._cached[index]:
-            self._cache[index] = self._load(index)
-            self._cached[index] = True
-        pixels: Pixels = self._cache[index]
+        if not self._cache.filled[index]:
+            self._cache.put(index, self._load(index))
+        pixels: Pixels = self._cache.pixels[index]
         return pixels
 
     def batch(self, indices: Sequence[int] | npt.NDArray[np.int64] | Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, H, W, 3 | 4) uint8 and labels (B, 25) float32 of ``indices``, copied."""
         order = np.asarray(indices, dtype=np.int64)
-        for index in order[~self._cached[order]] if self._cache is not None else ():
-            self.image(int(index))
-        pixels = self._cache[order] if self._cache is not None else np.stack([self._load(int(i)) for i in order])
+        if self._cache is None:
+            pixels = np.stack([self._load(int(index)) for index in order])
+        else:
+            for index in order[self._cache.filled[order] == 0]:
+                self.image(int(index))
+            pixels = np.asarray(self._cache.pixels[order])
         return torch.from_numpy(pixels), torch.from_numpy(self.labels[order])
 
     def preload(self, progress: OnProgress | None = None) -> None:
@@ -147,20 +173,23 @@ class PosedImages:
             return shrink(decode(image, name), size // self.resolution)
 
 
-def open_dataset(path: str | Path, resolution: int | None = None, cache_bytes: int = CACHE_BYTES) -> PosedImages:
+def open_dataset(
+    path: str | Path, resolution: int | None = None, cache_bytes: int = CACHE_BYTES, *, disk_cache: bool = False
+) -> PosedImages:
     """The posed images of an EG3D folder or zip.
 
     Args:
         path: folder or zip archive with ``dataset.json`` at its top.
         resolution: size to average the images down to, a divisor of the stored size; None keeps that.
-        cache_bytes: decoded pixels to keep in memory; sets beyond that are decoded every time.
+        cache_bytes: decoded pixels to keep in memory.
+        disk_cache: whether larger sets are kept in a memory-mapped file; otherwise they are decoded every time.
 
     Raises:
         DataError: naming the file, if there are no images, or a label is missing, of wrong length or not finite.
     """
     store = open_store(path)
     names = [name for name in store.names if is_image(name)]
-    return PosedImages(store, names, match_labels(names, read_labels(store)), resolution, cache_bytes)
+    return PosedImages(store, names, match_labels(names, read_labels(store)), resolution, cache_bytes, disk_cache)
 
 
 def read_labels(store: FileStore) -> list[tuple[str, Any]]:

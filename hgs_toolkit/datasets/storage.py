@@ -24,6 +24,10 @@ class FileStore(Protocol):
         """The content of ``name``; DataError if it is missing, broken or larger than ``limit`` bytes."""
         ...
 
+    def size(self, name: str) -> int:
+        """Bytes of ``name`` when it is read; DataError if it is missing."""
+        ...
+
     def close(self) -> None:
         """Release open handles; the store opens them again when it is next read."""
         ...
@@ -69,6 +73,13 @@ class FolderStore:
         except OSError as error:
             raise DataError(f"cannot read {self.path / name}: {error.strerror}") from error
 
+    def size(self, name: str) -> int:
+        """See :meth:`FileStore.size`."""
+        try:
+            return (self.path / name).stat().st_size
+        except OSError as error:
+            raise DataError(f"cannot read {self.path / name}: {error.strerror}") from error
+
     def close(self) -> None:
         """Nothing stays open."""
 
@@ -106,6 +117,13 @@ class ZipStore:
             return archive.read(info)
         except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(f"cannot read {name} in {self.path}: {error}") from error
+
+    def size(self, name: str) -> int:
+        """See :meth:`FileStore.size`."""
+        try:
+            return self._archive().getinfo(name).file_size
+        except KeyError as error:
+            raise DataError(f"{self.path.name} has no file {name}") from error
 
     def close(self) -> None:
         """Close this thread's handle."""

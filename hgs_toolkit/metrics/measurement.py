@@ -67,8 +67,16 @@ class Reference:
         Raises:
             ShapeError: if there are fewer than two, or they are not images.
         """
-        stacked = _features(extractor, chunks)
-        raw, _ = check_features(stacked, stacked)
+        return cls.of_features(extractor, extract_features(extractor, chunks))
+
+    @classmethod
+    def of_features(cls, extractor: Extractor, features: Features) -> Reference:
+        """The reference of real images whose ``features`` (N, d) were extracted before.
+
+        Raises:
+            ShapeError: if there are fewer than two, or they are all the same.
+        """
+        raw, _ = check_features(features, features)
         mean, scale = standardisation(raw)
         return cls(extractor, (raw - mean) / scale, mean, scale)
 
@@ -78,7 +86,7 @@ class Reference:
         Raises:
             ShapeError: if there are fewer than two, or they are not images.
         """
-        fake = (_features(self.extractor, chunks).astype(np.float64) - self.mean) / self.scale
+        fake = (extract_features(self.extractor, chunks).astype(np.float64) - self.mean) / self.scale
         estimate = kid(self.features, fake, seed=seed)
         measurements = [self._record("kid", len(fake), estimate.value, estimate.std, seed)]
         if frechet:
@@ -103,6 +111,7 @@ def standardisation(real: Array) -> tuple[Array, Array]:
     return real.mean(axis=0), np.maximum(deviation, SCALE_FLOOR * deviation.mean())
 
 
-def _features(extractor: Extractor, chunks: Iterable[ImageArray]) -> Features:
+def extract_features(extractor: Extractor, chunks: Iterable[ImageArray]) -> Features:
+    """Features (N, d) float32 of images that arrive in chunks (n, H, W, 3)."""
     parts = [extractor.features(chunk) for chunk in chunks]
     return np.concatenate([np.zeros((0, extractor.dim), np.float32), *parts])
