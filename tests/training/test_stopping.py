@@ -14,6 +14,7 @@ from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.metrics import extractors
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict
 from hgs_toolkit.training import ticks
+from hgs_toolkit.training.grids import real_chunks
 from hgs_toolkit.training.loop import train
 from hgs_toolkit.training.stopping import StoppedError, StopRule
 from hgs_toolkit.training.ticks import TickMetric
@@ -48,11 +49,10 @@ def test_a_request_during_the_measurement_ends_it_and_saves(
     measured: Config, images: PosedImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = False
-    chunks = ticks.real_chunks
 
     def interrupted(*arguments: object) -> object:
         nonlocal asked
-        for chunk in chunks(*arguments):  # type: ignore[arg-type]
+        for chunk in real_chunks(*arguments):  # type: ignore[arg-type]
             asked = True
             yield chunk
 
