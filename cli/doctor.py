@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from hgs_toolkit.cli.console import JsonProgress, format_bytes, reporting
+from hgs_toolkit.version import toolkit_version
 
 EXTRAS = (
     ("embreex", "meshes", "renders folders of meshes into training sets"),
@@ -40,7 +41,7 @@ def _programs() -> list[Row]:
     import torch
 
     return [
-        ("hgs_toolkit", version("hgs_toolkit"), str(Path(__file__).resolve().parent.parent)),
+        ("hgs_toolkit", toolkit_version(), str(Path(__file__).resolve().parent.parent)),
         ("python", platform.python_version(), sys.executable),
         ("system", platform.platform(), ""),
         ("torch", torch.__version__, f"{torch.get_num_threads()} threads, {os.cpu_count()} cores"),

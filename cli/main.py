@@ -67,9 +67,9 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from hgs_toolkit.version import program_name
 
-        typer.echo(f"hgs_toolkit {version('hgs_toolkit')}")
+        typer.echo(program_name())
         raise typer.Exit
 
 

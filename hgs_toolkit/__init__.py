@@ -60,9 +60,9 @@ __all__ = sorted(["__version__", *(name for names in _HOMES.values() for name in
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from importlib.metadata import version
+        from hgs_toolkit.version import toolkit_version
 
-        return version("hgs_toolkit")
+        return toolkit_version()
     for module, names in _HOMES.items():
         if name in names:
             return getattr(importlib.import_module(f"hgs_toolkit.{module}"), name)

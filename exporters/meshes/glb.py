@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import struct
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from hgs_toolkit.exporters.meshes.color import Texture, png, texture, vertex_colors
 from hgs_toolkit.srgb import srgb_to_linear
+from hgs_toolkit.version import program_name
 
 MAGIC, CONTAINER_VERSION = 0x46546C67, 2
 JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
@@ -43,7 +43,7 @@ class _Document:
 
     def __init__(self) -> None:
         self.binary = bytearray()
-        self.json: dict[str, Any] = {"asset": {"version": "2.0", "generator": f"hgs_toolkit {version('hgs_toolkit')}"}}
+        self.json: dict[str, Any] = {"asset": {"version": "2.0", "generator": program_name()}}
 
     def add(self, kind: str, value: dict[str, Any]) -> int:
         """Append to one of the JSON's lists; the index of the new entry."""

@@ -9,7 +9,6 @@ Element ``sh``, where there is one, has a byte for each f_rest column, -4 to 4. 
 from __future__ import annotations
 
 import logging
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from hgs_toolkit.exporters.splats.packing.quaternions import BOUND, drop_largest
 from hgs_toolkit.exporters.splats.ply import FRAME, FRAME_COMMENT, degree_of, frame_of
 from hgs_toolkit.exporters.splats.ply_table import PlyFile
 from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.version import program_name
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ def _bound_names(part: str) -> list[str]:
 
 
 def _header(chunks: int, splats: Splats, frame: str) -> str:
-    lines = ["ply", "format binary_little_endian 1.0", f"comment generator hgs_toolkit {version('hgs_toolkit')}"]
+    lines = ["ply", "format binary_little_endian 1.0", f"comment generator {program_name()}"]
     lines += [f"comment {FRAME_COMMENT}{frame}", f"element chunk {chunks}"]
     lines += [f"property float {name}" for part in ("position", "scale", "colour") for name in _bound_names(part)]
     lines += [f"element vertex {len(splats)}", *(f"property uint {name}" for name in WORDS)]

@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.gltf import Glb, Json, write_chunks
 from hgs_toolkit.exporters.splats.placement import place
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy, concatenate
+from hgs_toolkit.version import program_name
 
 logger = logging.getLogger(__name__)
 
@@ -204,7 +204,7 @@ def _document(scene: GaussianHierarchy, columns: list[_Column], levels: list[int
         for index, (name, level) in enumerate(zip(names, levels, strict=True))
     ]
     return {
-        "asset": {"version": "2.0", "generator": f"hgs_toolkit {version('hgs_toolkit')}"},
+        "asset": {"version": "2.0", "generator": program_name()},
         "extensionsUsed": [EXTENSION],
         "scene": 0,
         "scenes": [{"nodes": list(range(len(nodes)))}],

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.arrays import BLOCK, Floats, Splats, rest_bases, scene_of, tensor_blocks
 from hgs_toolkit.exporters.splats.ply_table import PlyFile
 from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.version import program_name
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ def _columns(splats: Splats) -> dict[str, Floats]:
 def _header(scene: GaussianHierarchy, frame: str, names: list[str]) -> str:
     """Comments stand behind the element: fixed-layout viewers want that on line 3."""
     lines = ["ply", "format binary_little_endian 1.0", f"element vertex {scene.num_gaussians}"]
-    lines += [f"comment generator hgs_toolkit {version('hgs_toolkit')}", f"comment {FRAME_COMMENT}{frame}"]
+    lines += [f"comment generator {program_name()}", f"comment {FRAME_COMMENT}{frame}"]
     lines += [" ".join(["comment hgs_levels", *map(str, scene.level_counts)])]
     return "\n".join([*lines, *(f"property float {name}" for name in names), "end_header\n"])
 

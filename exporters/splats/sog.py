@@ -13,7 +13,6 @@ import logging
 import zipfile
 import zlib
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ from hgs_toolkit.exporters.splats.packing.quaternions import BOUND, drop_largest
 from hgs_toolkit.exporters.splats.packing.webp import Bytes, pixels_to_webp, webp_to_pixels
 from hgs_toolkit.exporters.splats.sog_meta import FRAME, MAX_GAUSSIANS, META, Meta, is_count
 from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.version import program_name
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def sog_files(scene: GaussianHierarchy, frame: str = FRAME) -> Files:
     images: dict[str, bytes] = {}
     meta: dict[str, Any] = {
         "version": 2,
-        "asset": {"generator": f"hgs_toolkit {version('hgs_toolkit')}", "frame": frame},
+        "asset": {"generator": program_name(), "frame": frame},
         "count": len(splats),
         "means": _put_means(images, splats.means),
         "scales": _put_scales(images, splats.log_scales),

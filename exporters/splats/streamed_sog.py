@@ -15,7 +15,6 @@ import json
 import re
 import shutil
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from hgs_toolkit.exporters.splats.sog import scene_of_sog, sog_files
 from hgs_toolkit.exporters.splats.sog_meta import FRAME, is_count
 from hgs_toolkit.files import make_folder
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
+from hgs_toolkit.version import program_name
 
 SUFFIX = "lod-meta.json"
 VERSION = 1
@@ -65,7 +65,7 @@ def write_streamed_sog(path: Path, scene: GaussianHierarchy, options: ExportOpti
         if not folder.exists():  # one that exists holds the same
             (work / FILES).rename(folder)
         document = {
-            "version": VERSION, "asset": {"generator": f"hgs_toolkit {version('hgs_toolkit')}"},
+            "version": VERSION, "asset": {"generator": program_name()},
             "count": lods[0].num_gaussians, "counts": [lod.num_gaussians for lod in lods], "lodLevels": len(lods),
             "lodErrors": False, "filenames": [f"{folder.name}/{name}/meta.json" for name in units.names], "tree": tree,
         }  # fmt: skip

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -38,6 +37,7 @@ from hgs_toolkit.exporters.splats import usd_child
 from hgs_toolkit.exporters.splats.lods import levels_of_detail
 from hgs_toolkit.exporters.splats.placement import place
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
+from hgs_toolkit.version import program_name
 
 PRIM = "/gaussians"
 VARIANTS = "LOD"
@@ -72,7 +72,7 @@ def write_usd(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
     stage = pxr.Usd.Stage.CreateInMemory()
     pxr.UsdGeom.SetStageUpAxis(stage, pxr.UsdGeom.Tokens.y)
     pxr.UsdGeom.SetStageMetersPerUnit(stage, 1.0)
-    stage.GetRootLayer().comment = f"hgs_toolkit {version('hgs_toolkit')}"
+    stage.GetRootLayer().comment = program_name()
     prim = stage.DefinePrim(PRIM, usd_child.TYPE)
     stage.SetDefaultPrim(prim)
     if options.lods:

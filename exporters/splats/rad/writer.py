@@ -18,7 +18,6 @@ import re
 import struct
 import zlib
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from hgs_toolkit.exporters.splats.packing.quaternions import equal_rotations
 from hgs_toolkit.exporters.splats.rad.encodings import PLAIN
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.imaging.camera_paths import subject_bounds
+from hgs_toolkit.version import program_name
 
 FRAME = "y_up"
 
@@ -88,7 +88,7 @@ def write_rad(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
         "version": VERSION, "type": "gsplat", "count": len(tree), "maxSh": degree, "lodTree": True, "chunkSize": CHUNK,
         "allChunkBytes": ends[-1],
         "chunks": [{"offset": end - len(chunk), "bytes": len(chunk)} for end, chunk in zip(ends, chunks, strict=True)],
-        "comment": f"hgs_toolkit {version('hgs_toolkit')}, frame {frame}",
+        "comment": f"{program_name()}, frame {frame}",
     }  # fmt: skip
     with open(path, "wb") as file:
         file.write(_described(FILE_MAGIC, header))
