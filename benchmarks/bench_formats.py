@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hgs_toolkit.exporters.options import ExportOptions, Format
+from hgs_toolkit.exporters.options import ExportOptions
+from hgs_toolkit.exporters.splat_format import SplatFormat
 from hgs_toolkit.exporters.table import FORMATS, export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
 
@@ -72,7 +73,7 @@ class Baselines:
         self.read = least(repeats, read)
 
 
-def line(row: Format, scene: GaussianHierarchy, path: Path, plain: Baselines, repeats: int) -> str:
+def line(row: SplatFormat, scene: GaussianHierarchy, path: Path, plain: Baselines, repeats: int) -> str:
     """The measurements of one format as a row of the table."""
     assert row.writer is not None
     writer = row.writer

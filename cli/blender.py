@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The Blender extension: pack it, install it, open an asset with it.", no_args_is_help=True)
 
-READABLE = (".hgs", ".ply", ".spz", ".splat", ".glb")
-"""Suffixes the extension reads itself; others are converted on the way."""
-
 BlenderOption = Annotated[
     Path | None,
     typer.Option("--blender", help="The Blender program; default: $HGS_BLENDER, else the newest that is found.",
@@ -113,11 +110,12 @@ def _package(report: Reporter, out: Path, checker: Blender | None, force: bool) 
 
 
 def _as_file(asset: str, folder: Path, psi: float, device: str) -> Path:
-    """``asset`` as a file the extension reads: itself, or a .hgs in ``folder``."""
+    """``asset`` as a file that the extension reads: the file itself, or a .hgs made of it in ``folder``."""
     from hgs_toolkit.asset import save_asset
     from hgs_toolkit.cli.sources import open_asset
+    from hgs_toolkit.exporters.table import format_of
 
-    if Path(asset).is_file() and Path(asset).suffix.lower() in READABLE:
+    if Path(asset).is_file() and format_of(Path(asset)).opens_in_extension:
         return Path(asset)
     source = open_asset(asset, psi, device)
     seed = source.metadata.seed

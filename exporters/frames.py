@@ -1,26 +1,30 @@
-"""The one conversion between the world frames of splat files, for whole hierarchies.
+"""The conversion between the two world frames of splat files.
 
-``y_up`` is ours (x right, y up, z towards the frontal camera; also called RUB; glTF, spz and USD use it), ``rdf`` is
-COLMAP's and the 3D-GS .ply's (x right, y down, z forward). Each is the other turned by 180 degrees about x.
+``y_up`` is the toolkit's frame and that of glTF, .spz and USD: x right, y up, z towards the frontal camera (RUB).
+``rdf`` is the frame of COLMAP and of the 3D-GS .ply: x right, y down, z forward. Either is the other turned by 180
+degrees about x.
 """
 
 from __future__ import annotations
+
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from hgs_toolkit.cameras import world_rotation
 from hgs_toolkit.errors import FormatError
+from hgs_toolkit.exporters.options import Frame
 from hgs_toolkit.gaussians import GaussianHierarchy
 
-FRAMES = ("rdf", "y_up")
+FRAMES: tuple[Frame, ...] = get_args(Frame)
 
 SH_AXES = ("", "y", "z", "x", "xy", "yz", "", "xz", "", "y", "xyz", "y", "z", "x", "z", "x")
 """The axes in which each real spherical harmonic up to degree 3 is odd (3D-GS order: m from -l to l)."""
 
 
 def convert_frame(scene: GaussianHierarchy, source: str, target: str) -> GaussianHierarchy:
-    """``scene`` (and its anchors) with coordinates of the frame ``source`` expressed in ``target``; exact.
+    """``scene`` and its anchors, whose coordinates are in the frame ``source``, expressed in ``target``; exact.
 
     Raises:
         FormatError: if a frame is not one of FRAMES.
@@ -36,18 +40,18 @@ def convert_frame(scene: GaussianHierarchy, source: str, target: str) -> Gaussia
 
 
 def turn_signs(source: str, target: str, bases: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Factors of +-1 by which means (3,), wxyz quaternions (4,) and SH coefficients (bases,) change their frame.
+    """The factors of +-1 that turn means (3,), wxyz quaternions (4,) and SH coefficients (bases,) into ``target``.
 
     Raises:
         FormatError: if a frame is not one of FRAMES.
     """
     signs = torch.tensor(frame_signs(source, target))
-    # A turn D about an axis maps a rotation R to D R; D R D is the same ellipsoid, without a change of w.
+    # A half turn D about an axis maps a rotation R to D R; D R D is the same ellipsoid and leaves w as it is.
     return signs, torch.cat([signs.new_ones(1), signs]), sh_signs(signs, bases)
 
 
 def frame_signs(source: str, target: str) -> list[float]:
-    """What x, y and z of the frame ``source`` are multiplied by, +-1 each, to be those of ``target``.
+    """The factors of +-1 by which x, y and z of the frame ``source`` become those of ``target``.
 
     Raises:
         FormatError: if a frame is not one of FRAMES.
@@ -60,6 +64,6 @@ def frame_signs(source: str, target: str) -> list[float]:
 
 
 def sh_signs(signs: Tensor, bases: int) -> Tensor:
-    """Factors (bases,) of SH coefficients when the axes x, y, z are multiplied by ``signs`` (3,) of +-1."""
+    """The factors (bases,) of SH coefficients when the axes x, y, z are multiplied by ``signs`` (3,) of +-1."""
     sign = dict(zip("xyz", signs, strict=True))
     return torch.stack([torch.stack([signs.new_ones(()), *(sign[a] for a in axes)]).prod() for axes in SH_AXES[:bases]])

@@ -1,44 +1,50 @@
-"""Bounds on what a file may unpack to: nothing is allocated because a header says so.
+"""Bounds on what a file may unpack to, so that no header can make a reader allocate more.
 
-A reader first checks what the file promises against its size (:func:`check_promise`), then unpacks in steps that stop
-at what was promised.
+A reader first compares what the file promises with the file's size (:func:`check_promise`), then unpacks in steps that
+stop at what was promised.
 """
 
 from __future__ import annotations
 
 import io
 import zlib
+from typing import TypeGuard
 
 import zstandard
 
 from hgs_toolkit.errors import FormatError
 
 MAX_EXPANSION = 100
-"""Bytes in memory for each byte of a file, beyond which it is taken for a decompression bomb..."""
+"""Bytes of content for each byte of a file, above which the file is taken for a decompression bomb."""
 
 FREE_EXPANSION = 2**24
-"""...unless it is no more than this anyway."""
+"""Bytes of content that any file may have, however small it is."""
 
 MAX_TRAILER = 2**20
-"""Unpacked bytes behind the promised ones (extensions of other programs) that are skipped."""
+"""Bytes behind the promised content that are skipped: the extensions of other programs."""
 
 MIN_WINDOW = 2**23
-"""Window that every Zstandard decoder must offer; larger ones only where the content is larger."""
+"""Bytes of the window that every Zstandard decoder must offer; only larger content gets a larger one."""
 
 
 def most_content(size: int) -> int:
-    """Bytes that a file of ``size`` bytes may unpack to."""
+    """The number of bytes that a file of ``size`` bytes may unpack to."""
     return max(MAX_EXPANSION * size, FREE_EXPANSION)
 
 
 def check_promise(needed: int, size: int) -> None:
-    """Raise a FormatError if ``size`` bytes of file promise ``needed`` bytes of content beyond belief."""
+    """Raise a FormatError if a file of ``size`` bytes promises more content, ``needed`` bytes, than it may have."""
     if needed > most_content(size):
         raise FormatError(f"{needed} bytes of content promised by a file of {size}; taken for a decompression bomb")
 
 
+def is_count(value: object, least: int, most: int) -> TypeGuard[int]:
+    """Whether ``value``, from a file's JSON, is a whole number from ``least`` to ``most``."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
 class Gunzip:
-    """A gzip stream read from the front, a given number of bytes at a time."""
+    """A gzip stream that is read from its start, a given number of bytes at a time."""
 
     def __init__(self, data: bytes) -> None:
         self._rest, self._inflater = data, zlib.decompressobj(16 + zlib.MAX_WBITS)
@@ -55,7 +61,7 @@ class Gunzip:
         return data
 
     def finish(self) -> None:
-        """Skip a short rest and check the sum at the end of the stream; a FormatError where it does not fit."""
+        """Skip a short rest and compare the stream with its checksum; raises a FormatError if they differ."""
         self._upto(MAX_TRAILER)
         if not self._inflater.eof:
             raise FormatError("it is truncated, or holds far more than it promises")

@@ -1,9 +1,10 @@
-"""PlayCanvas' .compressed.ply: 16 bytes a Gaussian and 72 for each 256 of them, plus a byte for each harmonic.
+"""PlayCanvas' .compressed.ply: 16 bytes for each Gaussian, a byte for each harmonic, 72 bytes for each 256 Gaussians.
 
-Element ``chunk`` has the bounds of 256 consecutive Gaussians: min and max of x y z, log scales, RGB. Element ``vertex``
-has four unsigned integers: position and log scale between the bounds in 11, 10 and 11 bit; the quaternion without its
-largest component (which of w x y z in 2 bit, the others in 10 each); RGB between the bounds and opacity in 8 bit each.
-Element ``sh``, where there is one, has a byte for each f_rest column, -4 to 4. The frame is that of the .ply.
+The element ``chunk`` has the bounds of 256 consecutive Gaussians: min and max of x y z, of log scales and of RGB. The
+element ``vertex`` has four unsigned integers: position and log scale between their bounds in 11, 10 and 11 bits; the
+quaternion without its largest component (2 bits say which of w x y z it was, the others have 10 each); RGB between its
+bounds and opacity in 8 bits each. The element ``sh``, if the file has it, has a byte for each f_rest column, which
+stands for -4 to 4. The frame is that of the .ply.
 """
 
 from __future__ import annotations
@@ -17,11 +18,18 @@ from numpy.typing import NDArray
 from hgs_toolkit.encoding import SH_C0, sh_bases
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.options import ExportOptions
-from hgs_toolkit.exporters.splats.arrays import Floats, Splats, logits_of_bytes, opacity_bytes, scene_of, splats_of
 from hgs_toolkit.exporters.splats.packing.morton import morton_order
 from hgs_toolkit.exporters.splats.packing.quaternions import BOUND, drop_largest, restore_largest
 from hgs_toolkit.exporters.splats.ply import FRAME, FRAME_COMMENT, degree_of, frame_of
 from hgs_toolkit.exporters.splats.ply_table import PlyFile
+from hgs_toolkit.exporters.splats.stored import (
+    Floats,
+    StoredSplats,
+    logits_of_bytes,
+    opacity_bytes,
+    scene_of,
+    splats_of,
+)
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.version import program_name
 
@@ -30,7 +38,7 @@ logger = logging.getLogger(__name__)
 Words = NDArray[np.uint32]
 
 CHUNK = 256
-"""Gaussians that share bounds."""
+"""Number of consecutive Gaussians that share bounds."""
 
 WORDS = ("packed_position", "packed_rotation", "packed_scale", "packed_color")
 
@@ -39,10 +47,10 @@ ROTATION_BITS = (10, 10, 10)
 COLOUR_BITS = (8, 8, 8, 8)
 
 MAX_LOG_SCALE = 20.0
-"""Other programs clamp here; e^20 is beyond any scene."""
+"""Log scale at which other programs clamp; e^20 is beyond any scene."""
 
 SH_RANGE = 8.0
-"""Harmonics -4 to 4 are the bytes 0 to 255."""
+"""Width of the range of harmonics: bytes from 0 to 255 stand for -4 to 4."""
 
 
 def write_compressed_ply(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
@@ -91,10 +99,10 @@ def read_compressed_ply(path: Path) -> GaussianHierarchy:
 
     limits = [bounds(part) for part in ("position", "scale", "colour")]
     degree = degree_of(path, ply.elements["sh"].columns) if "sh" in ply.elements else 0
-    splats = Splats.empty(ply.element("vertex").count, sh_bases(degree))
+    splats = StoredSplats.empty(ply.element("vertex").count, sh_bases(degree))
     for rows, block in ply.blocks("vertex"):
         chunk_of_row = np.arange(rows.start, rows.start + len(block)) // CHUNK
-        _unpack(block, limits, chunk_of_row, Splats(*(part[rows] for part in splats.parts)))
+        _unpack(block, limits, chunk_of_row, StoredSplats(*(part[rows] for part in splats.parts)))
     if degree:
         names = [f"f_rest_{i}" for i in range(3 * (sh_bases(degree) - 1))]
         for rows, block in ply.blocks("sh"):
@@ -103,8 +111,8 @@ def read_compressed_ply(path: Path) -> GaussianHierarchy:
     return scene_of(path, splats, frame_of(ply.comments))
 
 
-def _unpack(block: NDArray[np.void], limits: list[Floats], chunk: NDArray[np.intp], target: Splats) -> None:
-    """Fill ``target`` with rows whose chunks are ``chunk``."""
+def _unpack(block: NDArray[np.void], limits: list[Floats], chunk: NDArray[np.intp], target: StoredSplats) -> None:
+    """Fill ``target`` with the rows of ``block``, which belong to the chunks ``chunk``."""
     words: list[Words] = [block[name].astype(np.uint32) for name in WORDS]
     position, rotation, scale, colour = words
 
@@ -113,7 +121,7 @@ def _unpack(block: NDArray[np.void], limits: list[Floats], chunk: NDArray[np.int
         values: Floats = low + (high - low) * unit
         return values
 
-    with np.errstate(over="ignore", invalid="ignore"):  # bounds that are not finite are counted as such later
+    with np.errstate(over="ignore", invalid="ignore"):  # values from bounds that are not finite are counted later
         target.means[:] = between(0, _fields(position, POSITION_BITS))
         target.log_scales[:] = between(1, _fields(scale, POSITION_BITS))
         target.sh[:, 0] = (between(2, _fields(colour >> np.uint32(8), COLOUR_BITS[:3])) - 0.5) / np.float32(SH_C0)
@@ -134,7 +142,7 @@ def _check(ply: PlyFile) -> None:
         raise FormatError(f"{ply.path} lacks the columns {', '.join(missing)}; expected a .compressed.ply")
     unsigned = ("uint", "uint32")
     if any(vertex.columns[name] not in unsigned for name in WORDS):
-        raise FormatError(f"{ply.path}: a packed column is no unsigned integer of 32 bit")
+        raise FormatError(f"{ply.path}: a packed column is no unsigned integer of 32 bits")
     if chunk.count != -(-vertex.count // CHUNK):
         raise FormatError(f"{ply.path} has {chunk.count} chunks for {vertex.count} Gaussians; expected one for {CHUNK}")
     if "sh" in ply.elements and ply.elements["sh"].count != vertex.count:
@@ -142,12 +150,12 @@ def _check(ply: PlyFile) -> None:
 
 
 def _bound_names(part: str) -> list[str]:
-    """Columns of the lower and then the upper bounds."""
+    """The names of the columns of ``part``: first its lower bounds, then its upper ones."""
     names = {"position": ("x", "y", "z"), "scale": ("scale_x", "scale_y", "scale_z"), "colour": ("r", "g", "b")}[part]
     return [f"{side}_{name}" for side in ("min", "max") for name in names]
 
 
-def _header(chunks: int, splats: Splats, frame: str) -> str:
+def _header(chunks: int, splats: StoredSplats, frame: str) -> str:
     lines = ["ply", "format binary_little_endian 1.0", f"comment generator {program_name()}"]
     lines += [f"comment {FRAME_COMMENT}{frame}", f"element chunk {chunks}"]
     lines += [f"property float {name}" for part in ("position", "scale", "colour") for name in _bound_names(part)]
@@ -159,13 +167,13 @@ def _header(chunks: int, splats: Splats, frame: str) -> str:
 
 
 def _bounds(values: Floats) -> Floats:
-    """(C, 2, 3): least and greatest of each chunk of (N, 3); the last one is filled up with its last row."""
+    """The least and greatest values (C, 2, 3) of each chunk of (N, 3); copies of the last row fill the last chunk."""
     chunks = np.pad(values, ((0, -len(values) % CHUNK), (0, 0)), mode="edge").reshape(-1, CHUNK, 3)
     return np.stack([chunks.min(axis=1), chunks.max(axis=1)], axis=1)
 
 
 def _unit(values: Floats, bounds: Floats) -> Floats:
-    """Values (N, 3) as 0..1 between the bounds of their chunks; 0 where these are equal."""
+    """Values (N, 3) as fractions 0..1 between the bounds of their chunks; 0 where the bounds are equal."""
     low, high = np.repeat(bounds, CHUNK, axis=0)[: len(values)].transpose(1, 0, 2)
     extent: Floats = high - low
     unit: Floats = (values - low) / np.where(extent > 0, extent, np.float32(1))
@@ -173,7 +181,7 @@ def _unit(values: Floats, bounds: Floats) -> Floats:
 
 
 def _pack(unit: Floats, bits: tuple[int, ...]) -> Words:
-    """Columns of 0..1 as fields of one word, the first highest."""
+    """Words (N,) whose fields are the columns of fractions 0..1 (N, F); the first column has the highest bits."""
     word = np.zeros(len(unit), np.uint32)
     for column, width in zip(unit.T, bits, strict=True):
         top = 2**width - 1
@@ -182,7 +190,7 @@ def _pack(unit: Floats, bits: tuple[int, ...]) -> Words:
 
 
 def _fields(words: Words, bits: tuple[int, ...]) -> Floats:
-    """Inverse of :func:`_pack`, (N, len(bits))."""
+    """The fractions (N, F) in the fields of words (N,): the inverse of :func:`_pack`."""
     columns, shift = [], 0
     for width in reversed(bits):
         top = 2**width - 1
@@ -192,7 +200,7 @@ def _fields(words: Words, bits: tuple[int, ...]) -> Floats:
 
 
 def _harmonics(steps: NDArray[np.uint8]) -> Floats:
-    """The middle of each of 256 steps from -4 to 4; the ends themselves for the first and the last."""
+    """The middles of the steps (N, ...) out of 256 from -4 to 4; the first and last step stand for -4 and 4 itself."""
     table = (np.arange(256) + 0.5) / 256
     table[[0, -1]] = 0, 1
     return ((table - 0.5) * SH_RANGE).astype(np.float32)[steps]

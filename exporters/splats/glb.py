@@ -1,11 +1,11 @@
 """Binary glTF (.glb) with KHR_gaussian_splatting: a primitive of points whose attributes are the Gaussians.
 
-POSITION, and under the extension's prefix ROTATION (xyzw, unit), SCALE (linear), OPACITY (0..1) and SH_DEGREE_l_COEF_n
-(RGB; n = 0 .. 2l for m = -l .. l with the signs of 3D-GS) are accessors of floats; COLOR_0 (linear RGB and opacity) is
-for viewers that only know points. The frame is glTF's: y up, right-handed, which is ours.
+POSITION and, under the extension's prefix, ROTATION (xyzw, unit), SCALE (linear), OPACITY (0..1) and SH_DEGREE_l_COEF_n
+(RGB; n = 0 .. 2l for m = -l .. l with the signs of 3D-GS) are accessors of floats. COLOR_0 (linear RGB and opacity) is
+for viewers that only know points. The frame is glTF's, which is ``y_up``.
 
-With the option ``nodes`` each level is a node of its own, named ``level 0`` and so on, whose ``extras`` say the level.
-With ``extras`` the custom attributes ``_LEVEL`` and ``_PARENT`` keep the tree, as whole numbers in floats.
+With the option ``nodes``, each level is a node of its own, named ``level 0`` and so on, whose ``extras`` state the
+level. With ``extras``, the custom attributes ``_LEVEL`` and ``_PARENT`` keep the tree as whole numbers in floats.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from hgs_toolkit.errors import FormatError, ShapeError
 from hgs_toolkit.exporters.limits import check_promise
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.gltf import Glb, Json, write_chunks
-from hgs_toolkit.exporters.splats.placement import place
+from hgs_toolkit.exporters.splats.transform import transform_scene
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy, concatenate
 from hgs_toolkit.version import program_name
 
@@ -45,25 +45,30 @@ POINTS, FLOAT, UNSIGNED_BYTE, ARRAY_BUFFER = 0, 5126, 5121, 34962
 TYPES = {1: "SCALAR", 3: "VEC3", 4: "VEC4"}
 
 LEVEL_ENTRY = "hgs_level"
-"""Entry of a node's ``extras``: the level of its Gaussians."""
+"""Entry of a node's ``extras`` that states the level of its Gaussians."""
 
 LEVEL, PARENT = "_LEVEL", "_PARENT"
+"""Custom attributes that keep the tree."""
 
 MAX_EXACT_INDEX = 2**24
-"""Whole numbers up to this are exact in a float; integers of 32 bit are only for the corners of triangles."""
+"""Greatest whole number up to which all are exact in a float; glTF allows integers of 32 bits only as indices."""
 
 BLOCK = 2**14
-"""Gaussians converted at a time: what lies between stays in the cache."""
+"""Gaussians that are converted at a time, so that intermediate values stay in the processor's cache."""
 
 BYTES_PER_GAUSSIAN = 4 * 14
-"""In memory, with constant colours."""
+"""Bytes of one Gaussian in memory, without higher harmonics."""
 
 
 @dataclass(frozen=True)
 class _Column:
-    """Attributes side by side for each Gaussian, ``width`` floats each, or bytes where ``component`` says so.
+    """Attributes that lie side by side for each Gaussian.
 
-    ``make`` gives the values of some rows.
+    Attributes:
+        names: the attributes' names.
+        width: numbers of one attribute.
+        make: returns the values (M, width) or (M, names, width) of a slice of M rows.
+        component: glTF's number of the values' type: FLOAT or UNSIGNED_BYTE.
     """
 
     names: tuple[str, ...]
@@ -73,17 +78,17 @@ class _Column:
 
     @property
     def bytes(self) -> int:
-        """Of one attribute of a Gaussian."""
+        """Size of one attribute of a Gaussian."""
         return self.width * (4 if self.component == FLOAT else 1)
 
     @property
     def stride(self) -> int:
-        """Bytes from one Gaussian to the next."""
+        """Number of bytes from one Gaussian to the next."""
         return self.bytes * len(self.names)
 
 
 def write_glb(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
-    """Write one scene; with ``options.nodes`` its Gaussians are sorted by level, the background last.
+    """Write one scene; with ``options.nodes``, its Gaussians are sorted by level, the background last.
 
     Raises:
         FormatError: if the file would exceed 4 GiB, or an index is too large for a float.
@@ -103,7 +108,7 @@ def write_glb(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
 
 
 def read_glb(path: Path) -> GaussianHierarchy:
-    """Read all Gaussians of a file's scene, of any program, placed as its nodes say.
+    """Read all Gaussians of a file's scene, written by any program, where its nodes place them.
 
     Raises:
         FormatError: if the file is truncated, its sizes contradict each other, it holds no Gaussians or needs other
@@ -117,7 +122,7 @@ def read_glb(path: Path) -> GaussianHierarchy:
 
 
 def by_level(scene: GaussianHierarchy) -> GaussianHierarchy:
-    """The same Gaussians sorted by level, the background last; parents are renumbered."""
+    """``scene`` with its Gaussians sorted by level, the background last, and its parents renumbered."""
     key = torch.where(scene.level == BACKGROUND_LEVEL, scene.num_levels, scene.level)
     order = key.argsort(stable=True)
     rank = torch.empty_like(order)
@@ -138,7 +143,7 @@ def _columns(scene: GaussianHierarchy, extras: bool) -> list[_Column]:
         _Column((_named("ROTATION"),), 4, lambda rows: normalize_quats(quats[rows]).roll(-1, -1)),  # xyzw
         _Column((_named("SCALE"),), 3, lambda rows: log_scales_to_scales(log_scales[rows])),
         _Column((_named("OPACITY"),), 1, lambda rows: logits_to_opacities(logits[rows])),
-        # A stride of at most 252 bytes is allowed; this one is 192 at degree 3, and the scene's own layout.
+        # glTF allows a stride of at most 252 bytes; this one, the scene's own layout, has 192 at degree 3.
         _Column(tuple(_harmonics(scene.sh_degree)), 3, lambda rows: sh[rows]),
     ]
     if extras:
@@ -150,7 +155,7 @@ def _columns(scene: GaussianHierarchy, extras: bool) -> list[_Column]:
 
 
 def _blocks(columns: list[_Column], count: int) -> Iterator[NDArray[Any]]:
-    """Each column from top to bottom, in pieces."""
+    """The values of each column from top to bottom, BLOCK Gaussians at a time."""
     for column in columns:
         for start in range(0, count, BLOCK):
             yield column.make(slice(start, start + BLOCK)).numpy()
@@ -161,21 +166,21 @@ def _named(name: str) -> str:
 
 
 def _harmonics(degree: int) -> list[str]:
-    """Attributes of the coefficients in the order of a scene's."""
+    """The names of the coefficients' attributes, in the order of a scene's coefficients."""
     return [_named(f"SH_DEGREE_{l_}_COEF_{n}") for l_ in range(degree + 1) for n in range(2 * l_ + 1)]
 
 
 def _fallback(dc: Tensor, logits: Tensor) -> Tensor:
-    """COLOR_0 (N, 4) uint8: linear light, as glTF has it, of the display colour without harmonics, and opacity."""
+    """COLOR_0 (N, 4) uint8: the constant colour in linear light, as glTF defines it, and the opacity."""
     rgb = dc_to_rgb(dc).clamp(0, 1)
-    # IEC 61966-2-1, the transfer function of sRGB; exp and log take half the time of a power.
+    # This is sRGB's transfer function (IEC 61966-2-1); exp and log take half the time of a power.
     linear = torch.where(rgb <= 0.04045, rgb / 12.92, (2.4 * ((rgb + 0.055) / 1.055).log()).exp())
     colour = torch.cat([linear, logits_to_opacities(logits)[:, None]], dim=-1)
     return (255 * colour).round().to(torch.uint8)
 
 
 def _document(scene: GaussianHierarchy, columns: list[_Column], levels: list[int | None], counts: list[int]) -> Json:
-    """The JSON: one buffer view an attribute, in which each node has its range."""
+    """The file's JSON: one buffer view for each column, in which each node has its range."""
     count, views, accessors, offset = scene.num_gaussians, [], [], 0
     for column in columns:
         size = column.stride * count
@@ -232,14 +237,17 @@ def _primitive(attributes: list[str], first: int) -> Json:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """The Gaussians of one primitive, and where their tree was when they were written (None: nowhere)."""
+    """The Gaussians of one primitive and, if the file has them, the parents (N,) they had when they were written."""
 
     scene: GaussianHierarchy
     parent: Tensor | None
 
 
 def _parts(glb: Glb, size: int) -> list[_Part]:
-    """Each splat primitive of the scene, placed; what they promise together is compared with the file's size."""
+    """Each splat primitive of the scene, where its node places it.
+
+    What the primitives promise together is compared with the file's size before they are read.
+    """
     found, other, promised = [], 0, 0
     for node, mesh, matrix in glb.instances():
         primitives = mesh.get("primitives")
@@ -295,7 +303,7 @@ def _part(glb: Glb, attributes: Json, node: Json, matrix: NDArray[np.float64]) -
         sh=torch.stack(harmonics, dim=1)[None], opacity_logits=opacities_to_logits(opacities)[None],
         level=level, check_finite=False,
     )  # fmt: skip
-    return _Part(place(scene, matrix), parent)
+    return _Part(transform_scene(scene, matrix), parent)
 
 
 def _level_of(node: Json) -> int:
@@ -305,14 +313,14 @@ def _level_of(node: Json) -> int:
 
 
 def _whole(values: Tensor, name: str) -> Tensor:
-    """(N, 1) floats as (N,) whole numbers."""
+    """The whole numbers (N,) that an attribute of floats (N, 1) holds."""
     if not bool((values == values.round()).all()):
-        raise FormatError(f"{name} holds what is no whole number; expected a file written by hgs_toolkit")
+        raise FormatError(f"{name} holds numbers that are not whole; expected a file written by hgs_toolkit")
     return values[:, 0].long()
 
 
 def _joined(path: Path, parts: list[_Part]) -> GaussianHierarchy:
-    """One scene of all parts; with the tree if every part has its piece and they fit together."""
+    """One scene of all parts; it keeps the tree if every part has its parents and they fit the levels."""
     scene = parts[0].scene if len(parts) == 1 else concatenate([part.scene for part in parts])
     scene = scene.replace()  # checks that all is finite
     parents = [part.parent for part in parts if part.parent is not None]

@@ -1,7 +1,7 @@
-"""Binary glTF 2.0 as a container: its two chunks, its accessors, and where its nodes place its meshes.
+"""The container binary glTF 2.0: its two chunks, its accessors, and where its nodes place its meshes.
 
-Reads what one file holds by itself: no other files, no sparse or compressed accessors. Every count and offset is
-compared with the size of the file before anything is made of it.
+Only what the file itself holds is read: no other files, no sparse or compressed accessors. Every count and offset is
+compared with the size of the file before anything is allocated.
 """
 
 from __future__ import annotations
@@ -18,32 +18,34 @@ from numpy.typing import NDArray
 
 from hgs_toolkit.encoding import quats_to_rotmats
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.splats.arrays import Floats
-from hgs_toolkit.exporters.splats.sog_meta import is_count
+from hgs_toolkit.exporters.limits import is_count
+from hgs_toolkit.exporters.splats.stored import Floats
 
 MAGIC, VERSION = b"glTF", 2
 JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
 HEADER_BYTES, CHUNK_HEADER_BYTES = 12, 8
 
 COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5126: "<f4"}
-"""Types of components by glTF's number, those of indices apart."""
+"""NumPy types of components by glTF's number; the 32-bit integers of indices are not among them."""
+
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
+"""Components of an element by glTF's name of its type."""
 
 MAX_DEPTH = 64
-"""Nodes within nodes; deeper ones, and circles, are an error."""
+"""Nesting of nodes that is followed; deeper nodes, and circles, are an error."""
 
 MAX_INSTANCES = 10_000
-"""Meshes in a scene, each use counted: more than one program writes, and a bound for a mesh used without end."""
+"""Uses of meshes in a scene: more than any program writes, and a bound for nodes that use each other without end."""
 
 MAX_PLACEMENT = 1e30
-"""Bound on the numbers of a node, so that products of them stay finite."""
+"""Bound on the numbers of a node, so that their products stay finite."""
 
 Json = dict[str, Any]
 Matrix = NDArray[np.float64]
 
 
 def write_chunks(path: Path, document: Json, blocks: Iterable[NDArray[Any]], size: int) -> None:
-    """Write a .glb file: ``document``, then the bytes of each block as it comes; ``size`` is their sum.
+    """Write a .glb file of the JSON ``document`` and the bytes of ``blocks``, which are ``size`` together.
 
     Raises:
         FormatError: if the file would exceed the 4 GiB of its format.
@@ -64,13 +66,13 @@ def write_chunks(path: Path, document: Json, blocks: Iterable[NDArray[Any]], siz
 
 
 class Glb:
-    """A .glb file, open for reading.
+    """A .glb file that is open for reading.
 
     Attributes:
-        document: its JSON.
+        document: the file's JSON.
 
     Raises:
-        FormatError: if the file is truncated, no binary glTF of version 2, or its JSON no object.
+        FormatError: if the file is truncated or is no binary glTF of version 2, or its JSON is no object.
     """
 
     def __init__(self, path: Path) -> None:
@@ -100,7 +102,7 @@ class Glb:
         raise FormatError(f"it refers to entry {index!r} of '{kind}', which it lacks")
 
     def values(self, index: object, name: str, width: int) -> Floats:
-        """The accessor ``index`` as (N, width) float32; whole numbers are scaled to 0..1 or -1..1 where it says so."""
+        """The accessor ``index`` as (N, width) float32; normalised whole numbers are scaled to 0..1 or -1..1."""
         accessor = self.item("accessors", index)
         if "sparse" in accessor or "bufferView" not in accessor:
             raise FormatError(f"'{name}' is a sparse or empty accessor; only plain ones are read")
@@ -113,7 +115,7 @@ class Glb:
         raw = self._rows(accessor, name, np.dtype(kind), width)
         if kind == "<f4" or not accessor.get("normalized"):
             return raw.astype(np.float32)
-        # glTF 2.0, 3.11: signed values are divided by the largest and bounded by -1.
+        # glTF 2.0, section 3.11: signed values are divided by the largest one, and the result is at least -1.
         return (raw / np.float32(np.iinfo(kind).max)).clip(-1).astype(np.float32)
 
     def instances(self) -> Iterator[tuple[Json, Json, Matrix]]:
@@ -136,7 +138,7 @@ class Glb:
                 raise FormatError(f"it has more than {MAX_INSTANCES} nodes")
 
     def _roots(self) -> list[int]:
-        """The nodes that are no node's children: those of a file without scenes."""
+        """The nodes that are no other node's children, which are the roots of a file without scenes."""
         nodes = _listed(self.document.get("nodes", []), "nodes")
         children = {
             child
@@ -146,7 +148,7 @@ class Glb:
         return [index for index in range(len(nodes)) if index not in children]
 
     def _rows(self, accessor: Json, name: str, kind: np.dtype[Any], width: int) -> NDArray[Any]:
-        """The elements of an accessor (N, width), a view of the file where they lie side by side."""
+        """The elements (N, width) of an accessor; a view of the file if they lie side by side."""
         view = self.item("bufferViews", accessor["bufferView"])
         if view.get("buffer") != 0 or "uri" in self.item("buffers", 0):
             raise FormatError("its data are in other files; expected a .glb that holds its own")
@@ -173,7 +175,7 @@ class Glb:
 
 
 def _chunks(data: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Type and content of each chunk."""
+    """The type and the content of each chunk."""
     position = HEADER_BYTES
     while position + CHUNK_HEADER_BYTES <= len(data):
         size, kind = struct.unpack("<II", bytes(data[position : position + CHUNK_HEADER_BYTES]))
@@ -213,5 +215,5 @@ def _listed(values: object, name: str) -> list[Any]:
 
 
 def _key(value: object) -> Any:
-    """``value`` where it can be looked up in a dict, else None."""
+    """``value`` if it can be looked up in a dict, else None."""
     return value if isinstance(value, int | str) else None

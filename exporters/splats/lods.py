@@ -1,4 +1,4 @@
-"""Levels of detail, each a scene that is complete by itself, for formats that hold several."""
+"""Levels of detail for the formats that hold several: each is a scene that is complete by itself."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from hgs_toolkit.exporters.splats.merge_tree import cut, merge_tree
 from hgs_toolkit.gaussians import GaussianHierarchy
 
 RATIO = 4
-"""Gaussians of a level by those of the next coarser one, where a flat scene is merged: the generator's own."""
+"""Ratio of the numbers of Gaussians of two levels that are merged from a flat scene; the generator's own ratio."""
 
 LEAST = 256
-"""Gaussians of the coarsest level of a flat scene, or a few more."""
+"""Number of Gaussians below which no level of a flat scene is merged."""
 
 
 @dataclass(frozen=True)
 class LevelOfDetail:
-    """One level: a name such as ``levels_0_2``, and the scene."""
+    """One level of detail: its name, such as ``levels_0_2``, and its scene."""
 
     name: str
     scene: GaussianHierarchy
 
 
 def levels_of_detail(scene: GaussianHierarchy) -> list[LevelOfDetail]:
-    """The levels of detail of a batch of one, the coarsest first; the last is ``scene``.
+    """The levels of detail of a batch of one, the coarsest first; the last one is ``scene``.
 
-    Of a tree they are the unions of its levels 0 to k, since the generator draws all its levels together; the
-    background belongs to each. A flat scene is merged into fewer and fewer Gaussians.
+    Those of a tree are the unions of its levels 0 to k, since the generator draws all its levels together; each
+    includes the background. Those of a flat scene are made by merging neighbours.
     """
     depths = [depth for depth, count in enumerate(scene.level_counts) if count]
     if len(depths) > 1:

@@ -1,11 +1,11 @@
 """A binary tree over Gaussians in which every inner node stands for all leaves below it.
 
-Inner nodes have the moments of the mixture of their leaves: mass, mean, covariance, mean colour. A Gaussian's mass is
-its opacity times the surface of its ellipsoid, which is proportional to the area it covers, seen from all sides.
+Inner nodes have the moments of the mixture of their leaves: mass, mean, covariance and mean colour. The mass of a
+Gaussian is its opacity times the surface of its ellipsoid, which is proportional to the mean area that it covers.
 
-The generator's tree decides what is merged with what. It draws the Gaussians of all levels together, so a parent is
-itself a leaf, beside the merged subtrees of its children. Among siblings, and where there is no tree (the roots, a
-foreign file), neighbours along a Morton curve are merged in pairs, again and again.
+The generator's tree decides which Gaussians are merged. The generator draws the Gaussians of all levels together, so a
+parent is itself a leaf beside the merged subtrees of its children. Siblings, and Gaussians without a tree (roots, files
+of other programs), are merged in pairs of neighbours along a Morton curve until one is left.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ Doubles = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 NONE = -1
+"""Index that stands for no node."""
 
 THOMSEN = 1.6075
-"""Exponent in Thomsen's formula for the surface of an ellipsoid, which is within 1.1 % of the truth."""
+"""Exponent in Thomsen's formula for the surface of an ellipsoid, whose error is at most 1.1 %."""
 
 LEAST_SHARE = 1e-6
-"""Merged Gaussians are in no direction thinner than this share of their largest standard deviation."""
+"""Least ratio of a merged Gaussian's smallest standard deviation to its largest one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +51,8 @@ class MergeTree:
         scales: (M, 3) standard deviations along the axes of ``quats``.
         quats: (M, 4) wxyz, unit.
         sh: (M, K, 3) coefficients.
-        density: (M,) mass by surface: of a leaf its opacity. Above 1 where the leaves below a node overlap; it then
-            covers as that many opaque Gaussians do, one behind the other.
+        density: (M,) mass divided by surface, which for a leaf is its opacity. It exceeds 1 if the leaves below a node
+            overlap; the node then covers as much as that many opaque Gaussians, one behind the other.
         first_child: (M,) index of the first of a node's two children; -1 for leaves.
         leaf: (M,) index of a leaf's Gaussian in the scene; -1 for inner nodes.
     """
@@ -89,7 +90,10 @@ def merge_tree(scene: GaussianHierarchy) -> MergeTree:
 
 
 def _reduce(mixture: _Mixture, nodes: Index, groups: Index) -> tuple[Index, Index]:
-    """Merge the nodes of each group (side by side) in pairs until one is left; these, and their groups."""
+    """Merge the nodes of each group in pairs until one is left; returns these nodes and their groups.
+
+    The nodes of a group must be side by side.
+    """
     while True:
         first = np.flatnonzero(np.diff(groups, prepend=groups[:1] - 1))  # where each group begins
         position = np.arange(len(groups)) - np.repeat(first, np.diff(first, append=len(groups)))
@@ -103,7 +107,7 @@ def _reduce(mixture: _Mixture, nodes: Index, groups: Index) -> tuple[Index, Inde
 
 
 class _Mixture:
-    """The nodes in the order in which they are made: leaves first, each inner node behind its children."""
+    """The nodes in the order in which they are made: first the leaves, then each inner node after its children."""
 
     def __init__(self, scene: GaussianHierarchy) -> None:
         count, bases = scene.num_gaussians, scene.sh.shape[2]
@@ -122,24 +126,24 @@ class _Mixture:
         self.sh[:count] = scene.sh[0].numpy()
 
     def merge(self, a: Index, b: Index) -> Index:
-        """New nodes (P,) over the nodes ``a`` and ``b`` (P,)."""
+        """Make the parents (P,) of the nodes ``a`` and ``b`` (P,)."""
         new = np.arange(self.count, self.count + len(a))
         self.count += len(a)
         self.children[new] = np.column_stack([a, b])
         self.mass[new] = self.mass[a] + self.mass[b]
         with np.errstate(invalid="ignore", divide="ignore"):
             share = self.mass[b] / self.mass[new]
-        share = np.where(np.isfinite(share), share, 0.5)[:, None]  # two that are invisible
+        share = np.where(np.isfinite(share), share, 0.5)[:, None]  # both nodes may be invisible
         offset = self.mean[b] - self.mean[a]
         self.mean[new] = self.mean[a] + share * offset
-        # Covariance of a mixture of two: the mean of theirs, and what the distance of their means adds.
+        # The covariance of a mixture of two is the mean of theirs plus what the distance of their means adds.
         spread = (share * (1 - share) * offset)[:, :, None] * offset[:, None]
         self.covariance[new] = _blend(self.covariance[a], self.covariance[b], share[:, :, None]) + spread
         self.sh[new] = _blend(self.sh[a], self.sh[b], share[:, :, None].astype(np.float32))
         return new
 
     def ordered_from(self, root: int) -> MergeTree:
-        """The tree in the order of its depth, from the root down."""
+        """The tree below ``root``, its nodes sorted by depth."""
         order, first_child, made = [np.array([root])], [], 1
         while len(order[-1]):
             inner = self.children[order[-1], 0] != NONE
@@ -155,7 +159,7 @@ class _Mixture:
         )  # fmt: skip
 
     def _shapes(self, index: Index) -> tuple[Doubles, Doubles]:
-        """Scales (M, 3) and quaternions (M, 4): those of the scene for leaves, of the covariance for others."""
+        """Scales (M, 3) and quaternions (M, 4): a leaf's are those of the scene, an inner node's of its covariance."""
         scales, quats = np.empty((len(index), 3)), np.empty((len(index), 4))
         inner = index >= self.leaves
         scales[~inner], quats[~inner] = self.leaf_scales[index[~inner]], self.leaf_quats[index[~inner]]
@@ -168,7 +172,7 @@ class _Mixture:
 
 
 def surface(scales: Doubles) -> Doubles:
-    """Surface (N,) of ellipsoids of half-axes (N, 3) by Thomsen's formula, without the factor of 4 pi."""
+    """The surfaces (N,) of ellipsoids with half-axes (N, 3) by Thomsen's formula, divided by 4 pi."""
     a, b, c = (scales**THOMSEN).T
     area: Doubles = ((a * b + a * c + b * c) / 3) ** (1 / THOMSEN)
     return area
@@ -179,9 +183,9 @@ def _blend(a: NDArray[np.floating], b: NDArray[np.floating], share: NDArray[np.f
 
 
 def cut(tree: MergeTree, scene: GaussianHierarchy, count: int) -> GaussianHierarchy:
-    """The ``count`` nodes that stand for the whole ``scene`` when the largest are opened first; flat, as a scene.
+    """A flat scene of the ``count`` nodes that stand for all of ``scene`` when the largest nodes are opened first.
 
-    Formats without Spark's alphas above 1 get an opaque Gaussian whose outline of half cover is that of the many.
+    A node of a density above 1 becomes an opaque Gaussian, enlarged so that it covers a half at the same distance.
     """
     opened = _opened_first(tree)[: max(0, min(count, scene.num_gaussians) - 1)]
     drawn = np.zeros(len(tree), bool)
@@ -202,13 +206,13 @@ def cut(tree: MergeTree, scene: GaussianHierarchy, count: int) -> GaussianHierar
 
 
 def half_cover_radius(density: Doubles) -> Doubles:
-    """Distance in standard deviations at which ``density`` opaque Gaussians one behind the other cover a half."""
+    """The distance in standard deviations at which ``density`` opaque Gaussians, one behind the other, cover a half."""
     radius: Doubles = np.sqrt(-2 * np.log(-np.expm1(-np.log(2) / density)))
     return radius
 
 
 def _opened_first(tree: MergeTree) -> Index:
-    """Inner nodes from the largest to the smallest, none before its parent."""
+    """The inner nodes from the largest to the smallest, but none before its parent."""
     size = tree.scales.max(axis=1)
     inner = np.flatnonzero(tree.first_child != NONE)
     bound = np.full(len(tree), np.inf)  # (M,) the least size on the way from the root

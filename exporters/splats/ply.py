@@ -1,9 +1,9 @@
 """The 3D-GS .ply: the layout of the INRIA reference, written so that every known reader accepts it.
 
-One element ``vertex`` of float columns: x y z, nx ny nz (zeros), f_dc_0..2, f_rest_* (channel-major: all of red, then
-green, then blue), opacity (logit), scale_0..2 (natural log), rot_0..3 (wxyz). The frame is RDF. Level and parent, where
-wanted, are float columns after rot_3: other types, other elements and a comment before ``element vertex`` make one
-reader or another fail or, worse, read garbage.
+The element ``vertex`` has float columns: x y z, nx ny nz (zeros), f_dc_0..2, f_rest_* (channel-major: all of red, then
+green, then blue), opacity (logit), scale_0..2 (natural log), rot_0..3 (wxyz). The frame is RDF. Level and parent, if
+asked for, are float columns after rot_3: columns of other types, further elements, or a comment before ``element
+vertex`` make some readers fail or, worse, read garbage.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from hgs_toolkit.encoding import MAX_OPACITY_LOGIT, sh_bases
 from hgs_toolkit.errors import FormatError, ShapeError
 from hgs_toolkit.exporters.frames import turn_signs
 from hgs_toolkit.exporters.options import ExportOptions
-from hgs_toolkit.exporters.splats.arrays import BLOCK, Floats, Splats, rest_bases, scene_of, tensor_blocks
 from hgs_toolkit.exporters.splats.ply_table import PlyFile
+from hgs_toolkit.exporters.splats.stored import BLOCK, Floats, StoredSplats, rest_bases, scene_of, tensor_blocks
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.version import program_name
 
@@ -31,14 +31,14 @@ FRAME = "rdf"
 FRAME_COMMENT = "frame "
 
 MAX_EXACT_INDEX = 2**24
-"""Whole numbers up to this are exact in a float32 column."""
+"""Greatest whole number up to which all are exact in a float32 column."""
 
 NORMALS = ("nx", "ny", "nz")
 TREE = ("level", "parent")
 
 
 def write_ply(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
-    """Write one scene; quaternions are normalised, opacity logits bounded.
+    """Write one scene with unit quaternions and opacity logits within +-MAX_OPACITY_LOGIT.
 
     Raises:
         FormatError: if an index is too large for a float column, or ``pad_sh`` lies below the scene's degree.
@@ -59,7 +59,7 @@ def write_ply(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
 def read_ply(path: Path) -> GaussianHierarchy:
     """Read one scene, of any program: ascii or binary, with or without normals, f_rest, level and parent.
 
-    Infinite opacity logits (opacity 0 or 1) are bounded as our own are.
+    Infinite opacity logits (opacities of 0 or 1) become +-MAX_OPACITY_LOGIT.
 
     Raises:
         FormatError: if the file is truncated, has no Gaussians, or holds NaN or infinite values (counted).
@@ -67,13 +67,13 @@ def read_ply(path: Path) -> GaussianHierarchy:
     ply = PlyFile.open(path)
     vertex = ply.element("vertex")
     _check_required(path, set(vertex.columns))
-    splats = Splats.empty(vertex.count, sh_bases(degree_of(path, vertex.columns)))
+    splats = StoredSplats.empty(vertex.count, sh_bases(degree_of(path, vertex.columns)))
     columns = _columns(splats)
     has_tree = set(TREE) <= vertex.columns.keys()
     tree = np.empty((vertex.count, 2), np.float32) if has_tree else None
     if tree is not None:
         columns |= dict(zip(TREE, tree.T, strict=True))
-    with np.errstate(over="ignore"):  # a double too large becomes infinite, and is counted as such later
+    with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite, which is counted later
         for rows, block in ply.blocks("vertex"):
             for name, column in columns.items():
                 column[rows] = block[name]
@@ -84,13 +84,13 @@ def read_ply(path: Path) -> GaussianHierarchy:
 
 
 def frame_of(comments: list[str]) -> str:
-    """The frame our own comment names; RDF where there is none."""
+    """The frame that the writer's comment names; RDF if there is no such comment."""
     named = [comment.removeprefix(FRAME_COMMENT).strip() for comment in comments if comment.startswith(FRAME_COMMENT)]
     return "y_up" if named[:1] == ["y_up"] else FRAME
 
 
 def _names(degree: int, *, normals: bool) -> list[str]:
-    """The columns in INRIA's order."""
+    """The names of the columns in INRIA's order."""
     rest = [f"f_rest_{i}" for i in range(3 * rest_bases(degree))]
     return [
         *("x", "y", "z"), *(NORMALS if normals else ()), *("f_dc_0", "f_dc_1", "f_dc_2"), *rest, "opacity",
@@ -99,7 +99,7 @@ def _names(degree: int, *, normals: bool) -> list[str]:
 
 
 def _tables(scene: GaussianHierarchy, frame: str, degree: int, options: ExportOptions) -> Iterator[Tensor]:
-    """The rows of the file (M, C), some thousands at a time, one after the other in the same memory."""
+    """The rows of the file (M, C), BLOCK at a time; each table reuses the memory of the one before."""
     turn_means, turn_quats, turn_sh = turn_signs("y_up", frame, scene.sh.shape[2])
     ones = torch.ones(1, 3)
     turn = ones * turn_means, ones, turn_quats[None], turn_sh[None, :, None].expand(-1, -1, 3), ones[:, 0]
@@ -110,12 +110,12 @@ def _tables(scene: GaussianHierarchy, frame: str, degree: int, options: ExportOp
         block = table[: len(parts[0])]
         columns = _parts(parts, degree, options.normals)
         torch.cat(columns if tree is None else [*columns, tree[rows]], dim=1, out=block)
-        block[:, : signs.shape[1]] *= signs  # whole rows at once: far faster than each part on its own
+        block[:, : signs.shape[1]] *= signs  # one product of whole rows is far faster than one for each part
         yield block
 
 
 def _parts(parts: tuple[Tensor, ...], degree: int, normals: bool) -> list[Tensor]:
-    """The columns of :func:`_names` in blocks (M, 1 or more); normals and harmonics that are missing are zero."""
+    """The columns of :func:`_names` in groups (M, 1 or more); normals and missing harmonics are zero."""
     means, log_scales, quats, sh, logits = parts
     rest = sh[:, 1:].transpose(1, 2)  # (M, 3, K - 1): channel-major
     if missing := rest_bases(degree) - rest.shape[2]:
@@ -124,8 +124,8 @@ def _parts(parts: tuple[Tensor, ...], degree: int, normals: bool) -> list[Tensor
     return [means, none, sh[:, 0], rest.flatten(1), logits[:, None], log_scales, quats]
 
 
-def _columns(splats: Splats) -> dict[str, Floats]:
-    """Views (N,) of the arrays by column name."""
+def _columns(splats: StoredSplats) -> dict[str, Floats]:
+    """Views (N,) of the arrays, by the names of their columns."""
     bases = splats.sh.shape[1]
     columns = {axis: splats.means[:, i] for i, axis in enumerate("xyz")}
     columns |= {f"f_dc_{i}": splats.sh[:, 0, i] for i in range(3)}
@@ -137,7 +137,7 @@ def _columns(splats: Splats) -> dict[str, Floats]:
 
 
 def _header(scene: GaussianHierarchy, frame: str, names: list[str]) -> str:
-    """Comments stand behind the element: fixed-layout viewers want that on line 3."""
+    """The header; its comments follow the element, which viewers of a fixed layout expect on line 3."""
     lines = ["ply", "format binary_little_endian 1.0", f"element vertex {scene.num_gaussians}"]
     lines += [f"comment generator {program_name()}", f"comment {FRAME_COMMENT}{frame}"]
     lines += [" ".join(["comment hgs_levels", *map(str, scene.level_counts)])]
@@ -157,7 +157,11 @@ def _check_required(path: Path, available: set[str]) -> None:
 
 
 def degree_of(path: Path, columns: dict[str, str]) -> int:
-    """The degree that the f_rest columns have; a FormatError if none has that many."""
+    """The degree of the harmonics in the f_rest columns.
+
+    Raises:
+        FormatError: if no degree has that many columns, or they are not numbered from 0.
+    """
     count = sum(name.startswith("f_rest_") for name in columns)
     degree = {0: 0, 9: 1, 24: 2, 45: 3}.get(count)
     if degree is None or not columns.keys() >= {f"f_rest_{i}" for i in range(count)}:
@@ -166,7 +170,7 @@ def degree_of(path: Path, columns: dict[str, str]) -> int:
 
 
 def _with_tree(path: Path, scene: GaussianHierarchy, tree: Floats) -> GaussianHierarchy:
-    """The scene with ``tree`` (N, 2): level and parent; without parents where the file was reordered since."""
+    """``scene`` with the levels and parents of ``tree`` (N, 2); parents that contradict the levels are ignored."""
     if not bool((tree == tree.round()).all()) or not bool((np.abs(tree) <= MAX_EXACT_INDEX).all()):
         raise FormatError(f"{path}: level or parent is no whole number; expected columns written by hgs_toolkit")
     level, parent = (torch.from_numpy(column.astype(np.int64)) for column in tree.T)

@@ -1,7 +1,7 @@
-"""The container .ply: a text header, then tables of numbers. Read in rows of a few thousand, sizes checked first.
+"""The container of every .ply: a text header, then one table of numbers for each element.
 
-What can be read without looking at each row (binary, no lists before the wanted element) is; the rest (ascii, lists)
-goes through plyfile.
+The header's sizes are compared with the file's before anything is allocated. Binary tables are read some thousand rows
+at a time; plyfile reads ascii files, and those with lists before or in the wanted table.
 """
 
 from __future__ import annotations
@@ -17,29 +17,30 @@ from numpy.typing import NDArray
 from plyfile import PlyData, PlyParseError
 
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.splats.arrays import BLOCK
+from hgs_toolkit.exporters.splats.stored import BLOCK
 
 MAX_HEADER = 128 * 1024
-"""Bytes of header that are searched for its end."""
+"""Bytes at the start of a file within which its header must end."""
 
 TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
     "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
     "double": "f8", "float64": "f8",
 }  # fmt: skip
-"""NumPy types of the header's."""
+"""NumPy types by the names that headers use."""
 
 BYTE_ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": ""}
+"""NumPy byte orders by the names that headers use; empty for text."""
 
 MAX_ROWS = 10**12
-"""More cannot be meant."""
+"""Rows of a table above which a header is taken for broken."""
 
 Rows = NDArray[np.void]
 
 
 @dataclass
 class Element:
-    """A table: its rows and, by column name, the type as in the header (that of the length, for a list)."""
+    """A table: its number of rows and, by name, the header's type of each column (of a list, that of its length)."""
 
     name: str
     count: int
@@ -53,7 +54,7 @@ class Element:
 
 @dataclass(frozen=True)
 class PlyFile:
-    """A .ply whose header was read and compared with its size."""
+    """A .ply file whose header was read and compared with the file's size."""
 
     path: Path
     order: str
@@ -63,10 +64,10 @@ class PlyFile:
 
     @classmethod
     def open(cls, path: Path) -> PlyFile:
-        """Read the header.
+        """Read the header of ``path``.
 
         Raises:
-            FormatError: if it is broken, or promises more than the file's size allows.
+            FormatError: if the header is broken, or promises more than the file's size allows.
         """
         with open(path, "rb") as file:
             lines = _header_lines(path, file)
@@ -80,13 +81,13 @@ class PlyFile:
         return ply
 
     def element(self, name: str) -> Element:
-        """The element of that name; a FormatError if there is none."""
+        """The element of that name; raises a FormatError if the file has none."""
         if name not in self.elements:
             raise FormatError(f"{self.path} has no element '{name}'; expected a Gaussian splat .ply")
         return self.elements[name]
 
     def blocks(self, name: str) -> Iterator[tuple[slice, Rows]]:
-        """The rows of an element, some thousands at a time, and which they are.
+        """The rows of an element, BLOCK at a time, each time with the slice of the rows.
 
         Raises:
             FormatError: if a value cannot be read, or the file ends early.
@@ -110,7 +111,7 @@ class PlyFile:
                 yield rows, block
 
     def rows(self, name: str) -> Rows:
-        """All rows of an element, as :meth:`blocks` gives them."""
+        """All rows of an element at once; raises as :meth:`blocks`."""
         blocks = [block for _, block in self.blocks(name)]
         return np.concatenate(blocks) if blocks else np.empty(0, self.element(name).dtype(self.order))
 
@@ -118,11 +119,11 @@ class PlyFile:
         try:
             return PlyData.read(str(self.path))[name].data
         except (PlyParseError, ValueError, TypeError, IndexError, OverflowError) as error:
-            raise FormatError(f"{self.path} is no readable .ply file: {error}") from error
+            raise FormatError(f"{self.path} is not a readable .ply file: {error}") from error
 
     def _check_size(self) -> None:
         available = self.path.stat().st_size - self.data_start
-        # A value of an ascii file takes a digit and a blank; a list at least its length.
+        # In an ascii file, a value takes at least a digit and a blank, and a list at least its length.
         widths = (
             element.count * (element.dtype(self.order).itemsize if self.order else 2 * len(element.columns))
             for element in self.elements.values()
@@ -135,7 +136,7 @@ class PlyFile:
 
 
 def _header_lines(path: Path, file: BinaryIO) -> list[str]:
-    """The lines of the header; ``file`` stands behind it afterwards."""
+    """The lines of the header; afterwards ``file`` is at the first byte of data."""
     start = file.read(MAX_HEADER)
     end = re.search(rb"end_header\r?\n?", start)
     if not start.startswith(b"ply") or end is None:

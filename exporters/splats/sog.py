@@ -1,9 +1,9 @@
 """PlayCanvas .sog, version 2: a zip of ``meta.json`` and lossless WebP images, one pixel a Gaussian.
 
-Positions are 16 bit of sign(x) log(1 + |x|) in two images (low and high bytes); log scales and constant colour
-coefficients are indices into codebooks of 256; rotations are the three smaller components of the quaternion (8 bit) and
-which was dropped (alpha 252..255); higher harmonics are labels into a palette whose entries are codebook indices.
-The frame is that of the .ply. :func:`sog_files` and :func:`scene_of_sog` are also the unit of streamed scenes.
+Positions are 16 bits of sign(x) log(1 + |x|) in two images (low and high bytes). Log scales and constant coefficients
+are indices into codebooks of 256. Rotations are the three smaller components of the quaternion (8 bits each); an alpha
+of 252..255 says which one was dropped. Higher harmonics are labels into a palette whose entries are codebook indices.
+The frame is that of the .ply. Streamed scenes consist of the same files: :func:`sog_files` and :func:`scene_of_sog`.
 """
 
 from __future__ import annotations
@@ -20,53 +20,54 @@ import numpy as np
 
 from hgs_toolkit.encoding import sh_bases
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.limits import check_promise
+from hgs_toolkit.exporters.limits import check_promise, is_count
 from hgs_toolkit.exporters.options import ExportOptions
-from hgs_toolkit.exporters.splats.arrays import (
+from hgs_toolkit.exporters.splats.packing.codebooks import PALETTE, codebook, codes, palette
+from hgs_toolkit.exporters.splats.packing.morton import morton_order
+from hgs_toolkit.exporters.splats.packing.quaternions import BOUND, drop_largest, restore_largest
+from hgs_toolkit.exporters.splats.packing.webp import Bytes, pixels_to_webp, webp_to_pixels
+from hgs_toolkit.exporters.splats.sog_meta import FRAME, MAX_GAUSSIANS, META, Meta
+from hgs_toolkit.exporters.splats.stored import (
     Floats,
-    Splats,
+    StoredSplats,
     logits_of_bytes,
     opacity_bytes,
     rest_bases,
     scene_of,
     splats_of,
 )
-from hgs_toolkit.exporters.splats.packing.codebooks import PALETTE, codebook, codes, palette
-from hgs_toolkit.exporters.splats.packing.morton import morton_order
-from hgs_toolkit.exporters.splats.packing.quaternions import BOUND, drop_largest, restore_largest
-from hgs_toolkit.exporters.splats.packing.webp import Bytes, pixels_to_webp, webp_to_pixels
-from hgs_toolkit.exporters.splats.sog_meta import FRAME, MAX_GAUSSIANS, META, Meta, is_count
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.version import program_name
 
 logger = logging.getLogger(__name__)
 
 FIRST_TAG = 252
-"""Alpha of a quaternion whose component w was dropped; x, y, z follow."""
+"""Alpha of a quaternion whose component w was dropped; the next numbers mean x, y and z."""
 
 PALETTE_COLUMNS = 64
 """Palette entries in each row of the image of centroids."""
 
 BYTES_PER_GAUSSIAN = 4 * 14
-"""In memory, without higher harmonics."""
+"""Bytes of one Gaussian in memory, without higher harmonics."""
 
 Files = dict[str, bytes]
+"""Contents of files by their names."""
 
 
 def write_sog(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
-    """Write one scene, its Gaussians in Morton order.
+    """Write one scene with its Gaussians in Morton order.
 
     Raises:
-        FormatError: if the scene has no Gaussians or more than an image has pixels.
+        FormatError: if the scene has no Gaussians, or more than the largest image has pixels.
     """
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as bundle:
         for name, data in sog_files(scene, options.frame or FRAME).items():
-            # A fixed date: equal scenes give equal bytes.
+            # The entry has a fixed date, so equal scenes give equal bytes.
             bundle.writestr(zipfile.ZipInfo(name), data)
 
 
 def read_sog(path: Path) -> GaussianHierarchy:
-    """Read one scene, of any program that writes version 2.
+    """Read one scene of version 2, written by any program.
 
     Raises:
         FormatError: if the archive or an image is broken or missing, the sizes contradict each other, or a value is
@@ -77,15 +78,15 @@ def read_sog(path: Path) -> GaussianHierarchy:
         with zipfile.ZipFile(path) as bundle:
             return scene_of_sog(lambda name: _member(bundle, name, size), path, size)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise FormatError(f"{path} is no readable .sog archive: {error}") from error
+        raise FormatError(f"{path} is not a readable .sog archive: {error}") from error
 
 
 def sog_files(scene: GaussianHierarchy, frame: str = FRAME) -> Files:
-    """The files of one scene by name, ``meta.json`` first; its Gaussians are put into Morton order.
+    """The files of one scene, ``meta.json`` first, with its Gaussians in Morton order.
 
     Args:
         scene: a batch of one in the ``y_up`` frame.
-        frame: the frame of the files; other readers take it for ``rdf``, ours finds it in ``meta.json``.
+        frame: the frame of the files; ``meta.json`` states it, but other programs assume ``rdf``.
     """
     splats = splats_of(scene, frame)
     if not 0 < len(splats) <= MAX_GAUSSIANS:
@@ -107,18 +108,18 @@ def sog_files(scene: GaussianHierarchy, frame: str = FRAME) -> Files:
 
 
 def scene_of_sog(load: Callable[[str], bytes], path: Path, size: int) -> GaussianHierarchy:
-    """The scene whose files ``load`` gives by name.
+    """The scene whose files ``load`` returns by name.
 
     Args:
-        load: gives a file's bytes, or raises a FormatError.
-        path: what errors name.
-        size: bytes of all files, for the limit on what they may unpack to.
+        load: returns the bytes of the file of that name, or raises a FormatError.
+        path: the path that errors name.
+        size: bytes of all files together, which bound what they may unpack to.
     """
     try:
         meta = Meta.parse(load(META))
         needed = meta.count * (BYTES_PER_GAUSSIAN + 12 * rest_bases(meta.bands))
         check_promise(needed, size)
-        splats = Splats(
+        splats = StoredSplats(
             _take_means(meta, load), meta.book("scales")[_pixels(meta, load, "scales")[:, :3]],
             _take_quats(meta, load), *_take_colours(meta, load),
         )  # fmt: skip
@@ -128,7 +129,7 @@ def scene_of_sog(load: Callable[[str], bytes], path: Path, size: int) -> Gaussia
 
 
 def _put_means(images: Files, means: Floats) -> dict[str, Any]:
-    """16 bit of the logarithm between its bounds, low and high bytes apart."""
+    """Images of 16 bits of the positions' logarithms between their bounds: one of low bytes, one of high bytes."""
     logs = np.sign(means) * np.log1p(np.abs(means, dtype=np.float64))
     low, high = logs.min(axis=0), logs.max(axis=0)
     extent = np.where(high > low, high - low, 1)
@@ -144,7 +145,7 @@ def _take_means(meta: Meta, load: Callable[[str], bytes]) -> Floats:
         raise FormatError(f"{META} has {len(low)} and {len(high)} bounds of positions; expected 3 each")
     lower, upper = (webp_to_pixels(load(name), name, meta.count)[:, :3] for name in meta.names("means", 2))
     logs = low + (lower + upper.astype(np.float64) * 256) / 65535 * (high - low)
-    with np.errstate(over="ignore"):  # what overflows is infinite, and is counted as such later
+    with np.errstate(over="ignore"):  # a position that overflows becomes infinite, which is counted later
         means: Floats = (np.sign(logs) * np.expm1(np.abs(logs))).astype(np.float32)
     return means
 
@@ -169,7 +170,7 @@ def _take_quats(meta: Meta, load: Callable[[str], bytes]) -> Floats:
     return restore_largest(pixels[:, 3] - FIRST_TAG, (pixels[:, :3].astype(np.float32) / np.float32(127.5) - 1) * BOUND)
 
 
-def _put_colours(images: Files, splats: Splats) -> dict[str, Any]:
+def _put_colours(images: Files, splats: StoredSplats) -> dict[str, Any]:
     book = codebook(splats.sh[:, 0])
     pixels = np.column_stack([codes(splats.sh[:, 0], book), opacity_bytes(splats.logits)])
     images["sh0.webp"] = pixels_to_webp(pixels)
@@ -186,8 +187,8 @@ def _take_colours(meta: Meta, load: Callable[[str], bytes]) -> tuple[Floats, Flo
     return sh, logits_of_bytes(pixels[:, 3])
 
 
-def _put_harmonics(images: Files, splats: Splats) -> dict[str, Any]:
-    """A palette of all higher coefficients of a Gaussian, and for each Gaussian its entry, low byte first."""
+def _put_harmonics(images: Files, splats: StoredSplats) -> dict[str, Any]:
+    """Images of a palette of higher coefficients and of the entry of each Gaussian, its low byte first."""
     bases = splats.sh.shape[1] - 1
     centres, labels = palette(splats.sh[:, 1:].reshape(len(splats), -1), PALETTE)  # (P, bases * 3)
     book = codebook(centres)
@@ -202,7 +203,7 @@ def _put_harmonics(images: Files, splats: Splats) -> dict[str, Any]:
 
 
 def _take_harmonics(meta: Meta, load: Callable[[str], bytes]) -> Floats:
-    """(N, K - 1, 3); a label beyond the palette is an error."""
+    """The higher coefficients (N, K - 1, 3); raises a FormatError if a label is beyond the palette."""
     centroids, labels = meta.names("shN", 2)
     count, bases = meta.values["shN"].get("count"), rest_bases(meta.bands)
     if not is_count(count, 1, PALETTE):
@@ -222,13 +223,13 @@ def _pixels(meta: Meta, load: Callable[[str], bytes], part: str) -> Bytes:
 
 
 def _member(bundle: zipfile.ZipFile, name: str, size: int) -> bytes:
-    """A file of the archive; what it promises to unpack to is compared with the size of the archive first."""
+    """The content of a file in the archive, whose promised size is first compared with that of the archive."""
     try:
         info = bundle.getinfo(name)
     except KeyError:
         raise FormatError(f"the archive lacks {name}") from None
     check_promise(info.file_size, size)
-    if info.compress_size > size:  # zipfile would allocate it
+    if info.compress_size > size:  # zipfile would allocate so many bytes
         raise FormatError(f"{name} is said to take {info.compress_size} bytes of an archive of {size}")
     try:
         return bundle.read(info)

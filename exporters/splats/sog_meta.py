@@ -1,29 +1,37 @@
-"""The ``meta.json`` of a .sog: its entries, checked before anything is allocated by them."""
+"""The ``meta.json`` of a .sog, whose entries are checked before anything is allocated."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.splats.arrays import Floats
+from hgs_toolkit.exporters.limits import is_count
 from hgs_toolkit.exporters.splats.packing.codebooks import CODES
+from hgs_toolkit.exporters.splats.stored import Floats
 
 META = "meta.json"
 
 FRAME = "rdf"
-"""Frame of the positions where nothing says another: that of the .ply."""
+"""Frame of the positions unless the file names another: that of the .ply."""
 
 MAX_GAUSSIANS = 16380**2
-"""Pixels of the largest image."""
+"""Greatest number of Gaussians: the pixels of the largest image."""
 
 
 @dataclass(frozen=True)
 class Meta:
-    """A checked ``meta.json``."""
+    """A checked ``meta.json``.
+
+    Attributes:
+        values: the whole document.
+        count: number of Gaussians.
+        bands: degree of the harmonics, 0 to 3.
+        frame: world frame of the positions.
+    """
 
     values: dict[str, Any]
     count: int
@@ -32,7 +40,7 @@ class Meta:
 
     @classmethod
     def parse(cls, data: bytes) -> Meta:
-        """Raise a FormatError unless ``data`` is JSON of version 2 with the entries of every file."""
+        """Read the JSON ``data``; raises a FormatError unless it is of version 2 and has the required entries."""
         try:
             values = json.loads(data)
             version_, count = values.get("version"), values.get("count")
@@ -47,21 +55,21 @@ class Meta:
         return cls(values, count, bands, frame if frame in ("rdf", "y_up") else FRAME)
 
     def names(self, part: str, files: int) -> list[str]:
-        """The names of the images of one part."""
+        """The names of the ``files`` images of one part."""
         names = self._of(part, "files")
         if not isinstance(names, list) or len(names) != files or not all(isinstance(name, str) for name in names):
             raise FormatError(f"{META} names {names!r} as images of '{part}'; expected {files} names")
         return names
 
     def book(self, part: str) -> Floats:
-        """The codebook of one part, padded to 256 entries."""
+        """The codebook of one part, filled up to 256 entries with copies of its last one."""
         values = self.numbers(part, "codebook")
         if not 0 < len(values) <= CODES:
             raise FormatError(f"{META} has a codebook of {len(values)} for '{part}'; expected {CODES}")
         return np.pad(values, (0, CODES - len(values)), mode="edge")
 
     def numbers(self, part: str, entry: str) -> Floats:
-        """A list of numbers of one part."""
+        """The list of numbers that is the ``entry`` of one part."""
         values = self._of(part, entry)
         if not isinstance(values, list) or not all(
             isinstance(v, int | float) and abs(v) < np.finfo(np.float32).max for v in values
@@ -74,8 +82,3 @@ class Meta:
             return self.values[part][entry]
         except (KeyError, TypeError) as error:
             raise FormatError(f"{META} lacks '{entry}' of '{part}'") from error
-
-
-def is_count(value: object, least: int, most: int) -> TypeGuard[int]:
-    """Whether ``value`` is a whole number from ``least`` to ``most``."""
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

@@ -1,7 +1,7 @@
-"""The .splat of antimatter15's viewer: 32 bytes a Gaussian, no header, no harmonics, most important first.
+"""The .splat of antimatter15's viewer: 32 bytes for each Gaussian, the most important first; no header, no harmonics.
 
-Each row is position (3 float32), standard deviations (3 float32, linear), RGBA (4 bytes) and the quaternion wxyz (a
-byte each, 128 times the component plus 128). The frame is that of the .ply, unless ``frame`` says otherwise.
+A row holds the position (3 float32), the standard deviations (3 float32, linear), RGBA (4 bytes) and the quaternion
+wxyz (4 bytes, each 128 times the component plus 128). The frame is that of the .ply, unless ``frame`` names another.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 from hgs_toolkit.encoding import SH_C0
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.options import ExportOptions
-from hgs_toolkit.exporters.splats.arrays import (
+from hgs_toolkit.exporters.splats.stored import (
     BLOCK,
     Floats,
-    Splats,
+    StoredSplats,
     logits_of_bytes,
     opacity_bytes,
     scene_of,
@@ -32,13 +32,13 @@ FRAME = "rdf"
 ROW = np.dtype([("means", "<f4", 3), ("scales", "<f4", 3), ("rgba", "u1", 4), ("quats", "u1", 4)])
 
 STEPS = 128
-"""Steps of a quaternion's component from 0 to 1."""
+"""Steps of a byte from 0 to 1 of a quaternion's component."""
 
 
 def write_splat(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
-    """Write one scene, sorted by volume times opacity; colours are clamped to 0..1, counted in the log."""
+    """Write one scene, sorted by volume times opacity; colours beyond 0..1 are clamped and counted in the log."""
     splats = splats_of(scene, options.frame or FRAME)
-    # Viewers draw what has arrived so far: the large and opaque come first.
+    # Viewers draw what has arrived so far, so the large and opaque ones come first.
     importance = splats.log_scales.sum(axis=1) - np.logaddexp(0, -splats.logits)
     splats = splats.take(np.argsort(-importance, kind="stable"))
     colours = 0.5 + SH_C0 * splats.sh[:, 0]
@@ -64,20 +64,20 @@ def read_splat(path: Path) -> GaussianHierarchy:
         raise FormatError(
             f"{path} has {size} bytes; expected a multiple of {ROW.itemsize}, it is truncated or no .splat"
         )
-    splats = Splats.empty(size // ROW.itemsize)
+    splats = StoredSplats.empty(size // ROW.itemsize)
     with open(path, "rb") as file:
         for block in splats.blocks():
             _unpack(path, np.fromfile(file, ROW, BLOCK), block[1])
     return scene_of(path, splats, FRAME)
 
 
-def _unpack(path: Path, rows: np.ndarray[tuple[int], np.dtype[np.void]], block: Splats) -> None:
-    """Fill ``block`` with as many ``rows``."""
+def _unpack(path: Path, rows: np.ndarray[tuple[int], np.dtype[np.void]], block: StoredSplats) -> None:
+    """Fill ``block`` with the values of ``rows``, which are as many."""
     scales: Floats = rows["scales"]
     if bool((scales < 0).any()):
         raise FormatError(f"{path} has a negative standard deviation; it is broken or no .splat file")
     block.means[:] = rows["means"]
-    # Flat Gaussians are written with 0 by some: the smallest normal number has a finite logarithm.
+    # Some programs write flat Gaussians with a size of 0; the smallest normal number has a finite logarithm.
     with np.errstate(invalid="ignore"):  # NaN is counted later
         block.log_scales[:] = np.log(np.maximum(scales, np.finfo(np.float32).tiny))
     block.sh[:, 0] = (rows["rgba"][:, :3] / np.float32(255) - np.float32(0.5)) / np.float32(SH_C0)

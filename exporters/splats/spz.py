@@ -1,11 +1,12 @@
-"""Niantic's .spz: 20 bytes a Gaussian in planes, compressed. Written as version 3, read in versions 1 to 4.
+"""Niantic's .spz: 20 bytes for each Gaussian in compressed planes; version 3 is written, versions 1 to 4 are read.
 
-After a header of 16 bytes (magic, version, count, SH degree, fractional bits, flags) follow the planes positions (three
-of 24 bit fixed point), alphas, colours, scales, rotations and higher harmonics (coefficient-major, RGB fastest), a byte
-each; gzip packs the whole. Version 1 has half-precision positions, 1 and 2 have the quaternion's x y z in a byte each,
-3 and 4 the three smaller of x y z w (sign and 9 bit) and which was dropped. Version 4 has a plain header of 32 bytes, a
-table and one Zstandard stream a plane. The frame is RUB, ours; many programs write their .ply's coordinates unturned,
-which nothing in the file tells: that is what ``frame`` is for, both ways.
+A header of 16 bytes (magic, version, count, SH degree, fractional bits, flags) is followed by one plane each for
+positions (fixed point, 24 bits), alphas, colours, scales, rotations and higher harmonics (coefficient-major, RGB
+fastest), whose values are bytes but for positions and rotations; gzip packs the whole. Version 1 has half-precision
+positions. Versions 1 and 2 have the quaternion's x y z in a byte each; 3 and 4 have the three smaller components of
+x y z w (a sign and 9 bits each) and 2 bits that say which one was dropped. Version 4 has a plain header of 32 bytes, a
+table of sizes and one Zstandard stream for each plane. The frame is RUB, which is ``y_up``. Many programs write the
+coordinates of their .ply unchanged, and nothing in the file says so; a caller who knows better names the ``frame``.
 """
 
 from __future__ import annotations
@@ -24,8 +25,15 @@ from hgs_toolkit.encoding import sh_bases
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.limits import Gunzip, check_promise, unzstd
 from hgs_toolkit.exporters.options import ExportOptions
-from hgs_toolkit.exporters.splats.arrays import Floats, Splats, logits_of_bytes, opacity_bytes, scene_of, splats_of
 from hgs_toolkit.exporters.splats.packing.quaternions import BOUND, drop_largest, restore_largest
+from hgs_toolkit.exporters.splats.stored import (
+    Floats,
+    StoredSplats,
+    logits_of_bytes,
+    opacity_bytes,
+    scene_of,
+    splats_of,
+)
 from hgs_toolkit.gaussians import GaussianHierarchy
 
 logger = logging.getLogger(__name__)
@@ -36,53 +44,56 @@ FRAME = "y_up"
 VERSION = 3
 
 HEADER = struct.Struct("<IIIBBBB")
-"""Magic, version, count, SH degree, fractional bits, flags; last 0, in version 4 the number of streams."""
+"""Magic, version, count, SH degree, fractional bits, flags, and the number of streams (0 before version 4)."""
 
 TABLE_START = struct.Struct("<I12x")
-"""What version 4 adds to the header: where the table is."""
+"""Offset of the table, which follows the header in version 4."""
 
 STREAM = struct.Struct("<QQ")
-"""An entry of the table: packed and unpacked size."""
+"""Packed and unpacked size of a stream: one entry of the table."""
 
 MAGIC = 0x5053474E
 ANTIALIASED = 1
 
 MAX_COUNT = 10_000_000
-"""Gaussians that the reference program reads of versions 1 to 3."""
+"""Greatest number of Gaussians that the reference program reads from versions 1 to 3."""
 
 MAX_FRACTIONAL_BITS = 20
-"""Least step 2^-20 (1e-6); every reader tried takes it, and float32 has no more at distance 8."""
+"""Fractional bits at most: a step of 2^-20 (1e-6), which every reader tried takes; float32 has no finer one at 8."""
 
 MAX_FIXED = 2**23 - 1
-"""Greatest fixed-point coordinate."""
+"""Greatest fixed-point coordinate, in steps."""
 
 MAX_DEGREE = 4
-"""Of the files; the fourth degree is not kept."""
+"""Greatest SH degree of a file; the harmonics of degree 4 are not kept."""
 
 COLOUR_SCALE = 0.15 * 255
-"""Colour byte = 127.5 + this times the constant coefficient: coefficients up to +-3.3, RGB -0.44 to 1.44."""
+"""Steps of a colour byte for each unit of the constant coefficient, from 127.5: up to +-3.3, RGB -0.44 to 1.44."""
 
 SH_STEPS = (8, 16)
-"""Harmonics are rounded to these of the 128 steps of one unit: of degree 1, and above; zeros then pack well."""
+"""Bytes to whose multiples harmonics of degree 1, and of higher degrees, are rounded, so that they pack well."""
 
 MAGNITUDE = 511
-"""Greatest 9-bit magnitude of a quaternion's component, for sqrt(1/2)."""
+"""Greatest 9-bit magnitude of a quaternion's component, which stands for sqrt(1/2)."""
 
 XYZW = [1, 2, 3, 0]
+"""Order of the file's components among wxyz."""
+
 WXYZ = [3, 0, 1, 2]
+"""Order of wxyz among the file's components."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What follows from the first 16 bytes.
+    """The first 16 bytes of a file.
 
     Attributes:
         version: 1 to 4.
-        count: Gaussians.
-        degree: of the spherical harmonics, 0 to 4.
-        fractional_bits: of positions, where they are fixed point.
-        flags: bit 0 says that the scene wants antialiased drawing.
-        streams: of version 4.
+        count: number of Gaussians.
+        degree: degree of the spherical harmonics, 0 to 4.
+        fractional_bits: bits after the binary point of positions; without meaning in version 1.
+        flags: bit 0 is set if the scene was trained for antialiased rendering.
+        streams: number of Zstandard streams in version 4.
     """
 
     version: int
@@ -94,7 +105,7 @@ class Header:
 
     @classmethod
     def parse(cls, data: bytes, versions: range) -> Header:
-        """Raise a FormatError unless it is the header of one of the ``versions``."""
+        """Read a header; raises a FormatError unless it is one of the ``versions``."""
         magic, version, *rest = HEADER.unpack(data)
         if magic != MAGIC:
             raise FormatError("it does not start with the letters NGSP; expected a .spz file")
@@ -111,7 +122,7 @@ class Header:
 
     @property
     def plane_bytes(self) -> list[int]:
-        """Bytes of each plane: positions, alphas, colours, scales, rotations, harmonics."""
+        """Sizes in bytes of the planes: positions, alphas, colours, scales, rotations, harmonics."""
         position = 6 if self.version == 1 else 9
         rotation = 3 if self.version <= 2 else 4
         return [self.count * size for size in (position, 1, 3, 3, rotation, 3 * (sh_bases(self.degree) - 1))]
@@ -128,7 +139,7 @@ def write_spz(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
         raise FormatError(f"{len(splats)} Gaussians; .spz readers take at most {MAX_COUNT}, write .ply or .sog")
     bits = _fractional_bits(splats.means)
     header = HEADER.pack(MAGIC, VERSION, len(splats), splats.sh_degree, bits, 0, 0)
-    packer = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)  # without a date: equal scenes give equal bytes
+    packer = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)  # writes no date, so equal scenes give equal bytes
     with open(path, "wb") as file:
         for part in (
             header, _fixed24(splats.means, bits), opacity_bytes(splats.logits).tobytes(),
@@ -143,7 +154,7 @@ def read_spz(path: Path) -> GaussianHierarchy:
     """Read one scene of version 1 to 4.
 
     Raises:
-        FormatError: if the file is truncated, no .spz, of another version, or promises more than it holds.
+        FormatError: if the file is truncated, is no .spz, has another version, or promises more than it holds.
     """
     data = path.read_bytes()
     try:
@@ -152,7 +163,7 @@ def read_spz(path: Path) -> GaussianHierarchy:
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
     if header.flags & ANTIALIASED:
-        logger.info("%s was made for antialiased drawing, which is not kept", path)
+        logger.info("%s was made for antialiased rendering, which is not kept", path)
     if header.degree == MAX_DEGREE:
         logger.warning("%s has spherical harmonics of degree 4; those above degree 3 are not kept", path)
     return scene_of(path, splats, FRAME)
@@ -172,7 +183,7 @@ def _planes(data: bytes) -> tuple[Header, list[Bytes]]:
 
 
 def _planes4(data: bytes) -> tuple[Header, list[Bytes]]:
-    """Header and planes of version 4; what stands between header and table (extensions) is skipped."""
+    """Header and planes of version 4; the extensions between header and table are skipped."""
     if len(data) < HEADER.size + TABLE_START.size:
         raise FormatError(f"it is truncated: {len(data)} bytes")
     header = Header.parse(data[: HEADER.size], range(4, 5))
@@ -195,7 +206,7 @@ def _planes4(data: bytes) -> tuple[Header, list[Bytes]]:
     return header, planes if len(planes) == 6 else [*planes, np.empty(0, np.uint8)]
 
 
-def _unpack(header: Header, planes: list[Bytes]) -> Splats:
+def _unpack(header: Header, planes: list[Bytes]) -> StoredSplats:
     positions, alphas, colours, scales, rotations, harmonics = planes
     count, bases = header.count, min(sh_bases(header.degree), sh_bases(3))
     if header.version == 1:
@@ -208,7 +219,7 @@ def _unpack(header: Header, planes: list[Bytes]) -> Splats:
     sh[:, 1:] -= 128
     sh[:, 1:] /= 128
     log_scales = (scales.reshape(count, 3) / 16 - 10).astype(np.float32)
-    return Splats(
+    return StoredSplats(
         means=means,
         log_scales=log_scales,
         quats=_unpack_quats(rotations) if header.version >= 3 else _quats_of_xyz(rotations.reshape(count, 3)),
@@ -218,7 +229,11 @@ def _unpack(header: Header, planes: list[Bytes]) -> Splats:
 
 
 def _fractional_bits(means: Floats) -> int:
-    """As many as the largest coordinate leaves."""
+    """The number of fractional bits that the largest coordinate leaves.
+
+    Raises:
+        FormatError: if it leaves none.
+    """
     largest = float(np.abs(means).max(initial=0))
     bits = min(MAX_FRACTIONAL_BITS, math.floor(math.log2(MAX_FIXED / largest)) if largest > 0 else MAX_FRACTIONAL_BITS)
     if bits < 1:
@@ -232,7 +247,7 @@ def _fixed24(means: Floats, bits: int) -> bytes:
 
 
 def _from_fixed24(positions: Bytes, bits: int) -> Floats:
-    """(N, 3) of little-endian bytes (N, 3, 3): put into the upper three of four, so that the sign comes along."""
+    """Coordinates (N, 3) from little-endian bytes (N, 3, 3), which become the upper three of four to keep the sign."""
     words = np.zeros((*positions.shape[:2], 4), np.uint8)
     words[..., 1:] = positions
     fixed: NDArray[np.int32] = words.view("<i4")[..., 0]
@@ -240,7 +255,7 @@ def _from_fixed24(positions: Bytes, bits: int) -> Floats:
 
 
 def _clamped(values: NDArray[np.floating], what: str) -> bytes:
-    """Rounded to bytes; those that miss the range by more than its last step are counted in the log."""
+    """``values`` rounded to bytes; those that miss the range by more than its last step are counted in the log."""
     if beyond := int(((values < -1) | (values > 256)).sum()):
         logger.warning("%d of %d %s lie beyond the range of .spz files and were clamped", beyond, values.size, what)
     steps: Bytes = np.round(values).clip(0, 255).astype(np.uint8)
@@ -248,7 +263,7 @@ def _clamped(values: NDArray[np.floating], what: str) -> bytes:
 
 
 def _pack_quats(quats: Floats) -> bytes:
-    """From the top: 2 bits that say which of x y z w was dropped, then sign and magnitude of the others in order."""
+    """Words whose top 2 bits say which of x y z w was dropped; sign and magnitude of the others follow in order."""
     largest, three = drop_largest(quats[:, XYZW])
     magnitude = np.round(np.abs(three) / BOUND * MAGNITUDE).clip(0, MAGNITUDE).astype(np.uint32)
     fields = magnitude | (three < 0).astype(np.uint32) << 9
@@ -265,14 +280,14 @@ def _unpack_quats(rotations: Bytes) -> Floats:
 
 
 def _quats_of_xyz(rotations: Bytes) -> Floats:
-    """(N, 4) wxyz from x y z in a byte each, w being positive."""
+    """Quaternions (N, 4) wxyz from bytes x y z (N, 3); w is positive."""
     xyz = rotations / np.float32(127.5) - 1
     w = np.sqrt((1 - np.square(xyz).sum(axis=1)).clip(0))
     return np.column_stack([w, xyz])
 
 
-def _pack_harmonics(splats: Splats) -> bytes:
-    """(N, K - 1, 3) in steps of 1/128, each rounded to the multiple of SH_STEPS below 256."""
+def _pack_harmonics(splats: StoredSplats) -> bytes:
+    """Bytes of the higher coefficients (N, K - 1, 3) in steps of 1/128, rounded to multiples of SH_STEPS."""
     rest = splats.sh[:, 1:]
     steps = np.where(np.arange(rest.shape[1]) < 3, *SH_STEPS)[:, None]
     values = np.round((rest * 128 + 128) / steps) * steps

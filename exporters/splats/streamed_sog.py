@@ -1,11 +1,11 @@
 """Streamed SOG: ``lod-meta.json`` beside folders of .sog images, read by PlayCanvas and SuperSplat.
 
-Version 1. Space is cut into boxes; each box has for each level of detail a folder with the files of a .sog, without the
-archive. The format's level 0 is the finest. A viewer loads for each box the level that its distance deserves, so every
-level must be a whole scene: see :mod:`~hgs_toolkit.exporters.splats.lods`.
+This is version 1 of the format. Space is divided into boxes, and for each level of detail a box has a folder with the
+files of a .sog, not packed into an archive. The format's level 0 is the finest. A viewer chooses the level of each box
+by its distance, so every level must be a whole scene: see :mod:`~hgs_toolkit.exporters.splats.lods`.
 
-The folders lie in one whose name is a hash of all they hold. So a new scene never touches the files of an old one, and
-the scene changes in one step, with the .json; :func:`tidy_streamed_sog` removes what is left over.
+The folders lie in a common one whose name is a hash of their content. So a new scene never touches the files of an old
+one, and the scene changes in one step, with the .json. :func:`tidy_streamed_sog` removes folders that are left over.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from torch import Tensor
 from hgs_toolkit.encoding import log_scales_to_scales
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.frames import convert_frame
+from hgs_toolkit.exporters.limits import is_count
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.lods import levels_of_detail
 from hgs_toolkit.exporters.splats.sog import scene_of_sog, sog_files
-from hgs_toolkit.exporters.splats.sog_meta import FRAME, is_count
+from hgs_toolkit.exporters.splats.sog_meta import FRAME
 from hgs_toolkit.files import make_folder
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
 from hgs_toolkit.version import program_name
@@ -36,25 +37,25 @@ SUFFIX = "lod-meta.json"
 VERSION = 1
 
 BOX = 65_536
-"""Most Gaussians of a box at the finest level."""
+"""Greatest number of Gaussians of a box at the finest level."""
 
 REACH = 3.0
-"""Standard deviations that count as part of a Gaussian, for the bounds of a box."""
+"""Standard deviations from its centre at which a Gaussian ends, for the bounds of a box."""
 
 COMPANION = re.compile(r"lods-[0-9a-f]{12}")
-"""Names of the folders that this writer makes."""
+"""Pattern of the names of the common folders that this writer makes."""
 
 FILES = "files"
-"""Folder within the temporary one, which alone would be closed to other users."""
+"""Name of a folder in the temporary one; unlike the temporary one, other users may open it."""
 
 MAX_DEPTH, MAX_UNITS = 64, 100_000
-"""Boxes within boxes, and folders, that a reader follows."""
+"""Greatest nesting of boxes and greatest number of folders that the reader follows."""
 
 Json = dict[str, Any]
 
 
 def write_streamed_sog(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
-    """Write one scene's levels of detail: ``path``, and a folder beside it."""
+    """Write the levels of detail of one scene: the file ``path`` and a folder beside it."""
     frame = options.frame or FRAME
     lods = [lod.scene.detach().to("cpu", torch.float32) for lod in reversed(levels_of_detail(scene))]
     work = Path(tempfile.mkdtemp(prefix=".tmp-lods-", dir=path.parent))
@@ -62,7 +63,7 @@ def write_streamed_sog(path: Path, scene: GaussianHierarchy, options: ExportOpti
         units = _Units(make_folder(work / FILES), lods, frame)
         tree = units.box([torch.arange(lod.num_gaussians) for lod in lods])
         folder = path.parent / f"lods-{units.digest.hexdigest()[:12]}"
-        if not folder.exists():  # one that exists holds the same
+        if not folder.exists():  # a folder of this name has the same content
             (work / FILES).rename(folder)
         document = {
             "version": VERSION, "asset": {"generator": program_name()},
@@ -78,8 +79,8 @@ class _Units:
     """Writes the folders of the boxes.
 
     Attributes:
-        names: of the folders written so far.
-        digest: hash of all that was written.
+        names: names of the folders that are written.
+        digest: hash of the content that is written.
     """
 
     def __init__(self, folder: Path, lods: list[GaussianHierarchy], frame: str) -> None:
@@ -91,7 +92,7 @@ class _Units:
         self.reach = [REACH * log_scales_to_scales(lod.log_scales[0]).amax(-1, keepdim=True) for lod in lods]
 
     def box(self, rows: list[Tensor]) -> Json:
-        """The node of the Gaussians ``rows`` of each level; halved along its longest side while they are too many."""
+        """The box of the Gaussians ``rows`` of each level; too many are halved along its longest side."""
         finest = self.means[0][rows[0]]
         bound = self._bound(rows)
         if len(finest) <= BOX:
@@ -100,7 +101,7 @@ class _Units:
         axis = int((finest.amax(0) - finest.amin(0)).argmax())
         middle = finest[:, axis].median()
         below = [self.means[index][chosen, axis] <= middle for index, chosen in enumerate(rows)]
-        if bool(below[0].all()):  # more than half lie in one plane: any halves will do
+        if bool(below[0].all()):  # more than half of them lie in one plane, so any two halves will do
             below[0][len(below[0]) // 2 :] = False
         sides = (below, [~side for side in below])
         return {
@@ -109,7 +110,7 @@ class _Units:
         }
 
     def _unit(self, index: int, rows: Tensor) -> Json:
-        """Write the folder of one box and level; its entry in the box."""
+        """Write the folder of one box and level, and return its entry in the box."""
         name = f"{index}_{len(self.names)}"
         keep = torch.zeros(self.lods[index].num_gaussians, dtype=torch.bool)
         keep[rows] = True
@@ -130,7 +131,7 @@ class _Units:
 
 
 def tidy_streamed_sog(path: Path) -> None:
-    """Remove the folders beside ``path`` that this writer made and no ``lod-meta.json`` there names any more."""
+    """Remove the folders beside ``path`` that this writer made and that no ``lod-meta.json`` there names any more."""
     named = {
         match for file in path.parent.glob(f"*{SUFFIX}") for match in COMPANION.findall(file.read_text("utf-8"))
     }  # fmt: skip
@@ -140,7 +141,7 @@ def tidy_streamed_sog(path: Path) -> None:
 
 
 def read_streamed_sog(path: Path) -> GaussianHierarchy:
-    """Read the finest level of a scene, of any program; flat, since the format knows no tree.
+    """Read the finest level of a scene, written by any program, as a flat scene, since the format has no tree.
 
     Raises:
         FormatError: if the JSON is broken, names files outside its folder, or a unit is broken.
@@ -159,7 +160,7 @@ def read_streamed_sog(path: Path) -> GaussianHierarchy:
 
 
 def _finest_units(root: Json) -> list[int]:
-    """The file numbers of level 0, each once, in the order of the boxes."""
+    """The numbers of the files of level 0, each once, in the order of the boxes."""
     units: dict[int, None] = {}
     stack = [(root, 0)]
     while stack:

@@ -1,8 +1,8 @@
 """OpenUSD (.usdc binary, .usda text): a prim of type ParticleField3DGaussianSplat, of the schema UsdVol since 26.03.
 
-Positions, orientations, linear scales and opacities are arrays; colours are harmonics grouped by Gaussian, the constant
-one first, in the order and with the signs of 3D-GS. The stage is y up, as ours is. With the option ``lods`` the prim
-has a variant set ``LOD`` whose variants are whole scenes; the finest is chosen. Needs usd-core (extra ``usd``).
+Positions, orientations, linear scales and opacities are arrays. Colours are harmonics grouped by Gaussian, the constant
+one first, in the order and with the signs of 3D-GS. The stage is ``y_up``. With the option ``lods``, the prim has a
+variant set ``LOD`` whose variants are whole scenes, and the finest is selected. Needs usd-core (extra ``usd``).
 """
 
 from __future__ import annotations
@@ -35,26 +35,30 @@ from hgs_toolkit.exporters.limits import most_content
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats import usd_child
 from hgs_toolkit.exporters.splats.lods import levels_of_detail
-from hgs_toolkit.exporters.splats.placement import place
+from hgs_toolkit.exporters.splats.transform import transform_scene
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
 from hgs_toolkit.version import program_name
 
 PRIM = "/gaussians"
+"""Path of the prim that is written."""
+
 VARIANTS = "LOD"
+"""Name of the variant set that holds levels of detail."""
 
 REACH = 3.0
-"""Standard deviations that count as part of a Gaussian, for its extent."""
+"""Standard deviations from its centre at which a Gaussian ends, for the prim's extent."""
 
 MAX_DEGREE = 3
+"""Greatest degree of spherical harmonics that is read."""
 
 SECONDS, LEAST_SPEED = 60, 10**6
-"""How long a file may take to be read: so many seconds, and one more for this many bytes."""
+"""Time in seconds that a file may take to be read, and the number of bytes that add a second to it."""
 
 FROM_OUTSIDE = {getattr(signal, name, None) for name in ("SIGTERM", "SIGKILL", "SIGINT", "SIGHUP", "SIGQUIT")}
-"""Signals that somebody, or a machine short of memory, sends to a process; a damaged file ends it by others."""
+"""Signals that a person, or a machine short of memory, sends to a process; a damaged file ends it by other signals."""
 
 REASONS = {int(signal.SIGABRT): "it asks for more memory than a file of its size may need, or contradicts itself"}
-"""Why USD ends the process, by the number of the signal."""
+"""Reasons for which USD ends the process, by the number of the signal."""
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -79,7 +83,7 @@ def write_usd(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
         variants = prim.GetVariantSets().AddVariantSet(VARIANTS)
         for lod in levels_of_detail(scene):
             variants.AddVariant(lod.name)
-            variants.SetVariantSelection(lod.name)  # the last one chosen is the finest, and stays
+            variants.SetVariantSelection(lod.name)  # the last one is the finest, and stays selected
             with variants.GetVariantEditContext():
                 _set(pxr, prim, lod.scene)
     else:
@@ -88,15 +92,15 @@ def write_usd(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
 
 
 def read_usd(path: Path) -> GaussianHierarchy:
-    """Read all Gaussians of a stage, of any program, as its default variants and transforms have them.
+    """Read all Gaussians of a stage, written by any program, with its default variants and its transforms.
 
-    The file is opened in a process of its own, of bounded memory: USD ends the process at some damaged files, and
-    takes gigabytes at others.
+    Another process with bounded memory opens the file, because some damaged files make USD end the process, and others
+    make it take gigabytes.
 
     Raises:
         MissingExtraError: if usd-core is not installed.
         FormatError: if the file is broken, refers to other files, holds no Gaussians, or a value is not finite.
-        HgsError: if the reading was ended from outside.
+        HgsError: if the other process was ended from outside.
     """
     _pxr()
     try:
@@ -109,7 +113,7 @@ def read_usd(path: Path) -> GaussianHierarchy:
 
 
 def _read_apart(path: Path) -> tuple[Arrays, dict[str, Any]]:
-    """What the child process found in the file: its arrays by name, and the rest."""
+    """Read the file in a child process; returns its arrays by name and the other facts about its prims."""
     size = path.stat().st_size
     seconds = SECONDS + size / LEAST_SPEED
     with tempfile.TemporaryDirectory() as folder:
@@ -122,7 +126,7 @@ def _read_apart(path: Path) -> tuple[Arrays, dict[str, Any]]:
                 timeout=seconds, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            raise FormatError(f"it is no readable USD file: USD had not read it after {seconds:.0f} seconds") from None
+            raise FormatError(f"it is not a readable USD file: USD had not read it after {seconds:.0f} s") from None
         if -done.returncode in FROM_OUTSIDE:
             name = signal.Signals(-done.returncode).name
             raise HgsError(f"{path} was not read: the process that read it was ended from outside ({name}); try again")
@@ -130,7 +134,7 @@ def _read_apart(path: Path) -> tuple[Arrays, dict[str, Any]]:
 
 
 def _found(out: Path, status: int) -> tuple[Arrays, dict[str, Any]]:
-    """The arrays and the rest of the child's file, whose sizes are compared with its own before they are allocated."""
+    """The arrays and facts in the child's file ``out``; raises a FormatError if the child failed."""
     try:
         with safe_open(out, framework="np") as file:
             entries = file.metadata() or {}
@@ -138,12 +142,12 @@ def _found(out: Path, status: int) -> tuple[Arrays, dict[str, Any]]:
                 return {name: file.get_tensor(name) for name in file.keys()}, json.loads(entries["stage"])  # noqa: SIM118
     except (SafetensorError, OSError, KeyError) as error:
         reason = REASONS.get(-status, f"status {status}")
-        raise FormatError(f"it is no readable USD file: USD itself failed on it ({reason})") from error
+        raise FormatError(f"it is not a readable USD file: USD itself failed on it ({reason})") from error
     raise FormatError(entries["error"])
 
 
 def _part(arrays: Arrays, index: int, prim: dict[str, Any], turn: NDArray[np.float64]) -> GaussianHierarchy:
-    """The Gaussians of one prim, placed."""
+    """The Gaussians of one prim in the world."""
     means, quats, scales, opacities, sh = (torch.from_numpy(arrays[f"{index} {name}"]) for name in usd_child.WIDTHS)
     degree = prim["degree"]
     if degree not in range(MAX_DEGREE + 1):
@@ -159,11 +163,11 @@ def _part(arrays: Arrays, index: int, prim: dict[str, Any], turn: NDArray[np.flo
     matrix = turn @ np.array(prim["matrix"])
     if not np.isfinite(matrix).all():
         raise FormatError("a transform is not finite")
-    return place(scene, matrix)
+    return transform_scene(scene, matrix)
 
 
 def _pxr() -> Any:
-    """The modules of usd-core, imported when they are needed."""
+    """The modules of usd-core, which are imported only when they are needed."""
     try:
         import pxr
         from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdVol, Vt
@@ -175,7 +179,7 @@ def _pxr() -> Any:
 
 
 def _set(pxr: Any, prim: Any, scene: GaussianHierarchy) -> None:
-    """Author the attributes of a prim, in the variant that is being edited."""
+    """Set the attributes of a prim in the variant that is being edited."""
     vt, field = pxr.Vt, pxr.UsdVol.ParticleField3DGaussianSplat(prim)
     means, scales = scene.means[0], log_scales_to_scales(scene.log_scales[0])
     reach = REACH * scales.amax(-1, keepdim=True)

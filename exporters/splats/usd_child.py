@@ -2,10 +2,11 @@
 
     python usd_child.py FILE OUT MOST_CONTENT
 
-USD ends the whole process at some damaged files and allocates gigabytes at others, so
-:mod:`~hgs_toolkit.exporters.splats.usd` lets this one take the risk, with bounded memory. It imports nothing of the
-toolkit, which would take longer than the reading. OUT holds an array for each name of WIDTHS and prim, with the prim's
-number before it, and as its metadata entry ``stage`` the rest as JSON, or an entry ``error`` that says what is wrong.
+Some damaged files make USD end the process, and others make it allocate gigabytes. So
+:mod:`~hgs_toolkit.exporters.splats.usd` runs this program, whose memory is bounded, to read them. It imports nothing of
+the toolkit, which would take longer than the reading. OUT gets an array for each prim and each name of WIDTHS, called
+by the prim's number and that name. Its metadata have an entry ``stage``, the other facts as JSON, or an entry
+``error``, a sentence that says what is wrong.
 """
 
 from __future__ import annotations
@@ -27,18 +28,19 @@ WIDTHS = {"positions": 3, "orientations": 4, "scales": 3, "opacities": 1, "radia
 DEGREE = "radiance:sphericalHarmonicsDegree"
 
 ENVIRONMENT = {"PXR_WORK_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
-"""Variables to run this with: stacks and arenas of threads are memory too, and USD reads one file in one thread."""
+"""Environment variables to run this program with: they save the memory of threads that a single file does not need."""
 
 TIMES_FILE, FREE_BYTES = 10, 2**24
-"""Memory that reading may add to the process: so many times the file, and what 16,000 prims of other kinds need."""
+"""Memory that reading may add to the process: a multiple of the file's size, and bytes for 16,000 prims of any kind."""
 
 BYTES_A_VALUE = 312
-"""What USD's text parser takes for each number of an array: 104 bytes, three times over while its vector doubles."""
+"""Bytes that USD's text parser takes for each number of an array: 104, three times while its vector doubles."""
 
 BINARY = b"PXR-USDC"
+"""First bytes of a binary file."""
 
 ASSUMED_HELD = 2**29
-"""What the process holds before it reads, where the system does not tell."""
+"""Bytes that the process is assumed to hold before it reads if the system does not say."""
 
 SMALLEST = """#usda 1.0
 def ParticleField3DGaussianSplat "g"
@@ -51,31 +53,31 @@ def ParticleField3DGaussianSplat "g"
     float3[] radiance:sphericalHarmonicsCoefficients = [(0, 0, 0)]
 }
 """
-"""A stage read first, so that USD's schemas and libraries are not counted as a file's."""
+"""Stage that is read first, so that the memory of USD's schemas and libraries is not counted as the file's."""
 
 Arrays = dict[str, NDArray[Any]]
 
 
 class UnusableError(Exception):
-    """A file without what is looked for."""
+    """A file that does not hold the Gaussians that are looked for."""
 
 
 def open_layer(path: str) -> Any:
-    """The file as a layer that refers to no other."""
+    """Open the file as a layer; raises an UnusableError if it refers to other files."""
     from pxr import Sdf
 
     layer = Sdf.Layer.OpenAsAnonymous(path)
     if layer is None:
-        raise UnusableError("it is no readable USD file")
-    if others := [name for name in layer.GetCompositionAssetDependencies() if name]:  # none: of the file itself
+        raise UnusableError("it is not a readable USD file")
+    if others := [name for name in layer.GetCompositionAssetDependencies() if name]:  # an empty name is the file's own
         raise UnusableError(f"it refers to other files ({others[0]}); join them first: usdcat --flatten")
     return layer
 
 
 def read(layer: Any) -> tuple[Arrays, dict[str, Any]]:
-    """Views of USD's own arrays (count, width) by name, and the rest.
+    """Views of USD's own arrays (count, width) by name, and the other facts.
 
-    That is ``z_up`` and for each of ``prims`` its ``degree`` and its ``matrix`` (4, 4) for column vectors.
+    The facts are ``z_up`` and, for each of ``prims``, its ``degree`` and its ``matrix`` (4, 4) for column vectors.
     """
     from pxr import Usd, UsdGeom
 
@@ -102,7 +104,7 @@ def read(layer: Any) -> tuple[Arrays, dict[str, Any]]:
 
 
 def write(path: str, arrays: Arrays, **texts: str) -> None:
-    """A safetensors file: the length of a JSON header, the header, the arrays as float32."""
+    """Write a safetensors file: the length of a JSON header, the header, the arrays as float32."""
     header: dict[str, Any] = {"__metadata__": texts}
     end = 0
     for name, values in arrays.items():
@@ -116,9 +118,9 @@ def write(path: str, arrays: Arrays, **texts: str) -> None:
 
 
 def allowance(path: str) -> int:
-    """Bytes that reading the file may add to the process.
+    """The number of bytes that reading the file may add to the process.
 
-    A binary file holds its arrays as they are used. Of text, the parser keeps far more than the text of each number.
+    A binary file holds its arrays as they are used. The parser of text keeps far more than the text of each number.
     """
     with open(path, "rb") as file:
         start = file.read(len(BINARY))
@@ -128,7 +130,7 @@ def allowance(path: str) -> int:
 
 @contextmanager
 def bounded_memory(more: int) -> Iterator[None]:
-    """Deny allocations beyond ``more`` bytes above what the process holds now; Windows cannot."""
+    """Deny allocations beyond ``more`` bytes above what the process holds now; without effect on Windows."""
     if sys.platform == "win32":
         yield
         return
@@ -142,11 +144,11 @@ def bounded_memory(more: int) -> Iterator[None]:
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))  # for the words about it
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))  # an error message needs memory, too
 
 
 def held() -> int:
-    """Bytes of data that the process holds, as the system counts them against the bound."""
+    """The number of bytes of data that the process holds, as the system counts them against the bound."""
     try:
         with open("/proc/self/statm") as file:
             pages = int(file.read().split()[5])
@@ -156,14 +158,14 @@ def held() -> int:
 
 
 def end_where_memory_ends() -> None:
-    """Abort at the first allocation that is denied.
+    """Abort the process at the first allocation that is denied.
 
-    C++ throws there, at which USD may wait for ever for a task that it lost.
+    Otherwise C++ throws an exception, after which USD may wait for ever for a task that it lost.
     """
     try:
         library = ctypes.CDLL("libstdc++.so.6")
         library._ZSt15set_new_handlerPFvvE(ctypes.cast(library.abort, ctypes.c_void_p))
-    except (OSError, AttributeError):  # another C++ library: the time that a reading may take has an end, too
+    except (OSError, AttributeError):  # it is another C++ library; the caller's time limit ends the reading
         return
 
 
@@ -186,8 +188,8 @@ def main(path: str, out: str, most_content: int) -> None:
         write(out, {}, error=str(error))
     except MemoryError:
         write(out, {}, error=f"to read it takes more than the {more} bytes of memory that a file of its size may need")
-    except Exception as error:  # errors of USD carry text that may be no text
-        write(out, {}, error=f"it is no readable USD file ({type(error).__name__})")
+    except Exception as error:  # the message of an error of USD may not be valid text
+        write(out, {}, error=f"it is not a readable USD file ({type(error).__name__})")
 
 
 if __name__ == "__main__":

@@ -47,7 +47,6 @@ FAILURES = [
     (["export", "a.hgs", "b.hgs", "--extras"], ".hgs files have no option 'extras'"),
     (["export", "a.hgs", "b.ply", "--levels", "9"], "no Gaussian has a level of [9]"),
     (["export", "a.hgs", "b.ply", "--levels", "x"], "levels 'x': 'x' is no number or range"),
-    (["export", "a.hgs", "b.ply", "--frame", "up"], "unknown frame 'up'; expected one of: rdf, y_up"),
     (["export", "run@1-2", "b.ply"], "'@1-2' names 2 seeds; expected one"),
     (["export", "run@x", "b.ply"], "seeds 'x': 'x' is no number or range"),
     (["export", "@1", "b.ply"], "no model was named and none ships"),

@@ -63,3 +63,10 @@ def test_help_loads_nothing_heavy() -> None:
 def test_the_package_is_a_program() -> None:
     done = subprocess.run([*PYTHON, "-m", "hgs_toolkit.cli", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("hgs_toolkit ")
+
+
+@pytest.mark.parametrize("flag", ["--frame", "--source-frame"])
+def test_a_frame_that_is_none_is_wrong_usage_and_lists_the_frames(flag: str, hgs: Hgs) -> None:
+    result = hgs("export", "a.hgs", "b.ply", flag, "up")
+    assert result.exit_code == 2
+    assert "'up' is not one of 'rdf', 'y_up'" in plain(result)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
+import inspect
 import logging
 import subprocess
 import sys
@@ -11,10 +14,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from blender_addon.core import numbered
 from hgs_toolkit.asset import AssetMetadata
+from hgs_toolkit.cli.export import export as export_command
 from hgs_toolkit.errors import FormatError, HgsError
 from hgs_toolkit.exporters import table as exporters
-from hgs_toolkit.exporters.options import Format
+from hgs_toolkit.exporters.options import ExportOptions
+from hgs_toolkit.exporters.splat_format import SplatFormat
 from hgs_toolkit.exporters.table import FORMATS, export, format_of, load, read_asset
 from hgs_toolkit.gaussians import GaussianHierarchy
 
@@ -22,7 +28,7 @@ SceneFactory = Callable[..., GaussianHierarchy]
 
 
 @pytest.mark.parametrize("row", FORMATS, ids=lambda row: row.suffix)
-def test_every_row_has_a_lower_case_suffix_and_a_reader_or_writer(row: Format) -> None:
+def test_every_row_has_a_lower_case_suffix_and_a_reader_or_writer(row: SplatFormat) -> None:
     assert row.suffix.startswith(".") or row.suffix == "lod-meta.json"
     assert row.suffix == row.suffix.lower()
     assert row.reader or row.writer
@@ -31,7 +37,7 @@ def test_every_row_has_a_lower_case_suffix_and_a_reader_or_writer(row: Format) -
 
 
 def test_the_longest_suffix_wins_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
-    packed = Format(".packed.ply", "test", None, None)
+    packed = SplatFormat(".packed.ply", "test", None, None)
     monkeypatch.setattr(exporters, "FORMATS", (*FORMATS, packed))
     assert format_of(Path("A.PACKED.PLY")) is packed
     assert format_of(Path("packed.ply")).suffix == ".ply"
@@ -78,8 +84,8 @@ def test_what_a_format_does_not_keep_is_said(
 
 
 @pytest.mark.parametrize("row", [row for row in FORMATS if row.suffix != ".hgs" and row.writer], ids=lambda r: r.suffix)
-def test_a_scene_without_gaussians_is_refused(row: Format, tmp_path: Path, scene: GaussianHierarchy) -> None:
-    with pytest.raises(FormatError, match=rf"a{row.suffix}: the scene has no Gaussians; expected one at least"):
+def test_a_scene_without_gaussians_is_refused(row: SplatFormat, tmp_path: Path, scene: GaussianHierarchy) -> None:
+    with pytest.raises(FormatError, match=rf"a{row.suffix}: the scene has no Gaussians; expected at least one"):
         export(scene.select(scene.level > 99), tmp_path / f"a{row.suffix}")
     assert not list(tmp_path.iterdir())
 
@@ -127,3 +133,27 @@ def test_importing_the_package_imports_no_reader_command_or_network() -> None:
     code = "import sys, hgs_toolkit; print([m for m in sys.modules if m.startswith('hgs_toolkit.') or m == 'torch'])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert found.strip() == "[]"
+
+
+def test_the_extension_reads_the_formats_that_the_table_says() -> None:
+    stated = {row.suffix for row in FORMATS if row.opens_in_extension}
+    assert set(numbered.SUFFIXES) == stated
+    # The module itself needs Blender's bpy, so its table is read, not imported.
+    source = ast.parse((Path(__file__).parents[2] / "blender_addon" / "data.py").read_text())
+    (readers,) = (
+        node.value for node in source.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == "READERS"
+    )  # fmt: skip
+    assert isinstance(readers, ast.Dict)
+    assert {key.value for key in readers.keys if isinstance(key, ast.Constant)} == stated
+
+
+def test_every_option_of_a_row_is_a_field_and_every_field_is_a_flag() -> None:
+    fields = {field.name for field in dataclasses.fields(ExportOptions)} - {"metadata"}
+    assert set().union(*(row.options for row in FORMATS)) == fields
+    assert fields <= set(inspect.signature(export_command).parameters)
+
+
+def test_an_option_that_no_format_has_is_a_type_error(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'speed'"):
+        export(scene, tmp_path / "a.ply", speed=3)

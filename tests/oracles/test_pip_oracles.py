@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from gsply.spz import read_spz, write_spz
 
-from hgs_toolkit.exporters.splats.arrays import Splats, splats_of
+from hgs_toolkit.exporters.splats.stored import StoredSplats, splats_of
 from hgs_toolkit.exporters.table import export, load
 from tests.exporters.splats.accuracy import BOUNDS, Errors, differences, file_order, matched, reference_scene
 
@@ -49,19 +49,19 @@ def test_we_read_what_gaussforge_writes(suffix: str, tmp_path: Path) -> None:
     differences(found, splats_of(load(tmp_path / "back.ply"), "rdf")).assert_within(SAME)
 
 
-def as_gsply(splats: Splats) -> gsply.GSData:
+def as_gsply(splats: StoredSplats) -> gsply.GSData:
     return gsply.GSData(
         means=splats.means, scales=splats.log_scales, quats=splats.quats, opacities=splats.logits,
         sh0=splats.sh[:, 0].copy(), shN=splats.sh[:, 1:].copy(),
     )  # fmt: skip
 
 
-def of_gsply(data: gsply.GSData) -> Splats:
+def of_gsply(data: gsply.GSData) -> StoredSplats:
     rest = (
         np.zeros((len(data.means), 0, 3)) if data.shN is None else np.asarray(data.shN).reshape(len(data.means), -1, 3)
     )
     sh = np.concatenate([data.sh0[:, None], rest], axis=1)
-    return Splats(data.means, data.scales, data.quats, sh.astype(np.float32), data.opacities.reshape(-1))
+    return StoredSplats(data.means, data.scales, data.quats, sh.astype(np.float32), data.opacities.reshape(-1))
 
 
 @pytest.mark.parametrize("degree", [0, 3])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hgs_toolkit.exporters.splats.arrays import splats_of
+from hgs_toolkit.exporters.splats.stored import splats_of
 from hgs_toolkit.exporters.table import export, load
 from tests.exporters.splats.accuracy import BOUNDS, differences, file_order, matched, reference_scene
 from tests.oracles.conftest import RunNode

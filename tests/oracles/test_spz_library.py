@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hgs_toolkit.exporters.splats.arrays import Splats, splats_of
+from hgs_toolkit.exporters.splats.stored import StoredSplats, splats_of
 from hgs_toolkit.exporters.table import export, load
 from tests.exporters.splats.accuracy import BOUNDS, differences, reference_scene
 from tests.oracles.conftest import RunNode
@@ -26,7 +26,7 @@ def test_it_reads_ours_and_turns_it_as_we_do(degree: int, node: RunNode, tmp_pat
     cloud = json.loads((tmp_path / "a.json").read_text())
     arrays = {name: np.array(values, np.float32) for name, values in cloud.items()}
     rest, quats = arrays["sh"].reshape(1000, -1, 3), arrays["rotations"].reshape(-1, 4)[:, WXYZ]
-    theirs = Splats(
+    theirs = StoredSplats(
         arrays["positions"].reshape(-1, 3), arrays["scales"].reshape(-1, 3), quats,
         np.concatenate([arrays["colors"].reshape(-1, 1, 3), rest], axis=1), arrays["alphas"].clip(-16, 16),
     )  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hgs_toolkit.exporters.splats import streamed_sog
-from hgs_toolkit.exporters.splats.arrays import splats_of
+from hgs_toolkit.exporters.splats.stored import splats_of
 from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
 from tests.exporters.splats.accuracy import BOUNDS, differences, matched, reference_scene

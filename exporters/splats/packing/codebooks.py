@@ -1,4 +1,4 @@
-"""Few values for many: scalar codebooks and palettes of vectors, as .sog files need them."""
+"""Vector quantisation for .sog files: codebooks of numbers and palettes of vectors."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ import heapq
 import numpy as np
 from numpy.typing import NDArray
 
-from hgs_toolkit.exporters.splats.arrays import Floats
+from hgs_toolkit.exporters.splats.stored import Floats
 
 CODES = 256
-"""Entries of a codebook: what one byte tells apart."""
+"""Entries of a codebook, which one byte tells apart."""
 
 HALVINGS = 24
-"""Bisections of the cell width: to the precision of float32."""
+"""Bisections of the cell width, down to the precision of float32."""
 
 PALETTE = 65536
-"""Entries of a palette: what the two bytes of a label tell apart."""
+"""Entries of a palette, which the two bytes of a label tell apart."""
 
 COARSE = 256
-"""Clusters of the first stage of a palette; the second splits each on its own, which costs a 128th of one stage."""
+"""Clusters of a palette's first stage; the second stage splits each by itself, at a 128th of the cost of one stage."""
 
 ROUNDS = 6
-"""Rounds of k-means of each stage; later ones move the error by less than a hundredth."""
+"""Rounds of k-means in each stage; more rounds lower the error by less than a hundredth."""
 
 Labels = NDArray[np.intp]
 
 
 def codebook(values: Floats) -> Floats:
-    """256 ascending values (256,) that stand for ``values``; up to 256 distinct ones are kept exactly.
+    """Ascending entries (256,) that stand for ``values``; up to 256 distinct values are kept exactly.
 
-    Half of them bound the greatest error: they are the middles of intervals of one width that cover the values, gaps
-    left out. The other half lower the mean square error: each splits the interval that has the largest share of it.
-    The greatest error is so at most twice the least possible; that of k-means, which starves the tails, can be a
-    hundred times that (on guitar.compressed.ply it makes single colours wrong by more than the whole range).
+    Half of the entries bound the greatest error: they are the middles of intervals of one width that cover the values
+    and leave gaps out. The other half lower the mean square error: each splits the interval with the largest share of
+    it. So the greatest error is at most twice the least possible one. That of k-means, which neglects the tails, can be
+    a hundred times as large (on guitar.compressed.ply it makes single colours wrong by more than the whole range).
     """
     ordered = np.sort(values, axis=None)
     new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
@@ -46,7 +46,7 @@ def codebook(values: Floats) -> Floats:
 
 
 def _least_cover(ordered: Floats, size: int) -> list[int]:
-    """Where ``size`` intervals of equal width start, the least with which they cover all values; by bisection."""
+    """The starts of ``size`` intervals of the least common width with which they cover all values, by bisection."""
     low, high = 0.0, (float(ordered[-1]) - float(ordered[0])) / (size - 1)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
@@ -55,26 +55,26 @@ def _least_cover(ordered: Floats, size: int) -> list[int]:
 
 
 def _cover(ordered: Floats, width: float, size: int) -> list[int]:
-    """Index of the first value of each interval of ``width``, from the left; stops when there are over ``size``."""
+    """The index of the first value of each interval of ``width``, from the left; ends once there are over ``size``."""
     starts: list[int] = []
     index = 0
     while index < len(ordered) and len(starts) <= size:
         starts.append(index)
         limit = min(float(ordered[index]) + width, float(ordered[-1]))
-        # The key has the array's type: otherwise all of it would be converted.
+        # The key has the array's type, since otherwise the whole array would be converted.
         index = int(np.searchsorted(ordered, np.float32(limit), side="right"))
     return starts
 
 
 def _split(ordered: Floats, intervals: list[tuple[int, int]]) -> Floats:
-    """Ascending middles of CODES intervals: those given, of which the one with the largest error is halved again."""
+    """Ascending middles (CODES,) of the given intervals, of which that with the largest error is halved repeatedly."""
     centred = ordered - ordered.mean(dtype=np.float64)
     sums = np.concatenate([[0], np.cumsum(centred)])
     squares = np.concatenate([[0], np.cumsum(np.square(centred, out=centred), out=centred)])
     del centred
 
     def ranked(start: int, stop: int) -> tuple[float, int, int]:
-        """Minus the sum of squared distances to the mean, then the interval, for a heap."""
+        """A heap's entry: minus the sum of squared distances to the mean, then the interval."""
         total = sums[stop] - sums[start]
         return (total**2 / (stop - start) - (squares[stop] - squares[start]), start, stop)
 
@@ -93,26 +93,26 @@ def _split(ordered: Floats, intervals: list[tuple[int, int]]) -> Floats:
 
 
 def codes(values: Floats, book: Floats) -> NDArray[np.uint8]:
-    """Index of the nearest entry of an ascending codebook (256,) for each value, same shape."""
-    middles = (book[1:].astype(np.float64) + book[:-1]) / 2  # in float32 those of tiny values would be lost
+    """The index of the entry nearest to each value in an ascending codebook (256,), in the shape of ``values``."""
+    middles = (book[1:].astype(np.float64) + book[:-1]) / 2  # float32 would lose the middles of tiny values
     return np.searchsorted(middles, values).astype(np.uint8)
 
 
 def palette(vectors: Floats, size: int = PALETTE, seed: int = 0) -> tuple[Floats, Labels]:
-    """At most ``size`` vectors (P, D) for ``vectors`` (N, D), and the one each is given, (N,).
+    """At most ``size`` entries (P, D) that stand for ``vectors`` (N, D), and the label (N,) of each vector's entry.
 
-    Up to ``size`` distinct vectors are kept exactly; else k-means in two stages (coarse clusters, each split in
-    proportion to its members).
+    Up to ``size`` distinct vectors are kept exactly. More are clustered by k-means in two stages: coarse clusters, of
+    which each is split in proportion to its members.
     """
     random = np.random.default_rng(seed)
-    # Most scenes have far more, and need no sorted copy of all their vectors to see that.
+    # Most scenes have far more distinct vectors; hashes show that without a sorted copy of all vectors.
     if len(np.unique(_hashes(vectors, random))) <= size:
         distinct, labels = np.unique(vectors, axis=0, return_inverse=True)
         if len(distinct) <= size:
             return distinct, labels.reshape(-1)
     coarse = _kmeans(vectors, min(COARSE, size), random)[1]
     members = [index for label in range(coarse.max() + 1) if len(index := np.flatnonzero(coarse == label))]
-    # Each cluster has one entry at least; the rest goes by their number of members, rounded down.
+    # Each cluster gets one entry; the remaining ones are shared by the clusters' sizes, rounded down.
     spare = size - len(members)
     centres, result, used = [], np.zeros(len(vectors), np.intp), 0
     for index in members:
@@ -124,16 +124,16 @@ def palette(vectors: Floats, size: int = PALETTE, seed: int = 0) -> tuple[Floats
 
 
 def _hashes(vectors: Floats, random: np.random.Generator) -> NDArray[np.uint64]:
-    """A number (N,) for each vector: the same for equal ones, so there are no more of them than distinct vectors."""
+    """A hash (N,) of each vector; equal vectors have equal hashes, so there are at most as many as distinct vectors."""
     result = np.zeros(len(vectors), np.uint64)
     for column in vectors.T:
-        bits = (column + np.float32(0)).view(np.uint32)  # the sum makes one zero of two
+        bits = (column + np.float32(0)).view(np.uint32)  # the sum turns -0 into 0
         result += bits * random.integers(2**63, dtype=np.uint64)
     return result
 
 
 def _kmeans(vectors: Floats, size: int, random: np.random.Generator) -> tuple[Floats, Labels]:
-    """Centres (min(size, M), D) and labels (M,) of Lloyd's algorithm; a cluster that lost all members stays put."""
+    """Centres (min(size, M), D) and labels (M,) by Lloyd's algorithm; a cluster without members keeps its centre."""
     if len(vectors) <= size:
         return vectors, np.arange(len(vectors))
     centres = vectors[random.choice(len(vectors), size, replace=False)]
@@ -151,7 +151,7 @@ def _kmeans(vectors: Floats, size: int, random: np.random.Generator) -> tuple[Fl
 
 
 def _nearest(vectors: Floats, centres: Floats, rows: int = 8192) -> Labels:
-    """Index (M,) of the nearest centre of each vector, ``rows`` at a time to bound the memory."""
+    """The index (M,) of the centre nearest to each vector; ``rows`` vectors at a time bound the memory."""
     offset = np.square(centres).sum(axis=1) / 2
     blocks = (vectors[start : start + rows] for start in range(0, len(vectors), rows))
     return np.concatenate([(block @ centres.T - offset).argmax(axis=1) for block in blocks])

@@ -1,4 +1,4 @@
-"""Lossless WebP images of bytes: four channels a pixel, exactly as given, also where alpha is 0."""
+"""Lossless WebP images as containers of bytes: four channels for each pixel, kept exactly even where alpha is 0."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from hgs_toolkit.errors import FormatError
 Bytes = NDArray[np.uint8]
 
 SIDE = 4
-"""Widths and heights are multiples of this, as the makers of .sog have them."""
+"""Number of pixels of which widths and heights are multiples, as in the files of .sog's own tools."""
 
 SLACK = 4096
-"""Pixels an image may have more than four times those it needs: whole rows, in small images."""
+"""Pixels that an image may have beyond four times those it needs, so that small images may have whole rows."""
 
 MAX_SIDE = 16383
-"""Greatest width and height of a WebP image, and the mask of these in its header."""
+"""Greatest width and height of a WebP image, and the mask of either in its header."""
 
 ANIMATED = 2
-"""Flag of the extended header."""
+"""Flag of the extended header that says that the image is animated."""
 
 EFFORT = {"method": 2, "quality": 50}
-"""Settings of the lossless encoder: a few per cent more bytes than the greatest effort, at a tenth of its time."""
+"""Settings of the lossless encoder: a tenth of the time of the greatest effort, for a few per cent more bytes."""
 
 
 def pixels_to_webp(pixels: Bytes, width: int | None = None) -> bytes:
-    """Pixels (N, 4) or (N, 3), row by row, as a lossless image; by default about square, padded with zeros.
+    """A lossless image of the pixels (N, 4) or (N, 3), row by row, padded with zeros; by default about square.
 
     Raises:
         FormatError: if there are more pixels than the largest image has.
@@ -48,12 +48,10 @@ def pixels_to_webp(pixels: Bytes, width: int | None = None) -> bytes:
 
 
 def webp_to_pixels(data: bytes, name: str, count: int, width: int | None = None) -> Bytes:
-    """The first ``count`` pixels (count, 4) of an image.
-
-    Its size is compared with ``count`` before it is decoded.
+    """The first ``count`` pixels (count, 4) of an image, whose size is compared with ``count`` before it is decoded.
 
     Raises:
-        FormatError: if it is no lossless-decodable WebP, too small, far larger than needed, or not ``width`` wide.
+        FormatError: if it is no lossless WebP image, is too small or far larger than needed, or not ``width`` wide.
     """
     wide, high = _size(data, name)
     if width is not None and wide != width:
@@ -64,15 +62,15 @@ def webp_to_pixels(data: bytes, name: str, count: int, width: int | None = None)
         with Image.open(io.BytesIO(data), formats=["WEBP"]) as image:
             return np.asarray(image.convert("RGBA")).reshape(-1, 4)[:count]
     except (OSError, SyntaxError, ValueError) as error:
-        raise FormatError(f"{name} is no readable WebP image: {error}") from error
+        raise FormatError(f"{name} is not a readable WebP image: {error}") from error
 
 
 def _size(data: bytes, name: str) -> tuple[int, int]:
-    """Width and height as the header says, read before Pillow sees it: that allocates them on opening."""
+    """Width and height that the header states; they are read first because Pillow allocates them on opening."""
     kind = data[12:16] if data[:4] == b"RIFF" and data[8:12] == b"WEBP" and len(data) >= 30 else b""
     if kind == b"VP8L":
         bits = int.from_bytes(data[21:25], "little")  # 14 bit each, less one, behind a byte of signature
         return 1 + (bits & MAX_SIDE), 1 + (bits >> 14 & MAX_SIDE)
     if kind == b"VP8X" and not data[20] & ANIMATED:
         return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
-    raise FormatError(f"{name} is no readable WebP image: it is not a single lossless one")
+    raise FormatError(f"{name} is not a readable WebP image: it is not a single lossless one")

@@ -1,7 +1,7 @@
-"""How the numbers of a .rad file are stored: whole and half floats, bytes between bounds, differences of bytes.
+"""The encodings of numbers in a .rad file: whole and half floats, bytes between bounds, differences of bytes.
 
-But for ``oct88r8``, each is column by column: all x, all y, ... What is written here is plain; the others are what
-Spark's own tools choose.
+All but ``oct88r8`` store column after column: all x, all y, ... The writer uses the plain encodings; Spark's own tools
+use the others, too.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.splats.arrays import Floats
+from hgs_toolkit.exporters.splats.stored import Floats
 
 PLAIN = {"f32": "<f4", "f16": "<f2", "ln_f16": "<f2", "u16": "<u2", "u32": "<u4"}
-"""Numbers as they are; those of ``ln_f16`` are logarithms."""
+"""NumPy types of the encodings that store numbers as they are; the numbers of ``ln_f16`` are logarithms."""
 
 SPLIT = {"f32_lebytes": "<f4", "f16_lebytes": "<f2"}
-"""All lowest bytes first, then the next ones."""
+"""NumPy types of the encodings that store all lowest bytes first, then all next ones, and so on."""
 
 Bounds = tuple[float, float]
+"""Least and greatest value of a property that is stored in bytes."""
 
 
 def _unsigned(values: NDArray[np.uint8], bounds: Bounds) -> Floats:
@@ -34,7 +35,7 @@ def _signed(values: NDArray[np.uint8], bounds: Bounds) -> Floats:
 
 
 def _logarithm(values: NDArray[np.uint8], bounds: Bounds) -> Floats:
-    """Logarithms of which 0 is that of nothing and the others lie between the bounds."""
+    """Logarithms of sizes: the byte 0 means a size of 0, the others lie between the bounds."""
     low, high = np.float32(bounds[0]), np.float32(bounds[1])
     between = (values.astype(np.float32) - np.float32(1)) / np.float32(254) * (high - low) + low
     return np.where(values == 0, np.float32(-np.inf), between)
@@ -51,14 +52,14 @@ BYTES: dict[str, Callable[[NDArray[np.uint8], Bounds], Floats]] = {
     "s8_delta": lambda values, bounds: _signed(_summed(values), bounds),
     "ln_0r8": _logarithm,
 }
-"""Bytes that need the bounds of their property."""
+"""Decoders of the encodings that store bytes, which need the bounds of their property."""
 
 OCTAHEDRAL = "oct88r8"
-"""A rotation in three bytes: its axis on an octahedron and its angle."""
+"""Encoding of a rotation in three bytes: its axis as a point on an octahedron, and its angle."""
 
 
 def bytes_a_value(encoding: str) -> int:
-    """Raise a FormatError unless the encoding is known."""
+    """The number of bytes of one number; raises a FormatError if the encoding is unknown."""
     if encoding in PLAIN | SPLIT:
         return np.dtype((PLAIN | SPLIT)[encoding]).itemsize
     if encoding in BYTES or encoding == OCTAHEDRAL:
@@ -67,7 +68,7 @@ def bytes_a_value(encoding: str) -> int:
 
 
 def decoded(encoding: str, raw: bytes, count: int, bounds: Bounds) -> NDArray[Any]:
-    """Values (count, width); logarithms where the encoding's name begins with ``ln_``."""
+    """The values (count, width) of a column; logarithms if the encoding's name begins with ``ln_``."""
     if encoding in PLAIN:
         return np.frombuffer(raw, PLAIN[encoding]).reshape(-1, count).T
     if encoding in SPLIT:
@@ -78,7 +79,7 @@ def decoded(encoding: str, raw: bytes, count: int, bounds: Bounds) -> NDArray[An
 
 
 def rotations(encoding: str, raw: bytes, count: int) -> Floats:
-    """Quaternions (count, 4) wxyz, of their vector part or of an axis and an angle."""
+    """The quaternions (count, 4) wxyz, stored as their vector parts or as an axis and an angle."""
     if encoding == OCTAHEDRAL:
         u, v, turn = (np.frombuffer(raw, np.uint8).reshape(count, 3) / np.float32(255)).T
         x, y = 2 * u - 1, 2 * v - 1

@@ -1,7 +1,7 @@
 """The reader of .rad files of this toolkit and of Spark's own tools; the layout is described in the writer.
 
-What is read are the leaves, which are the Gaussians of the scene. Inner nodes stand for the leaves below them and are
-left out, which is said once.
+The leaves are read, which are the Gaussians of the scene. The inner nodes, which stand for the leaves below them, are
+left out, and one line of the log says so.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from hgs_toolkit.encoding import MAX_OPACITY_LOGIT, SH_C0, sh_bases
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.limits import check_promise
-from hgs_toolkit.exporters.splats.arrays import Floats, Splats, scene_of
+from hgs_toolkit.exporters.limits import check_promise, is_count
 from hgs_toolkit.exporters.splats.rad.encodings import BYTES, Bounds, bytes_a_value, decoded, rotations
 from hgs_toolkit.exporters.splats.rad.writer import (
     ALIGNMENT,
@@ -33,7 +32,7 @@ from hgs_toolkit.exporters.splats.rad.writer import (
     RAW_DEFLATE,
     VERSION,
 )
-from hgs_toolkit.exporters.splats.sog_meta import is_count
+from hgs_toolkit.exporters.splats.stored import Floats, StoredSplats, scene_of
 from hgs_toolkit.gaussians import GaussianHierarchy
 
 logger = logging.getLogger(__name__)
@@ -41,22 +40,23 @@ logger = logging.getLogger(__name__)
 WIDTHS = {
     "center": 3, "alpha": 1, "rgb": 3, "scales": 3, "orientation": 3, "child_count": 1, "sh1": 9, "sh2": 15, "sh3": 21,
 }  # fmt: skip
-"""Numbers of a Gaussian in each property that is read."""
+"""Numbers of one Gaussian in each property that is read."""
 
 LARGEST = float(np.finfo(np.float32).max)
+"""Greatest bound of a property."""
 
 MAX_HEADER = 2**26
-"""Bytes of JSON; a chunk of 65,536 Gaussians has 30 in the file's."""
+"""Greatest size of a JSON header in bytes; the file's header has 30 bytes for each chunk of 65,536 Gaussians."""
 
 Json = dict[str, Any]
 
 
 def read_rad(path: Path) -> GaussianHierarchy:
-    """Read the Gaussians of a tree, in the order of the file; flat, without the merged nodes.
+    """Read the Gaussians of a tree in the order of the file, without its merged nodes, as a flat scene.
 
     Raises:
-        FormatError: if the file is truncated, a size contradicts another, a property is missing or in an encoding that
-            is not known, its chunks are files of their own, or a value is not finite.
+        FormatError: if the file is truncated, sizes contradict each other, a property is missing or in an unknown
+            encoding, the chunks are files of their own, or a value is not finite.
     """
     size = path.stat().st_size
     try:
@@ -67,11 +67,11 @@ def read_rad(path: Path) -> GaussianHierarchy:
         if (total := sum(chunk.count for chunk in chunks)) != header["count"]:
             raise FormatError(f"its chunks hold {total} Gaussians; {header['count']} promised")
         check_promise(sum(chunk.promised for chunk in chunks), size)
-        with np.errstate(all="ignore"):  # what is not finite is counted afterwards
+        with np.errstate(all="ignore"):  # values that are not finite are counted later
             parts = [chunk.leaves(degree) for chunk in chunks]
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
-    splats = Splats(*(np.concatenate(columns) for columns in zip(*(part.parts for part in parts), strict=True)))
+    splats = StoredSplats(*(np.concatenate(columns) for columns in zip(*(part.parts for part in parts), strict=True)))
     if merged := total - len(splats):
         logger.info("%s: %d Gaussians read; %d nodes that stand for several were left out", path, len(splats), merged)
     found = FRAME_COMMENT.search(str(header.get("comment", "")))
@@ -80,7 +80,7 @@ def read_rad(path: Path) -> GaussianHierarchy:
 
 @dataclass(frozen=True)
 class _Property:
-    """A column as it lies in the file."""
+    """A property as it lies in the file."""
 
     data: bytes
     encoding: str
@@ -90,18 +90,18 @@ class _Property:
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Some nodes, not unpacked yet."""
+    """The nodes of one chunk, not unpacked yet."""
 
     count: int
     properties: Mapping[str, _Property]
 
     @property
     def promised(self) -> int:
-        """Bytes that it says to unpack to."""
+        """The number of bytes that its properties unpack to."""
         return sum(self._length(name) for name in self.properties)
 
-    def leaves(self, degree: int) -> Splats:
-        """Its nodes without children."""
+    def leaves(self, degree: int) -> StoredSplats:
+        """The nodes that have no children, which are the Gaussians of the scene."""
         rows = np.ones(self.count, bool)
         if "child_count" in self.properties:  # a file without tree has none
             rows = self._values("child_count")[:, 0] == 0
@@ -110,9 +110,9 @@ class _Chunk:
             scales = np.log(scales)
         sh = [(self._values("rgb")[rows].astype(np.float32) - np.float32(0.5)) / np.float32(SH_C0)]
         sh += [self._values(f"sh{l_}")[rows].astype(np.float32) for l_ in range(1, degree + 1)]
-        return Splats(
+        return StoredSplats(
             means=self._values("center")[rows].astype(np.float32),
-            # Flat Gaussians are written with 0 by some: the smallest normal number has a finite logarithm.
+            # Some programs write flat Gaussians with a size of 0; the smallest normal number has a finite logarithm.
             log_scales=np.where(np.isneginf(scales), np.log(np.finfo(np.float32).tiny), scales),
             quats=rotations(self._property("orientation").encoding, self._raw("orientation"), self.count)[rows],
             sh=np.concatenate(sh, axis=1).reshape(-1, sh_bases(degree), 3),
@@ -136,12 +136,12 @@ class _Chunk:
         return self.count * WIDTHS[name] * bytes_a_value(self.properties[name].encoding)
 
     def _raw(self, name: str) -> bytes:
-        """The unpacked bytes, which must be as many as follow from the number of nodes."""
+        """The unpacked bytes of a property, whose number must fit that of the nodes."""
         found, length = self._property(name), self._length(name)
         data = found.data
         if found.deflated:
             try:
-                data = zlib.decompressobj(RAW_DEFLATE).decompress(data, length + 1)  # one more tells of too many
+                data = zlib.decompressobj(RAW_DEFLATE).decompress(data, length + 1)  # one more shows an excess
             except zlib.error as error:
                 raise FormatError(f"its property '{name}' is broken: {error}") from error
         if len(data) != length:
@@ -151,7 +151,7 @@ class _Chunk:
 
 
 def _described(file: BinaryIO, magic: bytes, end: int) -> Json:
-    """A JSON header behind its magic number and length; the file is at what follows, before ``end``."""
+    """Read a JSON header after its magic number and length, ending before ``end``; ``file`` is then behind it."""
     start = file.read(8)
     if start[:4] != magic or len(start) < 8:
         raise FormatError(f"it has no {magic.decode()} where one is expected; it is truncated or no .rad file")
@@ -169,7 +169,7 @@ def _described(file: BinaryIO, magic: bytes, end: int) -> Json:
 
 
 def _checked(header: Json) -> int:
-    """The degree of harmonics that can be read."""
+    """The degree of the harmonics that can be read; raises a FormatError if the header contradicts the format."""
     degree = header.get("maxSh", 0)
     if header.get("type") != "gsplat" or not is_count(header.get("count"), 1, MAX_NODES) or not is_count(degree, 0, 3):
         raise FormatError(f"its header says {header.get('count')!r} nodes of type {header.get('type')!r} and SH degree "
@@ -181,7 +181,7 @@ def _checked(header: Json) -> int:
 
 
 def _ranges(header: Json, following: int) -> list[tuple[int, int]]:
-    """Offset and length of each chunk, which together fit into the bytes that follow."""
+    """Offset and length of each chunk; raises a FormatError unless all fit into the bytes that follow the header."""
     entries = header.get("chunks")
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise FormatError("its header has no list of chunks")
@@ -196,7 +196,7 @@ def _ranges(header: Json, following: int) -> list[tuple[int, int]]:
 
 
 def _chunk(file: BinaryIO, start: int, span: tuple[int, int], size: int) -> _Chunk:
-    """The chunk of that offset and length."""
+    """The chunk whose offset from ``start`` and length are ``span``."""
     file.seek(start + span[0])
     end = start + sum(span)
     header = _described(file, CHUNK_MAGIC, end)
@@ -230,7 +230,7 @@ def _property(file: BinaryIO, payload: int, end: int, entry: Json) -> _Property:
 
 
 def _logits(alphas: Floats) -> Floats:
-    """Logits of opacities, bounded so that 0 and 1 last; NaN where they are not finite."""
+    """The logits of opacities, within +-MAX_OPACITY_LOGIT; NaN for an opacity that is not finite."""
     opacities = np.where(np.isfinite(alphas), alphas.clip(0, 1), np.float32(np.nan))
     logits: Floats = np.log(opacities) - np.log1p(-opacities)
     return logits.clip(-MAX_OPACITY_LOGIT, MAX_OPACITY_LOGIT)

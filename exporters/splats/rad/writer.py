@@ -1,13 +1,13 @@
-"""Spark's .rad, version 1: a tree of Gaussians from which the viewer draws, for each view, as many as it has time for.
+"""The writer of Spark's .rad, version 1: a tree from which a viewer draws as many Gaussians as it has time for.
 
-After a JSON header come chunks of 65,536 Gaussians, each with a JSON header of its own and its values column by column
-(all x, all y, ...), deflated. A node's children are side by side and behind it; the root is the first. Spark draws a
-node in place of its children until its budget is used up, so every leaf must be a Gaussian of the scene and every inner
-node look like the leaves below it: see :mod:`~hgs_toolkit.exporters.splats.merge_tree`. A tree of pairs meets any
-budget exactly. Higher harmonics, signs and order are those of 3D-GS. The reader is in
-:mod:`~hgs_toolkit.exporters.splats.rad.reader`.
+A JSON header is followed by chunks of 65,536 Gaussians, each with a JSON header of its own and deflated columns (all
+x, all y, ...). The root is the first node; the children of a node lie side by side and after it. Spark starts from the
+root and replaces nodes by their children until its budget is used up. So every leaf must be a Gaussian of the scene,
+and every inner node must look like the leaves below it: see :mod:`~hgs_toolkit.exporters.splats.merge_tree`. Since
+every inner node has two children, any budget is met exactly. Order and signs of the harmonics are those of 3D-GS. The
+reader is in :mod:`~hgs_toolkit.exporters.splats.rad.reader`.
 
-The frame is y up unless another is asked for: Spark draws in three.js' world, which is y up, without a turn.
+The frame is ``y_up`` unless another is asked for, because Spark draws in the world of three.js without a rotation.
 """
 
 from __future__ import annotations
@@ -39,18 +39,20 @@ from hgs_toolkit.version import program_name
 FRAME = "y_up"
 
 FRAME_COMMENT = re.compile(r"frame (y_up|rdf)")
-"""What the writer says of it in the header's comment."""
+"""Pattern of the frame's name in the header's comment."""
 
 FILE_MAGIC, CHUNK_MAGIC, VERSION = b"RAD0", b"RADC", 1
 CHUNK = 65_536
-"""Nodes of a chunk; Spark addresses pages of this size."""
+"""Number of nodes in a chunk; Spark addresses pages of this size."""
 
 MAX_NODES = 2**32 - 1
+"""Greatest number of nodes that the format can index."""
 
 ALIGNMENT = 8
+"""Bytes to whose multiples headers and columns are padded."""
 
 RAW_DEFLATE = -15
-"""zlib's code for a stream without header; the format calls it "gz"."""
+"""Code by which zlib knows a stream without header; the format calls such a stream "gz"."""
 
 COMPRESSION_LEVEL = 6
 
@@ -58,23 +60,24 @@ MOST_COVERING = 2.0
 """Largest alpha of a node."""
 
 SUBJECT_SHARE = 0.95
-"""Of the Gaussians; what is farther away than these is no part of what a picture frames."""
+"""Share of the Gaussians that are the subject; those farther out do not count for the size of an image."""
 
 PIXELS_ACROSS = 200
-"""Diameter of the subject, pixels, from which on all its Gaussians can be asked for. Our own cameras show it across 285
-of a picture's 320 pixels, and what lies on its far side as if across 230."""
+"""Diameter in pixels from which a viewer can ask for all Gaussians of the subject. The toolkit's own cameras show it at
+285 of 320 pixels, and its far side as if at 230."""
 
 DENSEST = 10
-"""Gaussians on a pixel of the subject beyond which this needs a larger picture: fine scans are not blurred for it."""
+"""Gaussians for each pixel of the subject above which the diameter grows, so that fine scans are not blurred for it."""
 
 Columns = dict[str, tuple[str, NDArray[Any]]]
+"""Encodings and values (N, width) of properties by their names."""
 
 
 def write_rad(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
     """Write one scene as a tree.
 
     Raises:
-        FormatError: if it has more nodes than the format can count.
+        FormatError: if it has more nodes than the format can index.
     """
     if 2 * scene.num_gaussians - 1 > MAX_NODES:
         raise FormatError(f"{scene.num_gaussians} Gaussians; a .rad file holds at most {(MAX_NODES + 1) // 2}")
@@ -96,17 +99,17 @@ def write_rad(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
 
 
 def least_size(scene: GaussianHierarchy) -> float:
-    """Size of a pixel, world units, in the smallest picture in which all Gaussians of ``scene`` can be asked for."""
+    """The size in world units of a pixel of the smallest image in which all Gaussians of ``scene`` can be drawn."""
     _, radius = subject_bounds(scene, SUBJECT_SHARE)
     across = max(PIXELS_ACROSS, math.sqrt(scene.num_gaussians / (DENSEST * math.pi / 4)))
     return 2 * float(radius) / across
 
 
 def openable(tree: MergeTree, least: float) -> MergeTree:
-    """``tree`` with its small inner nodes grown to the size ``least``, and thinned as much: they cover what they did.
+    """``tree`` with its small inner nodes enlarged to the size ``least`` and thinned so that they cover as much.
 
-    Spark never opens a node whose size, twice the mean of its standard deviations (more with an alpha above 1), is less
-    than a pixel, however much of the budget is left.
+    Spark never opens a node that is smaller than a pixel, however much of the budget is left. The size of a node is
+    twice the mean of its standard deviations, and more if its alpha is above 1.
     """
     sizes = np.maximum(2 * tree.scales.mean(axis=1), np.finfo(np.float32).tiny)  # (M,)
     growth = np.where(tree.first_child >= 0, least / sizes, 1).clip(min=1)
@@ -129,15 +132,15 @@ def _chunk(tree: MergeTree, start: int, degree: int) -> bytes:
 
 
 def _described(magic: bytes, header: dict[str, Any]) -> bytes:
-    """A JSON header behind its magic number and length, padded."""
+    """A padded JSON header after its magic number and length."""
     text = json.dumps(header, separators=(",", ":")).encode()
     return magic + struct.pack("<I", len(text)) + text + bytes(-len(text) % ALIGNMENT)
 
 
 def _columns(tree: MergeTree, rows: slice, degree: int) -> Columns:
-    """Encoding and values (count, width) of each property.
+    """The encoding and the values (count, width) of each property.
 
-    Half floats suffice where Spark itself keeps 8 bits; positions are whole floats.
+    Positions are whole floats; the other properties, of which Spark itself keeps 8 bits, are half floats.
     """
     inner = tree.first_child[rows] >= 0
     sh = tree.sh[rows]
@@ -157,19 +160,20 @@ def _columns(tree: MergeTree, rows: slice, degree: int) -> Columns:
 
 
 def covering(density: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Spark's alpha (N,): the density up to 1, beyond it 1 + (a - 1) / 4 with D = exp((a^2 - 1) / e), D the density.
+    """Spark's alphas (N,) for densities (N,).
 
-    That is how Spark's shader turns alphas above 1 into the cover 1 - (1 - exp(-r^2 / 2))^D of D opaque Gaussians.
+    Up to 1, the alpha is the density D; above, it is 1 + (a - 1) / 4 with D = exp((a^2 - 1) / e). Spark's shader turns
+    such an alpha into the opacity 1 - (1 - exp(-r^2 / 2))^D of D opaque Gaussians one behind the other.
     """
     steepness = np.sqrt(1 + np.e * np.log(density.clip(1)))
     return np.where(density > 1, (1 + (steepness - 1) / 4).clip(max=MOST_COVERING), density)
 
 
 def upright(quats: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of the four rotations (N, 4) wxyz that give the same ellipsoid, the one with the largest w.
+    """The quaternions (N, 4) wxyz with the largest w among the four that give the same ellipsoid.
 
-    A file holds x, y and z only. The reader's w is a difference, which rounding spoils where w is small; half a turn
-    about one of the ellipsoid's own axes exchanges w with another component, and it is the largest afterwards.
+    A file holds only x, y and z. The reader computes w as a difference, whose relative error is large if w is small.
+    Half a turn about one of the ellipsoid's own axes exchanges w with another component, which may be larger.
     """
     equal = equal_rotations(quats)  # (4, N, 4)
     largest = np.abs(equal[..., 0]).argmax(axis=0)  # (N,)

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from hgs_toolkit.encoding import SH_C0
-from hgs_toolkit.exporters.splats.arrays import Floats, Splats, splats_of
 from hgs_toolkit.exporters.splats.merge_tree import merge_tree
 from hgs_toolkit.exporters.splats.packing.morton import morton_order
 from hgs_toolkit.exporters.splats.packing.quaternions import equal_rotations
+from hgs_toolkit.exporters.splats.stored import Floats, StoredSplats, splats_of
 from hgs_toolkit.gaussians import GaussianHierarchy
 from tests.conftest import make_scene
 
@@ -46,6 +46,7 @@ MEASURED = {
     ".sog": Errors(1.3e-5, 0.011, 1e-4, 9e-3, 9e-3, 2e-3),
     ".rad": Errors(0, 1.5e-3, 1.3e-7, 9e-4, 2.5e-4, 2.5e-4),
 }
+MEASURED["lod-meta.json"] = MEASURED[".sog"]  # its finest level is a .sog in a folder
 """Greatest errors of 5,000 random Gaussians of a unit's extent, as measured with readers of others (harmonics of .sog:
 what a codebook leaves of them; .rad: what half floats leave)."""
 
@@ -67,7 +68,7 @@ def reference_scene(degree: int = 0, count: int = 5000) -> GaussianHierarchy:
 def file_order(suffix: str, scene: GaussianHierarchy) -> NDArray[np.intp]:
     """The order in which our writer puts the Gaussians, in the format's own frame."""
     splats = splats_of(scene, "rdf")
-    if suffix in (".sog", ".compressed.ply"):
+    if suffix in (".sog", ".compressed.ply", "lod-meta.json"):
         return morton_order(splats.means)
     if suffix == ".splat":
         importance = splats.log_scales.sum(axis=1) - np.logaddexp(0, -splats.logits)
@@ -78,7 +79,7 @@ def file_order(suffix: str, scene: GaussianHierarchy) -> NDArray[np.intp]:
     return np.arange(len(splats))
 
 
-def expected_in(suffix: str, scene: GaussianHierarchy, found: Splats) -> Splats:
+def expected_in(suffix: str, scene: GaussianHierarchy, found: StoredSplats) -> StoredSplats:
     """``scene`` as a file of ours should give it back, in our frame and the file's order.
 
     A .rad file may turn a Gaussian to one that is equal to it, see :func:`turned_as`.
@@ -87,21 +88,21 @@ def expected_in(suffix: str, scene: GaussianHierarchy, found: Splats) -> Splats:
     return turned_as(found, expected) if suffix == ".rad" else expected
 
 
-def turned_as(found: Splats, expected: Splats) -> Splats:
+def turned_as(found: StoredSplats, expected: StoredSplats) -> StoredSplats:
     """``expected`` with the rotations nearest to ``found`` of the four, half a turn apart, that are equal."""
     equal = equal_rotations(expected.quats)  # (4, N, 4)
     nearest = np.abs((equal * found.quats).sum(axis=2)).argmax(axis=0)
     return replace(expected, quats=equal[nearest, np.arange(len(expected))])
 
 
-def matched(found: Splats, expected: Splats) -> Splats:
+def matched(found: StoredSplats, expected: StoredSplats) -> StoredSplats:
     """``found`` in the order of ``expected``: each by its nearest position, which must be a different one each."""
     nearest = cKDTree(found.means).query(expected.means)[1]
     assert len(np.unique(nearest)) == len(found) == len(expected)
     return found.take(nearest)
 
 
-def differences(found: Splats, expected: Splats, reduce: str = "max") -> Errors:
+def differences(found: StoredSplats, expected: StoredSplats, reduce: str = "max") -> Errors:
     """Greatest (or root mean square, ``rms``) differences of Gaussians in the same order; the degree may be lower."""
     assert len(found) == len(expected)
     bases = found.sh.shape[1]

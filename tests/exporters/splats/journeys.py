@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from hgs_toolkit.encoding import SH_C0
-from hgs_toolkit.exporters.splats.arrays import Splats, splats_of
+from hgs_toolkit.exporters.splats.stored import StoredSplats, splats_of
 from hgs_toolkit.exporters.table import export, format_of, load
 from hgs_toolkit.gaussians import GaussianHierarchy
 from tests.exporters.splats.accuracy import BOUNDS, Errors, differences, expected_in, reference_scene
@@ -60,12 +60,12 @@ def there_and_back(source: Path, suffix: str, folder: Path) -> tuple[Leg, Leg]:
     return _leg(suffix, scene, between), _leg(own, between, back)
 
 
-def clipped(splats: Splats, suffix: str) -> Splats:
+def clipped(splats: StoredSplats, suffix: str) -> StoredSplats:
     """What a format holds of a scene that exceeds its range."""
     low, high, colour = RANGES.get(suffix, (-np.inf, np.inf, np.inf))
     sh = splats.sh.copy()
     sh[:, 0] = sh[:, 0].clip(-colour, colour)
-    return Splats(splats.means, splats.log_scales.clip(low, high), splats.quats, sh, splats.logits)
+    return StoredSplats(splats.means, splats.log_scales.clip(low, high), splats.quats, sh, splats.logits)
 
 
 def _converted(scene: GaussianHierarchy, path: Path) -> GaussianHierarchy:

@@ -31,7 +31,7 @@ from types import FrameType
 from typing import Any
 
 from hgs_toolkit.errors import HgsError
-from hgs_toolkit.exporters.options import Format
+from hgs_toolkit.exporters.splat_format import SplatFormat
 from hgs_toolkit.exporters.table import FORMATS, export, load
 from tests.exporters.splats.accuracy import reference_scene
 
@@ -166,7 +166,7 @@ class Tally:
     largest: float = 0.0
 
 
-def check(row: Format, count: int, folder: Path, seed: int = 0) -> Tally:
+def check(row: SplatFormat, count: int, folder: Path, seed: int = 0) -> Tally:
     """Read ``count`` mutations of a file of that format, of packed ones every second below the packing.
 
     Raises:

@@ -16,7 +16,7 @@ import torch
 from hgs_toolkit.encoding import quats_to_rotmats, rotmats_to_quats
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.splats.gltf import write_chunks
-from hgs_toolkit.exporters.splats.placement import multiply_quats, place, turn_harmonics
+from hgs_toolkit.exporters.splats.transform import multiply_quats, transform_scene, turn_harmonics
 from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.rendering.harmonics import sh_basis
@@ -167,7 +167,7 @@ def test_placing_twice_is_placing_by_the_product(scene_factory: SceneFactory) ->
         matrix[:3, 3] = torch.randn(3, generator=generator).numpy()
         matrices.append(matrix)
     first, second = matrices
-    once, twice = place(scene, second @ first), place(place(scene, first), second)
+    once, twice = transform_scene(scene, second @ first), transform_scene(transform_scene(scene, first), second)
     for name in ("means", "log_scales", "sh"):
         torch.testing.assert_close(getattr(once, name), getattr(twice, name), atol=2e-5, rtol=1e-5)
     same = torch.nn.functional.normalize(once.quats, dim=-1) * torch.nn.functional.normalize(twice.quats, dim=-1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hgs_toolkit.exporters.options import Format
+from hgs_toolkit.exporters.splat_format import SplatFormat
 from tests.exporters.splats.mutations import READABLE, USD, check
 
 ALL_MUTATIONS = 20_000
@@ -23,25 +23,25 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="needs POSIX signals")
 @pytest.mark.parametrize("row", READABLE, ids=lambda row: row.suffix)
-def test_a_few_damaged_files_are_refused_or_read(row: Format, tmp_path: Path) -> None:
+def test_a_few_damaged_files_are_refused_or_read(row: SplatFormat, tmp_path: Path) -> None:
     check(row, FEW_MUTATIONS, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="needs POSIX signals")
 @pytest.mark.parametrize("row", READABLE, ids=lambda row: row.suffix)
-def test_twenty_thousand_damaged_files_are_refused_or_read(row: Format, tmp_path: Path) -> None:
+def test_twenty_thousand_damaged_files_are_refused_or_read(row: SplatFormat, tmp_path: Path) -> None:
     check(row, -(-ALL_MUTATIONS // len(READABLE)), tmp_path)
 
 
 @pytest.mark.parametrize("row", USD, ids=lambda row: row.suffix)
-def test_a_few_damaged_files_of_usd_are_refused_or_read(row: Format, tmp_path: Path) -> None:
+def test_a_few_damaged_files_of_usd_are_refused_or_read(row: SplatFormat, tmp_path: Path) -> None:
     pytest.importorskip("pxr")
     check(row, 10, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("row", USD, ids=lambda row: row.suffix)
-def test_damaged_files_of_usd_are_refused_or_read(row: Format, tmp_path: Path) -> None:
+def test_damaged_files_of_usd_are_refused_or_read(row: SplatFormat, tmp_path: Path) -> None:
     pytest.importorskip("pxr")
     check(row, 120, tmp_path)

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hgs_toolkit.encoding import quats_to_rotmats
-from hgs_toolkit.exporters.splats.arrays import Floats, logits_of_bytes, opacity_bytes
 from hgs_toolkit.exporters.splats.packing.codebooks import codebook, codes, palette
 from hgs_toolkit.exporters.splats.packing.morton import morton_order
 from hgs_toolkit.exporters.splats.packing.quaternions import BOUND, KEPT, drop_largest, equal_rotations, restore_largest
+from hgs_toolkit.exporters.splats.stored import Floats, logits_of_bytes, opacity_bytes
 
 
 def unit_quats(count: int) -> Floats:

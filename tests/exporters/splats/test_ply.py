@@ -213,7 +213,7 @@ def test_a_truncated_file_is_named_as_such(keep: float, tmp_path: Path, scene: G
 def test_text_that_is_no_number_is_refused(tmp_path: Path, scene: GaussianHierarchy) -> None:
     foreign(tmp_path / "a.ply", scene, text=True)
     (tmp_path / "a.ply").write_bytes((tmp_path / "a.ply").read_bytes().replace(b"end_header\n", b"end_header\nx"))
-    with pytest.raises(FormatError, match=r"a\.ply is no readable \.ply file"):
+    with pytest.raises(FormatError, match=r"a\.ply is not a readable \.ply file"):
         load(tmp_path / "a.ply")
 
 

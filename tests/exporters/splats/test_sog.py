@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.splats.arrays import splats_of
 from hgs_toolkit.exporters.splats.packing.morton import morton_order
 from hgs_toolkit.exporters.splats.sog import sog_files
+from hgs_toolkit.exporters.splats.stored import splats_of
 from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
 
@@ -134,7 +134,7 @@ def test_a_description_that_lies_is_refused(
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"RIFF", "no readable WebP image"),
+        (b"RIFF", "not a readable WebP image"),
         (webp(4000, 4000), "has 4000 x 4000 pixels for 89 values"),
         (webp(12, 8), "a quaternion has the tag 0"),
     ],
@@ -166,5 +166,5 @@ def test_a_file_that_unpacks_to_far_more_is_refused(tmp_path: Path, scene: Gauss
 
 def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.sog").write_bytes(b"not a zip")
-    with pytest.raises(FormatError, match=r"a\.sog is no readable \.sog archive"):
+    with pytest.raises(FormatError, match=r"a\.sog is not a readable \.sog archive"):
         load(tmp_path / "a.sog")

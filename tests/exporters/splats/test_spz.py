@@ -97,7 +97,7 @@ def test_degree_4_and_antialiasing_are_said_to_be_lost(tmp_path: Path, caplog: p
     assert loaded.sh_degree == 3
     assert loaded.sh[0, 0, 15, 2] == (44 - 128) / 128
     assert "those above degree 3 are not kept" in caplog.text
-    assert "made for antialiased drawing" in caplog.text
+    assert "made for antialiased rendering" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import torch
 
 from hgs_toolkit.errors import FormatError, HgsError
 from hgs_toolkit.exporters.splats import streamed_sog
-from hgs_toolkit.exporters.splats.arrays import splats_of
+from hgs_toolkit.exporters.splats.stored import splats_of
 from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
 

@@ -123,8 +123,8 @@ def test_half_precision_is_read(tmp_path: Path) -> None:
         (stage_text(FIELD.replace("float[] opacities = [0.5]", "") + "}"), "lacks 'opacities'"),
         (stage_text(FIELD + "}", "    subLayers = [@/etc/passwd@]\n"), "refers to other files"),
         (stage_text('def "r" (references = @x.usda@</g>) {}'), "refers to other files"),
-        ("#usda 1.0\n(", "no readable USD file"),
-        ("not usd", "no readable USD file"),
+        ("#usda 1.0\n(", "not a readable USD file"),
+        ("not usd", "not a readable USD file"),
     ],
 )
 def test_a_stage_that_is_not_enough_is_refused(text: str, message: str, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_stage_that_is_not_enough_is_refused(text: str, message: str, tmp_path
 def test_a_truncated_file_is_refused(tmp_path: Path, scene: GaussianHierarchy) -> None:
     export(scene, tmp_path / "a.usdc")
     (tmp_path / "a.usdc").write_bytes((tmp_path / "a.usdc").read_bytes()[:2000])
-    with pytest.raises(FormatError, match=r"a\.usdc: it is no readable USD file"):
+    with pytest.raises(FormatError, match=r"a\.usdc: it is not a readable USD file"):
         load(tmp_path / "a.usdc")
 
 

@@ -61,7 +61,7 @@ def test_a_file_that_lies_about_its_size_gets_no_memory_for_it(section: bytes, t
     export(reference_scene(0, 100), whole)
     damaged.write_bytes(lying(whole.read_bytes(), section))
     with pytest.raises(
-        FormatError, match=r"damaged\.usdc: it is no readable USD file: USD itself failed on it \(it ask"
+        FormatError, match=r"damaged\.usdc: it is not a readable USD file: USD itself failed on it \(it ask"
     ):
         load(damaged)
     assert peak(damaged) - peak(whole) <= 10 * damaged.stat().st_size + 2**24

@@ -1,4 +1,4 @@
-"""One scene as plain arrays: what writers of packed formats start from and their readers end with."""
+"""One scene as NumPy arrays of stored values: where writers of packed formats start and their readers end."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from hgs_toolkit.gaussians import GaussianHierarchy
 Floats = NDArray[np.float32]
 
 BLOCK = 4096
-"""Rows that are worked on at a time: a megabyte with all harmonics."""
+"""Rows that are worked on at a time: a megabyte with all harmonics, which a processor's cache holds."""
 
 
 @dataclass(frozen=True, eq=False)
-class Splats:
-    """N Gaussians, float32, as stored (not activated), in the frame of a file.
+class StoredSplats:
+    """The stored (not activated) values of N Gaussians, float32, in the frame of a file.
 
     Attributes:
         means: (N, 3) centres.
         log_scales: (N, 3) natural logarithm of the standard deviations.
-        quats: (N, 4) wxyz; of unit length where they come from a scene.
+        quats: (N, 4) wxyz; of unit length if :func:`splats_of` made them.
         sh: (N, K, 3) coefficients, K = 1, 4, 9 or 16.
         logits: (N,) logits of the opacities.
     """
@@ -44,8 +44,8 @@ class Splats:
         return len(self.means)
 
     @classmethod
-    def empty(cls, count: int, bases: int = 1) -> Splats:
-        """Room for ``count`` Gaussians, to be filled by a reader."""
+    def empty(cls, count: int, bases: int = 1) -> StoredSplats:
+        """Uninitialised arrays for ``count`` Gaussians, which a reader fills."""
         shapes = (3,), (3,), (4,), (bases, 3), ()
         return cls(*(np.empty((count, *shape), np.float32) for shape in shapes))
 
@@ -59,18 +59,18 @@ class Splats:
         """Degree of the stored spherical harmonics, 0 to 3."""
         return sh_degree(self.sh.shape[1])
 
-    def take(self, index: NDArray[np.integer]) -> Splats:
-        """The Gaussians of ``index`` (M,), in its order."""
-        return Splats(*(part[index] for part in self.parts))
+    def take(self, index: NDArray[np.integer]) -> StoredSplats:
+        """The Gaussians that ``index`` (M,) names, in its order."""
+        return StoredSplats(*(part[index] for part in self.parts))
 
-    def blocks(self) -> Iterator[tuple[slice, Splats]]:
-        """Views of a few thousand rows each, small enough for a processor's cache, and which rows they are."""
+    def blocks(self) -> Iterator[tuple[slice, StoredSplats]]:
+        """Views of BLOCK rows each, with the slice of the rows that each shows."""
         for start in range(0, len(self), BLOCK):
             rows = slice(start, start + BLOCK)
-            yield rows, Splats(*(part[rows] for part in self.parts))
+            yield rows, StoredSplats(*(part[rows] for part in self.parts))
 
     def turn(self, source: str, target: str) -> None:
-        """Express coordinates of the frame ``source`` in ``target``, in place.
+        """Convert the arrays from the frame ``source`` to ``target``, in place.
 
         Raises:
             FormatError: if a frame is unknown.
@@ -78,18 +78,18 @@ class Splats:
         turn = turn_signs(source, target, self.sh.shape[1])
         for part, signs in zip((self.means, self.quats, self.sh), turn, strict=True):
             for column in (signs < 0).nonzero().flatten().tolist():
-                with np.errstate(invalid="ignore"):  # NaN from a file, counted later
+                with np.errstate(invalid="ignore"):  # a file may hold NaN, which is counted later
                     # Not np.negative in place: NumPy 2.4 gets every fourth element wrong.
                     part[:, column] *= -1
 
 
-def splats_of(scene: GaussianHierarchy, frame: str) -> Splats:
-    """The Gaussians of a batch of one in ``frame``; quaternions are normalised, logits bounded so that 0 and 1 last.
+def splats_of(scene: GaussianHierarchy, frame: str) -> StoredSplats:
+    """The Gaussians of a batch of one in ``frame``, with unit quaternions and logits within +-MAX_OPACITY_LOGIT.
 
     Raises:
         FormatError: if ``frame`` is unknown.
     """
-    result = Splats.empty(scene.num_gaussians, scene.sh.shape[2])
+    result = StoredSplats.empty(scene.num_gaussians, scene.sh.shape[2])
     for rows, block in tensor_blocks(scene):
         for part, values in zip(result.parts, block, strict=True):
             part[rows] = values.numpy()
@@ -99,9 +99,9 @@ def splats_of(scene: GaussianHierarchy, frame: str) -> Splats:
 
 
 def tensor_blocks(scene: GaussianHierarchy) -> Iterator[tuple[slice, tuple[Tensor, ...]]]:
-    """The parts of :class:`Splats` as tensors of a few thousand rows, in the ``y_up`` frame, and which rows they are.
+    """The arrays of :func:`splats_of` in the ``y_up`` frame, as tensors of BLOCK rows, with the slice of their rows.
 
-    They are ready to be written, as :func:`splats_of` says, but may be views of the scene: not to be changed.
+    A tensor may be a view of the scene, so it must not be changed.
     """
     source = [value[0].detach() for value in scene.parameters().values()]
     for start in range(0, scene.num_gaussians, BLOCK):
@@ -111,15 +111,15 @@ def tensor_blocks(scene: GaussianHierarchy) -> Iterator[tuple[slice, tuple[Tenso
         yield rows, (means, log_scales, normalize_quats(quats), sh, bounded)
 
 
-def scene_of(path: Path, splats: Splats, frame: str) -> GaussianHierarchy:
-    """``splats`` of the file ``path``, given in ``frame``, as a batch of one in the ``y_up`` frame.
+def scene_of(path: Path, splats: StoredSplats, frame: str) -> GaussianHierarchy:
+    """A batch of one in the ``y_up`` frame, made of ``splats`` that were read from ``path`` in ``frame``.
 
-    The arrays are turned in place and become the scene's.
+    The arrays are converted in place, and the scene keeps them.
 
     Raises:
         FormatError: if a value is NaN or infinite (counted).
     """
-    own = Splats(*(np.require(part, np.float32, ["C", "W"]) for part in splats.parts))
+    own = StoredSplats(*(np.require(part, np.float32, ["C", "W"]) for part in splats.parts))
     for _, block in own.blocks():
         block.turn(frame, "y_up")
     means, log_scales, quats, sh, logits = (torch.from_numpy(part)[None] for part in own.parts)
@@ -130,12 +130,12 @@ def scene_of(path: Path, splats: Splats, frame: str) -> GaussianHierarchy:
 
 
 def opacity_bytes(logits: Floats) -> NDArray[np.uint8]:
-    """Opacities (N,) as 0..255, rounded."""
+    """Opacities (N,) as bytes 0..255, rounded, from their logits (N,)."""
     return np.round(255 / (1 + np.exp(-logits))).astype(np.uint8)
 
 
 def logits_of_bytes(alphas: NDArray[np.uint8]) -> Floats:
-    """Logits (N,) of opacities 0..255; 0 and 255 become the bounds of what float32 tells from 0 and 1."""
+    """Logits (N,) of opacities that are bytes; those of 0 and 255 are +-MAX_OPACITY_LOGIT."""
     table = np.arange(256) / 255
     with np.errstate(divide="ignore"):
         logits = np.log(table) - np.log1p(-table)
@@ -143,5 +143,5 @@ def logits_of_bytes(alphas: NDArray[np.uint8]) -> Floats:
 
 
 def rest_bases(degree: int) -> int:
-    """Coefficients per channel above the constant one."""
+    """Number of coefficients per colour channel without the constant one."""
     return sh_bases(degree) - 1

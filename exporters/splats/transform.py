@@ -1,4 +1,4 @@
-"""Gaussians moved, turned and resized by a matrix, as the nodes of a scene file place them."""
+"""Gaussians transformed by a matrix: how the nodes of a .glb or the prims of a USD stage place them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.rendering.harmonics import sh_basis
 
 TOLERANCE = 1e-4
-"""Relative deviation from a turn and a scale, beyond which a matrix is refused: more than float32 rounding."""
+"""Relative deviation from a rotation times a scale at which a matrix is refused; float32 rounding stays below it."""
 
 
-def place(scene: GaussianHierarchy, matrix: NDArray[np.float64]) -> GaussianHierarchy:
-    """``scene`` with its coordinates mapped by ``matrix`` (4, 4): a turn, one positive scale and a shift.
+def transform_scene(scene: GaussianHierarchy, matrix: NDArray[np.float64]) -> GaussianHierarchy:
+    """``scene`` with its coordinates mapped by ``matrix`` (4, 4): a rotation, one positive scale and a translation.
 
     Raises:
         FormatError: if the matrix mirrors, shears or stretches.
@@ -30,7 +30,7 @@ def place(scene: GaussianHierarchy, matrix: NDArray[np.float64]) -> GaussianHier
     determinant = float(torch.linalg.det(linear))
     scale = math.cbrt(determinant)
     if not scale > 0 or not torch.allclose(linear @ linear.T / scale**2, torch.eye(3).double(), atol=TOLERANCE):
-        raise FormatError("a node mirrors or stretches its Gaussians; expected a turn, one scale and a shift")
+        raise FormatError("a node mirrors or stretches its Gaussians; expected a rotation, one scale, a translation")
     turn = linear / scale
     shift = torch.from_numpy(np.ascontiguousarray(matrix[:3, 3], np.float64))
     quat = rotmats_to_quats(turn).float()
@@ -44,16 +44,16 @@ def place(scene: GaussianHierarchy, matrix: NDArray[np.float64]) -> GaussianHier
 
 
 def turn_harmonics(sh: Tensor, turn: Tensor) -> Tensor:
-    """Coefficients (..., K, 3) of the same colours seen from the world turned by ``turn`` (3, 3).
+    """The coefficients (..., K, 3) of the same colours after the world was rotated by ``turn`` (3, 3).
 
-    Each degree is a space of its own that turns map to itself, so the map follows from what its functions are in as
-    many directions as it has dimensions, here more for good measure.
+    A rotation maps the functions of one degree to combinations of themselves. The combination follows from the values
+    of the functions in at least as many directions as the degree has functions; more directions lower the rounding.
     """
     degree = sh_degree(sh.shape[-2])
     generator = torch.Generator().manual_seed(0)
     directions = torch.randn(64, 3, generator=generator, dtype=torch.float64)
     directions = directions / directions.norm(dim=-1, keepdim=True)
-    # The colour towards d is now what it was towards the direction that the turn maps to d.
+    # The colour towards d is now what it was towards the direction that the rotation maps to d.
     after, before = sh_basis(directions, degree), sh_basis(directions @ turn, degree)  # (64, K)
     turned = sh.clone()
     for l_ in range(1, degree + 1):
@@ -64,7 +64,7 @@ def turn_harmonics(sh: Tensor, turn: Tensor) -> Tensor:
 
 
 def multiply_quats(a: Tensor, b: Tensor) -> Tensor:
-    """Products (..., 4) wxyz of quaternions: the rotation ``b`` followed by ``a``."""
+    """The products (..., 4) of wxyz quaternions: the rotation ``b``, then the rotation ``a``."""
     aw, ax, ay, az = a.unbind(-1)
     bw, bx, by, bz = b.unbind(-1)
     return torch.stack(

@@ -1,0 +1,68 @@
+"""What a splat format is to the rest of the toolkit: a suffix, a reader, a writer and the options that it honours."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hgs_toolkit.errors import FormatError
+from hgs_toolkit.exporters.options import ExportOptions, Frame
+from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
+
+Reader = Callable[[Path], GaussianHierarchy]
+Writer = Callable[[Path, GaussianHierarchy, ExportOptions], None]
+
+
+@dataclass(frozen=True)
+class SplatFormat:
+    """One row of the table of formats.
+
+    Attributes:
+        suffix: lower-case end of the file's name, such as ``.ply``, ``.compressed.ply`` or ``lod-meta.json``.
+        description: a short line that says what the format is and what opens it.
+        reader: returns a batch of one in the ``y_up`` frame; None for a format that is only written.
+        writer: writes a batch of one to a new path, which the caller then renames; None for one that is only read.
+        options: names of the ExportOptions that the writer honours; ``metadata`` need not be named.
+        sh_degree: highest degree of spherical harmonics that a file holds.
+        keeps_tree: whether level and parent survive without being asked for.
+        assumed_frame: frame that the reader assumes where neither the format nor the file settles it, so that ``frame``
+            of :func:`~hgs_toolkit.exporters.table.load` may name another; None where the frame is settled.
+        tidy: for a format with files beside the named one: called with the path of a finished file, removes the files
+            that nothing refers to any more.
+        opens_in_extension: whether the Blender extension reads it by itself.
+    """
+
+    suffix: str
+    description: str
+    reader: Reader | None
+    writer: Writer | None
+    options: frozenset[str] = frozenset()
+    sh_degree: int = 3
+    keeps_tree: bool = False
+    assumed_frame: Frame | None = None
+    tidy: Callable[[Path], None] | None = None
+    opens_in_extension: bool = False
+
+    def check_options(self, options: ExportOptions) -> None:
+        """Raise a FormatError if an option was given that this format does not honour."""
+        for option in dataclasses.fields(ExportOptions):
+            if option.name in self.options or option.name == "metadata":
+                continue
+            if getattr(options, option.name) != option.default:
+                known = ", ".join(sorted(self.options)) or "none"
+                raise FormatError(f"{self.suffix} files have no option '{option.name}'; their options are: {known}")
+
+    def losses(self, scene: GaussianHierarchy, options: ExportOptions) -> list[str]:
+        """Phrases that name what of ``scene`` a file of this format will not hold."""
+        lost = []
+        if scene.sh_degree > self.sh_degree:
+            lost.append(f"spherical harmonics above degree {self.sh_degree} (colours that change with the view)")
+        if not (self.keeps_tree or options.extras):
+            kept = " (option 'extras' would)" if "extras" in self.options else ""
+            if scene.num_levels > 1:
+                lost.append(f"the tree of {scene.num_levels} levels{kept}")
+            if bool((scene.level == BACKGROUND_LEVEL).any()):
+                lost.append("which Gaussians are the background")
+        return lost
