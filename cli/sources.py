@@ -12,7 +12,6 @@ from hgs_toolkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from hgs_toolkit.asset import Asset
-    from hgs_toolkit.exporters.options import Frame
     from hgs_toolkit.model.generator import Generator
 
 ASSET_HELP = "A splat file (.hgs, .ply, ...) or MODEL@SEED; @SEED alone samples the model that ships."
@@ -37,7 +36,7 @@ Background = Annotated[
 ]  # fmt: skip
 
 
-def open_asset(text: str, psi: float, device: str, frame: Frame | None = None, sh_degree: int | None = None) -> Asset:
+def open_asset(text: str, psi: float, device: str, frame: str | None = None, sh_degree: int | None = None) -> Asset:
     """The asset that ``text`` means: a file (whose ``frame`` is as in ``table.load``), or a scene of a model.
 
     A sampled scene whose model sees the camera gets colour harmonics of ``sh_degree``, if that is 1 or more.

@@ -17,7 +17,7 @@ from hgs_toolkit.asset import Asset, AssetMetadata, load_asset, write_asset
 from hgs_toolkit.encoding import sh_bases
 from hgs_toolkit.errors import FormatError, ShapeError
 from hgs_toolkit.exporters.frames import FRAMES, convert_frame
-from hgs_toolkit.exporters.options import ExportOptions, Frame
+from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splat_format import SplatFormat
 from hgs_toolkit.exporters.splats.compressed_ply import read_compressed_ply, write_compressed_ply
 from hgs_toolkit.exporters.splats.glb import read_glb, write_glb
@@ -90,7 +90,7 @@ FORMATS = (
 """Every splat format: the only place that lists their suffixes."""
 
 
-def load(path: str | Path, frame: Frame | None = None) -> GaussianHierarchy:
+def load(path: str | Path, frame: str | None = None) -> GaussianHierarchy:
     """Read a splat file of any known format as a batch of one in the ``y_up`` frame.
 
     Args:
@@ -105,7 +105,7 @@ def load(path: str | Path, frame: Frame | None = None) -> GaussianHierarchy:
     return read_asset(path, frame).scene
 
 
-def read_asset(path: str | Path, frame: Frame | None = None) -> Asset:
+def read_asset(path: str | Path, frame: str | None = None) -> Asset:
     """Read a splat file as :func:`load` does, with metadata and latent, which only ``.hgs`` files have."""
     path = Path(path)
     known = format_of(path)
