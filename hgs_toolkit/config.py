@@ -113,6 +113,11 @@ class DiscriminatorConfig:
     channel_max: int = 512
     channels: tuple[int, ...] = ()
     """``residual``: widths from the image's resolution down to 4x4, one each resolution."""
+    alpha: bool = False
+    """Whether it sees alpha as a fourth channel, so that it judges silhouettes directly (needs data with alpha)."""
+    views: int = 1
+    """Images of one subject that it judges together, channels side by side, with all their cameras (needs a set with
+    groups of views, and as many ``training.views``)."""
     pose: Literal["branch", "projection", "none"] = "branch"
     pose_dim: int = 64
     mbstd_group: int = 4
@@ -123,7 +128,13 @@ class DiscriminatorConfig:
     """``auto``: bfloat16 where the hardware multiplies it natively (AMX, AVX512-BF16, CUDA), else float32."""
     channels_last: bool = False
 
+    @property
+    def image_channels(self) -> int:
+        """Channels of what it judges: colours, and alpha where it sees it, of every view."""
+        return self.views * (3 + self.alpha)
+
     def __post_init__(self) -> None:
+        require(self.views >= 1, "discriminator.views", self.views, "at least 1")
         steps = int(math.log2(self.resolution)) if self.resolution >= 4 else 0
         require(
             self.resolution >= 8 and 2**steps == self.resolution,
@@ -182,7 +193,12 @@ class TrainingConfig:
     random_pose: float = 0.0
     """Probability that a generated image's camera is drawn from ``generator.poses`` in place of the dataset's."""
     views: int = 1
-    """Cameras per generated scene."""
+    """Cameras per generated scene, each with a background of its own."""
+    scenes: int | None = None
+    """Generated scenes a step, a divisor of ``batch``; None is ``batch``, or ``batch / views`` for a discriminator that
+    judges views together. With ``batch / views`` there are as many generated images as real ones."""
+    pose_balance: float = 0.0
+    """How strongly rare yaws are repeated: 0 shows every image once an epoch, 1 shows all yaws equally often."""
     knn_weight: float = 10.0
     knn_neighbors: int = 64
     """Regulariser on the coarse anchors: mean squared distance to that many nearest neighbours."""
@@ -229,6 +245,8 @@ class TrainingConfig:
             require(value is None or value >= 0, f"training.{name}", value, "0 or more")
         require(0 <= self.workers <= 64, "training.workers", self.workers, "0 ... 64")
         require(self.memory_gib >= 0, "training.memory_gib", self.memory_gib, "0 or more")
+        require(self.scenes is None or self.scenes >= 1, "training.scenes", self.scenes, "at least 1")
+        require(0 <= self.pose_balance <= 1, "training.pose_balance", self.pose_balance, "0 ... 1")
         for name in ("batch", "penalty_interval", "views", "grid"):
             require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "at least 1")
         for name in ("kimg", "tick_kimg"):
@@ -253,6 +271,29 @@ class Config:
                 f"generator.resolution = {self.generator.resolution} but discriminator.resolution = "
                 f"{self.discriminator.resolution}; expected the same"
             )
+        if self.training.batch % self.scenes:
+            raise ConfigError(
+                f"training.scenes = {self.scenes} does not divide training.batch = {self.training.batch}; "
+                "expected a divisor"
+            )
+        if self.discriminator.views > 1 and (
+            self.training.views != self.discriminator.views
+            or self.scenes * self.discriminator.views != self.training.batch
+        ):
+            raise ConfigError(
+                f"discriminator.views = {self.discriminator.views} with training.views = {self.training.views} and "
+                f"{self.scenes} scenes for training.batch = {self.training.batch}; expected as many training.views, "
+                "and a batch of whole groups (leave training.scenes alone)"
+            )
+        if self.discriminator.alpha and self.generator.background == "generator":
+            raise ConfigError("discriminator.alpha needs generator.background = none: a background leaves no alpha")
+
+    @property
+    def scenes(self) -> int:
+        """Generated scenes a step."""
+        if self.training.scenes is not None:
+            return self.training.scenes
+        return max(self.training.batch // self.discriminator.views, 1)
 
 
 def require(condition: bool, key: str, value: Any, expected: str) -> None:

@@ -11,16 +11,19 @@ from hgs_toolkit.cameras import mirror_labels
 from hgs_toolkit.config import AugmentConfig
 
 
-def compose(images: Tensor, backgrounds: Tensor) -> Tensor:
+def compose(images: Tensor, backgrounds: Tensor, *, with_alpha: bool = False) -> Tensor:
     """Network images (B, 3, H, W) in -1..1 from uint8 (B, H, W, 3 or 4) over background colours (B, 3) in 0..1.
 
-    Alpha is straight (not premultiplied), as PNG holds it. Images without alpha ignore the background.
+    Alpha is straight (not premultiplied), as PNG holds it. Images without alpha ignore the background. ``with_alpha``
+    appends alpha, in -1..1 too, as a fourth channel.
     """
     pixels = images.movedim(-1, 1).to(torch.float32) / 255.0
     color = pixels[:, :3]
     if pixels.shape[1] == 4:
         alpha = pixels[:, 3:]
         color = color * alpha + backgrounds[:, :, None, None] * (1 - alpha)
+        if with_alpha:
+            color = torch.cat([color, alpha], dim=1)
     return (color * 2 - 1).contiguous()
 
 
@@ -81,11 +84,12 @@ class Augmentation:
         return torch.rand(count, 7, generator=generator)
 
     def apply(self, images: Tensor, numbers: Tensor) -> Tensor:
-        """Images (B, 3, H, W) changed as the numbers (B, 7) say; differentiable, twice."""
+        """Images (B, 3 | 4, H, W) changed as the numbers (B, 7) say; differentiable, twice."""
         if not self.active:
             return images
         numbers = numbers.to(images)
-        images = _change_color(images, numbers[:, :4], self.config.color * self.strength)
+        color = _change_color(images[:, :3], numbers[:, :4], self.config.color * self.strength)
+        images = color if images.shape[1] == 3 else torch.cat([color, images[:, 3:]], dim=1)
         return _cut_out(images, numbers[:, 4:], self.config.cutout * self.strength)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from hgs_toolkit.cameras import mirror_labels
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.training.augment import compose, mirror
+from hgs_toolkit.training.balance import yaw_weights
 from hgs_toolkit.training.distributed import World
 from hgs_toolkit.training.randomness import Purpose, dataset_indices, keyed_generator
 
@@ -21,7 +23,8 @@ class Batch:
     """This rank's part of a step, b rows.
 
     Attributes:
-        images: (b, 3, H, W) real images in -1..1, composed over ``backgrounds`` where they have alpha.
+        images: (b, 3, H, W) real images in -1..1, composed over ``backgrounds`` where they have alpha; with that alpha
+            as a fourth channel for a discriminator that sees it. Views of one subject follow each other.
         labels: (b, 25) cameras of the real images.
         fake_labels: (b, 25) cameras of the generated images.
         mapping_labels: (b, 25) cameras shown to a pose-conditioned mapping network; some are another sample's.
@@ -38,11 +41,24 @@ class Batch:
     latents_g: Tensor
 
 
-def batch_indices(config: Config, step: int, size: int, world: World) -> tuple[np.ndarray, np.ndarray]:
-    """Indices, in a dataset of ``size`` images, of the whole batch (B,) of a step and of this rank's rows (b,)."""
-    training = config.training
-    indices = dataset_indices(training.seed, step * training.batch, training.batch, size)
-    return indices, world.rows(torch.from_numpy(indices)).numpy()
+def batch_indices(
+    config: Config, step: int, data: PosedImages, world: World
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:  # fmt: skip
+    """Indices in ``data`` of the whole batch (B,) of a step and of this rank's rows (b,).
+
+    Views that the discriminator judges together follow each other.
+    """
+    training, views = config.training, config.discriminator.views
+    groups, size = len(data) // views, training.batch // views
+    weights = yaw_weights(data, views, training.pose_balance) if training.pose_balance else None
+    chosen = torch.from_numpy(dataset_indices(training.seed, step * size, size, groups, weights))
+    indices = (chosen[:, None] * views + torch.arange(views)).flatten()
+    return indices.numpy(), own_rows(indices, config, world).numpy()
+
+
+def own_rows(tensor: Tensor, config: Config, world: World) -> Tensor:
+    """This rank's rows (b, ...) of a tensor over the batch (B, ...); views judged together stay together."""
+    return world.rows(tensor.unflatten(0, (-1, config.discriminator.views))).flatten(0, 1)
 
 
 def make_batch(
@@ -58,10 +74,12 @@ def make_batch(
     def draw(purpose: Purpose) -> torch.Generator:
         return keyed_generator(training.seed, step, purpose)
 
-    indices, rows = batch_indices(config, step, len(data), world)
-    images, local_labels = loaded or data.batch(rows)
-    mirrored = torch.rand(size, generator=draw(Purpose.MIRROR)) < training.augment.mirror
-    images, local_labels = mirror(images, local_labels, world.rows(mirrored))
+    views = config.discriminator.views
+    indices, own = batch_indices(config, step, data, world)
+    images, local_labels = loaded or data.batch(own)
+    mirrored = torch.rand(size // views, generator=draw(Purpose.MIRROR)) < training.augment.mirror
+    mirrored = mirrored.repeat_interleave(views)
+    images, local_labels = mirror(images, local_labels, own_rows(mirrored, config, world))
     # Labels of the whole global batch: swapping poses looks at the neighbouring row, which another rank may hold.
     labels = torch.as_tensor(data.labels)[indices]
     labels = torch.where(mirrored[:, None], mirror_labels(labels), labels)
@@ -70,13 +88,13 @@ def make_batch(
     backgrounds = torch.zeros(size, 3)
     if training.background == "random":
         backgrounds = torch.rand(size, 3, generator=draw(Purpose.BACKGROUND))
-    backgrounds = world.rows(backgrounds)
+    backgrounds = own_rows(backgrounds, config, world)
     z_dim = config.generator.z_dim
     parts = {
-        "images": compose(images, backgrounds),
+        "images": compose(images, backgrounds, with_alpha=config.discriminator.alpha),
         "labels": local_labels,
-        "fake_labels": world.rows(labels),
-        "mapping_labels": world.rows(mapping_labels),
+        "fake_labels": own_rows(labels, config, world),
+        "mapping_labels": own_rows(mapping_labels, config, world),
         "backgrounds": backgrounds,
         "latents_d": world.rows(torch.randn(size, z_dim, generator=draw(Purpose.LATENT_D))),
         "latents_g": world.rows(torch.randn(size, z_dim, generator=draw(Purpose.LATENT_G))),

@@ -57,6 +57,12 @@ def grow(smaller: Networks, config: Config) -> Networks:
             f"'{smaller.config.name}' cannot grow into '{config.name}': {len(lost)} of its tensors have no place there "
             f"(the first is {lost[0]}); expected the same widths at the levels and resolutions that both have"
         )
+    seen, wanted = smaller.discriminator["fromrgb.weight"].shape[1], discriminator.image_channels
+    if seen != wanted:
+        raise CheckpointError(
+            f"'{smaller.config.name}' judges images of {seen} channels and '{config.name}' of {wanted}; "
+            "expected the same discriminator.alpha and discriminator.views in both"
+        )
     new_blocks = _block_count(discriminator.state_dict()) - _block_count(smaller.discriminator)
     if isinstance(discriminator, ResidualDiscriminator) and new_blocks == 1:
         hand_over(discriminator, smaller.discriminator["fromrgb.weight"], smaller.discriminator["fromrgb.bias"])

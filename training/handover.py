@@ -19,10 +19,6 @@ from hgs_toolkit.model.discriminator_base import EqualConv2d
 from hgs_toolkit.model.layers import LRELU_SLOPE
 from hgs_toolkit.model.residual_discriminator import ResidualBlock, ResidualDiscriminator
 
-COLORS = 3
-PAIRED = 2 * COLORS
-"""Number of channels that carry the image: each colour, then each colour negated."""
-
 
 @torch.no_grad()
 def hand_over(grown: ResidualDiscriminator, image_weight: Tensor, image_bias: Tensor) -> None:
@@ -30,7 +26,8 @@ def hand_over(grown: ResidualDiscriminator, image_weight: Tensor, image_bias: Te
 
     Args:
         grown: with the smaller one's blocks already behind its first block.
-        image_weight: (C, 3, 1, 1) stored ``fromrgb.weight`` of the smaller one, C the first block's output width.
+        image_weight: (C, I, 1, 1) stored ``fromrgb.weight`` of the smaller one: C the first block's output width, I the
+            image's channels.
         image_bias: (C,) its ``fromrgb.bias``.
 
     Raises:
@@ -39,16 +36,18 @@ def hand_over(grown: ResidualDiscriminator, image_weight: Tensor, image_bias: Te
     block = grown.blocks[0]
     if not isinstance(block, ResidualBlock):
         raise TypeError("a residual discriminator consists of residual blocks")
-    if len(grown.fromrgb.weight) < PAIRED:
+    identity = torch.eye(image_weight.shape[1])  # (I, I)
+    paired = 2 * len(identity)  # channels that carry the image: each of its own, then each negated
+    if len(grown.fromrgb.weight) < paired:
         raise CheckpointError(
             f"the new discriminator starts with {len(grown.fromrgb.weight)} channels; "
-            f"expected at least {PAIRED}, which carry the image"
+            f"expected at least {paired}, which carry the image"
         )
-    _put(grown.fromrgb, torch.cat([torch.eye(COLORS), -torch.eye(COLORS)]), rows=PAIRED)
-    unpaired = torch.cat([torch.eye(COLORS), -torch.eye(COLORS)], dim=1) / (1 + LRELU_SLOPE)  # (3, 6)
-    _put(block.conv0, torch.cat([unpaired, -unpaired]), rows=PAIRED)
-    # Both image layers take three channels, so that their gains are the same.
-    seen = image_weight[:, :, 0, 0] * grown.fromrgb.weight_gain  # (C, 3) effective
+    _put(grown.fromrgb, torch.cat([identity, -identity]), rows=paired)
+    unpaired = torch.cat([identity, -identity], dim=1) / (1 + LRELU_SLOPE)  # (I, 2 I)
+    _put(block.conv0, torch.cat([unpaired, -unpaired]), rows=paired)
+    # Both image layers take as many channels, so that their gains are the same.
+    seen = image_weight[:, :, 0, 0] * grown.fromrgb.weight_gain  # (C, I) effective
     _put(block.conv1, seen @ unpaired, rows=len(seen))
     if block.conv1.bias is not None:
         block.conv1.bias.copy_(image_bias * grown.fromrgb.bias_gain / block.conv1.bias_gain)

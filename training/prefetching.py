@@ -50,7 +50,7 @@ class Prefetcher:
         return future.result()
 
     def _load(self, step: int) -> Loaded:
-        return self._data.batch(batch_indices(self._config, step, len(self._data), self._world)[1])
+        return self._data.batch(batch_indices(self._config, step, self._data, self._world)[1])
 
     def __enter__(self) -> Prefetcher:
         return self

@@ -37,17 +37,30 @@ def keyed_generator(seed: int, step: int, purpose: Purpose) -> torch.Generator:
     return torch.Generator().manual_seed(int(key))
 
 
-def epoch_order(seed: int, epoch: int, size: int) -> np.ndarray:
-    """The permutation (size,) in which epoch ``epoch`` visits a dataset."""
-    return np.random.default_rng([seed, epoch, int(Purpose.ORDER)]).permutation(size)
+def epoch_order(seed: int, epoch: int, size: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """The order (size,) in which epoch ``epoch`` visits a dataset: a permutation, unless there are ``weights``.
+
+    With ``weights`` (size,) of mean 1, image i appears weights[i] times in the mean, and at least its whole part.
+    """
+    rng = np.random.default_rng([seed, epoch, int(Purpose.ORDER)])
+    if weights is None:
+        return rng.permutation(size)
+    # Systematic resampling: equal steps through the cumulated weights.
+    places = np.searchsorted(np.cumsum(weights) * (size / weights.sum()), np.arange(size) + rng.random(), side="right")
+    return rng.permutation(np.minimum(places, size - 1))
 
 
-def dataset_indices(seed: int, position: int, count: int, size: int) -> np.ndarray:
-    """Indices (count,) of the images number ``position`` and following of the endless shuffled stream."""
+def dataset_indices(
+    seed: int, position: int, count: int, size: int, weights: np.ndarray | None = None
+) -> np.ndarray:  # fmt: skip
+    """Indices (count,) of the images number ``position`` and following of the endless shuffled stream.
+
+    ``weights`` (size,) repeat some images more often than others, see :func:`epoch_order`.
+    """
     indices: list[np.ndarray] = []
     while count > 0:
         epoch, offset = divmod(position, size)
-        part = epoch_order(seed, epoch, size)[offset : offset + count]
+        part = epoch_order(seed, epoch, size, weights)[offset : offset + count]
         indices.append(part)
         position, count = position + len(part), count - len(part)
     return np.concatenate(indices)

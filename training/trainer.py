@@ -40,7 +40,7 @@ class Fakes:
     """Generated images of b scenes seen by V cameras each, with what the losses need beside them.
 
     Attributes:
-        images: (b V, 3, H, W) in -1..1.
+        images: (b V, 3, H, W) in -1..1, with alpha as a fourth channel for a discriminator that sees it.
         labels: (b V, 25) their cameras.
         scene: the Gaussians, for the regularisers.
     """
@@ -117,17 +117,19 @@ class Trainer:
     def generate(self, batch: Batch, latents: Tensor) -> Fakes:
         """Scenes of ``latents`` (b, z_dim) drawn under the batch's cameras; tracks the mean latent w."""
         resolution = self.config.generator.resolution
-        views = self._view_index(len(latents))  # (b, V)
+        views = self._view_index(len(latents))  # (b, V), b scenes
         labels = batch.fake_labels[views]  # (b, V, 25)
         cameras = self.cameras(labels)
-        mapping_labels = batch.mapping_labels if self.config.generator.pose_conditioned else None
-        w = self.generator.map(latents, mapping_labels)
+        mapping_labels = batch.mapping_labels[views[:, 0]] if self.config.generator.pose_conditioned else None
+        w = self.generator.map(latents[: len(views)], mapping_labels)
         self.generator.update_w_avg(self.world.mean(w.detach().flatten(0, -2).mean(0, keepdim=True)))
         scene = self.generator.synthesize(w, cameras.forward[:, 0], background=self._background_is_on)
         # The renderer clamps colours at black, where a Gaussian would get no gradient any more and stay black for good.
         visible = scene.replace(sh=floor_with_way_back(scene.sh, DARKEST_DC), check_finite=False)
-        images, _ = render(visible, cameras, resolution, resolution, background=batch.backgrounds[views])
-        images = images.flatten(0, 1).movedim(-1, 1) * 2 - 1  # (b V, 3, H, W)
+        images, alphas = render(visible, cameras, resolution, resolution, background=batch.backgrounds[views])
+        if self.config.discriminator.alpha:
+            images = torch.cat([images, alphas], dim=-1)
+        images = images.flatten(0, 1).movedim(-1, 1) * 2 - 1  # (b V, 3 | 4, H, W)
         return Fakes(images.contiguous(), labels.flatten(0, 1), scene)
 
     def cameras(self, labels: Tensor) -> Cameras:
@@ -139,17 +141,29 @@ class Trainer:
         return self.config.generator.background != "none" and self.kimg >= self.config.training.background_kimg
 
     def _view_index(self, rows: int) -> Tensor:
-        """(b, V): view v of scene i takes the camera (and is paired with the real image) of row i + v."""
+        """(scenes, V): view v of scene i takes the camera (and is paired with the real image) of row s i + v.
+
+        s is the number of ``rows`` for every scene: 1 where there are as many scenes as rows.
+        """
+        stride = self.config.training.batch // self.config.scenes
         views = torch.arange(self.config.training.views)
-        return (torch.arange(rows)[:, None] + views) % rows
+        return (torch.arange(0, rows, stride)[:, None] + views) % rows
+
+    def _paired(self, real_logits: Tensor) -> Tensor:
+        """The logit of the real image (or of the real views judged together) that each generated one is paired with."""
+        if self.config.discriminator.views > 1:
+            return real_logits
+        return real_logits[self._view_index(len(real_logits)).flatten()]
 
     def _discriminate(self, images: Tensor, labels: Tensor, purpose: Purpose) -> DiscriminatorOutput:
-        """D's verdict on images (n, 3, H, W) after this step's augmentation and blur."""
+        """D's verdict on images (n, C, H, W), views of a group in a row, after this step's augmentation and blur."""
         if self.augmentation.active:
             generator = keyed_generator(self.config.training.seed, self.step, purpose)
             numbers = self.augmentation.draw(len(images) * self.world.size, generator)
             images = self.augmentation.apply(images, self.world.rows(numbers))
-        output: DiscriminatorOutput = self.discriminator(blur(images, self.blur_sigma), labels)
+        images, views = blur(images, self.blur_sigma), self.config.discriminator.views
+        images, labels = (some.unflatten(0, (-1, views)).flatten(1, 2) for some in (images, labels))
+        output: DiscriminatorOutput = self.discriminator(images, labels)
         return output
 
     def _discriminator_step(self, batch: Batch, fakes: Fakes) -> tuple[dict[str, float], Tensor]:
@@ -217,8 +231,7 @@ class Trainer:
         self.discriminator.requires_grad_(False)
         fake = self._discriminate(fakes.images, fakes.labels, Purpose.AUGMENT_FAKE_G)
         if training.loss == "relativistic":
-            paired = real_logits[self._view_index(len(real_logits)).flatten()]
-            loss = losses.relativistic_generator_loss(paired, fake.logits)
+            loss = losses.relativistic_generator_loss(self._paired(real_logits), fake.logits)
         else:
             loss = losses.logistic_generator_loss(fake.logits)
         stats = {"loss_g": loss.item()}
@@ -241,8 +254,7 @@ class Trainer:
 
     def _adversarial_discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         if self.config.training.loss == "relativistic":
-            paired = real_logits[self._view_index(len(real_logits)).flatten()]
-            return losses.relativistic_discriminator_loss(paired, fake_logits)
+            return losses.relativistic_discriminator_loss(self._paired(real_logits), fake_logits)
         return losses.logistic_discriminator_loss(real_logits, fake_logits)
 
     def _pose_loss(self, output: DiscriminatorOutput) -> Tensor:
@@ -314,6 +326,16 @@ def check_data(config: Config, data: PosedImages) -> None:
         raise ConfigError(
             f"the images are {data.resolution} pixels wide, the preset '{config.name}' is for "
             f"{config.generator.resolution}; choose another preset or convert the dataset"
+        )
+    if config.discriminator.alpha and not data.has_alpha:
+        raise ConfigError(
+            "discriminator.alpha needs images with alpha, these have none; use --set discriminator.alpha=false"
+        )
+    views = config.discriminator.views
+    if data.views_per_subject % views:
+        raise ConfigError(
+            f"discriminator.views = {views}, but the set shows each subject in {data.views_per_subject} consecutive "
+            f"images; expected a set made with --views {views} or a multiple of it"
         )
     if config.training.background == "random" and not data.has_alpha:
         raise ConfigError(

@@ -41,6 +41,9 @@ LABEL_FILE = "dataset.json"
 POSES = "poses"
 """An entry of ours in that file: how labels were made up, where they were not measured or rendered."""
 
+VIEWS = "views_per_subject"
+"""An entry of ours in that file: how many consecutive images show the same subject."""
+
 MAX_LABEL_BYTES = 1 << 29
 """Largest dataset.json that is read: about a million labels."""
 
@@ -64,16 +67,18 @@ class PosedImages:
     Attributes:
         labels: (N, 25) float32 EG3D labels.
         resolution: height and width of the images it gives out, pixels.
+        facts: further entries of dataset.json, such as the licences of what is shown.
         has_alpha: whether they have a fourth channel: alpha, not multiplied into the colours.
     """
 
     def __init__(
         self, store: FileStore, names: Sequence[str], labels: Labels, resolution: int | None = None,
-        cache_bytes: int = CACHE_BYTES, disk_cache: bool = False,
+        cache_bytes: int = CACHE_BYTES, disk_cache: bool = False, facts: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
         if not names:
             raise DataError(f"{store.path} holds no PNG, JPEG or WebP image")
         self._store, self._names, self.labels = store, list(names), labels
+        self.facts: dict[str, Any] = {} if facts is None else facts
         self.stored_resolution, self.has_alpha = self._measure(0)
         self.resolution = self.stored_resolution if resolution is None else resolution
         if self.resolution < 1 or self.stored_resolution % self.resolution:
@@ -92,6 +97,12 @@ class PosedImages:
 
     def __len__(self) -> int:
         return len(self._names)
+
+    @property
+    def views_per_subject(self) -> int:
+        """Consecutive images that show the same subject; 1 where the set does not say."""
+        value = self.facts.get(VIEWS, 1)
+        return value if isinstance(value, int) and value > 0 and len(self) % value == 0 else 1
 
     @property
     def path(self) -> Path:
@@ -189,7 +200,8 @@ def open_dataset(
     """
     store = open_store(path)
     names = [name for name in store.names if is_image(name)]
-    return PosedImages(store, names, match_labels(names, read_labels(store)), resolution, cache_bytes, disk_cache)
+    pairs, facts = read_label_file(store)
+    return PosedImages(store, names, match_labels(names, pairs), resolution, cache_bytes, disk_cache, facts)
 
 
 def read_labels(store: FileStore) -> list[tuple[str, Any]]:

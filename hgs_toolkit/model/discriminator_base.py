@@ -30,7 +30,7 @@ class DiscriminatorOutput(NamedTuple):
 
 
 class Discriminator(nn.Module, ABC):
-    """A discriminator of square RGB images with cameras; differentiable twice with respect to the images.
+    """A discriminator of square images (RGB, or with alpha) with cameras; differentiable twice in the images.
 
     Args:
         config: ``resolution`` and ``channels_last`` are used here, the rest by the kind.
@@ -38,7 +38,7 @@ class Discriminator(nn.Module, ABC):
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
-        self.resolution = config.resolution
+        self.resolution, self.views, self.image_channels = config.resolution, config.views, config.image_channels
         self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
 
     if TYPE_CHECKING:
@@ -49,7 +49,9 @@ class Discriminator(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Tensor, labels: Tensor) -> DiscriminatorOutput:
-        """Judge ``images`` (B, 3, H, W) in [-1, 1] with their EG3D camera ``labels`` (B, 25).
+        """Judge ``images`` (B, C, H, W) in [-1, 1] with their EG3D camera ``labels`` (B, 25 V).
+
+        C is 3, or 4 with alpha, times the V views that are judged together; V is 1 unless ``config.views`` says more.
 
         Raises:
             ShapeError: if the shapes are not these.
@@ -61,11 +63,11 @@ class Discriminator(nn.Module, ABC):
 
     def check_input(self, images: Tensor, labels: Tensor) -> None:
         """Raise :class:`ShapeError` unless both shapes are those of :meth:`forward`."""
-        expected = (len(images), 3, self.resolution, self.resolution)
-        if tuple(images.shape) != expected or tuple(labels.shape) != (len(images), LABEL_SIZE):
+        channels, size, numbers = self.image_channels, self.resolution, LABEL_SIZE * self.views
+        if tuple(images.shape) != (len(images), channels, size, size) or tuple(labels.shape) != (len(images), numbers):
             raise ShapeError(
                 f"the discriminator got images {tuple(images.shape)} and labels {tuple(labels.shape)}; expected "
-                f"(B, 3, {self.resolution}, {self.resolution}) and (B, {LABEL_SIZE})"
+                f"(B, {channels}, {size}, {size}) and (B, {numbers})"
             )
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hgs_toolkit.cameras import Cameras
+from hgs_toolkit.cameras import LABEL_SIZE, Cameras
 from hgs_toolkit.config import DiscriminatorConfig
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.model.discriminator_base import (
@@ -56,20 +56,20 @@ class ResidualBlock(nn.Module):
 
 
 class CameraEmbedding(nn.Module):
-    """Camera labels (B, 25) to vectors (B, P) of root-mean-square 1."""
+    """Labels (B, 25 V) of the cameras of V views to vectors (B, P) of root-mean-square 1."""
 
-    def __init__(self, pose_dim: int) -> None:
+    def __init__(self, pose_dim: int, views: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            EqualLinear(CAMERA_NUMBERS, pose_dim, activation="lrelu"), EqualLinear(pose_dim, pose_dim)
+            EqualLinear(CAMERA_NUMBERS * views, pose_dim, activation="lrelu"), EqualLinear(pose_dim, pose_dim)
         )
 
     def forward(self, labels: Tensor) -> Tensor:
         """Embed ``labels``."""
-        cameras = Cameras.from_labels(labels)
-        focal = cameras.intrinsics.diagonal(dim1=-2, dim2=-1)[:, :2]
-        numbers = torch.cat([cameras.cam_to_world[:, :3].flatten(1), focal], dim=1)  # (B, 14)
-        embedded: Tensor = self.layers(numbers)
+        cameras = Cameras.from_labels(labels.unflatten(1, (-1, LABEL_SIZE)))  # (B, V)
+        focal = cameras.intrinsics.diagonal(dim1=-2, dim2=-1)[..., :2]
+        numbers = torch.cat([cameras.cam_to_world[..., :3, :].flatten(2), focal], dim=-1)  # (B, V, 14)
+        embedded: Tensor = self.layers(numbers.flatten(1))
         return embedded * (embedded.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
 
 
@@ -93,19 +93,19 @@ class ResidualDiscriminator(Discriminator):
         self.precision = config.precision
         self.mbstd_group = config.mbstd_group
         widths, last = config.channels, config.channels[-1]
-        self.fromrgb = EqualConv2d(3, widths[0], 1, gain=ACTIVATION_GAIN)
+        self.fromrgb = EqualConv2d(config.image_channels, widths[0], 1, gain=ACTIVATION_GAIN)
         self.blocks = nn.Sequential(
             *(ResidualBlock(i, o, blurred=config.downsample == "blur") for i, o in itertools.pairwise(widths))
         )
         self.conv = EqualConv2d(last + (config.mbstd_group > 0), last, 3, gain=ACTIVATION_GAIN)
         self.fc = EqualLinear(last * 4 * 4, last, activation="lrelu")
         self.out = EqualLinear(last, 1)
-        self.camera = CameraEmbedding(config.pose_dim) if config.pose == "projection" else None
+        self.camera = CameraEmbedding(config.pose_dim, config.views) if config.pose == "projection" else None
         self.project = EqualLinear(last, config.pose_dim) if config.pose == "projection" else None
         self.to(memory_format=self.memory_format)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor, labels: Tensor) -> DiscriminatorOutput:
-        """Judge ``images`` (B, 3, R, R) in [-1, 1] seen from ``labels`` (B, 25); there are no pose features."""
+        """Judge ``images`` (B, C, R, R) in [-1, 1] seen from ``labels`` (B, 25 V); there are no pose features."""
         self.check_input(images, labels)
         dtype = autocast_dtype(self.precision, images.device)
         with torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None):
@@ -113,14 +113,14 @@ class ResidualDiscriminator(Discriminator):
         with torch.autocast(images.device.type, enabled=False):
             return DiscriminatorOutput(self._logits(x.to(labels.dtype), labels))
 
-    def _features(self, images: Tensor) -> Tensor:  # (B, 3, R, R) -> (B, C, 4, 4)
+    def _features(self, images: Tensor) -> Tensor:  # (B, C, R, R) -> (B, C, 4, 4)
         x = self.fromrgb(self.lay_out(images))
         x = self.blocks(functional.leaky_relu(x, LRELU_SLOPE))
         if self.mbstd_group:
             x = append_minibatch_std(x, self.mbstd_group)
         return functional.leaky_relu(self.conv(x), LRELU_SLOPE)
 
-    def _logits(self, x: Tensor, labels: Tensor) -> Tensor:  # (B, C, 4, 4), (B, 25) -> (B,)
+    def _logits(self, x: Tensor, labels: Tensor) -> Tensor:  # (B, C, 4, 4), (B, 25 V) -> (B,)
         features = self.fc(x.flatten(1))  # (B, C)
         logits: Tensor = self.out(features).squeeze(1)
         if self.camera is not None and self.project is not None:

@@ -91,18 +91,18 @@ class StyleGAN2Discriminator(Discriminator):
             raise ConfigError("discriminator.pose is 'projection'; kind 'stylegan2' knows 'branch' and 'none'")
         sizes = block_resolutions(config.resolution)
         width = {r: min(config.channel_base // r, config.channel_max) for r in (*sizes, 4)}
-        self.fromrgb = EqualConv2d(3, width[config.resolution], 1, gain=ACTIVATION_GAIN)
+        self.fromrgb = EqualConv2d(config.image_channels, width[config.resolution], 1, gain=ACTIVATION_GAIN)
         self.blocks = nn.ModuleDict({str(r): StyleGAN2Block(width[r], width[r // 2]) for r in sizes})
         self.head = StyleGAN2Head(width[4], config.mbstd_group)
         self.has_pose_branch = config.pose == "branch"
         if self.has_pose_branch:
             self.pose_block = StyleGAN2Block(width[8], width[4])
             self.pose_layers = _feature_layers(width[4] * 4 * 4, config.pose_dim)
-            self.camera_layers = _feature_layers(LABEL_SIZE, config.pose_dim)
+            self.camera_layers = _feature_layers(LABEL_SIZE * config.views, config.pose_dim)
         self.to(memory_format=self.memory_format)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor, labels: Tensor) -> DiscriminatorOutput:
-        """Judge ``images`` (B, 3, R, R) in [-1, 1]; ``labels`` (B, 25) only fill ``camera_features``."""
+        """Judge ``images`` (B, C, R, R) in [-1, 1]; ``labels`` (B, 25 V) only fill ``camera_features``."""
         self.check_input(images, labels)
         with torch.autocast(images.device.type, enabled=False):
             return self._judge(self.lay_out(images), labels)

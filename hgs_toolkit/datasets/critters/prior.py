@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from hgs_toolkit.cameras import PosePrior
+from hgs_toolkit.datasets.eg3d import VIEWS
 from hgs_toolkit.datasets.scene_prior import even_pitch
 
 POSES = PosePrior()
@@ -35,7 +36,7 @@ class CritterPrior:
         """Entries of dataset.json; none for the demo set as it always was."""
         if self == DEMO:
             return {}
-        return {"views_per_subject": self.views, "pose_prior": asdict(self.poses)}
+        return {VIEWS: self.views, "pose_prior": asdict(self.poses)}
 
 
 DEMO = CritterPrior()

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from hgs_toolkit.cameras import PosePrior
 from hgs_toolkit.datasets.attribution import ATTRIBUTION, Credit, credits_to_json
 from hgs_toolkit.datasets.critters.raycast import Values
-from hgs_toolkit.datasets.eg3d import OnProgress
+from hgs_toolkit.datasets.eg3d import VIEWS, OnProgress
 from hgs_toolkit.datasets.images import Pixels, to_uint8
 from hgs_toolkit.datasets.make import check_request, make_dataset
 from hgs_toolkit.datasets.meshes.library import MeshFile
@@ -77,7 +77,7 @@ class MeshImages:
     def facts(self) -> dict[str, Any]:
         """Entries of dataset.json: how the set was drawn, and whose models it shows."""
         return {
-            "views_per_subject": self.views, "pose_prior": asdict(self.poses), "variation": asdict(self.variation),
+            VIEWS: self.views, "pose_prior": asdict(self.poses), "variation": asdict(self.variation),
             ATTRIBUTION: credits_to_json([mesh.credit or Credit(mesh.label) for mesh in self.meshes]),
         }  # fmt: skip
 

@@ -1,0 +1,39 @@
+"""Pose rebalancing: images of rare yaws are shown more often, so that a mostly frontal set still teaches backs."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hgs_toolkit.cameras import Cameras, yaw_pitch_radius
+from hgs_toolkit.datasets.eg3d import PosedImages
+
+SECTORS = 36
+"""Number of equal sectors of yaw in which images are counted."""
+
+SMOOTHING = (0.25, 0.5, 0.25)
+"""Weights of a sector's neighbours and its own in its count, so that sectors have no hard edges."""
+
+MAX_REPEATS = 10.0
+"""Largest factor by which an image is shown more often than the average one: a lone camera must not rule a set."""
+
+
+@lru_cache(maxsize=2)
+def yaw_weights(data: PosedImages, views: int, power: float) -> npt.NDArray[np.float64]:
+    """How often each group of ``views`` images is shown, relative to the average: (share of its yaw) ** -``power``.
+
+    A group counts by its first image. The mean of the weights (groups,) is 1.
+    """
+    labels = torch.from_numpy(data.labels[: len(data) // views * views : views])
+    yaw, _, _ = yaw_pitch_radius(Cameras.from_labels(labels.double()).cam_to_world)
+    sector = ((yaw.numpy() / (2 * math.pi) % 1) * SECTORS).astype(int) % SECTORS
+    counts = np.bincount(sector, minlength=SECTORS).astype(float)
+    left, middle, right = SMOOTHING
+    smooth = left * np.roll(counts, 1) + middle * counts + right * np.roll(counts, -1)
+    weights: npt.NDArray[np.float64] = np.maximum(smooth[sector], 1e-9) ** -power
+    weights = np.minimum(weights / weights.mean(), MAX_REPEATS)
+    return weights / weights.mean()
