@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hgs_toolkit.cameras import Cameras
-from hgs_toolkit.config import Config, TrainingConfig
+from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.encoding import SH_C0
 from hgs_toolkit.errors import ConfigError
@@ -29,6 +29,7 @@ from hgs_toolkit.training.clamping import floor_with_way_back
 from hgs_toolkit.training.distributed import World, local_batch
 from hgs_toolkit.training.ema import ema_decay, update_ema
 from hgs_toolkit.training.networks import Networks, load_into
+from hgs_toolkit.training.optimizers import adam, discriminator_adam
 from hgs_toolkit.training.randomness import Purpose, keyed_generator
 
 DARKEST_DC = -0.499 / SH_C0
@@ -70,8 +71,8 @@ class Trainer:
         for network in (self.generator, self.discriminator):
             self.world.broadcast(network)
         self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
-        self.generator_optimizer = _adam(self.generator, config.training.generator_lr, config.training.betas)
-        self.discriminator_optimizer = _discriminator_adam(self.discriminator, config.training)
+        self.generator_optimizer = adam(self.generator, config.training.generator_lr, config.training.betas)
+        self.discriminator_optimizer = discriminator_adam(self.discriminator, config.training)
         self.augmentation = Augmentation(config.training.augment)
 
     @property
@@ -344,19 +345,3 @@ def check_data(config: Config, data: PosedImages) -> None:
         )
     if len(data) < config.training.batch:
         raise ConfigError(f"{len(data)} images for training.batch = {config.training.batch}; expected at least as many")
-
-
-def _adam(network: nn.Module, lr: float, betas: tuple[float, float]) -> torch.optim.Adam:
-    optimizer = torch.optim.Adam(network.parameters(), lr=lr, betas=betas, eps=1e-8, foreach=True)
-    for group in optimizer.param_groups:
-        group["base_lr"] = lr
-    return optimizer
-
-
-def _discriminator_adam(network: nn.Module, training: TrainingConfig) -> torch.optim.Adam:
-    """Adam for D; with separate penalty steps corrected for taking one step more per interval (Karras et al. 2020)."""
-    lr, betas = training.discriminator_lr, training.betas
-    if training.penalty_step == "separate":
-        ratio = training.penalty_interval / (training.penalty_interval + 1)
-        lr, betas = lr * ratio, (betas[0] ** ratio, betas[1] ** ratio)
-    return _adam(network, lr, betas)
