@@ -36,4 +36,5 @@ def yaw_weights(data: PosedImages, views: int, power: float) -> npt.NDArray[np.f
     smooth = left * np.roll(counts, 1) + middle * counts + right * np.roll(counts, -1)
     weights: npt.NDArray[np.float64] = np.maximum(smooth[sector], 1e-9) ** -power
     weights = np.minimum(weights / weights.mean(), MAX_REPEATS)
-    return weights / weights.mean()
+    weights /= weights.mean()
+    return weights
