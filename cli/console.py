@@ -1,4 +1,4 @@
-"""What every command shares: progress on stderr, results on stdout, JSON lines for programs, errors as exit codes.
+"""What every command shares: notes on stderr, results on stdout, JSON lines for programs, errors as exit codes.
 
 A command wraps its body in :func:`reporting`::
 
@@ -19,111 +19,76 @@ import json
 import logging
 import os
 import sys
-import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal
 
 import typer
 
+from hgs_toolkit.cli.progress import Task, plain_lines, terminal_bar
 from hgs_toolkit.errors import HgsError
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
-JSON_INTERVAL = 0.1
-"""Least seconds between two progress events of one task in JSON mode; the last one always comes."""
-
 PLAIN_WIDTH = 200
-"""Columns of a table whose reader is a file or a pipe."""
+"""Width in characters of a table that goes to a file or a pipe."""
 
 JsonProgress = Annotated[
     bool,
     typer.Option("--json-progress", help="Write one JSON object a line on stdout, for scripts.", show_default=False),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist already.", show_default=False)]
-Device = Annotated[str, typer.Option("--device", help="Where to compute: auto, cpu or cuda.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything that is drawn at random.")]
-
-T = TypeVar("T")
-
-
-class Task:
-    """One running piece of work; made by :meth:`Reporter.progress`."""
-
-    def __init__(self, report: Reporter, text: str, total: float | None, bar: Progress | None) -> None:
-        self.report, self.text, self.total, self.done = report, text, total, 0.0
-        self._bar = bar
-        self._id = bar.add_task(text, total=total) if bar else None
-        self._last_event = -JSON_INTERVAL
-
-    def advance(self, steps: float = 1, text: str | None = None) -> None:
-        """Move on by ``steps``; ``text`` replaces the description."""
-        self.update(self.done + steps, text=text)
-
-    def update(self, done: float, total: float | None = None, text: str | None = None) -> None:
-        """Set how much is done, and the total if it was not known before."""
-        self.done, self.total, self.text = done, total or self.total, text or self.text
-        if self._bar and self._id is not None:
-            self._bar.update(self._id, completed=done, total=self.total, description=self.text)
-        self._emit(force=done == self.total)
-
-    def counted(self, items: Iterable[T]) -> Iterator[T]:
-        """``items`` as they come, each a step."""
-        for item in items:
-            yield item
-            self.advance()
-
-    def _emit(self, *, force: bool) -> None:
-        now = time.monotonic()
-        if force or now - self._last_event >= JSON_INTERVAL:
-            self._last_event = now
-            self.report.event("progress", text=self.text, done=self.done, total=self.total)
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where to compute.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything that is random.")]
 
 
 class Reporter:
-    """Says what a command does and made; the only thing commands write to the terminal with.
+    """Reports what a command does and has written; commands write to the terminal through it alone.
 
     Attributes:
         json_lines: whether stdout carries JSON events (``--json-progress``) in place of text.
+        quiet: whether nothing is reported at all, as by all processes of a distributed run but the first.
         files: every file reported so far.
     """
 
-    def __init__(self, json_lines: bool = False) -> None:
-        self.json_lines = json_lines
+    def __init__(self, json_lines: bool = False, quiet: bool = False) -> None:
+        self.json_lines, self.quiet = json_lines, quiet
         self.files: list[Path] = []
+        self._warned: set[str] = set()
 
     def event(self, kind: str, /, **facts: Any) -> None:
-        """One JSON object on stdout; nothing outside JSON mode."""
+        """Write one JSON object to stdout, in JSON mode only."""
         if self.json_lines:
-            typer.echo(json.dumps({"event": kind} | facts, default=str))
+            self._print(json.dumps({"event": kind} | facts, default=str))
 
     def note(self, text: str, level: str = "info") -> None:
-        """One line for the human, on stderr."""
+        """Write one line for the user to stderr; a warning that was given before is not repeated."""
+        if level == "warning":
+            if text in self._warned:
+                return
+            self._warned.add(text)
         self.event("note", level=level, text=text)
-        if not self.json_lines:
+        if not (self.json_lines or self.quiet):
             typer.echo(text if level == "info" else f"{level}: {text}", err=True)
 
     def file(self, path: str | Path, **facts: Any) -> None:
-        """A finished file: its path is a line on stdout, an event with its size in bytes in JSON mode."""
+        """Report a finished file: its path on stdout, or in JSON mode an event with its size in bytes."""
         path = Path(path)
         self.files.append(path)
         self.event("file", path=str(path), bytes=path.stat().st_size, **facts)
         if not self.json_lines:
-            typer.echo(path)
+            self._print(str(path))
 
     def result(self, text: str, /, **facts: Any) -> None:
-        """An answer: ``text`` on stdout, ``facts`` as the event in JSON mode."""
+        """Write an answer to stdout: ``text``, or in JSON mode an event with ``facts``."""
         self.event("result", **facts)
         if not self.json_lines:
-            typer.echo(text)
+            self._print(text)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:
-        """An answer in rows and columns, on stdout; in JSON mode one event with a list of objects."""
+        """Write an answer in rows and columns to stdout; in JSON mode one event with a list of objects."""
         self.event("result", title=title, rows=[dict(zip(columns, row, strict=True)) for row in rows])
-        if self.json_lines:
+        if self.json_lines or self.quiet:
             return
         from rich.console import Console
         from rich.table import Table
@@ -134,34 +99,50 @@ class Reporter:
             table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(Text(str(cell)) for cell in row))
-        Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(table)
+        try:
+            Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(table)
+        except BrokenPipeError:
+            _drop_stdout()
 
     @contextmanager
     def progress(self, text: str, total: float | None = None) -> Iterator[Task]:
-        """A progress bar on stderr (a moving one where ``total`` is unknown), removed at the end; a line in a log."""
-        if self.json_lines or not sys.stderr.isatty():
-            if not self.json_lines:
-                self.note(f"{text} ...")
-            task = Task(self, text, total, bar=None)
+        """Show progress: a bar in a terminal (a moving one where ``total`` is unknown), plain lines in a log."""
+        if self.json_lines or self.quiet:
+            task = Task(self.event, text, total, bar=None)
             task.update(0)
             yield task
-            return
-        with _progress_bar() as bar:
-            yield Task(self, text, total, bar)
+        elif not sys.stderr.isatty():
+            self.note(f"{text} ...")
+            task = Task(self.event, text, total, bar=None)
+            with plain_lines(task, self.note):
+                yield task
+        else:
+            with terminal_bar() as bar:
+                yield Task(self.event, text, total, bar)
 
     def fail(self, message: str) -> None:
-        """The sentence that ends a failed command, on stderr and as an event."""
+        """Write the sentence that ends a failed command to stderr, and as an event."""
         self.event("error", text=message, files=self.files)
-        typer.echo(f"error: {message}", err=True)
+        if not self.quiet:
+            typer.echo(f"error: {message}", err=True)
+
+    def _print(self, text: str) -> None:
+        """Write a line to stdout. Where its reader has gone (``hgs sample ... | head -1``) the work still goes on."""
+        if self.quiet:
+            return
+        try:
+            typer.echo(text)
+        except BrokenPipeError:
+            _drop_stdout()
 
 
 @contextmanager
-def reporting(json_lines: bool = False) -> Iterator[Reporter]:
-    """Run a command's body: what goes wrong becomes one sentence and exit code 1.
+def reporting(json_lines: bool = False, quiet: bool = False) -> Iterator[Reporter]:
+    """Run a command's body: an error becomes one sentence and exit code 1.
 
     The traceback follows only where the environment says ``HGS_DEBUG=1``.
     """
-    report = Reporter(json_lines)
+    report = Reporter(json_lines, quiet)
     try:
         with _logs_to(report):
             yield report
@@ -175,23 +156,6 @@ def reporting(json_lines: bool = False) -> Iterator[Reporter]:
         if debugging():
             traceback.print_exc()
         raise typer.Exit(1) from None
-
-
-def _progress_bar() -> Progress:
-    from rich import progress
-    from rich.console import Console
-
-    return progress.Progress(
-        progress.SpinnerColumn(),
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(bar_width=30),
-        progress.MofNCompleteColumn(),
-        progress.TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        # A piped stdout must stay one: rich would otherwise send what is printed to stderr.
-        redirect_stdout=sys.stdout.isatty(),
-    )
 
 
 def describe_error(error: BaseException, files: Sequence[Path] = ()) -> str:
@@ -234,8 +198,15 @@ def _listed(files: Sequence[Path], limit: int = 5) -> str:
     return names if len(files) <= limit else f"{names} and {len(files) - limit} more"
 
 
+def _drop_stdout() -> None:
+    """Send the rest of stdout to nowhere, also what the interpreter flushes when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
 def _is_closed_pipe(error: BaseException) -> bool:
-    """Whether the reader of our output went away (``hgs info x | head -1``): typer ends quietly then."""
+    """Whether the reader of stderr has gone: typer ends quietly then."""
     return isinstance(error, OSError) and error.errno == errno.EPIPE
 
 

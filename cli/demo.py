@@ -112,13 +112,13 @@ def _train(report: Reporter, data: Path, run: RunFolder, minutes: float, seed: i
 def _sample(report: Reporter, folder: Path, trained: Path, device: torch.device) -> Made:
     """Scenes of the shipped model, or of the one just trained where none ships."""
     from hgs_toolkit.checkpoint import PRETRAINED, load_model, model_config
-    from hgs_toolkit.cli.sample import Plan, write_manifest, write_scenes
+    from hgs_toolkit.cli.sample import SamplingPlan, write_manifest, write_scenes
     from hgs_toolkit.imaging.scene_images import ImageSettings
     from hgs_toolkit.sampling import sample_assets
 
     file = PRETRAINED if PRETRAINED.is_file() else trained
     model, name = load_model(file, device), model_config(file).name
-    plan = Plan(folder, SEEDS, ["hgs", "png"], views=1)
+    plan = SamplingPlan(folder, SEEDS, ["hgs", "png"], views=1)
     plan.check(force=True)
     assets = list(sample_assets(model, SEEDS, name=name))
     entries = write_scenes(report, plan, iter(assets), ImageSettings(PICTURE_SIZE), device)

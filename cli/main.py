@@ -1,75 +1,56 @@
-"""The table of commands of ``hgs``; each lives in a file of its own and imports heavy packages only when it runs."""
+"""The table of commands of ``hgs``; each lives in a file of its own, which is imported when the command is used."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from hgs_toolkit.cli import (
-    blender,
-    dataset,
-    demo,
-    doctor,
-    evaluate,
-    export,
-    import_snapshot,
-    info,
-    invert,
-    mesh,
-    mix,
-    render,
-    sample,
-    share,
-    synth,
-    train,
-    video,
-    view,
-)
+from hgs_toolkit.cli.usage import HELP_OPTIONS, root_group
 
-COMMANDS: dict[str, Callable[..., None]] = {
-    "demo": demo.demo,
-    "train": train.train,
-    "sample": sample.sample,
-    "render": render.render,
-    "video": video.video,
-    "mix": mix.mix,
-    "view": view.view,
-    "share": share.share,
-    "invert": invert.invert,
-    "eval": evaluate.evaluate,
-    "export": export.export,
-    "mesh": mesh.mesh,
-    "import": import_snapshot.import_snapshot,
-    "info": info.info,
-    "doctor": doctor.doctor,
+COMMANDS = {
+    "demo": "demo:demo",
+    "train": "train:train",
+    "sample": "sample:sample",
+    "render": "render:render",
+    "video": "video:video",
+    "mix": "mix:mix",
+    "view": "view:view",
+    "share": "share:share",
+    "invert": "invert:invert",
+    "eval": "evaluate:evaluate",
+    "export": "export:export",
+    "mesh": "mesh:mesh",
+    "import": "import_snapshot:import_snapshot",
+    "info": "info:info",
+    "doctor": "doctor:doctor",
 }
-"""Commands in the order of the help text."""
+"""Module and function of each command, in the order of the help text."""
 
-GROUPS: dict[str, typer.Typer] = {
-    "blender": blender.app,
-    "dataset": dataset.app,
-    "synth": synth.app,
+GROUPS = {
+    "blender": "blender:app",
+    "dataset": "dataset:app",
+    "synth": "synth:app",
 }
-"""Commands with commands of their own."""
+"""Module and typer application of each command that has commands of its own."""
 
 app = typer.Typer(
     name="hgs",
+    cls=root_group(COMMANDS | GROUPS),
     help="Hierarchical Gaussian GANs: train, sample, render and export 3D Gaussians on any machine.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP_OPTIONS,
 )
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from hgs_toolkit.version import program_name
+        from hgs_toolkit import __version__
 
-        typer.echo(program_name())
+        typer.echo(f"hgs_toolkit {__version__}")
         raise typer.Exit
 
 
@@ -82,16 +63,10 @@ def _root(
     pass
 
 
-for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
-for _name, _group in GROUPS.items():
-    app.add_typer(_group, name=_name)
-
-
 def main() -> None:
-    """Entry of the console script; a polite kill (SIGTERM) stops a command as cleanly as Ctrl-C."""
-    # Before torch loads OpenMP: its threads otherwise spin while they wait. Where other programs want the cores too,
-    # a training step took 1.5 to 14 times as long (four pairs of runs on two busy cores; not tried on idle ones).
+    """Entry of the console script; SIGTERM stops a command as cleanly as Ctrl-C."""
+    # This must be set before torch loads OpenMP, whose threads otherwise spin while they wait. Where other programs
+    # want the cores too, a training step took 1.5 to 14 times as long (four pairs of runs on two busy cores).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

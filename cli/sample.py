@@ -1,4 +1,4 @@
-"""``hgs sample``: scenes of seeds as files and pictures, a contact sheet and a manifest."""
+"""``hgs sample``: scenes of seeds as files and images, a contact sheet and a manifest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, reporting
-from hgs_toolkit.cli.sources import Background, ModelArgument, Psi, model_background
+from hgs_toolkit.cli.sources import Background, ModelArgument, Psi, check_background, open_model
 
 if TYPE_CHECKING:
     import torch
@@ -20,23 +20,24 @@ if TYPE_CHECKING:
     from hgs_toolkit.imaging.scene_images import ImageSettings
 
 SHEET_SCENES = 100
-"""Scenes on the contact sheet; the first ones, if there are more."""
+"""Number of scenes on the contact sheet, at most; the first ones are taken."""
 
-PICTURE = "png"
+IMAGE = "png"
+"""The kind of file that is an image; the others are splat formats."""
 
 
 def sample(
     model: ModelArgument = None,
     *,
-    out: Annotated[Path, typer.Option("--out", help="Folder for the files.")],
-    seeds: Annotated[str, typer.Option("--seeds", help="Which seeds: 0-31 or 1,5,9-12.")] = "0-15",
+    out: Annotated[Path, typer.Option("--out", help="Folder for the files; it is made if needed.")],
+    seeds: Annotated[str, typer.Option("--seeds", help="Seeds of the scenes, such as 0-31 or 1,5,9-12.")] = "0-15",
     psi: Psi = 0.7,
     cutoff: Annotated[
-        int | None, typer.Option("--cutoff", min=0, help="Truncate only the first so many style slots.")
+        int | None, typer.Option("--cutoff", min=0, help="Number of style slots that are truncated, the coarse ones first; by default all.")
     ] = None,
-    save: Annotated[str, typer.Option("--save", help="What to write of each scene: hgs, ply, png, ...")] = "hgs,png",
-    views: Annotated[int, typer.Option("--views", min=1, max=64, help="Pictures of each scene, side by side.")] = 1,
-    size: Annotated[int, typer.Option("--size", min=8, max=4096, help="Height and width of a picture, pixels.")] = 256,
+    save: Annotated[str, typer.Option("--save", help="Files of each scene: png and suffixes of splat formats, joined by commas.")] = "hgs,png",
+    views: Annotated[int, typer.Option("--views", min=1, max=64, help="Images of each scene, side by side.")] = 1,
+    size: Annotated[int, typer.Option("--size", min=8, max=4096, help="Height and width of an image, pixels.")] = 256,
     background: Background = "auto",
     device: Device = "auto",
     force: Force = False,
@@ -44,35 +45,33 @@ def sample(
 ) -> None:
     """Sample scenes from a model; the same seed always gives the same scene."""
     with reporting(json_progress) as report:
-        from hgs_toolkit.checkpoint import load_model, model_config
-        from hgs_toolkit.cli.kernels import compile_kernels
-        from hgs_toolkit.devices import choose_device
-        from hgs_toolkit.imaging.scene_images import ImageSettings
-        from hgs_toolkit.sampling import parse_seeds, sample_assets
+        from hgs_toolkit.ranges import parse_seeds
 
-        plan = Plan(out, parse_seeds(seeds), [name.strip() for name in save.split(",")], views)
+        plan = SamplingPlan(out, parse_seeds(seeds), [name.strip() for name in save.split(",")], views)
+        check_background(background)
         plan.check(force)
+        drawable = open_model(report, model, device, background, draws=IMAGE in plan.kinds)
+        from hgs_toolkit.checkpoint import model_config
+        from hgs_toolkit.imaging.scene_images import ImageSettings
+        from hgs_toolkit.sampling import sample_assets
+
         name = model_config(model).name
-        target = choose_device(device)
-        generator = load_model(model, target)
-        color = model_background(background, generator)
-        if PICTURE in plan.kinds:
-            compile_kernels(report, target)
-        assets = sample_assets(generator, plan.seeds, psi, cutoff, name)
-        entries = write_scenes(report, plan, assets, ImageSettings(size, color), target)
-        write_manifest(report, plan, entries, {"generator": name, "model": generator.fingerprint, "psi": psi,
+        assets = sample_assets(drawable.model, plan.seeds, psi, cutoff, name)
+        settings = ImageSettings(size, drawable.background)
+        entries = write_scenes(report, plan, assets, settings, drawable.device)
+        write_manifest(report, plan, entries, {"generator": name, "model": drawable.model.fingerprint, "psi": psi,
                                                "cutoff": cutoff, "views": views, "size": size})  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Which files a sampling makes.
+class SamplingPlan:
+    """The files that a sampling makes.
 
     Attributes:
-        folder: where.
-        seeds: of which scenes.
+        folder: folder of all files.
+        seeds: seeds of the scenes.
         kinds: ``png`` and suffixes of splat formats without their dot.
-        views: pictures of each scene.
+        views: number of images of each scene.
     """
 
     folder: Path
@@ -95,21 +94,21 @@ class Plan:
         return self.folder / f"seed{seed:04d}.{kind}"
 
     def check(self, force: bool) -> None:
-        """Raise an HgsError if a kind is unknown or a file is in the way, before anything is computed."""
+        """Raise an HgsError if a kind is unknown or a file exists already, before anything is computed."""
         from hgs_toolkit.exporters.table import format_of
         from hgs_toolkit.files import make_folder, refuse_overwrite
 
         for kind in self.kinds:
-            if kind != PICTURE:
+            if kind != IMAGE:
                 format_of(self.file(0, kind))
-        sheet = [self.sheet] if PICTURE in self.kinds else []
+        sheet = [self.sheet] if IMAGE in self.kinds else []
         for path in [self.manifest, *sheet, *(self.file(seed, kind) for seed in self.seeds for kind in self.kinds)]:
             refuse_overwrite(path, force=force)
         make_folder(self.folder)
 
 
 def write_scenes(
-    report: Reporter, plan: Plan, assets: Iterator[Asset], shot: ImageSettings, device: torch.device
+    report: Reporter, plan: SamplingPlan, assets: Iterator[Asset], settings: ImageSettings, device: torch.device
 ) -> list[dict[str, Any]]:
     """Write each scene's files and the contact sheet; return the manifest's entries."""
     from hgs_toolkit.imaging.images import grid, save_png
@@ -118,7 +117,7 @@ def write_scenes(
     strips: list[Tensor] = []
     with report.progress("sampling", total=len(plan.seeds)) as task:
         for seed, asset in zip(plan.seeds, assets, strict=True):
-            strip = _write_scene(report, plan, seed, asset, shot, device)
+            strip = _write_scene(report, plan, seed, asset, settings, device)
             if strip is not None and len(strips) < SHEET_SCENES:
                 strips.append(strip)
             scene = asset.scene
@@ -136,17 +135,17 @@ def write_scenes(
 
 
 def _write_scene(
-    report: Reporter, plan: Plan, seed: int, asset: Asset, shot: ImageSettings, device: torch.device
+    report: Reporter, plan: SamplingPlan, seed: int, asset: Asset, settings: ImageSettings, device: torch.device
 ) -> Tensor | None:
-    """The files of one scene; the strip of its views, if pictures are wanted."""
+    """Write the files of one scene; return the strip of its views if images are wanted."""
     from hgs_toolkit.asset import save_asset
     from hgs_toolkit.exporters.table import export
 
     strip = None
     for kind in plan.kinds:
         path = plan.file(seed, kind)
-        if kind == PICTURE:
-            strip = _draw_strip(asset, plan.views, shot, path, device)
+        if kind == IMAGE:
+            strip = _draw_strip(asset, plan.views, settings, path, device)
         elif kind == "hgs":
             save_asset(path, asset)
         else:
@@ -155,7 +154,7 @@ def _write_scene(
     return strip
 
 
-def _draw_strip(asset: Asset, views: int, shot: ImageSettings, path: Path, device: torch.device) -> Tensor:
+def _draw_strip(asset: Asset, views: int, settings: ImageSettings, path: Path, device: torch.device) -> Tensor:
     import torch
 
     from hgs_toolkit.imaging.camera_paths import camera_path
@@ -163,14 +162,14 @@ def _draw_strip(asset: Asset, views: int, shot: ImageSettings, path: Path, devic
     from hgs_toolkit.imaging.scene_images import draw_images
 
     cameras = camera_path("sweep", views, asset.metadata.focal, asset.metadata.radius)
-    pictures = [image.cpu() for image in draw_images(asset.scene.to(device), cameras.to(device), shot)]
-    strip = grid(torch.stack(pictures), columns=views)
+    images = [image.cpu() for image in draw_images(asset.scene.to(device), cameras.to(device), settings)]
+    strip = grid(torch.stack(images), columns=views)
     save_png(path, strip)
     return strip
 
 
-def write_manifest(report: Reporter, plan: Plan, entries: list[dict[str, Any]], facts: dict[str, Any]) -> None:
-    """The last file: what was made, from what."""
+def write_manifest(report: Reporter, plan: SamplingPlan, entries: list[dict[str, Any]], facts: dict[str, Any]) -> None:
+    """Write the last file, which tells what was made from what."""
     from hgs_toolkit import __version__
     from hgs_toolkit.files import write_json
 

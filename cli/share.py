@@ -8,22 +8,19 @@ from typing import Annotated
 import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, reporting
-from hgs_toolkit.cli.sources import (
-    AssetArgument,
-    Background,
-    Levels,
-    Psi,
-    open_asset,
-    parse_background,
-    parse_levels,
-)
+from hgs_toolkit.cli.sources import AssetArgument, Background, Levels, Psi, check_background, open_scene
+from hgs_toolkit.errors import ConfigError
+
+SUFFIX = ".html"
 
 
 def share(
     asset: AssetArgument,
-    out: Annotated[Path, typer.Argument(metavar="OUT.html", help="The page to write.")],
+    out: Annotated[Path, typer.Argument(metavar=f"OUT{SUFFIX}", help="The page to write.")],
     levels: Levels = None,
-    title: Annotated[str | None, typer.Option("--title", help="Heading; default the asset's name.")] = None,
+    title: Annotated[
+        str | None, typer.Option("--title", help="Heading; by default the asset's name.", show_default=False)
+    ] = None,
     background: Background = "auto",
     psi: Psi = 0.7,
     device: Device = "auto",
@@ -32,20 +29,16 @@ def share(
 ) -> None:
     """Write a self-contained web page that shows an asset, with controls for levels and sizes."""
     with reporting(json_progress) as report:
-        from hgs_toolkit.errors import ConfigError
-        from hgs_toolkit.exporters.table import chosen_levels
         from hgs_toolkit.files import refuse_overwrite
-        from hgs_toolkit.imaging.scene_images import natural_background
-        from hgs_toolkit.viewer.page import SUFFIX, PageSettings, save_page
 
         if out.suffix.lower() != SUFFIX:
             raise ConfigError(f"{out} has the suffix '{out.suffix}'; expected {SUFFIX}")
-        if background == "transparent":
-            raise ConfigError("a page has no transparency; choose a colour for --background")
+        check_background(background, opaque="a page")
         refuse_overwrite(out, force=force)
-        source = open_asset(asset, psi, device)
-        color = parse_background(background, natural_background(source.scene))
-        settings = PageSettings.of(source.metadata, title or Path(asset).name, color)
+        shown = open_scene(asset, psi, device, levels, background)
+        from hgs_toolkit.viewer.page import PageSettings, save_page
+
+        settings = PageSettings.of(shown.asset.metadata, title or Path(asset).name, shown.background)
         with report.progress("packing"):
-            save_page(out, chosen_levels(source.scene, parse_levels(levels)), settings, force=force)
+            save_page(out, shown.scene, settings, force=force)
         report.file(out)

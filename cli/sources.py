@@ -1,8 +1,9 @@
-"""What commands read: splat files, ``MODEL@SEED``, models, texts of levels and colours."""
+"""Input of commands: splat files, ``MODEL@SEED``, models, texts of levels and colours."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,29 +12,97 @@ import typer
 from hgs_toolkit.errors import ConfigError
 
 if TYPE_CHECKING:
+    import torch
+
     from hgs_toolkit.asset import Asset
+    from hgs_toolkit.cli.console import Reporter
+    from hgs_toolkit.gaussians import GaussianHierarchy
     from hgs_toolkit.model.generator import Generator
+
+Color = tuple[float, float, float]
+"""RGB in 0..1."""
 
 ASSET_HELP = "A splat file (.hgs, .ply, ...) or MODEL@SEED; @SEED alone samples the model that ships."
 
 AssetArgument = Annotated[str, typer.Argument(metavar="ASSET", help=ASSET_HELP, show_default=False)]
 ModelArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="[MODEL]", help="A model.safetensors or run folder; default: the model that ships."),
+    typer.Argument(metavar="[MODEL]", help="A model.safetensors or run folder; by default the model that ships.", show_default=False),
 ]
 ModelAndOut = Annotated[
     list[Path],
-    typer.Argument(metavar="[MODEL] OUT", help="A model (default: the one that ships), then the file to write."),
+    typer.Argument(metavar="[MODEL] OUT", help="A model (by default the one that ships), then the file to write."),
 ]
-Psi = Annotated[float, typer.Option("--psi", help="Truncation: 0 the average, 1 the whole variety.")]
+Psi = Annotated[float, typer.Option("--psi", help="Truncation of sampled scenes: 0 is the average scene, 1 the full variety.")]
 Levels = Annotated[
-    str | None, typer.Option("--levels", help="Keep these levels, e.g. 0-3; default all.", show_default=False)
+    str | None, typer.Option("--levels", help="Keep these levels, such as 0-3; all by default.", show_default=False)
 ]
 Background = Annotated[
     str,
-    typer.Option("--background", help="A colour (name or #rrggbb), 'transparent', or 'auto' (white; black behind "
-                                      "scenes with a background of their own)."),
+    typer.Option("--background", help="A colour (name or #rrggbb), 'transparent', or 'auto': white, or black for "
+                                      "scenes with background Gaussians."),
 ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DrawableModel:
+    """A model ready to be drawn.
+
+    Attributes:
+        model: the generator, on ``device``.
+        device: where to draw.
+        background: colour behind its scenes.
+    """
+
+    model: Generator
+    device: torch.device
+    background: Color | None
+
+
+@dataclass(frozen=True)
+class DrawableScene:
+    """An asset ready to be shown.
+
+    Attributes:
+        asset: the whole asset, as it was read or sampled.
+        scene: its Gaussians of the wanted levels.
+        background: colour behind it; None for transparent.
+    """
+
+    asset: Asset
+    scene: GaussianHierarchy
+    background: Color | None
+
+
+def open_model(
+    report: Reporter, path: Path | None, device: str, background: str, *, draws: bool = True
+) -> DrawableModel:
+    """The model at ``path`` (None: the one that ships); the rasteriser of ``device`` is compiled if it ``draws``."""
+    from hgs_toolkit.checkpoint import find_model, load_model
+    from hgs_toolkit.cli.kernels import compile_kernels
+    from hgs_toolkit.devices import choose_device
+
+    find_model(path)
+    target = choose_device(device)
+    model = load_model(path, target)
+    # Scenes with a background of their own were trained over black.
+    natural = (0.0, 0.0, 0.0) if model.background_slot is not None else (1.0, 1.0, 1.0)
+    color = parse_background(background, natural)
+    if draws:
+        compile_kernels(report, target)
+    return DrawableModel(model, target, color)
+
+
+def open_scene(text: str, psi: float, device: str, levels: str | None, background: str) -> DrawableScene:
+    """The asset that ``text`` means, with the texts of ``--levels`` and ``--background`` applied."""
+    wanted = parse_levels(levels)
+    check_background(background)
+    asset = open_asset(text, psi, device)
+    from hgs_toolkit.exporters.table import chosen_levels
+    from hgs_toolkit.imaging.scene_images import natural_background
+
+    color = parse_background(background, natural_background(asset.scene))
+    return DrawableScene(asset, chosen_levels(asset.scene, wanted), color)
 
 
 def open_asset(text: str, psi: float, device: str, frame: str | None = None, sh_degree: int | None = None) -> Asset:
@@ -54,7 +123,8 @@ def open_asset(text: str, psi: float, device: str, frame: str | None = None, sh_
 
 def _sampled(model_path: Path | None, seed: str, psi: float, device: str, sh_degree: int) -> Asset:
     from hgs_toolkit.checkpoint import load_model, model_config
-    from hgs_toolkit.sampling import parse_seeds, sample_assets
+    from hgs_toolkit.ranges import parse_seeds
+    from hgs_toolkit.sampling import sample_assets
 
     seeds = parse_seeds(seed)
     if len(seeds) > 1:
@@ -81,14 +151,13 @@ def model_and_out(paths: list[Path]) -> tuple[Path | None, Path]:
 
 def parse_levels(text: str | None) -> list[int] | None:
     """Levels of ``--levels``; None where it was not given."""
-    from hgs_toolkit.gaussians import MAX_LEVELS
-    from hgs_toolkit.ranges import parse_ranges
+    from hgs_toolkit import ranges
 
-    return None if text is None else parse_ranges(text, "levels", MAX_LEVELS - 1)
+    return None if text is None else ranges.parse_levels(text)
 
 
-def parse_background(text: str, natural: tuple[float, float, float]) -> tuple[float, float, float] | None:
-    """The colour of ``--background``, RGB in 0..1: ``natural`` for 'auto', None for 'transparent'."""
+def parse_background(text: str, natural: Color) -> Color | None:
+    """The colour of ``--background``: ``natural`` for 'auto', None for 'transparent'."""
     from PIL import ImageColor
 
     if text in ("auto", "transparent"):
@@ -102,6 +171,26 @@ def parse_background(text: str, natural: tuple[float, float, float]) -> tuple[fl
     return red / 255, green / 255, blue / 255
 
 
-def model_background(text: str, model: Generator) -> tuple[float, float, float] | None:
-    """As :func:`parse_background` behind scenes of ``model``: 'auto' is black if it makes backgrounds, else white."""
-    return parse_background(text, (0.0, 0.0, 0.0) if model.background_slot is not None else (1.0, 1.0, 1.0))
+def check_background(text: str, *, opaque: str = "") -> None:
+    """Refuse a text that is no background; with ``opaque``, the name of an output, also 'transparent'.
+
+    Raises:
+        ConfigError: naming what is wrong.
+    """
+    parse_background(text, (1.0, 1.0, 1.0))
+    if opaque and text == "transparent":
+        raise ConfigError(f"{opaque} has no transparency; choose a colour for --background")
+
+
+def parse_names(text: str, known: Sequence[str], option: str) -> list[str]:
+    """Names of a list such as ``kid,fid``, each of ``known``.
+
+    Raises:
+        BadParameter: naming the option, the wrong name and the right ones.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            right = ", ".join(f"'{one}'" for one in known)
+            raise typer.BadParameter(f"'{name}' is not one of {right}.", param_hint=f"'{option}'")
+    return names

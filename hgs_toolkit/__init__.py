@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from hgs_toolkit.rendering import render as render
     from hgs_toolkit.sampling import interpolate as interpolate
     from hgs_toolkit.sampling import mix as mix
-    from hgs_toolkit.sampling import parse_seeds as parse_seeds
+    from hgs_toolkit.ranges import parse_seeds as parse_seeds
     from hgs_toolkit.sampling import sample as sample
 
 __version__: str
@@ -51,7 +51,8 @@ _HOMES = {
     "gaussians": ("GaussianCloud", "GaussianHierarchy"),
     "model.generator": ("Generator",),
     "rendering": ("rasterize", "render"),
-    "sampling": ("interpolate", "mix", "parse_seeds", "sample"),
+    "ranges": ("parse_seeds",),
+    "sampling": ("interpolate", "mix", "sample"),
 }
 """Module below this package where each public name lives; the imports above say the same to type checkers."""
 

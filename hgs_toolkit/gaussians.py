@@ -15,14 +15,12 @@ from torch import Tensor
 
 from hgs_toolkit.encoding import sh_degree
 from hgs_toolkit.errors import ShapeError
+from hgs_toolkit.ranges import MAX_LEVELS
 
 BACKGROUND_LEVEL = -1
 """Level of Gaussians outside the tree: those of the background generator."""
 
 NO_PARENT = -1
-
-MAX_LEVELS = 64
-"""Bound on the levels of a tree, so that a file cannot ask for millions of empty ones."""
 
 
 @dataclass(frozen=True, eq=False)

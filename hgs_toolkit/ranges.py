@@ -7,7 +7,27 @@ import re
 from hgs_toolkit.errors import ConfigError
 
 MAX_COUNT = 1_000_000
-"""Numbers that one text may stand for."""
+"""Largest number of numbers in one text."""
+
+MAX_SEED = 2**32 - 1
+"""Largest seed: numpy's generators take 32 bits."""
+
+MAX_LEVELS = 64
+"""Largest number of levels of a tree, so that a file cannot ask for millions of empty ones."""
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds of a text such as ``"0-31"`` or ``"1,5,9-12"``, in its order, without repetitions.
+
+    Raises:
+        ConfigError: if the text is something else, a range runs backwards, or there are too many.
+    """
+    return parse_ranges(text, "seeds", MAX_SEED)
+
+
+def parse_levels(text: str) -> list[int]:
+    """Levels of a text such as ``"0-3"``; else as :func:`parse_seeds`."""
+    return parse_ranges(text, "levels", MAX_LEVELS - 1)
 
 
 def parse_ranges(text: str, what: str, largest: int) -> list[int]:

@@ -20,24 +20,12 @@ from hgs_toolkit.devices import device_of
 from hgs_toolkit.errors import ConfigError, ShapeError
 from hgs_toolkit.footprint import footprint, widen
 from hgs_toolkit.gaussians import GaussianHierarchy, stack
-from hgs_toolkit.ranges import parse_ranges
+from hgs_toolkit.ranges import MAX_SEED
 
 if TYPE_CHECKING:
     from hgs_toolkit.model.generator import Generator
 
 DEFAULT_PSI = 0.7
-
-MAX_SEED = 2**32 - 1
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Seeds of a text such as ``"0-31"`` or ``"1,5,9-12"``, in its order, without repetitions.
-
-    Raises:
-        ConfigError: if the text is something else, a range runs backwards, or there are too many.
-    """
-    return parse_ranges(text, "seeds", MAX_SEED)
-
 
 def latents(seeds: Sequence[int], z_dim: int) -> Tensor:
     """(B, z_dim) standard normal latents, each fixed by its seed alone."""

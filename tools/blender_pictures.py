@@ -23,7 +23,8 @@ from hgs_toolkit.cameras import frontal
 from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.imaging.captions import caption
 from hgs_toolkit.imaging.images import grid, load_image, to_uint8
-from hgs_toolkit.sampling import parse_seeds, sample_assets
+from hgs_toolkit.ranges import parse_seeds
+from hgs_toolkit.sampling import sample_assets
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "docs" / "images" / "blender"

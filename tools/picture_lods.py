@@ -25,7 +25,8 @@ from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.imaging.captions import labelled_sheet
 from hgs_toolkit.imaging.images import to_uint8
-from hgs_toolkit.sampling import parse_seeds, sample
+from hgs_toolkit.ranges import parse_seeds
+from hgs_toolkit.sampling import sample
 from tests.oracles.conftest import run_node
 from tests.oracles.spark import Drawn, View, draw, framed, portrait, psnr
 

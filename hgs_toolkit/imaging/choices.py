@@ -13,5 +13,8 @@ Trajectory = Literal["orbit", "ellipse", "sweep", "frontal"]
 SceneAnimation = Literal["grow", "shrink"]
 """Changes of one scene over a turn of the loop."""
 
+VIDEO_SUFFIXES = (".mp4", ".gif")
+"""Suffixes of videos that can be written."""
+
 AnimationKind = Literal["interpolate", "grow", "shrink", "levels", "mix"]
 """Animations of a model's scenes."""

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from hgs_toolkit.errors import HgsError, ShapeError
 from hgs_toolkit.files import atomic_path
+from hgs_toolkit.imaging.choices import VIDEO_SUFFIXES
 
 Bytes = NDArray[np.uint8]
 
-VIDEO_SUFFIXES = (".mp4", ".gif")
 
 
 def to_uint8(images: Tensor) -> Bytes:

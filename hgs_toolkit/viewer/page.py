@@ -24,7 +24,6 @@ from hgs_toolkit.viewer.packing import pack_scene
 SCRIPTS = ("unpack.js", "sorting.js", "renderer.js", "camera.js", "page.js")
 """Parts of the page's program, in the order in which they are put together."""
 
-SUFFIX = ".html"
 
 
 @dataclass(frozen=True)

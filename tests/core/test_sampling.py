@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from hgs_toolkit.errors import ConfigError, ShapeError
 from hgs_toolkit.model.generator import Generator
-from hgs_toolkit.sampling import MAX_SEED, interpolate, latents, mix, parse_seeds, sample, sample_w, slerp
+from hgs_toolkit.ranges import MAX_SEED, parse_seeds
+from hgs_toolkit.sampling import interpolate, latents, mix, sample, sample_w, slerp
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hgs_toolkit.checkpoint import save_model
 from hgs_toolkit.config import Config
 from hgs_toolkit.model.generator import Generator
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "gallery.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "gallery.py"
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Where pictures of a sequence go: one .png (a grid), numbered .png files, a film; shared by commands that film."""
+"""Output of commands that draw: one .png (a grid of several images), numbered .png files, or a video."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hgs_toolkit.cli.console import Reporter
+from hgs_toolkit.imaging.choices import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-OUT_HELP = "A .png (a grid if there are several frames; a name with %d makes a numbered sequence), .mp4 or .gif."
+OUT_HELP = "A .png (a grid if there are several images; a name with %d makes numbered files), .mp4 or .gif."
 
 MAX_SIZE = 8192
+"""Largest height and width of an image, pixels."""
 
-Fps = Annotated[float, typer.Option("--fps", min=1, max=120, help="Frames a second of a film.")]
-Trajectory = Annotated[str, typer.Option("--trajectory", help="orbit, ellipse, sweep or frontal.")]
+Fps = Annotated[float, typer.Option("--fps", min=1, max=120, help="Frames per second of a video.")]
 
 
 @dataclass(frozen=True)
-class Footage:
-    """The files a sequence of pictures becomes.
+class ImageFiles:
+    """The files that a sequence of images becomes.
 
     Attributes:
-        targets: one file, or a numbered one for each frame.
-        fps: frames a second of a film.
-        force: replace what is there.
+        targets: one file, or a numbered one for each image.
+        fps: frames per second of a video.
+        force: whether existing files are replaced.
     """
 
     targets: list[Path]
@@ -37,8 +38,8 @@ class Footage:
     force: bool
 
     @classmethod
-    def planned(cls, out: Path, frames: int, fps: float, force: bool) -> Footage:
-        """The files of ``frames`` pictures; raises an HgsError if the name is unusable or something is in the way."""
+    def planned(cls, out: Path, frames: int, fps: float, force: bool) -> ImageFiles:
+        """The files of ``frames`` images; raises an HgsError if the name is unusable or a file exists already."""
         from hgs_toolkit.files import refuse_overwrite
 
         targets = _targets(out, frames)
@@ -46,35 +47,32 @@ class Footage:
             refuse_overwrite(target, force=force)
         return cls(targets, fps, force)
 
-    def write(self, report: Reporter, pictures: Iterator[Tensor]) -> None:
-        """Write the pictures (H, W, 3 or 4) as they come; a stopped film leaves nothing, a sequence its whole files."""
+    def write(self, report: Reporter, images: Iterator[Tensor]) -> None:
+        """Write images (H, W, 3 or 4) as they come; when stopped, a video leaves nothing, a sequence its whole files."""
         import torch
 
         from hgs_toolkit.imaging.images import grid, save_png, save_video, to_uint8
 
         if len(self.targets) > 1:
-            for target, picture in zip(self.targets, pictures, strict=True):
-                save_png(target, picture, force=self.force)
+            for target, image in zip(self.targets, images, strict=True):
+                save_png(target, image, force=self.force)
                 report.file(target)
             return
-        if is_film(self.targets[0]):
-            save_video(self.targets[0], map(to_uint8, pictures), self.fps, force=self.force)
+        if is_video(self.targets[0]):
+            save_video(self.targets[0], map(to_uint8, images), self.fps, force=self.force)
         else:
-            save_png(self.targets[0], grid(torch.stack(list(pictures))), force=self.force)
+            save_png(self.targets[0], grid(torch.stack(list(images))), force=self.force)
         report.file(self.targets[0])
 
 
-def is_film(out: Path) -> bool:
-    """Whether a name is that of a film."""
-    from hgs_toolkit.imaging.images import VIDEO_SUFFIXES
-
+def is_video(out: Path) -> bool:
+    """Whether a name is that of a video."""
     return out.suffix.lower() in VIDEO_SUFFIXES
 
 
 def _targets(out: Path, count: int) -> list[Path]:
     """The files to write: one, or ``count`` numbered ones where the name of a .png is a pattern (frame-%04d.png)."""
     from hgs_toolkit.errors import ConfigError
-    from hgs_toolkit.imaging.images import VIDEO_SUFFIXES
 
     if out.suffix.lower() not in (".png", *VIDEO_SUFFIXES):
         raise ConfigError(f"{out} has the suffix '{out.suffix}'; expected .png, {' or '.join(VIDEO_SUFFIXES)}")

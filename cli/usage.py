@@ -1,0 +1,115 @@
+"""The root command: commands are imported when they are used, and wrong usage ends in one sentence."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, ItemsView, Iterator, MutableMapping, Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+PACKAGE = "hgs_toolkit.cli"
+
+HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
+
+USAGE_ERROR = 2
+"""Exit code of wrong usage."""
+
+
+class LateCommands(MutableMapping[str, Any]):
+    """Commands by name, each built from its module when it is first asked for.
+
+    ``homes`` maps a name to ``module:attribute``, below :data:`PACKAGE`; the attribute is a function, or a
+    :class:`typer.Typer` with commands of its own.
+    """
+
+    def __init__(self, homes: dict[str, str]) -> None:
+        self._homes = dict(homes)
+        self._built: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._built:
+            module, _, attribute = self._homes[name].partition(":")
+            self._built[name] = build_command(name, getattr(importlib.import_module(f"{PACKAGE}.{module}"), attribute))
+        return self._built[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._homes.setdefault(name, "")
+        self._built[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._homes[name]
+        self._built.pop(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._homes)
+
+    def __len__(self) -> int:
+        return len(self._homes)
+
+    def items(self) -> ItemsView[str, Any]:
+        """Names and commands; every command is built."""
+        return ItemsView(self)
+
+
+def build_command(name: str, source: Callable[..., None] | typer.Typer) -> Any:
+    """The command that typer makes of a function or of a group of functions."""
+    app = source
+    if not isinstance(app, typer.Typer):
+        app = typer.Typer(add_completion=False, context_settings=HELP_OPTIONS, pretty_exceptions_enable=False)
+        app.command(name)(source)  # type: ignore[type-var]
+    command = get_command(app)
+    command.name = name
+    return command
+
+
+def root_group(homes: dict[str, str]) -> type[TyperGroup]:
+    """The class of the root command, with the commands of ``homes`` (see :class:`LateCommands`)."""
+
+    class Root(TyperGroup):
+        """All commands; an error of usage is one sentence on stderr, and an event on stdout with --json-progress."""
+
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings)
+            self.commands = LateCommands(homes)
+
+        def list_commands(self, ctx: Any) -> list[str]:
+            """Names in the order of the table."""
+            return list(self.commands)
+
+        def main(self, args: Sequence[str] | None = None, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]
+            """Run with ``args``, by default those of the process."""
+            given = list(sys.argv[1:] if args is None else args)
+            if not standalone_mode:
+                return super().main(args=given, standalone_mode=False, **extra)
+            try:
+                code = super().main(args=given, standalone_mode=False, **extra)
+            except typer.Abort:
+                code = 1
+            except Exception as error:
+                if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):
+                    raise
+                code = _tell_usage_error(error, as_json="--json-progress" in given)
+            sys.exit(code if isinstance(code, int) else 0)
+
+    return Root
+
+
+def _tell_usage_error(error: Any, as_json: bool) -> int:
+    """Print what was wrong with the arguments and where to look; return the exit code."""
+    context = getattr(error, "ctx", None)
+    message = error.format_message()
+    if type(error).__name__ == "NoArgsIsHelpError":  # no arguments at all: the message is the help text
+        error.show()
+        return int(error.exit_code)
+    sentence = " ".join(message.split()).rstrip(".")
+    if context is not None:
+        sentence += f"; see '{context.command_path} --help'"
+    if as_json:
+        typer.echo(json.dumps({"event": "error", "kind": "usage", "text": sentence, "files": []}))
+    typer.echo(f"error: {sentence}", err=True)
+    return int(error.exit_code)
