@@ -13,11 +13,15 @@ from hgs_toolkit.cli.sources import AssetArgument, Psi
 if TYPE_CHECKING:
     from hgs_toolkit.blender import Blender
 
-app = typer.Typer(help="The Blender extension: pack it, install it, open an asset with it.", no_args_is_help=True)
+app = typer.Typer(
+    help="The Blender extension: pack it, install it, open an asset with it.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 BlenderOption = Annotated[
     Path | None,
-    typer.Option("--blender", help="The Blender program; default: $HGS_BLENDER, else the newest that is found.",
+    typer.Option("--blender", help="The Blender program; by default $HGS_BLENDER, or else the newest that is found.",
                  show_default=False),
 ]  # fmt: skip
 
@@ -41,7 +45,8 @@ def package(
 def install(
     blender: BlenderOption = None,
     archive: Annotated[
-        Path | None, typer.Option("--archive", help="A packed extension; default: packed now.", show_default=False)
+        Path | None,
+        typer.Option("--archive", help="A packed extension; by default it is packed now.", show_default=False),
     ] = None,
     list_only: Annotated[bool, typer.Option("--list", help="List the Blenders that are found and stop.")] = False,
     json_progress: JsonProgress = False,

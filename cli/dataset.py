@@ -16,17 +16,23 @@ from hgs_toolkit.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hgs_toolkit.cli.console import Task
+    from hgs_toolkit.cli.progress import Task
     from hgs_toolkit.datasets.check import DatasetReport
     from hgs_toolkit.datasets.meshes.library import MeshFile
 
-app = typer.Typer(help="Make, render, convert and check posed image sets in the EG3D layout.", no_args_is_help=True)
+app = typer.Typer(
+    help="Make, render, convert and check posed image sets in the EG3D layout.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 app.command()(convert)
 
 Out = Annotated[Path, typer.Option("--out", help="A .zip archive or a folder to write.", show_default=False)]
-Count = Annotated[int, typer.Option("--count", help="Number of images.", min=1)]
+Count = Annotated[int, typer.Option("--count", help="Number of images to make.", min=1)]
 Resolution = Annotated[int, typer.Option("--resolution", help="Side of the images, pixels.", min=8)]
-Workers = Annotated[int, typer.Option("--workers", help="Processes; the result does not depend on them.", min=1)]
+Workers = Annotated[
+    int, typer.Option("--workers", help="Number of processes; the result does not depend on it.", min=1)
+]
 YawPrior = Literal["uniform", "normal"]
 Views = Annotated[
     int, typer.Option("--views", help="Consecutive images that show one subject from different cameras.", min=1)
@@ -42,26 +48,34 @@ def demo(
     yaw: Annotated[
         float | None,
         typer.Option(
-            "--yaw", min=0, max=180, help="Cameras turn by up to this many degrees to either side (180: all around).",
-            show_default="in front, within 57",
+            "--yaw",
+            min=0,
+            max=180,
+            help="Largest yaw of the cameras, degrees; 180 is all around; by default the usual prior's.",
         ),
     ] = None,
     yaw_prior: Annotated[
         YawPrior | None,
-        typer.Option("--yaw-prior", help="Spread evenly, or around the front.", show_default="uniform with --yaw"),
+        typer.Option("--yaw-prior", help="Distribution of the yaw; by default uniform with --yaw."),
     ] = None,
     pitch_min: Annotated[
-        float | None, typer.Option("--pitch-min", help="Lowest camera, degrees.", min=-90, max=90, show_default="-26")
+        float | None,
+        typer.Option(
+            "--pitch-min", help="Pitch of the lowest camera, degrees; by default the usual prior's.", min=-90, max=90
+        ),
     ] = None,
     pitch_max: Annotated[
-        float | None, typer.Option("--pitch-max", help="Highest camera, degrees.", min=-90, max=90, show_default="31")
+        float | None,
+        typer.Option(
+            "--pitch-max", help="Pitch of the highest camera, degrees; by default the usual prior's.", min=-90, max=90
+        ),
     ] = None,
     views: Views = 1,
     seed: Seed = 0,
     workers: Workers = 1,
     force: Force = False,
     json_progress: JsonProgress = False,
-) -> None:  # fmt: skip
+) -> None:
     """Draw the built-in demo set: procedural animal heads with alpha, in front or from all sides."""
     from hgs_toolkit.datasets.critters.drawing import make_critters
     from hgs_toolkit.datasets.critters.prior import CritterPrior, pose_prior
@@ -80,26 +94,31 @@ def render(
     models: Annotated[Path, typer.Option("--models", help="Folder or archive of .obj, .glb, .gltf, .ply models.")],
     out: Out,
     match: Annotated[
-        str, typer.Option("--match", help="Only models whose path or catalogue entry has this regex.")
+        str,
+        typer.Option("--match", help="Take only models whose path or catalogue entry matches this regular expression."),
     ] = "",
     count: Count = 5000,
     resolution: Resolution = 64,
-    yaw: Annotated[float, typer.Option("--yaw", help="Cameras turn by up to this many degrees.", min=0, max=180)] = 180,
-    yaw_prior: Annotated[YawPrior, typer.Option("--yaw-prior", help="Spread evenly, or around the front.")] = "uniform",
-    pitch_min: Annotated[float, typer.Option("--pitch-min", help="Lowest camera, degrees.", min=-90, max=90)] = 0,
-    pitch_max: Annotated[float, typer.Option("--pitch-max", help="Highest camera, degrees.", min=-90, max=90)] = 40,
+    yaw: Annotated[float, typer.Option("--yaw", help="Largest yaw of the cameras, degrees.", min=0, max=180)] = 180,
+    yaw_prior: Annotated[YawPrior, typer.Option("--yaw-prior", help="Distribution of the yaw.")] = "uniform",
+    pitch_min: Annotated[
+        float, typer.Option("--pitch-min", help="Pitch of the lowest camera, degrees.", min=-90, max=90)
+    ] = 0,
+    pitch_max: Annotated[
+        float, typer.Option("--pitch-max", help="Pitch of the highest camera, degrees.", min=-90, max=90)
+    ] = 40,
     views: Views = 1,
     vary_hue: Annotated[
-        float, typer.Option("--vary-hue", help="Turn hues by up to this many degrees a drawing.", min=0, max=180)
+        float, typer.Option("--vary-hue", help="Largest change of hue in each image, degrees.", min=0, max=180)
     ] = 0,
     vary_value: Annotated[
-        float, typer.Option("--vary-value", help="Make colours lighter or darker by up to this share.", min=0, max=0.95)
+        float, typer.Option("--vary-value", help="Largest change of lightness, as a share.", min=0, max=0.95)
     ] = 0,
     vary_light: Annotated[
-        float, typer.Option("--vary-light", help="Turn the sun by up to this many degrees.", min=0, max=180)
+        float, typer.Option("--vary-light", help="Largest turn of the sun, degrees.", min=0, max=180)
     ] = 0,
     vary_scale: Annotated[
-        float, typer.Option("--vary-scale", help="Stretch each axis by up to this share.", min=0, max=0.95)
+        float, typer.Option("--vary-scale", help="Largest stretch of each axis, as a share.", min=0, max=0.95)
     ] = 0,
     up: Annotated[Literal["y", "z"], typer.Option("--up", help="Up axis of the files.")] = "y",
     skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave out models that cannot be read.")] = False,

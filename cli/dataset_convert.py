@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,47 +19,63 @@ WHITE = (1.0, 1.0, 1.0)
 """What ``--background auto`` means."""
 
 MOST_ROWS = 10
-"""Scenes that are listed."""
+"""Number of scenes and of problems that are listed."""
+
+
+SourceKind = Literal["auto", "transforms", "cameras", "colmap", "bare"]
+Crop = Literal["principal", "center", "pad"]
+Up = Literal["auto", "cameras", "keep", "x", "-x", "y", "-y", "z", "-z"]
+Front = Literal["keep", "mean"]
+PoseKind = Literal["frontal", "normal", "uniform", "turntable"]
 
 
 def convert(
     path: Annotated[Path, typer.Argument(help="Folder, .zip, transforms.json or cameras.json.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="A .zip archive or a folder to write.", show_default=False)],
-    kind: Annotated[str, typer.Option("--from", help="auto, transforms, cameras, colmap or bare.")] = "auto",
-    images: Annotated[Path | None, typer.Option("--images", help="Where the images are, if not in PATH.")] = None,
+    kind: Annotated[
+        SourceKind, typer.Option("--from", help="What PATH holds; bare is images without cameras.")
+    ] = "auto",
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Folder or archive of the images, if they are not in PATH.")
+    ] = None,
     resolution: Annotated[
-        int | None, typer.Option("--resolution", help="Side; default: the smallest square's.")
+        int | None,
+        typer.Option("--resolution", help="Side of the images, pixels; by default that of the smallest square cut."),
     ] = None,
     crop: Annotated[
-        str, typer.Option("--crop", help="principal (around the principal point), center or pad.")
+        Crop, typer.Option("--crop", help="How squares are cut; principal is around the principal point.")
     ] = "principal",
     background: Annotated[
-        str, typer.Option("--background", help="transparent keeps alpha; a colour goes behind it.")
+        str, typer.Option("--background", help="'transparent' keeps alpha; a colour is put behind it.")
     ] = "transparent",
     up: Annotated[
-        str, typer.Option("--up", help="auto, cameras, keep, or the axis that is up: y, z, -y, ...")
+        Up, typer.Option("--up", help="Axis of the file that points up; cameras takes the images' mean up direction.")
     ] = "auto",
-    front: Annotated[str, typer.Option("--front", help="keep, or mean: turn the mean camera to the front.")] = "keep",
+    front: Annotated[Front, typer.Option("--front", help="mean turns the mean camera to the front.")] = "keep",
     center: Annotated[
-        str, typer.Option("--center", help="look-at, keep, or x,y,z: what becomes the origin.")
+        str, typer.Option("--center", help="Point that becomes the origin: look-at, keep, or x,y,z.")
     ] = "look-at",
-    radius: Annotated[float, typer.Option("--radius", help="Median distance of the cameras; 0 keeps the scale.")] = 2.7,
-    keep_world: Annotated[bool, typer.Option("--keep-world", help="No turning, centring or scaling.")] = False,
+    radius: Annotated[
+        float, typer.Option("--radius", help="Median distance of the cameras after scaling; 0 keeps the scale.")
+    ] = 2.7,
+    keep_world: Annotated[bool, typer.Option("--keep-world", help="Neither turn, nor centre, nor scale.")] = False,
     law: Annotated[
-        str | None, typer.Option("--law", help="Without cameras: frontal, normal, uniform or turntable.")
+        PoseKind | None, typer.Option("--law", help="Distribution of assumed poses, for images without cameras.")
     ] = None,
-    yaw: Annotated[float, typer.Option("--yaw", help="Spread of --law's yaw, degrees.")] = 20,
-    pitch: Annotated[float, typer.Option("--pitch", help="Spread of --law's pitch, degrees.")] = 10,
-    pitch_mean: Annotated[float, typer.Option("--pitch-mean", help="Middle of --law's pitch, degrees.")] = 0,
+    yaw: Annotated[float, typer.Option("--yaw", help="Spread of the assumed yaw, degrees.")] = 20,
+    pitch: Annotated[float, typer.Option("--pitch", help="Spread of the assumed pitch, degrees.")] = 10,
+    pitch_mean: Annotated[float, typer.Option("--pitch-mean", help="Mean of the assumed pitch, degrees.")] = 0,
     focal: Annotated[
-        float, typer.Option("--focal", help="--law's focal length over the image's shorter side.")
+        float, typer.Option("--focal", help="Assumed focal length over the image's shorter side.")
     ] = 4.2647,
-    skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave out what is missing or broken.")] = False,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out images that are missing or broken.")
+    ] = False,
     seed: Seed = 0,
     force: Force = False,
     json_progress: JsonProgress = False,
 ) -> None:
-    """Convert NeRF's, 3D-GS' or COLMAP's cameras with their images, or bare images, to a set hgs train reads."""
+    """Convert images with the cameras of NeRF, 3D-GS or COLMAP, or bare images, to a set that hgs train reads."""
     from hgs_toolkit.cli.sources import parse_background
     from hgs_toolkit.datasets.convert import Framing, convert_scenes
     from hgs_toolkit.datasets.sources import read_scenes

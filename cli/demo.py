@@ -36,18 +36,18 @@ TURNTABLE_FRAMES = 60
 WORKERS = min(os.cpu_count() or 1, 4)
 
 Made = dict[Path, str]
-"""Each thing made, and what opens it."""
+"""What opens each file that was made."""
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Folder for everything.")],
-    minutes: Annotated[float, typer.Option("--minutes", min=0.05, max=600, help="How long to train.")] = 2.0,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of data and training.")] = 0,
+    out: Annotated[Path, typer.Option("--out", help="Folder for all files.")],
+    minutes: Annotated[float, typer.Option("--minutes", min=0.05, max=600, help="Training time, minutes.")] = 2.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the data and of training.")] = 0,
     device: Device = "auto",
     force: Force = False,
     json_progress: JsonProgress = False,
 ) -> None:
-    """Make data, train on it, sample, draw and export: the whole chain in a few minutes."""
+    """Make data, train on them, sample, draw and export: the whole chain in a few minutes."""
     with reporting(json_progress) as report:
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.devices import choose_device

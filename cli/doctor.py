@@ -21,10 +21,10 @@ EXTRAS = (
     ("ndf", "metrics", "KID during training"),
     ("ray", "ray", "hgs synth on a cluster"),
 )
-"""Package, name of the extra, what it is for."""
+"""Package, name of the extra and purpose of each optional dependency."""
 
 NEEDED_SPACE = 2e9
-"""Bytes on the disk below which a run is likely to end early."""
+"""Free space below which a run is likely to end early, bytes."""
 
 Row = tuple[str, str, str]
 
@@ -32,7 +32,7 @@ Row = tuple[str, str, str]
 def doctor(json_progress: JsonProgress = False) -> None:
     """Check this machine: Python, torch, devices, renderer, optional packages, disk."""
     with reporting(json_progress) as report:
-        with report.progress("looking around"):
+        with report.progress("checking"):
             rows = [*_programs(), *_devices(), *_kernels(), *_extras(), *_disk()]
         report.table(["what", "state", "remark"], rows)
 

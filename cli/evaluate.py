@@ -3,58 +3,76 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, Seed, reporting
-from hgs_toolkit.cli.sources import ModelArgument
+from hgs_toolkit.cli.sources import ModelArgument, parse_names
 
 if TYPE_CHECKING:
     from hgs_toolkit.evaluation import Figure
+
+
+METRICS = ("kid", "fid", "kid_3d", "fid_3d", "diversity", "pose", "consistency", "geometry", "timing")
+"""Names of :data:`hgs_toolkit.evaluation.settings.METRICS`, which is not imported for a help text."""
+
+EXTRACTORS = ("squeeze", "lite0", "randconv")
+"""Names of :data:`hgs_toolkit.metrics.extractors.EXTRACTORS`."""
 
 
 def evaluate(
     model: ModelArgument = None,
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="Real pictures, an EG3D folder or zip; best ones that training has not seen."),
+        typer.Option("--data", help="Real images, an EG3D folder or zip; best ones that training has not seen."),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="JSON file for the numbers and their conditions.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="JSON file to write the figures and their conditions to.")
+    ] = None,
     metrics: Annotated[
         str,
-        typer.Option("--metrics", help="Some of kid, fid, kid_3d, fid_3d, diversity, pose, consistency, geometry, "
-                                       "timing, joined by commas; default: all that can be measured."),
+        typer.Option(
+            "--metrics",
+            help=f"Some of {', '.join(METRICS)}, joined by commas; by default all that can be measured.",
+            show_default=False,
+        ),
     ] = "",
-    count: Annotated[int, typer.Option("--count", help="Real and generated pictures to compare.")] = 1000,
-    scenes: Annotated[int, typer.Option("--scenes", help="Scenes for consistency and geometry.")] = 50,
+    count: Annotated[int, typer.Option("--count", help="Number of real and of generated images to compare.")] = 1000,
+    scenes: Annotated[int, typer.Option("--scenes", help="Number of scenes for consistency and geometry.")] = 50,
     extractor: Annotated[
-        str, typer.Option("--extractor", help="squeeze (fast), lite0 or randconv; several joined by commas.")
+        str, typer.Option("--extractor", help=f"Some of {', '.join(EXTRACTORS)}, joined by commas; squeeze is fast.")
     ] = "squeeze",
     inception: Annotated[
         Path | None,
         typer.Option("--inception", help="pt_inception-2015-12-05-6726825d.pth, for the FID of the papers as well."),
     ] = None,
     truth: Annotated[
-        str | None, typer.Option("--truth", help="critters, if it is a model of the demo set, whose shapes are known.")
+        Literal["critters"] | None,
+        typer.Option("--truth", help="What the model was trained on, if its shapes are known: the demo set."),
     ] = None,
-    psi: Annotated[float, typer.Option("--psi", help="Truncation; distances are customarily measured at 1.")] = 1.0,
+    psi: Annotated[
+        float, typer.Option("--psi", help="Truncation; distances are usually measured at 1, the full variety.")
+    ] = 1.0,
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
     json_progress: JsonProgress = False,
-) -> None:  # fmt: skip
-    """Measure a model: distances to real pictures, diversity, pose, consistency of views, geometry, speed."""
-    from hgs_toolkit.evaluation import EvalSettings
-    from hgs_toolkit.evaluation import evaluate as measure
-    from hgs_toolkit.files import refuse_overwrite
-
+) -> None:
+    """Measure a model: distances to real images, diversity, pose, consistency of views, geometry, speed."""
     with reporting(json_progress) as report:
+        from hgs_toolkit.files import refuse_overwrite
+
+        chosen = tuple(parse_names(metrics, METRICS, "--metrics"))
+        extractors = tuple(parse_names(extractor, EXTRACTORS, "--extractor"))
         if out is not None:
             refuse_overwrite(out, force=force)
-        settings = EvalSettings(_names(metrics), count, scenes, seed, psi, _names(extractor), inception, truth)
+        from hgs_toolkit.evaluation import EvalSettings
+        from hgs_toolkit.evaluation import evaluate as measure
+
+        settings = EvalSettings(chosen, count, scenes, seed, psi, extractors, inception, truth)
         if data is None and not settings.metrics:
-            report.note("no --data: only what needs no real pictures is measured")
+            report.note("no --data was given, so only what needs no real images is measured")
         with report.progress("measuring") as task:
 
             def watch(text: str, steps: int):  # type: ignore[no-untyped-def]
@@ -67,10 +85,6 @@ def evaluate(
         if out is not None:
             result.write(out, force=force)
             report.file(out)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _tabulate(report: Reporter, figures: list[Figure], title: str) -> None:

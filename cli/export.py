@@ -42,7 +42,7 @@ def export(
         from hgs_toolkit.exporters.table import format_of
         from hgs_toolkit.files import refuse_overwrite
 
-        # What can be known to fail is refused before anything is read or sampled.
+        # What is known to fail is refused before anything is read or sampled.
         format_of(out).check_options(ExportOptions(**options))
         refuse_overwrite(out, force=force)
         source = open_asset(asset, psi, device, source_frame, sh_degree)

@@ -48,7 +48,7 @@ class ImageFiles:
         return cls(targets, fps, force)
 
     def write(self, report: Reporter, images: Iterator[Tensor]) -> None:
-        """Write images (H, W, 3 or 4) as they come; when stopped, a video leaves nothing, a sequence its whole files."""
+        """Write images (H, W, 3 or 4) as they come; when stopped, a video leaves nothing, a sequence whole files."""
         import torch
 
         from hgs_toolkit.imaging.images import grid, save_png, save_video, to_uint8

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hgs_toolkit.gsgan.snapshot import ImportedCheckpoint
 
 TRAINING_SUFFIX = ".training.safetensors"
-"""Takes the place of ``.safetensors`` in the name of the file to train on from."""
+"""Suffix, in place of ``.safetensors``, of the file that training continues from."""
 
 
 def import_snapshot(

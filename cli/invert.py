@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from hgs_toolkit.model.generator import Generator
 
 CRITTER = "critter:"
-SPACES = ("w", "w+", "pti")
+Space = Literal["w", "w+", "pti"]
+Perceptual = Literal["auto", "none", "discriminator", "squeeze", "lite0"]
 
 SPLAT = "scene.ply"
 
@@ -37,31 +38,45 @@ def invert(
         str,
         typer.Argument(
             metavar="IMAGE",
-            help="A picture, an EG3D folder or zip with several views of one subject, or critter:N for a known one.",
+            help="An image, an EG3D folder or zip with several views of one subject, or critter:N of the demo set.",
         ),
     ],
     model: Annotated[
-        Path | None, typer.Argument(metavar="[MODEL]", help="A model file or run folder; without it, the shipped one.")
+        Path | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="A model.safetensors or run folder; by default the model that ships.",
+            show_default=False,
+        ),
     ] = None,
     *,
-    out: Annotated[Path, typer.Option("--out", help="Folder for latent, scene, pictures and metrics.json.")],
-    camera: Annotated[Path | None, typer.Option("--camera", help="JSON file with the picture's EG3D label.")] = None,
-    yaw: Annotated[float | None, typer.Option("--yaw", help="Degrees from the front, positive to its left.")] = None,
-    pitch: Annotated[float | None, typer.Option("--pitch", help="Degrees above the horizon.")] = None,
-    refine: Annotated[bool, typer.Option("--refine", help="Correct the given cameras as well.")] = False,
-    space: Annotated[str, typer.Option("--space", help="w, w+ or pti (w+, then the generator is tuned).")] = "w+",
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps of the latent's search.")] = 300,
-    tuning_steps: Annotated[int, typer.Option("--tuning-steps", min=1, help="Steps of the tuning (pti).")] = 200,
-    mask: Annotated[Path | None, typer.Option("--mask", help="Picture that is white where the subject is.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for latent, scene, images and metrics.json.")],
+    camera: Annotated[
+        Path | None, typer.Option("--camera", help="JSON file with the image's EG3D camera label.")
+    ] = None,
+    yaw: Annotated[
+        float | None,
+        typer.Option("--yaw", help="Camera's yaw in degrees; 0 is the front, positive the subject's left."),
+    ] = None,
+    pitch: Annotated[float | None, typer.Option("--pitch", help="Camera's height above the horizon, degrees.")] = None,
+    refine: Annotated[bool, typer.Option("--refine", help="Correct the given camera during the search.")] = False,
+    space: Annotated[
+        Space, typer.Option("--space", help="Latent space of the search; pti is w+, then the generator is tuned.")
+    ] = "w+",
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Number of steps of the latent's search.")] = 300,
+    tuning_steps: Annotated[
+        int, typer.Option("--tuning-steps", min=1, help="Number of steps of the tuning (pti).")
+    ] = 200,
+    mask: Annotated[Path | None, typer.Option("--mask", help="Image that is white where the subject is.")] = None,
     perceptual: Annotated[
-        str, typer.Option("--perceptual", help="auto, none, discriminator, squeeze or lite0: features to compare in.")
+        Perceptual, typer.Option("--perceptual", help="Network whose features are compared.")
     ] = "auto",
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
     json_progress: JsonProgress = False,
 ) -> None:
-    """Find the scene of a model that shows a picture; without a camera its pose is estimated."""
+    """Find the scene of a model that shows an image; its camera is estimated if none is given."""
     with reporting(json_progress) as report:
         from hgs_toolkit.checkpoint import load_model, model_config
         from hgs_toolkit.cli.kernels import compile_kernels
@@ -73,8 +88,6 @@ def invert(
         from hgs_toolkit.inversion.objective import Objective
         from hgs_toolkit.inversion.results import for_files, measure, result_names, write_results
 
-        if space not in SPACES:
-            raise ConfigError(f"space '{space}'; expected one of: {', '.join(SPACES)}")
         for name in [*result_names(tuned=space == "pti"), SPLAT]:
             refuse_overwrite(out / name, force=force)
         target_device = choose_device(device)

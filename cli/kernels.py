@@ -1,4 +1,4 @@
-"""The wait for the CPU rasteriser's kernels, which are compiled once on each machine, made visible."""
+"""Compiling the CPU rasteriser's kernels, once on each machine, with a note about the wait."""
 
 from __future__ import annotations
 

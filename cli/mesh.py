@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 
 def mesh(
     asset: AssetArgument,
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A .glb, .ply or .obj (metres, y up) or .stl (millimetres, "
-                                                            "z up, standing on the floor).")],
+    out: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT",
+            help="A .glb, .ply or .obj (metres, y up) or .stl (millimetres, z up, standing on the floor).",
+        ),
+    ],
     method: Annotated[
         Method, typer.Option("--method", help="surface: a closed solid; shell: the density's double wall.")
     ] = MeshSettings.method,
@@ -49,15 +54,13 @@ def mesh(
         float | None, typer.Option("--level", help="shell: the density at the surface; default: by Otsu's method.")
     ] = None,
     levels: Levels = None,
-    unlit: Annotated[
-        bool, typer.Option("--unlit", help=".glb: show colours as they are, without lamps.")
-    ] = False,
+    unlit: Annotated[bool, typer.Option("--unlit", help=".glb: show colours as they are, without lamps.")] = False,
     report: Annotated[Path | None, typer.Option("--report", help="Write the mesh's facts to this .json file.")] = None,
     psi: Psi = 0.7,
     device: Device = "auto",
     force: Force = False,
     json_progress: JsonProgress = False,
-) -> None:  # fmt: skip
+) -> None:
     """Make a triangle mesh of an asset."""
     with reporting(json_progress) as console:
         from hgs_toolkit.devices import choose_device

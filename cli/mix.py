@@ -8,7 +8,15 @@ import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, reporting
 from hgs_toolkit.cli.image_files import ImageFiles
-from hgs_toolkit.cli.sources import Background, ModelAndOut, Psi, check_background, model_and_out, open_model, parse_levels
+from hgs_toolkit.cli.sources import (
+    Background,
+    ModelAndOut,
+    Psi,
+    check_background,
+    model_and_out,
+    open_model,
+    parse_levels,
+)
 from hgs_toolkit.errors import ConfigError
 
 MAX_SEEDS = 64
@@ -23,8 +31,11 @@ def mix(
     ] = "4-7",
     levels: Annotated[
         str | None,
-        typer.Option("--levels", help="Levels that follow the columns, such as 1-3; by default all but the coarsest.",
-                     show_default=False),
+        typer.Option(
+            "--levels",
+            help="Levels that follow the columns, such as 1-3; by default all but the coarsest.",
+            show_default=False,
+        ),
     ] = None,
     size: Annotated[int, typer.Option("--size", min=8, max=1024, help="Height and width of an image, pixels.")] = 128,
     background: Background = "auto",
@@ -32,7 +43,7 @@ def mix(
     device: Device = "auto",
     force: Force = False,
     json_progress: JsonProgress = False,
-) -> None:  # fmt: skip
+) -> None:
     """Mix styles by level of the tree: a labelled sheet, rows times columns, in one .png."""
     model_path, out = model_and_out(paths)
     with reporting(json_progress) as report:

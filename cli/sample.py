@@ -33,9 +33,14 @@ def sample(
     seeds: Annotated[str, typer.Option("--seeds", help="Seeds of the scenes, such as 0-31 or 1,5,9-12.")] = "0-15",
     psi: Psi = 0.7,
     cutoff: Annotated[
-        int | None, typer.Option("--cutoff", min=0, help="Number of style slots that are truncated, the coarse ones first; by default all.")
+        int | None,
+        typer.Option(
+            "--cutoff", min=0, help="Number of style slots that are truncated, the coarse ones first; by default all."
+        ),
     ] = None,
-    save: Annotated[str, typer.Option("--save", help="Files of each scene: png and suffixes of splat formats, joined by commas.")] = "hgs,png",
+    save: Annotated[
+        str, typer.Option("--save", help="Files of each scene: png and suffixes of splat formats, joined by commas.")
+    ] = "hgs,png",
     views: Annotated[int, typer.Option("--views", min=1, max=64, help="Images of each scene, side by side.")] = 1,
     size: Annotated[int, typer.Option("--size", min=8, max=4096, help="Height and width of an image, pixels.")] = 256,
     background: Background = "auto",

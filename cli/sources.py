@@ -27,13 +27,19 @@ ASSET_HELP = "A splat file (.hgs, .ply, ...) or MODEL@SEED; @SEED alone samples 
 AssetArgument = Annotated[str, typer.Argument(metavar="ASSET", help=ASSET_HELP, show_default=False)]
 ModelArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="[MODEL]", help="A model.safetensors or run folder; by default the model that ships.", show_default=False),
+    typer.Argument(
+        metavar="[MODEL]",
+        help="A model.safetensors or run folder; by default the model that ships.",
+        show_default=False,
+    ),
 ]
 ModelAndOut = Annotated[
     list[Path],
     typer.Argument(metavar="[MODEL] OUT", help="A model (by default the one that ships), then the file to write."),
 ]
-Psi = Annotated[float, typer.Option("--psi", help="Truncation of sampled scenes: 0 is the average scene, 1 the full variety.")]
+Psi = Annotated[
+    float, typer.Option("--psi", help="Truncation of sampled scenes: 0 is the average scene, 1 the full variety.")
+]
 Levels = Annotated[
     str | None, typer.Option("--levels", help="Keep these levels, such as 0-3; all by default.", show_default=False)
 ]

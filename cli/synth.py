@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, format_bytes, reporting
-from hgs_toolkit.cli.sources import ModelArgument
+from hgs_toolkit.cli.sources import ModelArgument, Psi, parse_names
 
 if TYPE_CHECKING:
-    from hgs_toolkit.cli.console import Task
+    from hgs_toolkit.cli.progress import Task
     from hgs_toolkit.synthesis import Outcome, Part
     from hgs_toolkit.synthesis.engines.schedule import Event
     from hgs_toolkit.synthesis.timing import Timing
@@ -40,111 +40,129 @@ app = typer.Typer(
     cls=MakeByDefault,
     help="Turn a model into a labelled dataset. 'hgs synth [MODEL] --count N --out DIR' means 'hgs synth make ...'.",
     no_args_is_help=True,
+    add_completion=False,
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a dataset.", show_default=False)]
 
 
+FormatName = Literal["folder", "wds", "eg3d", "transforms", "coco"]
+CameraPath = Literal["random", "orbit", "ellipse", "sweep", "frontal"]
+AngleDistribution = Literal["normal", "uniform"]
+Engine = Literal["local", "ray"]
+
+ANNOTATIONS = ("rgb", "alpha", "depth", "normal", "level", "mask", "bbox", "camera", "latent")
+"""Names of :data:`hgs_toolkit.synthesis.annotations.ANNOTATIONS`, which is not imported for a help text."""
+
+
 @app.command(MAKE)
 def make(
+    context: typer.Context,
     model: ModelArgument = None,
     *,
     out: Annotated[Path, typer.Option("--out", help="Folder for the dataset.")],
-    count: Annotated[int | None, typer.Option("--count", help="Scenes (seeds).", show_default="1000")] = None,
-    views: Annotated[int | None, typer.Option("--views", help="Views of each scene.", show_default="1")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="The first scene's seed.", show_default="0")] = None,
-    psi: Annotated[
-        float | None, typer.Option("--psi", help="Truncation: 0 the average, 1 the whole variety.", show_default="0.7")
-    ] = None,
+    count: Annotated[int, typer.Option("--count", help="Number of scenes (seeds).")] = 1000,
+    views: Annotated[int, typer.Option("--views", help="Number of views of each scene.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the first scene.")] = 0,
+    psi: Psi = 0.7,
     size: Annotated[
-        int | None, typer.Option("--size", help="Height and width, pixels.", show_default="the model's")
+        int | None, typer.Option("--size", help="Height and width, pixels; by default the model's resolution.")
     ] = None,
-    format_: Annotated[
-        str | None, typer.Option("--format", help="folder, wds, eg3d, transforms or coco.", show_default="folder")
-    ] = None,
+    format_: Annotated[FormatName, typer.Option("--format", help="Layout of the dataset.")] = "folder",
     annotations: Annotated[
         str | None,
-        typer.Option("--annotations", help="Of rgb, alpha, depth, normal, level, mask, bbox, camera, latent.",
-                     show_default="the format's usual ones"),
+        typer.Option(
+            "--annotations",
+            help=f"Some of {', '.join(ANNOTATIONS)}, joined by commas; by default what is usual in the format.",
+        ),
     ] = None,
     cameras: Annotated[
-        str | None, typer.Option("--cameras", help="random, orbit, ellipse, sweep or frontal.", show_default="random")
-    ] = None,
+        CameraPath, typer.Option("--cameras", help="Random poses, or a fixed path around or in front of each scene.")
+    ] = "random",
     yaw: Annotated[
-        float | None, typer.Option("--yaw", help="Spread of the cameras' yaw, degrees.", show_default="the model's")
+        float | None, typer.Option("--yaw", help="Spread of the cameras' yaw, degrees; by default the model's.")
     ] = None,
     pitch: Annotated[
-        float | None, typer.Option("--pitch", help="Spread of the cameras' pitch, degrees.", show_default="the model's")
+        float | None, typer.Option("--pitch", help="Spread of the cameras' pitch, degrees; by default the model's.")
     ] = None,
     law: Annotated[
-        str | None, typer.Option("--law", help="Of both angles: normal or uniform.", show_default="the model's")
+        AngleDistribution | None,
+        typer.Option("--law", help="Distribution of both angles; by default the model's."),
     ] = None,
     radius: Annotated[
-        float | None, typer.Option("--radius", help="The cameras' distance.", show_default="the model's")
+        float | None, typer.Option("--radius", help="Distance of the cameras; by default the model's.")
     ] = None,
     focal: Annotated[
-        float | None, typer.Option("--focal", help="Focal length / image width.", show_default="the model's")
+        float | None, typer.Option("--focal", help="Focal length over image width; by default the model's.")
     ] = None,
     focal_jitter: Annotated[
-        float | None, typer.Option("--focal-jitter", help="It varies by up to this fraction.", show_default="0")
-    ] = None,
+        float, typer.Option("--focal-jitter", help="Fraction by which the focal length varies, at most.")
+    ] = 0.0,
     background: Annotated[
-        str | None,
-        typer.Option("--background", help="auto, transparent, random (a colour a view), a colour, or a folder of "
-                                          "pictures.", show_default="auto"),
-    ] = None,
+        str,
+        typer.Option(
+            "--background", help="auto, transparent, random (a colour for each view), a colour, or a folder of images."
+        ),
+    ] = "auto",
     exposure: Annotated[
-        float | None, typer.Option("--exposure", help="Exposure varies by up to this many stops.", show_default="0")
-    ] = None,
+        float, typer.Option("--exposure", help="Number of stops by which the exposure varies, at most.")
+    ] = 0.0,
     config: Annotated[
-        Path | None, typer.Option("--config", help="YAML of the settings; options go first.", show_default=False)
+        Path | None, typer.Option("--config", help="YAML file of settings; options of the command line override it.")
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any other setting, e.g. cameras.poses.pitch_mean=0.2."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Any other setting, such as cameras.poses.pitch_mean=0.2."),
     ] = None,
-    engine: Annotated[str, typer.Option("--engine", help="local (processes) or ray.")] = "local",
+    engine: Annotated[Engine, typer.Option("--engine", help="Local processes, or a Ray cluster.")] = "local",
     workers: Annotated[
-        int | None, typer.Option("--workers", min=0, help="Processes or actors; 0: in this process.",
-                                 show_default="every core")
+        int | None,
+        typer.Option(
+            "--workers",
+            min=0,
+            help="Number of processes or actors, by default one for every core; 0 works in this process.",
+        ),
     ] = None,
     address: Annotated[
-        str | None, typer.Option("--address", help="Of a Ray cluster, or auto.", show_default="one on this machine")
+        str | None,
+        typer.Option("--address", help="Address of a Ray cluster, or auto; by default one starts on this machine."),
     ] = None,
     shard: Annotated[
         str | None,
-        typer.Option("--shard", metavar="I/N", help="Make part I (from 0) of N, or all.",
-                     show_default="what Slurm or torchrun say"),
+        typer.Option(
+            "--shard", metavar="I/N", help="Make part I (from 0) of N, or all; by default as Slurm or torchrun say."
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Make only what is missing.", show_default=False)] = False,
     device: Device = "auto",
     force: Force = False,
     json_progress: JsonProgress = False,
-) -> None:  # fmt: skip
-    """Make a dataset: pictures with annotations of a model's scenes, always the same bytes for the same settings."""
+) -> None:
+    """Make a dataset: images with annotations of a model's scenes; the same settings always give the same bytes."""
     with reporting(json_progress) as report:
+        chosen = None if annotations is None else parse_names(annotations, ANNOTATIONS, "--annotations")
+        from hgs_toolkit.settings_io import merge, read_yaml, with_overrides
+
+        typed = {
+            "count": count, "views": views, "seed": seed, "psi": psi, "size": size, "format": format_,
+            "background": background, "exposure": exposure, "annotations": chosen,
+        }  # fmt: skip
+        lens = _given(context, {"path": cameras, "focal_jitter": focal_jitter}, path="cameras")
+        values = with_overrides({} if config is None else read_yaml(config), overrides or [])
+        values = merge(values, {"cameras": lens} if lens else {})
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.errors import HgsError
-        from hgs_toolkit.settings_io import merge, read_yaml, with_overrides
         from hgs_toolkit.synthesis import Workforce, choose_part, pose_values, synthesize_dataset
 
-        given = {
-            "count": count, "views": views, "seed": seed, "psi": psi, "size": size, "format": format_,
-            "background": background, "exposure": exposure,
-            "annotations": None if annotations is None else [name.strip() for name in annotations.split(",")],
-        }  # fmt: skip
-        lens = {"path": cameras, "focal_jitter": focal_jitter}
-        values = with_overrides({} if config is None else read_yaml(config), overrides or [])
-        values = merge(values, {"cameras": _said(lens)} if _said(lens) else {})
         values = merge(values, pose_values(yaw=yaw, pitch=pitch, law=law, radius=radius, focal=focal))
-        values = merge(values, _said(given))
+        values = merge(values, _given(context, typed, format="format_"))
         part, target = choose_part(shard, os.environ), choose_device(device)
         _announce(report, part)
         compile_kernels(report, target)
         with report.progress("synthesising") as task:
             progress = _Progress(report, task)
-            workforce = Workforce(engine, workers, address, part, target.type)  # type: ignore[arg-type]
+            workforce = Workforce(engine, workers, address, part, target.type)
             try:
                 outcome = synthesize_dataset(
                     out, model, values, workforce=workforce, resume=resume, force=force,
@@ -223,9 +241,11 @@ class _Progress:
         self._task.update(self._finished + sum(self._under_way.values()))
 
 
-def _said(values: dict[str, Any]) -> dict[str, Any]:
-    """Options that were given."""
-    return {name: value for name, value in values.items() if value is not None}
+def _given(context: typer.Context, values: dict[str, Any], **parameters: str) -> dict[str, Any]:
+    """Those of ``values`` that the user typed; ``parameters`` are names of the command's own, where they differ."""
+    default = "DEFAULT"
+    sources = {name: context.get_parameter_source(parameters.get(name, name)) for name in values}
+    return {name: values[name] for name, source in sources.items() if source is not None and source.name != default}
 
 
 def _announce(report: Reporter, part: Part) -> None:

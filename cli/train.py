@@ -1,8 +1,10 @@
-"""``hgs train``: train a preset on a posed image set, live figures in the terminal, exact resume."""
+"""``hgs train``: train a preset on a posed image set, with live figures in the terminal and exact resuming."""
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from hgs_toolkit.cli.console import Device, JsonProgress, Reporter, reporting
+from hgs_toolkit.cli.presets import print_presets
+from hgs_toolkit.cli.progress import PLAIN_INTERVAL
 
 if TYPE_CHECKING:
     from hgs_toolkit.config import Config
@@ -20,39 +24,52 @@ if TYPE_CHECKING:
 Show = Callable[["RunProgress"], None]
 
 SHOWN = ("loss_d", "loss_g", "real", "fake", "r1", "r2", "grad_d", "grad_g", "knn")
-"""Scalars of the live display, in this order, as far as the recipe has them."""
+"""Scalars of the live display in their order; those that the recipe does not have are left out."""
 
 
 def train(
-    data: Annotated[Path, typer.Option("--data", help="Posed images: a folder or zip in the EG3D layout.")],
-    out: Annotated[Path, typer.Option("--out", help="Run folder; gets the model, the state, the log and samples.")],
-    preset: Annotated[str | None, typer.Option("--preset", help="Name of a preset; see 'hgs train --list'.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="YAML file in place of a preset.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Change one setting: key=value, e.g. training.batch=8.")
+    data: Annotated[Path, typer.Option("--data", help="Posed images, a folder or zip in the EG3D layout.")],
+    out: Annotated[Path, typer.Option("--out", help="Run folder for the model, the state, the log and samples.")],
+    preset: Annotated[str | None, typer.Option("--preset", help="Name of a preset, see --list.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="YAML file of the configuration, in place of a preset.")
     ] = None,
-    kimg: Annotated[float | None, typer.Option("--kimg", help="Thousands of real images to show in all.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change one setting, such as training.batch=8.")
+    ] = None,
+    kimg: Annotated[
+        float | None, typer.Option("--kimg", help="Length of the run, thousands of real images shown.")
+    ] = None,
     minutes: Annotated[
-        float | None, typer.Option("--minutes", help="End within so many minutes, measured and saved.")
+        float | None, typer.Option("--minutes", help="Time limit in minutes; measurements and saving fit in it.")
     ] = None,
     snapshot: Annotated[
-        float | None, typer.Option("--snap", help="Keep the model every so many kimg in OUT/snapshots.", min=0)
+        float | None,
+        typer.Option("--snap", help="Interval in kimg at which the model is kept in OUT/snapshots.", min=0),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out exactly.")] = False,
     init: Annotated[
         Path | None,
-        typer.Option("--init", help="Start from these weights: a file of 'hgs import', a run folder or a model."),
+        typer.Option("--init", help="Weights to start from: a file of 'hgs import', a run folder or a model."),
     ] = None,
     grow: Annotated[
         Path | None,
-        typer.Option("--grow", help="Start from the run in this folder, which has fewer levels or pixels."),
+        typer.Option("--grow", help="Run folder of a run with fewer levels or pixels to start from."),
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything drawn at random.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Seed of everything that is random; by default the preset's.")
+    ] = None,
+    list_presets: Annotated[  # noqa: ARG001
+        bool,
+        typer.Option(
+            "--list", is_eager=True, callback=print_presets, help="List the presets and stop.", show_default=False
+        ),
+    ] = False,
     device: Device = "auto",
     json_progress: JsonProgress = False,
 ) -> None:
     """Train a hierarchical Gaussian GAN on posed images; Ctrl-C stops it with its state saved."""
-    with reporting(json_progress) as report:
+    with reporting(json_progress, quiet=_rank() > 0) as report:
         _refuse_contradictions(preset, config, resume, init, grow)
         if minutes is not None and not minutes > 0:
             raise typer.BadParameter(f"{minutes:g}; expected more than 0", param_hint="--minutes")
@@ -80,6 +97,12 @@ def train(
                 )  # fmt: skip
             if world.is_main:
                 report.file(run.model_file)
+
+
+def _rank() -> int:
+    """Number of this process among those of torchrun; only number 0 speaks."""
+    rank = os.environ.get("RANK", "")
+    return int(rank) if rank.isdecimal() else 0
 
 
 def _refuse_contradictions(
@@ -156,7 +179,7 @@ def _stop_flag(report: Reporter) -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def _display(report: Reporter, config: Config) -> Iterator[Show]:
-    """What is shown of a run: JSON events, a live panel in a terminal, or a line a tick elsewhere."""
+    """Show a run: as JSON events, as a live panel in a terminal, or elsewhere as a line every few seconds."""
     import sys
 
     if report.json_lines:
@@ -164,7 +187,7 @@ def _display(report: Reporter, config: Config) -> Iterator[Show]:
     elif sys.stderr.isatty():
         yield from _live_panel(config)
     else:
-        yield lambda progress: _show_line(report, progress)
+        yield _PlainLines(report).show
 
 
 def _show_event(report: Reporter, progress: RunProgress) -> None:
@@ -176,9 +199,18 @@ def _show_event(report: Reporter, progress: RunProgress) -> None:
         report.event("tick", **progress.tick)
 
 
-def _show_line(report: Reporter, progress: RunProgress) -> None:
-    if progress.tick:
-        report.note(f"{headline(progress)}  {figures(progress.tick)}")
+class _PlainLines:
+    """A line for each tick, and one every few seconds in between."""
+
+    def __init__(self, report: Reporter) -> None:
+        self.report, self.last = report, time.monotonic()
+
+    def show(self, progress: RunProgress) -> None:
+        """Show where the run is."""
+        now = time.monotonic()
+        if progress.tick or now - self.last >= PLAIN_INTERVAL:
+            self.last = now
+            self.report.note(f"{headline(progress)}  {figures(progress.tick or progress.stats)}")
 
 
 def _live_panel(config: Config) -> Iterator[Show]:

@@ -61,7 +61,7 @@ def build_command(name: str, source: Callable[..., None] | typer.Typer) -> Any:
     app = source
     if not isinstance(app, typer.Typer):
         app = typer.Typer(add_completion=False, context_settings=HELP_OPTIONS, pretty_exceptions_enable=False)
-        app.command(name)(source)  # type: ignore[type-var]
+        app.command(name)(source)
     command = get_command(app)
     command.name = name
     return command
@@ -77,7 +77,7 @@ def root_group(homes: dict[str, str]) -> type[TyperGroup]:
             super().__init__(**settings)
             self.commands = LateCommands(homes)
 
-        def list_commands(self, ctx: Any) -> list[str]:
+        def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
             """Names in the order of the table."""
             return list(self.commands)
 

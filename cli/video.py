@@ -8,7 +8,15 @@ import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, reporting
 from hgs_toolkit.cli.image_files import MAX_SIZE, Fps, ImageFiles
-from hgs_toolkit.cli.sources import Background, ModelAndOut, Psi, check_background, model_and_out, open_model, parse_levels
+from hgs_toolkit.cli.sources import (
+    Background,
+    ModelAndOut,
+    Psi,
+    check_background,
+    model_and_out,
+    open_model,
+    parse_levels,
+)
 from hgs_toolkit.imaging.choices import AnimationKind, Mode, Trajectory
 
 
@@ -17,8 +25,11 @@ def video(
     seeds: Annotated[str, typer.Option("--seeds", help="Seeds of the scenes, such as 0-5 or 1,5,9-12.")] = "0-3",
     kind: Annotated[
         AnimationKind,
-        typer.Option("--kind", help="interpolate walks from seed to seed and back to the first, mix keeps the first "
-                                    "seed and takes the others' styles at --levels."),
+        typer.Option(
+            "--kind",
+            help="interpolate walks from seed to seed and back to the first, mix keeps the first "
+            "seed and takes the others' styles at --levels.",
+        ),
     ] = "interpolate",
     frames: Annotated[int, typer.Option("--frames", min=1, max=100_000, help="Frames of one turn of the loop.")] = 120,
     fps: Fps = 30,
@@ -30,14 +41,16 @@ def video(
     mode: Annotated[Mode, typer.Option("--mode", help="What the video shows.")] = "rgb",
     levels: Annotated[
         str | None,
-        typer.Option("--levels", help="Kind mix: levels whose styles change; by default the finest.", show_default=False),
+        typer.Option(
+            "--levels", help="Kind mix: levels whose styles change; by default the finest.", show_default=False
+        ),
     ] = None,
     background: Background = "auto",
     psi: Psi = 0.7,
     device: Device = "auto",
     force: Force = False,
     json_progress: JsonProgress = False,
-) -> None:  # fmt: skip
+) -> None:
     """Make a video of a walk through the latents, of growing scenes or of levels; it loops without a seam."""
     model_path, out = model_and_out(paths)
     with reporting(json_progress) as report:

@@ -13,25 +13,26 @@ from hgs_toolkit.cli.sources import Psi, open_asset
 if TYPE_CHECKING:
     from hgs_toolkit.viewer.choice import Source
 
-WHAT_HELP = "A model or run folder (default: the model that ships), a splat file, or MODEL@SEED; a second one is B."
+WHAT_HELP = "A model or run folder (by default the model that ships), a splat file, or MODEL@SEED; a second one is B."
 
 
 def view(
     what: Annotated[list[str] | None, typer.Argument(metavar="[MODEL | ASSET [ASSET]]", help=WHAT_HELP)] = None,
     port: Annotated[
-        int | None, typer.Option("--port", min=1, max=65535, help="Default: the first free one from 8080 on.")
+        int | None,
+        typer.Option("--port", min=1, max=65535, help="Port to serve on; by default the first free one from 8080 on."),
     ] = None,
     host: Annotated[
         str, typer.Option("--host", help="Address to serve on; 0.0.0.0 lets every machine of the network in.")
     ] = "127.0.0.1",
     seconds: Annotated[
-        float | None, typer.Option("--seconds", min=0, help="Stop after so long; default: at Ctrl-C.")
+        float | None, typer.Option("--seconds", min=0, help="Stop after this many seconds; by default at Ctrl-C.")
     ] = None,
     psi: Psi = 0.7,
     device: Device = "auto",
     json_progress: JsonProgress = False,
 ) -> None:
-    """Look at a model or at scenes live: seeds, latent sliders, levels, sizes, A and B; save what is shown."""
+    """Look at a model or at scenes in the browser: seeds, latent sliders, levels, sizes, A and B; save them."""
     with reporting(json_progress) as report:
         import threading
 
@@ -43,7 +44,7 @@ def view(
         viewer = Viewer(source, host, port, Choice(psi=psi))
         try:
             if not is_loopback(host):
-                report.note(f"every machine that reaches {host} can use this viewer", "warning")
+                report.note(f"every machine that can reach {host} can use this viewer", "warning")
             report.result(viewer.url, url=viewer.url)
             report.note("open it in a browser; Ctrl-C ends it")
             threading.Event().wait(seconds)
@@ -60,7 +61,7 @@ def _source(what: list[str], psi: float, device: str) -> Source:
     from hgs_toolkit.viewer.choice import FileSource, ModelSource
 
     if len(what) > 2:
-        raise ConfigError(f"{len(what)} things to look at; expected a model, or one or two assets")
+        raise ConfigError(f"{len(what)} models or assets were given; expected a model, or one or two assets")
     if not what or (len(what) == 1 and _is_model(Path(what[0]))):
         path = Path(what[0]) if what else None
         return ModelSource(load_model(path, device), model_config(path).name)

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from hgs_toolkit.gaussians import GaussianCloud as GaussianCloud
     from hgs_toolkit.gaussians import GaussianHierarchy as GaussianHierarchy
     from hgs_toolkit.model.generator import Generator as Generator
+    from hgs_toolkit.ranges import parse_seeds as parse_seeds
     from hgs_toolkit.rendering import rasterize as rasterize
     from hgs_toolkit.rendering import render as render
     from hgs_toolkit.sampling import interpolate as interpolate
     from hgs_toolkit.sampling import mix as mix
-    from hgs_toolkit.ranges import parse_seeds as parse_seeds
     from hgs_toolkit.sampling import sample as sample
 
 __version__: str

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PSI = 0.7
 
+
 def latents(seeds: Sequence[int], z_dim: int) -> Tensor:
     """(B, z_dim) standard normal latents, each fixed by its seed alone."""
     for seed in seeds:

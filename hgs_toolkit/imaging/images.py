@@ -20,7 +20,6 @@ from hgs_toolkit.imaging.choices import VIDEO_SUFFIXES
 Bytes = NDArray[np.uint8]
 
 
-
 def to_uint8(images: Tensor) -> Bytes:
     """Images (..., channels) in 0..1 as bytes of the same shape: clamped and rounded, NaN becomes 0."""
     values = images.detach().float().nan_to_num(0.0).clamp(0, 1)

@@ -25,7 +25,6 @@ SCRIPTS = ("unpack.js", "sorting.js", "renderer.js", "camera.js", "page.js")
 """Parts of the page's program, in the order in which they are put together."""
 
 
-
 @dataclass(frozen=True)
 class PageSettings:
     """What a page says and how it first looks.

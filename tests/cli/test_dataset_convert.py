@@ -87,12 +87,9 @@ def test_what_is_left_out_is_named_and_counted(tmp_path: Path) -> None:
     ("options", "message"),
     [
         (("--center", "left"), "--center left; expected look-at, keep or three numbers"),
-        (("--up", "w"), "up 'w'"),
-        (("--crop", "oval"), "the crop is 'oval'"),
         (("--background", "loud"), "background 'loud' is no colour"),
         (("--resolution", 4), "expected 8 ... 4096"),
         (("--radius", -1), "expected a distance above 0"),
-        (("--law", "sideways"), "the distribution of poses is 'sideways'"),
         (("--images", "nowhere"), "nowhere does not exist"),
     ],
 )

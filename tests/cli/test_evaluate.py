@@ -51,7 +51,6 @@ def test_nothing_is_replaced_without_force(hgs: Hgs, model_file: Path, tmp_path:
     ("arguments", "message"),
     [
         (("--metrics", "kid"), "--data"),
-        (("--metrics", "charm"), "charm"),
         (("--data", "missing.zip", "--extractor", "randconv"), "missing.zip"),
     ],
 )

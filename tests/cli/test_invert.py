@@ -68,8 +68,6 @@ def test_nothing_is_replaced_without_force(hgs: Hgs, model_file: Path, tmp_path:
         (("critter:x",), "critter:N"),
         (("critter:" + "9" * 20,), "18 digits"),
         (("missing.png",), "missing.png"),
-        (("critter:1", "--space", "z"), "w, w+, pti"),
-        (("critter:1", "--perceptual", "vgg"), "squeeze"),
         (("critter:1", "--perceptual", "discriminator"), "run"),
         (("critter:1", "--mask", "mask.png"), "leave the mask out"),
     ],

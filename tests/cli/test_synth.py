@@ -127,13 +127,9 @@ def test_json_progress_counts_every_image(hgs: Hgs, model_file: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["MODEL", "--engine", "cluster"], "engine 'cluster' is unknown; expected one of: local, ray"),
         (["MODEL", "--shard", "2/2"], "part 2/2; expected i/n with i from 0 to n - 1"),
-        (["MODEL", "--format", "avi"], "format is 'avi'"),
-        (["MODEL", "--annotations", "smell"], "annotation 'smell' is unknown"),
         (["MODEL", "--background", "no-such-folder"], "neither a colour (a name or #rrggbb) nor an existing folder"),
         (["MODEL", "--config", "none.yaml"], "cannot read the configuration none.yaml"),
-        (["MODEL", "--device", "tpu"], "device 'tpu' is unknown"),
         (["missing"], "missing does not exist"),
         ([], "no model was named and none ships"),
     ],
