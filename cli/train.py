@@ -77,12 +77,17 @@ def train(
         wishes = {"kimg": kimg, "seed": seed, "snapshot_kimg": snapshot}
         given = [f"training.{key}={value}" for key, value in wishes.items() if value is not None]
         chosen = _configuration(preset, config, out, resume, start, (settings or []) + given)
-        start = start or _grown(grow, chosen)
+        by_hand = _set_by_hand(settings or [], config)
+        if grow is not None:
+            start = _grown(grow, chosen, by_hand)
+            chosen = start.config
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.datasets.eg3d import open_dataset
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.training.distributed import world_from_environment
+        from hgs_toolkit.training.fitting import POSES, with_measured_poses, with_poses_of
         from hgs_toolkit.training.loop import train as run_training
+        from hgs_toolkit.training.state import RunFolder
 
         with world_from_environment(choose_device(device)) as world, _stop_flag(report) as should_stop:
             if world.is_main:
@@ -90,6 +95,10 @@ def train(
             world.barrier()
             memory = int(chosen.training.memory_gib * 2**30)
             images = open_dataset(data, chosen.generator.resolution, memory, disk_cache=True)
+            if not resume:
+                chosen = with_measured_poses(chosen, images, {*by_hand, POSES} if grow else by_hand)
+            elif preset:
+                chosen = with_poses_of(RunFolder(out), chosen, by_hand)
             with _display(report, chosen) as show:
                 run = run_training(
                     chosen, images, out, start=start, resume=resume, minutes=minutes, world=world, report=show,
@@ -129,13 +138,21 @@ def _read_start(init: Path | None, report: Reporter) -> Networks | None:
     return networks
 
 
-def _grown(run: Path | None, config: Config) -> Networks | None:
-    if run is None:
-        return None
-    from hgs_toolkit.training.growing import grow
+def _grown(run: Path, config: Config, by_hand: set[str]) -> Networks:
+    """The networks of a grown run, with the configuration that it has."""
+    from hgs_toolkit.training.growing import grow, grown_config
     from hgs_toolkit.training.warm_start import read_networks
 
-    return grow(read_networks(run), config)
+    smaller = read_networks(run)
+    return grow(smaller, grown_config(smaller.config, config, by_hand))
+
+
+def _set_by_hand(settings: list[str], config: Path | None) -> set[str]:
+    """Dotted keys that --set or the file itself gives, whatever preset they stand upon."""
+    from hgs_toolkit.settings_io import flatten_keys, read_yaml
+
+    keys = {setting.partition("=")[0] for setting in settings}
+    return keys | (flatten_keys(read_yaml(config)).keys() if config is not None else set())
 
 
 def _configuration(

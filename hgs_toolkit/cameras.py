@@ -235,6 +235,7 @@ class PosePrior:
         yaw_limit, pitch_limit: the angles are clipped to the mean +- this.
         radius: distance from the origin, world units.
         focal: normalised focal length, image widths.
+        radius_spread, focal_spread: half width of a uniform distribution around these two; 0 for one value.
     """
 
     yaw_mean: float = 0.0
@@ -247,6 +248,8 @@ class PosePrior:
     pitch_limit: float = 0.5
     radius: float = DEFAULT_RADIUS
     focal: float = 2.0
+    radius_spread: float = 0.0
+    focal_spread: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("yaw_law", "pitch_law"):
@@ -257,7 +260,14 @@ class PosePrior:
         """``count`` cameras drawn with ``generator``."""
         yaw = self._angle(self.yaw_law, self.yaw_mean, self.yaw_spread, self.yaw_limit, count, generator)
         pitch = self._angle(self.pitch_law, self.pitch_mean, self.pitch_spread, self.pitch_limit, count, generator)
-        return from_yaw_pitch(yaw, pitch, self.radius, self.focal)
+        radius = self._length(self.radius, self.radius_spread, count, generator)
+        focal = self._length(self.focal, self.focal_spread, count, generator)
+        return from_yaw_pitch(yaw, pitch, radius, focal)
+
+    @staticmethod
+    def _length(middle: float, spread: float, count: int, generator: torch.Generator | None) -> float | Tensor:
+        """Nothing is drawn where there is no spread: the stream of random numbers stays as it was without one."""
+        return middle + (torch.rand(count, generator=generator) * 2 - 1) * spread if spread else middle
 
     @staticmethod
     def _angle(

@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +19,24 @@ from torch import Tensor, nn
 from hgs_toolkit.config import Config
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.model.residual_discriminator import ResidualDiscriminator
+from hgs_toolkit.settings_io import config_from_dict, config_to_dict, flatten_keys
 from hgs_toolkit.training.handover import hand_over
 from hgs_toolkit.training.networks import Networks
 from hgs_toolkit.training.trainer import new_networks
 
 logger = logging.getLogger(__name__)
+
+TASK = (
+    "generator.poses", "generator.render_focal", "generator.bounded_color", "generator.soft_clamp",
+    "generator.hierarchy", "generator.mapping_lr", "generator.pose_conditioned", "generator.view_dependent_color",
+    "generator.background", "generator.background_points", "generator.background_channels",
+    "generator.background_radius", "generator.footprint", "discriminator.alpha", "discriminator.views", "discriminator.pose", "discriminator.pose_dim",
+    "discriminator.downsample", "training.background", "training.augment",
+)  # fmt: skip
+"""Settings that define what a run learns and what its weights mean: a grown stage takes them over."""
+
+FREE = ("generator.poses", "generator.render_focal", "generator.footprint", "training.background", "training.augment")
+"""Those of them that may be set to something else by hand: the weights mean the same."""
 
 HEAD = re.compile(r"heads\.\d+\.(weight|bias)")
 BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
@@ -30,6 +44,49 @@ IMAGE_LAYER = "fromrgb."
 """The discriminator's first layer belongs to its resolution: a new block brings a new one."""
 
 Weights = Mapping[str, Tensor]
+
+
+def grown_config(smaller: Config, larger: Config, explicit: Collection[str] = ()) -> Config:
+    """``larger`` with what defines the task of ``smaller``; what is taken over is logged.
+
+    The background generator is on from the start if the smaller run has one: it is trained already.
+
+    Args:
+        explicit: dotted keys that were set by hand; they win where that is possible.
+
+    Raises:
+        CheckpointError: if the step is more than one doubling of the resolution, or a setting by hand contradicts the
+            weights; the message names it.
+    """
+    small, large = smaller.generator.resolution, larger.generator.resolution
+    if large not in (small, 2 * small):
+        raise CheckpointError(
+            f"'{smaller.name}' has {small} pixels, '{larger.name}' {large}; expected {small} or {2 * small}: grow by "
+            "one doubling at a time, so that the discriminator's judgement is handed over"
+        )
+    before, values = flatten_keys(config_to_dict(smaller)), config_to_dict(larger)
+    changes: dict[str, Any] = {}
+    for key, now in flatten_keys(values).items():
+        task = next((name for name in TASK if key == name or key.startswith(f"{name}.")), None)
+        if task is None or before[key] == now:
+            continue
+        if key not in explicit and task not in explicit:
+            changes[key] = before[key]
+        elif task not in FREE:
+            raise CheckpointError(
+                f"{key} is {before[key]!r} in '{smaller.name}' and was set to {now!r}; a grown run goes on with what "
+                "its weights mean: leave the setting out"
+            )
+    if smaller.generator.background == "generator" and "training.background_kimg" not in explicit:
+        changes["training.background_kimg"] = 0.0
+    for key, value in changes.items():
+        logger.info("%s = %r is taken over from '%s'", key, value, smaller.name)
+        *path, last = key.split(".")
+        section = values
+        for part in path:
+            section = section[part]
+        section[last] = value
+    return config_from_dict(values)
 
 
 def grow(smaller: Networks, config: Config) -> Networks:

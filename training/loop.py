@@ -16,13 +16,14 @@ from hgs_toolkit.errors import DataError
 from hgs_toolkit.imaging.images import save_png
 from hgs_toolkit.training.continuing import Changes, DatasetIdentity
 from hgs_toolkit.training.distributed import World
+from hgs_toolkit.training.fitting import check_data
 from hgs_toolkit.training.grids import real_grid, sample_grid
 from hgs_toolkit.training.networks import Networks
 from hgs_toolkit.training.prefetching import Prefetcher
 from hgs_toolkit.training.state import RunFolder
 from hgs_toolkit.training.stopping import StopRule
 from hgs_toolkit.training.ticks import TickMetric
-from hgs_toolkit.training.trainer import Trainer, check_data
+from hgs_toolkit.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,6 @@ from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.encoding import SH_C0
-from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.model.discriminator import Discriminator, DiscriminatorOutput, make_discriminator
 from hgs_toolkit.model.generator import Generator
@@ -319,29 +318,3 @@ class Trainer:
 
 
 STATEFUL = ("generator", "ema", "discriminator", "generator_optimizer", "discriminator_optimizer")
-
-
-def check_data(config: Config, data: PosedImages) -> None:
-    """Raise a ConfigError if the dataset does not fit the configuration."""
-    if data.resolution != config.generator.resolution:
-        raise ConfigError(
-            f"the images are {data.resolution} pixels wide, the preset '{config.name}' is for "
-            f"{config.generator.resolution}; choose another preset or convert the dataset"
-        )
-    if config.discriminator.alpha and not data.has_alpha:
-        raise ConfigError(
-            "discriminator.alpha needs images with alpha, these have none; use --set discriminator.alpha=false"
-        )
-    views = config.discriminator.views
-    if data.views_per_subject % views:
-        raise ConfigError(
-            f"discriminator.views = {views}, but the set shows each subject in {data.views_per_subject} consecutive "
-            f"images; expected a set made with --views {views} or a multiple of it"
-        )
-    if config.training.background == "random" and not data.has_alpha:
-        raise ConfigError(
-            "training.background = random needs images with alpha, these have none; "
-            "use --set training.background=black (and a background generator)"
-        )
-    if len(data) < config.training.batch:
-        raise ConfigError(f"{len(data)} images for training.batch = {config.training.batch}; expected at least as many")

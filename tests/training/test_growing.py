@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Any
 
@@ -13,7 +14,7 @@ from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict
-from hgs_toolkit.training.growing import grow
+from hgs_toolkit.training.growing import grow, grown_config
 from hgs_toolkit.training.networks import Networks
 from hgs_toolkit.training.trainer import Trainer, new_networks
 
@@ -175,3 +176,45 @@ def test_other_widths_and_a_model_without_discriminator_do_not_grow(small: Confi
     )  # fmt: skip
     with pytest.raises(CheckpointError, match="same widths"):
         grow(smaller, other)
+
+
+def test_a_grown_stage_takes_over_what_defines_the_task_and_says_so(
+    small: Config, larger: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = _changed(
+        small, generator={"bounded_color": True, "poses": {"focal": 3.0, "yaw_law": "uniform"}},
+        training={"augment": {"mirror": 0.25}},
+    )  # fmt: skip
+    with caplog.at_level(logging.INFO):
+        grown = grown_config(task, larger)
+    assert grown.generator.bounded_color
+    assert grown.generator.poses == task.generator.poses
+    assert grown.training.augment == task.training.augment
+    assert "generator.bounded_color = True is taken over from 'tiny'" in caplog.text
+    assert (grown.generator.resolution, grown.generator.channels) == (32, (32, 16, 8))
+    assert grown.training.seed == larger.training.seed
+    assert grown_config(small, larger) == larger
+
+
+def test_a_setting_by_hand_that_contradicts_the_weights_is_refused_by_name(small: Config, larger: Config) -> None:
+    bounded = _changed(larger, generator={"bounded_color": True})
+    with pytest.raises(CheckpointError, match=r"generator\.bounded_color is False in 'tiny' and was set to True"):
+        grown_config(small, bounded, {"generator.bounded_color"})
+    mirrored = _changed(larger, training={"augment": {"mirror": 1.0}})
+    assert grown_config(small, mirrored, {"training.augment.mirror"}).training.augment.mirror == 1.0
+
+
+def test_two_doublings_at_once_are_refused(small: Config, larger: Config) -> None:
+    twice = _changed(
+        larger, generator={"resolution": 64}, discriminator={"resolution": 64, "channels": [8, 12, 8, 16, 16]}
+    )
+    with pytest.raises(CheckpointError, match="expected 16 or 32: grow by one doubling at a time"):
+        grown_config(small, twice)
+
+
+def test_a_background_generator_that_is_trained_is_on_from_the_start_of_the_next_stage(
+    tiny_gsgan: Config,
+) -> None:
+    assert tiny_gsgan.training.background_kimg > 0
+    assert grown_config(tiny_gsgan, tiny_gsgan).training.background_kimg == 0
+    assert grown_config(tiny_gsgan, tiny_gsgan, {"training.background_kimg"}) == tiny_gsgan
