@@ -22,10 +22,11 @@ from hgs_toolkit.training.augment import Augmentation, compose
 from hgs_toolkit.training.balance import MAX_REPEATS, yaw_weights
 from hgs_toolkit.training.batches import batch_indices, make_batch
 from hgs_toolkit.training.distributed import World
+from hgs_toolkit.training.fitting import check_data
 from hgs_toolkit.training.growing import grow
 from hgs_toolkit.training.networks import Networks
 from hgs_toolkit.training.randomness import dataset_indices
-from hgs_toolkit.training.trainer import Trainer, check_data, new_networks
+from hgs_toolkit.training.trainer import Trainer, new_networks
 
 
 def changed(config: Config, **sections: dict[str, Any]) -> Config:
