@@ -16,7 +16,7 @@ from torch.nn import functional
 from hgs_toolkit.encoding import normalize_quats
 from hgs_toolkit.model.attention import TransformerBlock
 from hgs_toolkit.model.background import SCALES, BackgroundGenerator, ModulatedHeads, ModulatedLinear, ModulatedResidual
-from hgs_toolkit.model.densify import ScaleLaw
+from hgs_toolkit.model.densify import ScaleBounds
 from hgs_toolkit.model.edge_block import AdaptiveEdgeBlock, EdgeGather, LocalEdgeBlock
 from hgs_toolkit.model.generator import FRONTAL_VIEW, Generator
 from hgs_toolkit.model.heads import PARAMETER_SIZES, Heads
@@ -44,7 +44,7 @@ def synthesize(generator: Generator, w: Tensor) -> Splats:
     for block in generator.transformer:
         assert isinstance(block, TransformerBlock)
         x = transformer_block(block, x, w)
-    law = ScaleLaw.of_tree(config)
+    bounds = ScaleBounds.of_tree(config)
     initial = torch.tensor([1.0, 0, 0, 0, 0, 0, 0, config.initial_opacity_logit])
     anchors, gaussians = [], []
     for index, heads in enumerate(generator.heads):
@@ -53,13 +53,13 @@ def synthesize(generator: Generator, w: Tensor) -> Splats:
             x = level_block(generator.levels[index - 1], x, w)  # type: ignore[arg-type]
         raw = separate_heads(heads, x, view)
         if index == 0:
-            anchors.append(root_anchors(raw[0], law, initial))
-            gaussians.append(root_gaussians(raw[1], anchors[0], law, initial))
+            anchors.append(root_anchors(raw[0], bounds, initial))
+            gaussians.append(root_gaussians(raw[1], anchors[0], bounds, initial))
         else:
             parents = repeat(anchors[-1], config.children)
-            gaussians.append(child(raw[-1], parents, law))
+            gaussians.append(child(raw[-1], parents, bounds))
             if len(raw) == 2:
-                anchors.append(child(raw[0], parents, law))
+                anchors.append(child(raw[0], parents, bounds))
     parts = [Splats(g.means.clamp(-1, 1), g.log_scales, g.quats, g.colors, g.opacity_logits) for g in gaussians]
     if generator.background is not None:
         parts += background(generator.background, w, initial)
@@ -146,26 +146,26 @@ def separate_heads(heads: Heads, x: Tensor, view: Tensor) -> list[list[Tensor]]:
     return sets
 
 
-def root_anchors(raw: list[Tensor], law: ScaleLaw, initial: Tensor) -> Splats:
+def root_anchors(raw: list[Tensor], bounds: ScaleBounds, initial: Tensor) -> Splats:
     mean, scale, rotation, color, opacity = raw
     q, c, o = initial.split((4, 3, 1))
-    return Splats(torch.tanh(0.1 * mean), law.ceiling(scale), q + rotation, c + color, o + opacity)
+    return Splats(torch.tanh(0.1 * mean), bounds.ceiling(scale), q + rotation, c + color, o + opacity)
 
 
-def root_gaussians(raw: list[Tensor], anchors: Splats, law: ScaleLaw, initial: Tensor) -> Splats:
+def root_gaussians(raw: list[Tensor], anchors: Splats, bounds: ScaleBounds, initial: Tensor) -> Splats:
     _, scale, rotation, color, opacity = raw
     q, c, o = initial.split((4, 3, 1))
-    return Splats(place(raw[0], anchors), law.ceiling(scale), q + rotation, c + color, o + opacity)
+    return Splats(place(raw[0], anchors), bounds.ceiling(scale), q + rotation, c + color, o + opacity)
 
 
-def child(raw: list[Tensor], parents: Splats, law: ScaleLaw) -> Splats:
+def child(raw: list[Tensor], parents: Splats, bounds: ScaleBounds) -> Splats:
     mean, scale, rotation, color, opacity = raw
     own = parents.log_scales
-    is_large = own.exp().amax(-1, keepdim=True) > math.exp(law.large)
-    inherited = torch.where(is_large, (own - law.step).clamp(-100.0, 0.0), own)
+    is_large = own.exp().amax(-1, keepdim=True) > math.exp(bounds.large)
+    inherited = torch.where(is_large, (own - bounds.step).clamp(-100.0, 0.0), own)
     return Splats(
         place(mean, parents),
-        (inherited - functional.softplus(-scale)).clamp(law.floor, 0.0),
+        (inherited - functional.softplus(-scale)).clamp(bounds.floor, 0.0),
         parents.quats + rotation,
         parents.colors + color,
         parents.opacity_logits + opacity,

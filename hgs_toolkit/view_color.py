@@ -1,6 +1,6 @@
-"""View-dependent colour as spherical harmonics: what a model's colour head says over many cameras, fitted per Gaussian.
+"""View-dependent colour as spherical harmonics, fitted per Gaussian to a model's colour head over many cameras.
 
-The head of a view-dependent model sees the camera's viewing direction, one for the whole picture; a splat file holds
+The head of a view-dependent model sees the camera's viewing direction, one for the whole image; a splat file holds
 harmonics of the direction from the camera to each Gaussian. Both are known for a camera, so each Gaussian's
 coefficients are found by least squares over cameras at the model's own distance: parallax is part of the fit.
 """
@@ -30,25 +30,26 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PRIOR_CAMERAS, SPHERE_CAMERAS = 192, 64
-"""Cameras of the fit: drawn from the model's pose prior, and spread over the whole sphere."""
+"""Numbers of cameras of the fit: drawn from the model's pose prior, and spread over the whole sphere."""
 
 SPHERE_SHARE = 0.1
-"""Weight of the cameras over the sphere: there the model was not trained, but harmonics left free would run away."""
+"""Share of the weight that cameras over the sphere get: the model was not trained there, but harmonics without any
+constraint there would grow without bound."""
 
 RIDGE = 1e-6
 """Share of the mean diagonal added to the normal equations, so that they can be solved for any cameras."""
 
 CHUNK = 4096
-"""Gaussians fitted at once (some 70 MB)."""
+"""Number of Gaussians fitted at once (some 70 MB)."""
 
 
 @dataclass(frozen=True, eq=False)
 class FitCameras:
-    """Cameras of a fit and what each counts.
+    """Cameras of a fit and their weights.
 
     Attributes:
         cameras: (K,).
-        weights: (K,) not negative; errors are averaged with them, too.
+        weights: (K,) not negative; the errors are averaged with the same weights.
     """
 
     cameras: Cameras
@@ -57,13 +58,13 @@ class FitCameras:
 
 @dataclass(frozen=True)
 class ColorFit:
-    """How well harmonics of a degree say what the head says; display colours in 0..1, before clamping.
+    """How well harmonics of a degree reproduce the colour head, in display colours 0..1 before clamping.
 
     Attributes:
         degree: of the harmonics.
-        rms: root of the mean squared difference over cameras (by weight), Gaussians and channels.
+        rms: root mean squared difference over cameras (by weight), Gaussians and channels.
         worst: largest difference under a camera of the pose prior.
-        frozen_rms: what ``rms`` is if the frontal camera's colour is kept for all.
+        frozen_rms: the same with the frontal camera's colour kept for all cameras.
     """
 
     degree: int

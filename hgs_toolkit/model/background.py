@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hgs_toolkit.config import GeneratorConfig
-from hgs_toolkit.model.densify import Densify, Parameters, ScaleLaw
+from hgs_toolkit.model.densify import Densify, Parameters, ScaleBounds
 from hgs_toolkit.model.heads import PARAMETER_SIZES, RAW
 from hgs_toolkit.model.layers import ACTIVATION_GAIN, LRELU_SLOPE, EqualLinear
 
@@ -21,7 +21,7 @@ LAYER_SCALE_INIT = 0.01
 HEAD_INIT = (1.0, 0.01, 0.01, 1.0, 1.0)
 """Initial factors of the background's heads: mean, scale, rotation, colour, opacity."""
 
-SCALES = ScaleLaw(start=-2.0, step=math.log(2.0) * 2.0 / 3.0, large=math.log(0.05), floor=-10.0)
+SCALES = ScaleBounds(start=-2.0, step=math.log(2.0) * 2.0 / 3.0, large=math.log(0.05), floor=-10.0)
 
 
 class ModulatedLinear(nn.Module):

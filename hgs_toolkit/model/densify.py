@@ -1,6 +1,6 @@
 """Densification: how raw network outputs and a parent anchor make a Gaussian (Hyun & Heo 2024, section 4.1).
 
-The paper's two constraints: a child's position is local to its parent, and its scale is below its parent's.
+The paper's two constraints: a child's position is local to its parent, and its scale is smaller than its parent's.
 Letters: B scenes, P parents, r children per parent, S sets (anchors, Gaussians).
 """
 
@@ -22,12 +22,12 @@ ROOT_SPREAD = 0.1
 
 @dataclass(frozen=True)
 class Parameters:
-    """Stored parameters of any leading shape; the last one packs what is merely added up along the tree.
+    """Stored parameters of Gaussians, of any leading shape; ``rest`` packs what is only summed along the tree.
 
     Attributes:
-        means: (..., 3).
-        log_scales: (..., 3).
-        rest: (..., 8) quaternion wxyz, SH degree-0 colour, opacity logit.
+        means: (..., 3) centres, world units.
+        log_scales: (..., 3) natural logarithms of the standard deviations.
+        rest: (..., 8) quaternion wxyz (not normalised), SH degree-0 coefficient, opacity logit.
     """
 
     means: Tensor
@@ -48,13 +48,13 @@ class Parameters:
 
 
 @dataclass(frozen=True)
-class ScaleLaw:
-    """Bounds of the log-scales.
+class ScaleBounds:
+    """Bounds of the log-scales (natural logarithms of standard deviations in world units).
 
     Attributes:
         start: initial value and soft ceiling of a directly predicted log-scale.
-        step: what a child of a large parent is smaller by before its own choice.
-        large: parents whose largest log-scale exceeds this are large.
+        step: how much smaller the log-scale of a large parent's child is before the network's own output is added.
+        large: a parent is large if its largest log-scale exceeds this.
         floor: lower bound of a child's log-scale.
     """
 
@@ -64,8 +64,8 @@ class ScaleLaw:
     floor: float
 
     @classmethod
-    def of_tree(cls, config: GeneratorConfig) -> ScaleLaw:
-        """From 1/√N₀ at the root to 1/resolution at the finest level."""
+    def of_tree(cls, config: GeneratorConfig) -> ScaleBounds:
+        """Bounds under which standard deviations go from 1/√N₀ at the root to 1/resolution at the finest level."""
         start, end = -0.5 * math.log(config.points), -math.log(config.resolution)
         return cls(start, (start - end) / max(config.levels - 1, 1), end, -8.0)
 
@@ -75,11 +75,15 @@ class ScaleLaw:
 
 
 class Densify(nn.Module):
-    """Combines raw rows with the parents'; the switches of the paper's ablation are ``local`` and ``shrinking``."""
+    """Combines raw network outputs with the parents' parameters.
+
+    ``local`` and ``shrinking`` are the switches of the paper's ablation: positions in the parent's frame, and scales
+    below the parent's.
+    """
 
     initial: Tensor
 
-    def __init__(self, scales: ScaleLaw, initial_opacity_logit: float, hierarchy: Hierarchy = "full") -> None:
+    def __init__(self, scales: ScaleBounds, initial_opacity_logit: float, hierarchy: Hierarchy = "full") -> None:
         super().__init__()
         self.scales = scales
         self.local = hierarchy in ("full", "position")
@@ -95,14 +99,14 @@ class Densify(nn.Module):
         anchors = Parameters(torch.tanh(ROOT_SPREAD * raw[..., 0, :3]), log_scales[..., 0, :], rest[..., 0, :])
         means = torch.tanh(raw[..., 1, :3])
         if self.local:
-            means = place(means.unsqueeze(2), anchors).squeeze(2)
+            means = from_parent_frames(means.unsqueeze(2), anchors).squeeze(2)
         return anchors, Parameters(means, log_scales[..., 1, :], rest[..., 1, :])
 
     def offspring(self, raw: Tensor, parents: Parameters) -> Parameters:
         """Raw (B, P, r, S, 14) and the parents (B, P, ·) -> children of all sets (B, P, r, S, ·)."""
         means = torch.tanh(raw[..., :3])
         if self.local:
-            means = place(means.flatten(2, 3), parents).view_as(means)
+            means = from_parent_frames(means.flatten(2, 3), parents).view_as(means)
         return Parameters(means, self._child_scales(raw[..., 3:6], parents), self._child_rest(raw[..., 6:], parents))
 
     def _child_scales(self, raw: Tensor, parents: Parameters) -> Tensor:
@@ -118,10 +122,17 @@ class Densify(nn.Module):
         return raw + (parents.rest[:, :, None, None] if self.inherits else self.initial)
 
 
-def place(offsets: Tensor, parents: Parameters) -> Tensor:
-    """μ_p + R(q_p) (exp(s_p) ⊙ offset) for offsets (B, P, K, 3) in the parents' (B, P, ·) own frames.
+def from_parent_frames(offsets: Tensor, parents: Parameters) -> Tensor:
+    """World positions μ_p + R(q_p) (exp(s_p) ⊙ offset) of offsets in the frames of their parents.
 
-    In float32 under autocast, too: errors of a parent's position move its whole subtree.
+    Computed in float32 under autocast, too: an error of a parent's position moves its whole subtree.
+
+    Args:
+        offsets: (B, P, K, 3) in units of the parent's standard deviations, along its axes.
+        parents: (B, P, ·).
+
+    Returns:
+        (B, P, K, 3) positions, world units.
     """
     with torch.autocast(offsets.device.type, enabled=False):
         frames = quats_to_rotmats(parents.rest[..., :4]) * parents.log_scales.exp().unsqueeze(-2)  # (B, P, 3, 3)

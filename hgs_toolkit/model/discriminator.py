@@ -1,4 +1,4 @@
-"""The discriminator a configuration asks for."""
+"""Building the discriminator that a configuration names."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from hgs_toolkit.errors import ShapeError
 
 
 class DiscriminatorOutput(NamedTuple):
-    """What a discriminator says of a batch; in the type of the labels (float32), at any inner precision.
+    """A discriminator's outputs for a batch, in the type of the labels (float32) at any inner precision.
 
     Attributes:
         logits: (B,) higher means "looks real (and fits its camera)".

@@ -17,7 +17,7 @@ from torch.nn import functional
 from hgs_toolkit.model.layers import LRELU_SLOPE, AdaIN, EqualLinear, Map, in_pieces
 
 SEARCH_CELLS = 1 << 22
-"""Distances held at a time in the neighbour search (16 MB)."""
+"""Number of distances held at a time in the neighbour search (16 MB)."""
 
 
 class EdgeGather(nn.Module):

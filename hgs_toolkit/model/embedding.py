@@ -29,7 +29,10 @@ class PointEmbedding(nn.Module):
 
 
 def initial_embedding(points: int, channels: int) -> Tensor:
-    """Half sines of a random direction, so that near points start alike, half noise, so that they can be told apart."""
+    """Initial features (points, channels): sines of a random direction in one half, normal noise in the other.
+
+    The sines make near points start alike; the noise tells them apart.
+    """
     smooth = channels // 2
     directions = functional.normalize(torch.randn(points, 3), dim=1)  # (N, 3)
     position = torch.tanh(0.5 * math.sqrt(3.0) * directions)

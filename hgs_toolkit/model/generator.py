@@ -13,7 +13,7 @@ from hgs_toolkit.errors import ShapeError
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, NO_PARENT, GaussianHierarchy
 from hgs_toolkit.model.attention import TransformerBlock
 from hgs_toolkit.model.background import BackgroundGenerator
-from hgs_toolkit.model.densify import Densify, Parameters, ScaleLaw
+from hgs_toolkit.model.densify import Densify, Parameters, ScaleBounds
 from hgs_toolkit.model.embedding import PointEmbedding
 from hgs_toolkit.model.heads import VIEW_CHANNELS, Heads
 from hgs_toolkit.model.layers import EqualLinear
@@ -55,7 +55,7 @@ class Generator(nn.Module):
         self.levels = nn.ModuleList(Level(config, level) for level in range(1, config.levels))
         self.heads = nn.ModuleList(self._make_heads(level) for level in range(config.levels))
         self.view_embedding = EqualLinear(3, VIEW_CHANNELS, activation="lrelu") if config.view_dependent_color else None
-        self.densify = Densify(ScaleLaw.of_tree(config), config.initial_opacity_logit, config.hierarchy)
+        self.densify = Densify(ScaleBounds.of_tree(config), config.initial_opacity_logit, config.hierarchy)
         self.background = BackgroundGenerator(config) if config.background == "generator" else None
         self._assign_slots()
         level, parent = _make_tree(config.level_counts, config.children)
@@ -194,7 +194,7 @@ class Generator(nn.Module):
         return embedded
 
     def _join(self, parts: list[Parameters], anchors: GaussianHierarchy | None = None) -> GaussianHierarchy:
-        """One cloud of the parts, which are the first so many of the tree's levels and then the background's."""
+        """One hierarchy of ``parts``: the first levels of the tree in order, then the background's if given."""
         rest = torch.cat([part.rest for part in parts], dim=1)  # (B, N, 8)
         count = rest.shape[1]
         color = rest[..., 4:7]

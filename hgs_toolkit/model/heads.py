@@ -26,7 +26,7 @@ class Heads(nn.Module):
 
     Args:
         channels: width of the features.
-        anchors: whether the level has anchors (the last one has no children to place).
+        anchors: whether the level has anchors (the last level has no children and so needs none).
         init: initial factors of mean, scale, rotation, colour and opacity.
         view_dependent: whether the Gaussians' colour also sees the viewing direction's embedding.
         soft_clamp: c of c·tanh(x/c) on the raw rows, or None.
@@ -77,7 +77,7 @@ class Heads(nn.Module):
         return raw.view(*raw.shape[:2], self.sets, RAW)
 
     def _bias(self, view: Tensor | None) -> Tensor:
-        """Biases (B or 1, 1, S·14), those of the Gaussians' colour moved by the viewing direction."""
+        """Biases (B or 1, 1, S·14), with the viewing direction's share added to those of the Gaussians' colour."""
         bias = self.bias.expand(1, 1, -1)
         if self.view_weight is None or view is None:
             return bias

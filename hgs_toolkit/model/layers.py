@@ -1,4 +1,4 @@
-"""What every network here is made of: the equalised linear layer, style by instance normalisation, and the MLP.
+"""Layers that every network here is made of: the equalised linear layer, style by instance normalisation, and the MLP.
 
 Letters: B scenes, N points, C channels, W width of the style vector w.
 """
@@ -19,9 +19,10 @@ ACTIVATION_GAIN = math.sqrt(2.0)
 """Gain after a leaky ReLU or GELU, which about halves the variance."""
 
 PIECE = 1 << 19
-"""Floats of a layer's widest intermediate that each CPU thread works on at a time (2 MB): they stay in its cache, and
-buffers below 32 MB are reused, whereas glibc maps and faults in larger ones anew every time. Twice as fast for wide
-layers."""
+"""Number of floats of a layer's widest intermediate that each CPU thread works on at a time (2 MB).
+
+Pieces of this size stay in the thread's cache, and their buffers are reused, whereas glibc maps buffers above 32 MB
+anew every time. Wide layers become twice as fast."""
 
 NORM_EPS = 1e-8
 """Added to the standard deviation (not to the variance) in AdaIN."""
@@ -41,10 +42,11 @@ class EqualLinear(nn.Module):
         out_features: size of the last dimension of the output.
         bias: whether b exists.
         activation: ``lrelu`` is a leaky ReLU of slope 0.2 times sqrt(2); None is linear.
-        lr_multiplier: slows the layer down; weight and bias are stored divided by it, so the start is the same.
+        lr_multiplier: factor on the layer's learning rate; weight and bias are stored divided by it, so that the
+            initial output does not depend on it.
         weight_init: standard deviation of the initial weights (before the equalising factor).
         bias_init: initial bias as it acts, not as it is stored.
-        input_gain: factor the input is to be multiplied by, at no cost (the gain of an activation before this layer).
+        input_gain: factor on the input, folded into the weight (the gain of an activation before this layer).
     """
 
     def __init__(

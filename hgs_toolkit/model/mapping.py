@@ -15,7 +15,7 @@ W_AVG_BETA = 0.998
 
 
 class MappingNetwork(nn.Module):
-    """Normalised z, beside a normalised embedding of the label, through leaky-ReLU layers that learn slowly.
+    """Normalised z, beside a normalised embedding of the label, through leaky-ReLU layers with a small learning rate.
 
     Attributes:
         w_avg: (W,) running mean of w, towards which truncation pulls; a buffer that training updates explicitly.
@@ -41,7 +41,7 @@ class MappingNetwork(nn.Module):
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """(B, Z) [, (B, 25)] -> (B, W).
 
-        Without a label a pose-conditioned network is told the frontal camera; another network ignores labels.
+        A pose-conditioned network takes the frontal camera where no label is given; other networks ignore labels.
 
         Raises:
             ShapeError: if z or the label has another size.

@@ -1,4 +1,4 @@
-"""Where bfloat16 pays: on hardware that multiplies it natively; elsewhere it is emulated and slower than float32."""
+"""The choice between float32 and bfloat16: bfloat16 pays only on hardware that multiplies it natively."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Precision = Literal["float32", "bfloat16", "auto"]
 def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
     """The type to autocast to on ``device``; None for plain float32.
 
-    ``bfloat16`` is taken at its word on any device; ``auto`` means bfloat16 where :func:`multiplies_bfloat16`.
+    ``bfloat16`` means bfloat16 on any device; ``auto`` means bfloat16 where :func:`multiplies_bfloat16`.
     """
     wanted = precision == "bfloat16" or (precision == "auto" and multiplies_bfloat16(device))
     return torch.bfloat16 if wanted else None

@@ -1,4 +1,4 @@
-"""The reference's discriminator: StyleGAN2's residual one, with a branch that tells the camera from the image.
+"""The reference's discriminator: StyleGAN2's residual one, with a branch that predicts the camera from the image.
 
 Legend: B batch, C channels, R image resolution, r resolution of a block.
 
@@ -79,7 +79,7 @@ class StyleGAN2Discriminator(Discriminator):
 
     Args:
         config: ``resolution``, ``channel_base``, ``channel_max``, ``mbstd_group``, ``pose`` ("branch" or "none"),
-            ``pose_dim`` and ``channels_last`` are used; it computes in float32 whatever ``precision`` says.
+            ``pose_dim`` and ``channels_last`` are used; it always computes in float32 and ignores ``precision``.
 
     Raises:
         ConfigError: if ``config.pose`` is "projection", which the reference does not have.

@@ -1,4 +1,4 @@
-"""The one function that draws Gaussians, and the choice of who draws."""
+"""The one function that rasterises Gaussians, and the choice of its backend."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hgs_toolkit.rendering.settings import DEFAULT_EPS2D, RasterSettings
 BACKENDS = ("auto", "gsplat", "cpu", "torch")
 
 MIN_ALPHA_FOR_DEPTH = 1e-10
-"""Expected depth divides by alpha, bounded below by this: empty pixels get depth 0."""
+"""Lower bound of the alpha that expected depth is divided by: empty pixels get depth 0."""
 
 
 class BackendChoice(NamedTuple):

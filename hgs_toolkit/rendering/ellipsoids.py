@@ -1,7 +1,7 @@
 """Gaussians as hard, shaded ellipsoids: rays are intersected with them exactly, the nearest surface is kept.
 
-What a splat is, rather than what it adds to a picture: its centre, axes and size. Written with torch operations on
-(Gaussian, pixel) pairs, so that it runs wherever the tensors are; pictures for people, without gradients.
+The images show each splat's centre, axes and size instead of what it adds to an image. The code uses torch operations
+on (Gaussian, pixel) pairs, so that it runs on any device; it has no gradients.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.rendering.harmonics import sh_to_rgb
 
 SIGMAS = 1.5
-"""Half axes in standard deviations: about where a lone opaque Gaussian looks solid (alpha 0.3)."""
+"""Length of the half axes in standard deviations: there a single opaque Gaussian has alpha 0.3 and looks solid."""
 
-LEAST_OPACITY = 0.1
-"""Gaussians below it are left out: each would be drawn as solid as the ones that matter."""
+MIN_OPACITY = 0.1
+"""Opacity below which Gaussians are left out, since every ellipsoid is drawn solid."""
 
 NEAR = 0.01
-"""Ellipsoids that reach nearer to the camera's plane than this, world units, are left out."""
+"""Distance from the camera's plane, in world units; ellipsoids that reach nearer are left out."""
 
 SUPERSAMPLING = 2
-"""Rays per pixel and axis."""
+"""Number of rays per pixel and axis."""
 
 PAIRS_AT_ONCE = 1 << 21
-"""(Gaussian, pixel) pairs computed together, some 200 MB."""
+"""Number of (Gaussian, pixel) pairs computed together, some 200 MB."""
 
 AMBIENT, DIFFUSE = 0.4, 0.6
 LIGHT = (-0.4, -0.6, -1.0)
 """Direction towards the light in camera axes (x right, y down, z forward): behind the viewer, up and to the left."""
 
-NOBODY = torch.iinfo(torch.int64).max
+NO_HIT = torch.iinfo(torch.int64).max
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _focal_and_centre(camera: Cameras, width: int, height: int) -> Tensor:
 def _before_camera(
     scene: GaussianHierarchy, camera: Cameras, focal_and_centre: Tensor, width: int, height: int, size: float
 ) -> _Ellipsoids:
-    """Those that are opaque enough, wholly in front and within the picture."""
+    """The ellipsoids that are opaque enough, wholly in front of the camera and within the image."""
     view = camera.viewmats[0].double()
     rotation = view[:3, :3] @ quats_to_rotmats(scene.quats[0]).double()  # (N, 3, 3), columns: axes seen by the camera
     center = scene.means[0].double() @ view[:3, :3].T + view[:3, 3]  # (N, 3)
@@ -97,7 +97,7 @@ def _before_camera(
     # Pixel i is seen through i + 0.5.
     first = (low * focal + centre - 0.5).clamp(min=low.new_zeros(2), max=limit).ceil().long()
     last = (high * focal + centre - 0.5).clamp(min=-low.new_ones(2), max=limit - 1).floor().long()
-    opaque = logits_to_opacities(scene.opacity_logits[0]) >= LEAST_OPACITY
+    opaque = logits_to_opacities(scene.opacity_logits[0]) >= MIN_OPACITY
     keep = (in_front & opaque & (last >= first).all(-1)).nonzero().squeeze(1)
     colors = sh_to_rgb(scene.sh, scene.means, camera.viewmats[None], scene.sh_degree)[0, 0]  # (N, 3)
     inverse = (axes / axes.square().sum(1, keepdim=True)).mT  # (N, 3, 3): axes are orthogonal
@@ -127,9 +127,9 @@ def _outline(center: Tensor, axes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _nearest(ellipsoids: _Ellipsoids, focal_and_centre: Tensor, width: int, height: int) -> Tensor:
-    """Which ellipsoid each pixel sees first: (H W,) int64, depth's bits above, index below; NOBODY for none."""
+    """Which ellipsoid each pixel sees first: (H W,) int64, depth's bits above, index below; NO_HIT for none."""
     device = ellipsoids.boxes.device
-    nearest = torch.full((width * height,), NOBODY, device=device)
+    nearest = torch.full((width * height,), NO_HIT, device=device)
     areas = ellipsoids.boxes[:, 2] * ellipsoids.boxes[:, 3]
     ends = areas.cumsum(0)
     total = int(ends[-1]) if len(ends) else 0
@@ -171,7 +171,7 @@ def _hit(ellipsoids: _Ellipsoids, index: Tensor, rays: Tensor) -> tuple[Tensor, 
 def _shade(ellipsoids: _Ellipsoids, focal_and_centre: Tensor, nearest: Tensor, width: int) -> Tensor:
     """(H W, 4): colour of what each pixel sees, and 1 where it sees something."""
     image = ellipsoids.origin.new_zeros(len(nearest), 4)
-    pixel = (nearest != NOBODY).nonzero().squeeze(1)
+    pixel = (nearest != NO_HIT).nonzero().squeeze(1)
     index = nearest[pixel] & 0xFFFFFFFF
     _, point = _hit(ellipsoids, index, _rays(focal_and_centre, pixel % width, pixel // width))
     # The normal of |A x| = 1 is A' (A x).

@@ -25,7 +25,7 @@ from hgs_toolkit.rendering.settings import (
 )
 
 CHUNK_ELEMENTS = 1 << 22
-"""Pixels x Gaussians held at a time; memory grows with it, results do not depend on it."""
+"""Number of (pixel, Gaussian) pairs held at a time; memory grows with it, results do not depend on it."""
 
 
 class Projected(NamedTuple):

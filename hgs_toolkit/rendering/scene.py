@@ -35,7 +35,7 @@ def render(
         backend: as in :func:`rasterize`.
 
     Returns:
-        Images (B, C, H, W, 3), with depth as a further channel or alone if ``render_mode`` asks for it, not clamped
+        Images (B, C, H, W, 3), with depth as a further channel or alone depending on ``render_mode``, not clamped
         above, and alphas (B, C, H, W, 1).
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a rasterisation is asked for, besides the tensors."""
+"""Settings of a rasterisation: everything but the tensors."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ RASTERIZE_MODES = ("classic", "antialiased")
 MAX_ALPHA = 0.999
 """Upper bound of a Gaussian's opacity at a pixel; no gradient passes where it holds."""
 MIN_ALPHA = 1.0 / 255.0
-"""A Gaussian is skipped at pixels where its opacity is below this."""
+"""Opacity below which a Gaussian is skipped at a pixel."""
 MIN_TRANSMITTANCE = 1e-4
-"""A pixel ends before the Gaussian that would leave this transmittance or less."""
+"""Transmittance at which a pixel ends: before the Gaussian that would leave this much or less."""
 FRUSTUM_MARGIN = 0.3
-"""The projection's Jacobian is taken at most this many half fields of view outside of the image."""
+"""Number of half fields of view outside of the image at which the projection's Jacobian is clamped."""
 MAX_EXTENT = 3.33
-"""Bounding boxes reach at most this many standard deviations: exp(-3.33^2 / 2) < 1 / 255."""
+"""Number of standard deviations that bounding boxes reach at most: exp(-3.33^2 / 2) < 1 / 255."""
 
 
 DEFAULT_EPS2D = 0.3
-"""Pixels squared added to the variances of projected Gaussians, as in 3D-GS."""
+"""Variance, in pixels squared, added to projected Gaussians, as in 3D-GS."""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from hgs_toolkit.config import GeneratorConfig, Hierarchy
 from hgs_toolkit.encoding import quats_to_rotmats
-from hgs_toolkit.model.densify import Densify, Parameters, ScaleLaw, place
+from hgs_toolkit.model.densify import Densify, Parameters, ScaleBounds, from_parent_frames
 
-LAW = ScaleLaw.of_tree(GeneratorConfig())
+BOUNDS = ScaleBounds.of_tree(GeneratorConfig())
 
 
 def make_raw(*shape: int, spread: float = 1.0, seed: int = 0) -> Tensor:
@@ -20,15 +20,15 @@ def make_raw(*shape: int, spread: float = 1.0, seed: int = 0) -> Tensor:
 
 def family(hierarchy: Hierarchy, raw: Tensor | None = None) -> tuple[Parameters, Parameters]:
     """Anchors of the coarsest level (B, P, ·) and their children (B, P, r, S, ·)."""
-    densify = Densify(LAW, -2.0, hierarchy)
+    densify = Densify(BOUNDS, -2.0, hierarchy)
     anchors, _ = densify.roots(make_raw(2, 6, 2))
     return anchors, densify.offspring(make_raw(2, 6, 4, 2, seed=1) if raw is None else raw, anchors)
 
 
 def test_scales_run_from_the_spacing_of_the_points_to_a_pixel() -> None:
-    assert math.exp(LAW.start) == pytest.approx(1 / 16)
-    assert math.exp(LAW.large) == pytest.approx(1 / 256)
-    assert math.exp(LAW.step) == pytest.approx(2.0)
+    assert math.exp(BOUNDS.start) == pytest.approx(1 / 16)
+    assert math.exp(BOUNDS.large) == pytest.approx(1 / 256)
+    assert math.exp(BOUNDS.step) == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("hierarchy", ["full", "position"])
@@ -44,14 +44,14 @@ def test_children_lie_in_their_parents_box(hierarchy: Hierarchy) -> None:
 @pytest.mark.parametrize("hierarchy", ["full", "scale"])
 def test_children_of_large_parents_are_smaller_by_a_step_at_least(hierarchy: Hierarchy) -> None:
     anchors, children = family(hierarchy, make_raw(2, 6, 4, 2, spread=50.0))
-    assert (anchors.log_scales.amax(-1) > LAW.large).all()
-    bound = anchors.log_scales[:, :, None, None] - LAW.step
-    assert (children.log_scales <= bound.clamp_min(LAW.floor) + 1e-5).all()
+    assert (anchors.log_scales.amax(-1) > BOUNDS.large).all()
+    bound = anchors.log_scales[:, :, None, None] - BOUNDS.step
+    assert (children.log_scales <= bound.clamp_min(BOUNDS.floor) + 1e-5).all()
 
 
 def test_children_of_small_parents_only_stay_below_them() -> None:
     parent = Parameters(torch.zeros(1, 1, 3), torch.tensor([[[-7.0, -6.5, -6.0]]]), torch.tensor([[[1.0] + [0.0] * 7]]))
-    children = Densify(LAW, -2.0).offspring(torch.full((1, 1, 4, 1, 14), 100.0), parent)
+    children = Densify(BOUNDS, -2.0).offspring(torch.full((1, 1, 4, 1, 14), 100.0), parent)
     torch.testing.assert_close(children.log_scales[0, 0, 0, 0], parent.log_scales[0, 0])
 
 
@@ -59,7 +59,7 @@ def test_children_of_small_parents_only_stay_below_them() -> None:
 def test_without_the_chain_scales_forget_the_parent(hierarchy: Hierarchy) -> None:
     raw = make_raw(2, 6, 4, 2)
     _, children = family(hierarchy, raw)
-    expected = LAW.start - torch.nn.functional.softplus(-raw[..., 3:6])
+    expected = BOUNDS.start - torch.nn.functional.softplus(-raw[..., 3:6])
     torch.testing.assert_close(children.log_scales, expected)
 
 
@@ -83,15 +83,15 @@ def test_the_baseline_inherits_nothing() -> None:
 
 @pytest.mark.parametrize("hierarchy", get_args(Hierarchy))
 def test_raw_zeros_at_the_root_give_the_initial_values(hierarchy: Hierarchy) -> None:
-    for parameters in Densify(LAW, -2.0, hierarchy).roots(torch.zeros(1, 3, 2, 14)):
+    for parameters in Densify(BOUNDS, -2.0, hierarchy).roots(torch.zeros(1, 3, 2, 14)):
         assert torch.equal(parameters.means, torch.zeros(1, 3, 3))
         assert torch.equal(parameters.rest, torch.tensor([1.0, 0, 0, 0, 0, 0, 0, -2.0]).expand(1, 3, 8))
-        torch.testing.assert_close(parameters.log_scales, torch.full((1, 3, 3), LAW.start - math.log(2.0)))
+        torch.testing.assert_close(parameters.log_scales, torch.full((1, 3, 3), BOUNDS.start - math.log(2.0)))
 
 
 def test_directly_predicted_scales_never_pass_the_ceiling() -> None:
-    log_scales = LAW.ceiling(torch.linspace(-50, 50, 101))
-    assert (log_scales <= LAW.start).all()
+    log_scales = BOUNDS.ceiling(torch.linspace(-50, 50, 101))
+    assert (log_scales <= BOUNDS.start).all()
     assert (log_scales.diff() >= 0).all()
 
 
@@ -102,6 +102,6 @@ def test_placing_is_rotate_scale_and_move() -> None:
         torch.tensor([2.0, 3.0, 5.0]).log().expand(1, 1, 3),
         torch.tensor([[[half, 0.0, 0.0, half] + [0.0] * 4]]),  # a quarter turn about z: x -> y, y -> -x
     )
-    placed = place(torch.eye(3).view(1, 1, 3, 3), parent)
+    placed = from_parent_frames(torch.eye(3).view(1, 1, 3, 3), parent)
     expected = torch.tensor([[1.0, 4.0, 3.0], [-2.0, 2.0, 3.0], [1.0, 2.0, 8.0]])
     torch.testing.assert_close(placed[0, 0], expected)

@@ -202,7 +202,7 @@ def test_bfloat16_changes_little() -> None:
 
 
 @pytest.mark.parametrize("config", [REFERENCE, LEAN])
-def test_pictures_in_bfloat16_are_those_of_float32(config: GeneratorConfig) -> None:
+def test_images_in_bfloat16_are_those_of_float32(config: GeneratorConfig) -> None:
     generator = make(config).eval()
     cameras = config.poses.sample(3, torch.Generator().manual_seed(0)).reshape(3, 1)
     with torch.inference_mode():
@@ -210,6 +210,6 @@ def test_pictures_in_bfloat16_are_those_of_float32(config: GeneratorConfig) -> N
         exact = generator.synthesize(w)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             rough = generator.synthesize(w)
-        pictures = [render(scene, cameras, 48, 48)[0].clamp(0, 1) for scene in (exact, rough)]
+        images = [render(scene, cameras, 48, 48)[0].clamp(0, 1) for scene in (exact, rough)]
     assert {value.dtype for value in rough.parameters().values()} == {torch.float32}
-    assert -10 * (pictures[0] - pictures[1]).square().mean().log10() > 45
+    assert -10 * (images[0] - images[1]).square().mean().log10() > 45

@@ -40,7 +40,7 @@ def nearest_by_matrices(scene: GaussianHierarchy, yaw: float) -> NDArray[np.int6
     rays = np.concatenate([(pixels - K[:2, 2]) / K[[0, 1], [0, 1]], np.ones((len(pixels), 1))], 1) @ pose[:3, :3].T
     depths = np.full((scene.num_gaussians, len(rays)), np.inf)
     for n in range(scene.num_gaussians):
-        if torch.sigmoid(scene.opacity_logits[0, n]) < ellipsoids.LEAST_OPACITY:
+        if torch.sigmoid(scene.opacity_logits[0, n]) < ellipsoids.MIN_OPACITY:
             continue
         w, x, y, z = (scene.quats[0, n] / scene.quats[0, n].norm()).double().numpy()
         cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
@@ -99,13 +99,13 @@ def test_what_is_faint_or_reaches_the_camera_is_left_out() -> None:
     assert float(image.abs().sum()) == 0
 
 
-def test_nothing_at_all_is_an_empty_picture() -> None:
+def test_nothing_at_all_is_an_empty_image() -> None:
     scene = one((0.0, 0.0, 0.0), (0.1,) * 3)
     _, coverage = render_ellipsoids(scene.select(torch.tensor([False])), frontal(), 8, 8)
     assert float(coverage.sum()) == 0
 
 
-def test_pairs_in_portions_give_the_same_picture(scene: GaussianHierarchy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_in_portions_give_the_same_image(scene: GaussianHierarchy, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = render_ellipsoids(scene, frontal(), 32, 32)[0]
     monkeypatch.setattr(ellipsoids, "PAIRS_AT_ONCE", 777)
     assert torch.equal(render_ellipsoids(scene, frontal(), 32, 32)[0], whole)

@@ -4,7 +4,8 @@ With w = alpha T the weight of a Gaussian at a pixel, v the gradient of the pixe
     dL/dc = w v,   dL/dalpha = T (c . v) - B / (1 - alpha),
 where B = sum over the Gaussians behind of w (c . v), plus what is left of T times (background . v - v_alpha): one
 number per pixel, whatever the number of channels. A pair leaves six moments of h = alpha dL/dalpha over its pixels
-and the sums of its channels in its own slot; nobody else writes there, so no order of threads can show.
+and the sums of its channels in its own slot; no other pair writes there, so that results do not depend on the order
+of the threads.
 """
 
 from __future__ import annotations

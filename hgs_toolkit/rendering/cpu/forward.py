@@ -25,10 +25,10 @@ from hgs_toolkit.rendering.settings import MAX_ALPHA, MIN_TRANSMITTANCE
 TILE_PIXELS = TILE_WIDTH * TILE_HEIGHT
 
 AHEAD = 4
-"""Pairs between fetching a Gaussian's record and using it."""
+"""Number of pairs between prefetching a Gaussian's record and using it."""
 
 CHECK_EVERY = 16
-"""Gaussians between two looks at whether the whole tile is done."""
+"""Number of Gaussians between two checks whether the whole tile is done."""
 
 # Kernels compute in float32; a Python number in an expression would make it float64.
 ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)

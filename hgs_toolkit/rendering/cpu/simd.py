@@ -1,4 +1,4 @@
-"""Eight float32 lanes as a Numba type, so that kernels say which instructions they want.
+"""Eight float32 lanes as a Numba type, so that kernels state their instructions.
 
 LLVM turns one value into an AVX register, two SSE or two NEON ones. Operators take vectors and float32 scalars, in
 any order. Multiply-adds are written as such (:func:`fma`), and no fast-math flag lets the compiler reorder anything:

@@ -110,7 +110,7 @@ def test_scenes_and_cameras_drawn_together_equal_each_drawn_alone(studio: Any, b
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (7, 15), (8, 16), (9, 17), (33, 5), (5, 50)])
-def test_any_image_size_shows_a_crop_of_the_same_picture(studio: Any, backend: str, width: int, height: int) -> None:
+def test_any_image_size_shows_a_crop_of_the_same_image(studio: Any, backend: str, width: int, height: int) -> None:
     inputs = studio.scene(background=False, size=0.1)
     inputs["Ks"][..., :2, 2] = torch.tensor([3.3, 4.2])
     large, _ = draw(inputs, backend, 60, 60, eps2d=0.3)
