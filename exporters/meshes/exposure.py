@@ -40,6 +40,10 @@ OWN_SHARE = 0.5
 """Least density assumed at a Gaussian's centre, in units of its opacity: the grid misses peaks between its points."""
 
 
+WALL = 0.4
+"""Summed opacity at a Gaussian's centre from which it belongs to a wall; less is haze, such as faint floaters."""
+
+
 class Orientation(NamedTuple):
     """Outward unit normals (N, 3), and how visible each Gaussian is, from 0 (buried) to 1 (on the surface) (N,)."""
 
@@ -47,13 +51,15 @@ class Orientation(NamedTuple):
     seen: Floats
 
 
-def wall_shares(gaussians: VisibleGaussians, density: Floats, grid: Grid) -> Floats:
-    """(N,) each Gaussian's opacity over the summed opacity ``density`` (X, Y, Z) at its centre.
+def wall_shares(gaussians: VisibleGaussians, opacities: Floats, density: Floats, grid: Grid) -> Floats:
+    """(N,) each Gaussian's opacity (N,) over the summed opacity ``density`` (X, Y, Z) at its centre.
 
-    Weighted so, Gaussians sum to 1 on the surface whether it is covered once or ten times over.
+    Weighted so, Gaussians sum to 1 on the surface whether it is covered once or ten times over. Where the sum is below
+    WALL, there is no wall but haze, and the shares sum to less.
     """
-    there = grid.sample(density, gaussians.means)
-    return np.asarray(gaussians.opacities / np.maximum(there, OWN_SHARE * gaussians.opacities))
+    there = np.maximum(grid.sample(density, gaussians.means), OWN_SHARE * opacities)
+    haze = np.clip(there / WALL, 0, 1)
+    return np.asarray(opacities * haze**2 / np.maximum(there, np.finfo(np.float32).tiny))
 
 
 def thickness(gaussians: VisibleGaussians, grid: Grid) -> Floats:

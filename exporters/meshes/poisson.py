@@ -16,6 +16,7 @@ import torch
 from scipy import fft
 
 from hgs_toolkit.exporters.meshes.density import sum_on_grid
+from hgs_toolkit.exporters.meshes.explained import explained_shares
 from hgs_toolkit.exporters.meshes.exposure import exposed_space, orient, wall_shares
 from hgs_toolkit.exporters.meshes.grid import FLOOR, Grid
 from hgs_toolkit.exporters.meshes.visible import Floats, VisibleGaussians
@@ -40,8 +41,9 @@ class ImplicitSurface(NamedTuple):
 
 def indicator(gaussians: VisibleGaussians, grid: Grid, device: torch.device | str = "cpu") -> ImplicitSurface:
     """The indicator function of the solid; its value at the surface is its mean over the Gaussians' centres."""
-    density = sum_on_grid(gaussians, gaussians.opacities[:, None], grid, device)[0]
-    shares = wall_shares(gaussians, density, grid)
+    carried = gaussians.opacities * (1 - explained_shares(gaussians, grid, device))
+    density = sum_on_grid(gaussians, carried[:, None], grid, device)[0]
+    shares = wall_shares(gaussians, carried, density, grid)
     del density
     normals, seen = orient(gaussians, exposed_space(gaussians, shares, grid, device), grid)
     # A Gaussian of opacity 1 covers what a disc of uniform strength and area 2 pi s1 s2 would.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -43,6 +43,10 @@ class VisibleGaussians:
 
     def __len__(self) -> int:
         return len(self.means)
+
+    def select(self, wanted: NDArray[np.bool_]) -> VisibleGaussians:
+        """The Gaussians where ``wanted`` (N,)."""
+        return VisibleGaussians(*(getattr(self, field.name)[wanted] for field in fields(self)))
 
     def covariances(self, floor: float = 0.0) -> Floats:
         """(N, 3, 3) covariances, standard deviations bounded below by ``floor``."""

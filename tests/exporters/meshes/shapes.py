@@ -196,3 +196,29 @@ CONE = Solid("cone", _cone)
 CROSS = Solid("cross", _cross)
 MUG = Solid("mug", _mug, euler=0)
 BLOB = Solid("blob", _blob)
+
+
+def _frame(p: Points) -> Points:
+    """A picture frame: bars 0.16 wide and 0.12 thick around a hole of 1.28 x 0.88."""
+    return np.maximum(_box(p, (0.8, 0.6, 0.06)), -_box(p, (0.64, 0.44, 1.0)))
+
+
+def _washer(p: Points) -> Points:
+    """A flat ring in the plane y = 0 with walls all around its hole: radii 0.6 and 0.8, 0.3 high."""
+    radius = np.hypot(p[:, 0], p[:, 2])
+    return np.asarray(np.max([radius - 0.8, 0.6 - radius, np.abs(p[:, 1]) - 0.15], axis=0))
+
+
+def _chair(p: Points) -> Points:
+    """A chair with four legs, a back and two arms on posts; each arm closes a ring with seat and back."""
+    parts: list[tuple[tuple[float, ...], tuple[float, float, float]]]
+    parts = [((0, -0.1, 0), (0.5, 0.06, 0.5)), ((0, 0.4, -0.44), (0.5, 0.55, 0.06))]
+    for side in (-0.44, 0.44):
+        parts += [((side, -0.55, z), (0.06, 0.42, 0.06)) for z in (-0.44, 0.44)]
+        parts += [((side, 0.08, 0.38), (0.06, 0.2, 0.06)), ((side, 0.3, 0), (0.06, 0.06, 0.45))]
+    return np.asarray(np.min([_box(p - np.array(centre), half) for centre, half in parts], axis=0))
+
+
+FRAME = Solid("frame", _frame, euler=0)
+WASHER = Solid("washer", _washer, euler=0)
+CHAIR = Solid("chair", _chair, euler=-2)
