@@ -25,7 +25,7 @@ def present(thing: Thing | None) -> Thing:
 if TYPE_CHECKING:
 
     class SplatObject(bpy.types.Object):
-        """An object that holds Gaussians: of :func:`importing.is_splats`."""
+        """An object that holds Gaussians: of :func:`data.is_splats`."""
 
         data: SplatData
 

@@ -2,7 +2,7 @@
 """Batches: what ``hgs sample`` leaves in a folder, read from its ``manifest.json``; and how one is ordered.
 
 A manifest may come from anywhere, so it is data and no authority: a file it names must lie in its own folder, and a
-name that could lead elsewhere condemns the manifest. Nothing here knows Blender.
+name that could lead elsewhere condemns the manifest.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class BatchError(ValueError):
 
 
 @dataclass(frozen=True)
-class Scene:
+class BatchScene:
     """One scene of a batch.
 
     Attributes:
@@ -67,11 +67,11 @@ class Batch:
     """A folder of scenes; ``psi`` and ``generator`` as the manifest says, if it does."""
 
     folder: Path
-    scenes: tuple[Scene, ...]
+    scenes: tuple[BatchScene, ...]
     psi: float | None = None
     generator: str = ""
 
-    def scene(self, seed: int) -> Scene:
+    def scene(self, seed: int) -> BatchScene:
         """The scene of ``seed``; a :class:`BatchError` if there is none."""
         for scene in self.scenes:
             if scene.seed == seed:
@@ -169,7 +169,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _scene(folder: Path, entry: object) -> Scene:
+def _scene(folder: Path, entry: object) -> BatchScene:
     seed = entry.get("seed") if isinstance(entry, dict) else None
     if not isinstance(entry, dict) or not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise BatchError(f"{folder / MANIFEST} has a scene without a whole number as seed; make the batch anew")
@@ -178,7 +178,7 @@ def _scene(folder: Path, entry: object) -> Scene:
         raise BatchError(f"{folder / MANIFEST}: the scene of seed {seed} lists no files; make the batch anew")
     files = {str(kind): safe_file(folder, name) for kind, name in names.items()}
     count = entry.get("gaussians")
-    return Scene(
+    return BatchScene(
         seed,
         {kind: path for kind, path in files.items() if path.is_file()},
         gaussians=count if isinstance(count, int) else 0,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files of cameras: NeRF's transforms.json, and EG3D's labels as the toolkit has them. Nothing here knows Blender.
+"""Files of cameras: NeRF's transforms.json, and EG3D's labels as the toolkit has them.
 
 A transforms.json, which hgs synth and hgs dataset convert know, has for each frame a camera-to-world matrix with
 OpenGL's camera axes (x right, y up, looking along -z), which are Blender's too; the world has y up, as the toolkit's
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .camera_views import CameraFileError, View, checked, label_of, view_of_label
+from .camera_views import CameraFileError, CameraView, checked, label_of, view_of_label
 from .saving import whole_file
 
 MAX_BYTES = 256 << 20
@@ -31,7 +31,7 @@ TRANSFORMS, LABELS = "TRANSFORMS", "LABELS"
 
 
 def write_cameras(
-    path: Path, views: Sequence[View], numbers: Sequence[int], kind: str = TRANSFORMS, *, replace: bool = False
+    path: Path, views: Sequence[CameraView], numbers: Sequence[int], kind: str = TRANSFORMS, *, replace: bool = False
 ) -> None:
     """Write ``views``, whose pictures are named by the frames' ``numbers`` as Blender names them, atomically.
 
@@ -56,7 +56,7 @@ def write_cameras(
         temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
-def read_cameras(path: Path) -> list[View]:
+def read_cameras(path: Path) -> list[CameraView]:
     """Read the cameras of a transforms.json (of the toolkit or of NeRF programs), or of a file with EG3D labels.
 
     Raises:
@@ -84,7 +84,7 @@ def read_cameras(path: Path) -> list[View]:
     raise CameraFileError(f"{path.name} has no cameras; expected a transforms.json with 'frames', or EG3D 'labels'")
 
 
-def _of_transforms(path: Path, scene: dict[str, Any]) -> list[View]:
+def _of_transforms(path: Path, scene: dict[str, Any]) -> list[CameraView]:
     frames = scene["frames"]
     if not isinstance(frames, list) or not frames or not all(isinstance(frame, dict) for frame in frames):
         raise CameraFileError(f"{path.name} has no 'frames'; expected a transforms.json with at least one")
@@ -92,7 +92,7 @@ def _of_transforms(path: Path, scene: dict[str, Any]) -> list[View]:
     return [_view(f"frame {number} of {path.name}", scene | frame) for number, frame in enumerate(frames, 1)]
 
 
-def _of_labels(path: Path, pairs: Any) -> list[View]:
+def _of_labels(path: Path, pairs: Any) -> list[CameraView]:
     if not isinstance(pairs, list) or not pairs or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
         raise CameraFileError(f"{path.name} has no 'labels'; expected at least one pair of a name and 25 numbers")
     _check_count(path, pairs)
@@ -106,7 +106,7 @@ def _check_count(path: Path, entries: list[Any]) -> None:
         raise CameraFileError(f"{path.name} has {len(entries)} cameras; at most {MAX_FRAMES} are read")
 
 
-def _view(name: str, values: dict[str, Any]) -> View:
+def _view(name: str, values: dict[str, Any]) -> CameraView:
     try:
         matrix = np.array(values["transform_matrix"], np.float64)
         if matrix.shape == (3, 4):
@@ -122,12 +122,12 @@ def _view(name: str, values: dict[str, Any]) -> View:
         raise CameraFileError(
             f"{name} is no camera ({error}); expected transform_matrix and fl_x or camera_angle_x"
         ) from error
-    return checked(name, View(matrix, width, height, focals, center))
+    return checked(name, CameraView(matrix, width, height, focals, center))
 
 
-def _intrinsics(view: View) -> dict[str, float]:
+def _intrinsics(view: CameraView) -> dict[str, float]:
     return {"fl_x": view.focal[0], "fl_y": view.focal[1], "cx": view.center[0], "cy": view.center[1]}
 
 
-def _angle(view: View) -> float:
+def _angle(view: CameraView) -> float:
     return 2 * math.atan(0.5 * view.width / view.focal[0])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One camera as every file of cameras has it, EG3D's labels, the toolkit's turntable. Nothing here knows Blender."""
+"""One camera as every file of cameras has it, EG3D's labels, the toolkit's turntable."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CameraFileError(ValueError):
     """A file that cannot be read as cameras; the message is for the user."""
 
 
-class View(NamedTuple):
+class CameraView(NamedTuple):
     """One camera.
 
     Attributes:
@@ -40,7 +40,7 @@ class View(NamedTuple):
     center: tuple[float, float]
 
 
-def checked(name: str, view: View) -> View:
+def checked(name: str, view: CameraView) -> CameraView:
     """``view``, if it is a camera that can be; ``name`` says in errors which one it is.
 
     Raises:
@@ -57,7 +57,7 @@ def checked(name: str, view: View) -> View:
     return view
 
 
-def view_of_label(name: str, label: object, width: int, height: int) -> View:
+def view_of_label(name: str, label: object, width: int, height: int) -> CameraView:
     """The camera of an EG3D label, for pictures of ``width`` x ``height`` pixels.
 
     Raises:
@@ -72,10 +72,10 @@ def view_of_label(name: str, label: object, width: int, height: int) -> View:
     lens = numbers[16:].reshape(3, 3)
     focal = float(lens[0, 0] * width), float(lens[1, 1] * height)
     center = float(lens[0, 2] * width), float(lens[1, 2] * height)
-    return checked(name, View(numbers[:16].reshape(4, 4) @ OPENCV, width, height, focal, center))
+    return checked(name, CameraView(numbers[:16].reshape(4, 4) @ OPENCV, width, height, focal, center))
 
 
-def label_of(view: View) -> list[float]:
+def label_of(view: CameraView) -> list[float]:
     """The EG3D label of a camera."""
     lens = np.eye(3)
     lens[0, 0], lens[1, 1] = view.focal[0] / view.width, view.focal[1] / view.height
@@ -84,7 +84,7 @@ def label_of(view: View) -> list[float]:
     return label
 
 
-def turntable(frames: int, size: Sequence[int], focal: float, radius: float, pitch: float) -> list[View]:
+def turntable(frames: int, size: Sequence[int], focal: float, radius: float, pitch: float) -> list[CameraView]:
     """Cameras once around the origin, the toolkit's ``orbit``: from the front at +z towards +x.
 
     Args:
@@ -102,5 +102,5 @@ def turntable(frames: int, size: Sequence[int], focal: float, radius: float, pit
         matrix[:3, 2] = sine * flat, up, cosine * flat  # backward: away from the origin
         matrix[:3, 1] = np.cross(matrix[:3, 2], matrix[:3, 0])
         matrix[:3, 3] = radius * matrix[:3, 2]
-        views.append(View(matrix, size[0], size[1], (focal * size[0],) * 2, (size[0] / 2, size[1] / 2)))
+        views.append(CameraView(matrix, size[0], size[1], (focal * size[0],) * 2, (size[0] / 2, size[1] / 2)))
     return views

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One run of ``hgs sample`` into a folder of its own, from the order to the batch. Nothing here knows Blender."""
+"""One run of ``hgs sample`` into a folder of its own, from the order to the batch."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Numbered files as the frames of a sequence: which file belongs to which frame. Nothing here knows Blender."""
+"""Numbered files as the frames of a sequence: which file belongs to which frame."""
 
 from __future__ import annotations
 

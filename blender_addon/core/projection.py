@@ -14,7 +14,7 @@ import numpy as np
 
 from .harmonics import C0, degree_of, evaluate
 from .rotations import quaternions_to_matrices
-from .splats import Array, Splats
+from .splats import ActivatedSplats, Array
 
 MIN_ALPHA = 1 / 255
 """Below it, 3D Gaussian Splatting draws nothing."""
@@ -61,7 +61,7 @@ class Projected(NamedTuple):
     opacities: Array  # (M,)
 
 
-def in_camera(splats: Splats, to_camera: Array, *, parallel: bool = False) -> Solids:
+def in_camera(splats: ActivatedSplats, to_camera: Array, *, parallel: bool = False) -> Solids:
     """Move Gaussians by the (4, 4) matrix from their coordinates to the camera's, which may scale, mirror and shear.
 
     Harmonics are evaluated in the Gaussians' own coordinates, so that colours turn with the object. ``parallel``: all
@@ -120,7 +120,7 @@ def cropped(splats: Projected, left: int, top: int, width: int, height: int) -> 
     return Projected(*(values[seen] for values in splats._replace(centres=centres)))
 
 
-def _colors(splats: Splats, linear: Array, shift: Array, *, parallel: bool) -> Array:
+def _colors(splats: ActivatedSplats, linear: Array, shift: Array, *, parallel: bool) -> Array:
     """max(0, 1/2 + sum of harmonics), in the direction from the camera to the Gaussian."""
     total = 0.5 + C0 * splats.base[:, :3].astype(np.float64)
     degree = degree_of(splats.harmonics.shape[1])

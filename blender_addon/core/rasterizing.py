@@ -2,7 +2,7 @@
 """Projected Gaussians as a picture, in numpy: tiles of pixels, each with the Gaussians that reach it, nearest first.
 
 The law is the toolkit's: alpha = min(0.999, o exp(-sigma)), left out below 1/255, and a pixel ends before the Gaussian
-that would leave a ten-thousandth of its light or less. Nothing here knows Blender.
+that would leave a ten-thousandth of its light or less.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ SMALL = 6.0
 CHUNK = 96
 """Gaussians of a tile taken at a time, so that arrays of (CHUNK, TILE^2) stay in the processor's cache."""
 
-Progress = Callable[[float], bool]
+OnProgress = Callable[[float], bool]
 """Told the fraction that is done; answers whether to go on."""
 
 
-class Picture(NamedTuple):
+class SplatImage(NamedTuple):
     """Colours with what covers them multiplied in, that cover, and the mean depth (0 where there is nothing)."""
 
     colors: Array  # (H, W, 3) float32
@@ -55,8 +55,8 @@ class _Tiles(NamedTuple):
 
 
 def rasterize(
-    splats: Projected, width: int, height: int, *, limits: Array | None = None, progress: Progress | None = None
-) -> Picture | None:
+    splats: Projected, width: int, height: int, *, limits: Array | None = None, progress: OnProgress | None = None
+) -> SplatImage | None:
     """Composite front to back over nothing; None if ``progress`` stopped it.
 
     Args:
@@ -91,7 +91,7 @@ def rasterize(
                 return None
     sheet = sheet[:height, :width]
     alphas = sheet[..., 4]
-    return Picture(sheet[..., :3], alphas, sheet[..., 3] / np.maximum(alphas, 1e-10))
+    return SplatImage(sheet[..., :3], alphas, sheet[..., 3] / np.maximum(alphas, 1e-10))
 
 
 def _sort_into_tiles(splats: Projected, width: int, height: int) -> _Tiles:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .rotations import quaternions_to_matrices
-from .splats import NO_PARENT, Array, SplatError, Splats, check_tree, splats_from_stored
+from .splats import NO_PARENT, ActivatedSplats, Array, SplatError, check_tree, splats_from_stored
 from .transforming import moved
 
 EXTENSION = "KHR_gaussian_splatting"
@@ -43,7 +43,7 @@ class NoSplatsError(SplatError):
     """A glTF file of ordinary meshes, which Blender's own importer reads."""
 
 
-def read_glb(path: Path) -> Splats:
+def read_glb(path: Path) -> ActivatedSplats:
     """Read all Gaussians of a .glb's scene, placed as its nodes say.
 
     Raises:
@@ -84,7 +84,7 @@ def _chunks(path: Path) -> tuple[dict[str, Any], bytes]:
     return document, found.get(0x004E4942, b"")
 
 
-def _parts(document: dict[str, Any], binary: bytes) -> Iterator[Splats]:
+def _parts(document: dict[str, Any], binary: bytes) -> Iterator[ActivatedSplats]:
     others = [name for name in document.get("extensionsRequired", []) if name != EXTENSION]
     for node, matrix in _nodes(document):
         if "mesh" not in node:
@@ -131,7 +131,7 @@ def _matrix(node: dict[str, Any]) -> Array:
     return matrix
 
 
-def _part(document: dict[str, Any], binary: bytes, attributes: dict[str, int], node: dict[str, Any]) -> Splats:
+def _part(document: dict[str, Any], binary: bytes, attributes: dict[str, int], node: dict[str, Any]) -> ActivatedSplats:
     def column(name: str, width: int) -> Array:  # (N, width)
         if name not in attributes:
             raise SplatError(f"its Gaussians lack {name}")
@@ -191,7 +191,7 @@ def _values(document: dict[str, Any], binary: bytes, index: int, width: int) -> 
     return values
 
 
-def _joined(parts: list[Splats]) -> Splats:
+def _joined(parts: list[ActivatedSplats]) -> ActivatedSplats:
     """One set of Gaussians; harmonics that some lack are zero, parents count on."""
     if len(parts) == 1:
         whole = parts[0]
@@ -203,7 +203,7 @@ def _joined(parts: list[Splats]) -> Splats:
         tree: dict[str, Any] = {
             name: np.concatenate([getattr(part, name) for part in parts]) for name in TREE if has_tree
         }
-        whole = Splats(**arrays, harmonics=np.concatenate(padded), frame="y_up", **tree)
+        whole = ActivatedSplats(**arrays, harmonics=np.concatenate(padded), frame="y_up", **tree)
     if whole.level is not None and whole.parent is not None:
         check_tree(whole.level, whole.parent)
     return whole

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .splats import Array, SplatError, Splats, check_tree, splats_from_stored
+from .splats import ActivatedSplats, Array, SplatError, check_tree, splats_from_stored
 
 MAX_HEADER = 16 * 1024 * 1024
 """Bytes; ours has two thousand."""
@@ -19,7 +19,7 @@ TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I32": "<i4", "I64": "<i8"}
 METADATA_KEY = "hgs"
 
 
-def read_hgs(path: Path) -> Splats:
+def read_hgs(path: Path) -> ActivatedSplats:
     """Read the Gaussians, their tree and what the file says about itself.
 
     Raises:

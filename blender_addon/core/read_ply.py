@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .splats import Array, SplatError, Splats, check_tree, splats_from_stored
+from .splats import ActivatedSplats, Array, SplatError, check_tree, splats_from_stored
 
 MAX_HEADER = 128 * 1024
 
@@ -27,7 +27,7 @@ REQUIRED = (
 )
 
 
-def read_ply(path: Path) -> Splats:
+def read_ply(path: Path) -> ActivatedSplats:
     """Read binary .ply splats.
 
     Raises:

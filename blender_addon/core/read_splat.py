@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from .harmonics import C0
-from .splats import SplatError, Splats, bytes_to_logits, splats_from_stored
+from .splats import ActivatedSplats, SplatError, bytes_to_logits, splats_from_stored
 
 ROW = np.dtype([("position", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("rotation", "u1", 4)])
 
 
-def read_splat(path: Path) -> Splats:
+def read_splat(path: Path) -> ActivatedSplats:
     """Read a .splat.
 
     Raises:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .harmonics import COUNTS
-from .splats import Array, SplatError, Splats, bytes_to_logits, splats_from_stored
+from .splats import ActivatedSplats, Array, SplatError, bytes_to_logits, splats_from_stored
 
 HEADER = struct.Struct("<4sIIBBBB")
 """Letters NGSP, version, count, degree of the harmonics, fractional bits, flags, streams (version 4)."""
@@ -59,7 +59,7 @@ class Header(NamedTuple):
         return [self.gaussians * size for size in (position, 1, 3, 3, rotation, rest)]
 
 
-def read_spz(path: Path) -> Splats:
+def read_spz(path: Path) -> ActivatedSplats:
     """Read a .spz.
 
     Raises:

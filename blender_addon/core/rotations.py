@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rotations as unit quaternions, real part first, and as matrices. Nothing here knows Blender."""
+"""Rotations as unit quaternions, real part first, and as matrices."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that appear whole or not at all, and replace others only when they may. Nothing here knows Blender."""
+"""Files that appear whole or not at all, and replace others only when they may."""
 
 from __future__ import annotations
 

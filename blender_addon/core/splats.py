@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Gaussians as arrays, in the terms of Blender's own splat attributes. Nothing here knows Blender."""
+"""Gaussians as arrays, in the terms of Blender's own splat attributes."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +18,16 @@ INDEX = "hgs_index"
 """Attribute with the numbers that parents go by, which stay when Gaussians are deleted."""
 
 
+TURN_X = {"y_up": math.pi / 2, "rdf": -math.pi / 2, "z_up": 0.0}
+"""Rotation about x, in radians, that turns a file's frame upright in Blender, where z is up."""
+
+
 class SplatError(ValueError):
     """A file that cannot be read as Gaussians; the message is for the user."""
 
 
 @dataclass
-class Splats:
+class ActivatedSplats:
     """N Gaussians, activated.
 
     Attributes:
@@ -52,7 +57,7 @@ class Splats:
 
 def splats_from_stored(
     means: Array, log_scales: Array, quats: Array, coefficients: Array, logits: Array, **rest: Any
-) -> Splats:
+) -> ActivatedSplats:
     """Activate parameters as files store them: logarithms of scales, logits, any quaternions, (N, 1 + K, 3) colours.
 
     Raises:
@@ -72,7 +77,7 @@ def splats_from_stored(
     length = np.linalg.norm(quats, axis=1, keepdims=True)
     # A quaternion without a direction is no rotation at all.
     unit = np.where(length > 0, quats / np.where(length > 0, length, 1), np.array([1, 0, 0, 0], np.float32))
-    return Splats(
+    return ActivatedSplats(
         means, scale, unit.astype(np.float32), np.column_stack([coefficients[:, 0], opacity]).astype(np.float32),
         coefficients[:, 1:], **rest,
     )  # fmt: skip

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Gaussians moved, turned, scaled and thinned out. Nothing here knows Blender."""
+"""Gaussians moved, turned, scaled and thinned out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from .harmonics import turned
 from .rotations import matrices_to_quaternions, quaternions_to_matrices
-from .splats import NO_PARENT, Array, Splats
+from .splats import NO_PARENT, ActivatedSplats, Array
 
 STILL = 1e-6
 """A matrix this close to that of no movement moves nothing, so that files come back as they were."""
@@ -18,7 +18,7 @@ UNEVEN = 1e-5
 """Relative difference of a matrix's scales from which Gaussians change their shape."""
 
 
-def moved(splats: Splats, matrix: Array) -> Splats:
+def moved(splats: ActivatedSplats, matrix: Array) -> ActivatedSplats:
     """``splats`` after the affine map ``matrix`` (4, 4): places, shapes and colours, which turn along.
 
     Uneven scales and shears give each Gaussian new axes; harmonics follow the rotation that is closest to the map.
@@ -41,7 +41,7 @@ def moved(splats: Splats, matrix: Array) -> Splats:
     )  # fmt: skip
 
 
-def kept(splats: Splats, keep: Array) -> Splats:
+def kept(splats: ActivatedSplats, keep: Array) -> ActivatedSplats:
     """The Gaussians where ``keep`` (N,) is true; orphans go to the nearest ancestor that is left."""
     arrays = {name: getattr(splats, name)[keep] for name in ("position", "scale", "rotation", "base", "harmonics")}
     if splats.level is None or splats.parent is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .saving import whole_file
-from .splats import Array, Splats
+from .splats import ActivatedSplats, Array
 
 MAX_LOGIT = 16.0
 """Opacities of 0 and 1 become logits of this size: 1e-7 away from them."""
@@ -17,7 +17,7 @@ MAX_EXACT = 2**24
 """Whole numbers up to this are exact in a float column."""
 
 
-def write_ply(path: Path, splats: Splats, *, replace: bool = False) -> None:
+def write_ply(path: Path, splats: ActivatedSplats, *, replace: bool = False) -> None:
     """Write ``splats`` in their own frame, level and parent as columns where they have them; atomically.
 
     Raises:
@@ -41,7 +41,7 @@ def write_ply(path: Path, splats: Splats, *, replace: bool = False) -> None:
         table.tofile(file)
 
 
-def _columns(splats: Splats) -> dict[str, Array]:
+def _columns(splats: ActivatedSplats) -> dict[str, Array]:
     """Values by the names of their columns, in INRIA's order; stored, not activated."""
     with np.errstate(divide="ignore"):
         opacity = splats.base[:, 3].astype(np.float64)

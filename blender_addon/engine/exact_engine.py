@@ -12,12 +12,12 @@ import numpy as np
 from bpy.types import Depsgraph, RenderPass, RenderSettings, Scene, ViewLayer, World
 
 from ..core.projection import Lens, cropped, project
-from ..core.rasterizing import Picture, Progress, rasterize
+from ..core.rasterizing import OnProgress, SplatImage, rasterize
 from ..core.splats import Array
 from ..typed import present
 from .exact_viewport import ViewportPicture, view_of
 from .gathering import NotDrawable, gather, lens_of, world_to_camera
-from .solid_objects import Backdrop, draw_solids
+from .solid_objects import SurfaceLayer, draw_solids
 
 RAW = "Raw"
 """The view transform under which a picture's numbers are what is shown."""
@@ -102,8 +102,8 @@ class HGS_RE_exact(bpy.types.RenderEngine):
 
 def draw(
     depsgraph: Depsgraph, to_camera: Array, lens: Lens, part: tuple[int, int, int, int], *,
-    tell: Callable[[str], None] | None = None, progress: Progress | None = None,
-) -> tuple[Picture, Backdrop | None] | None:  # fmt: skip
+    tell: Callable[[str], None] | None = None, progress: OnProgress | None = None,
+) -> tuple[SplatImage, SurfaceLayer | None] | None:  # fmt: skip
     """The part (left, top, width, height) of a picture, and what is behind its Gaussians; None if it was stopped.
 
     Args:
@@ -143,13 +143,13 @@ def border(render: RenderSettings, width: int, height: int) -> tuple[int, int, i
     return left, height - high, right - left, high - low
 
 
-def nearest(picture: Picture, backdrop: Backdrop | None) -> Array:
+def nearest(picture: SplatImage, backdrop: SurfaceLayer | None) -> Array:
     """Depths (H, W): of Gaussians where they cover most of what is seen, of the surface behind them elsewhere."""
     behind = np.full(picture.alphas.shape, FAR) if backdrop is None else np.minimum(backdrop.depths, FAR)
     return np.where(picture.alphas > HALF, picture.depths, behind)
 
 
-def over_background(picture: Picture, backdrop: Backdrop | None, scene: Scene) -> Array:
+def over_background(picture: SplatImage, backdrop: SurfaceLayer | None, scene: Scene) -> Array:
     """(H, W, 4) as Blender keeps pictures: linear light of the colours that are to be seen, alpha multiplied in.
 
     Gaussians are composited in display colours, in which they were trained, and all that is behind them likewise. Under

@@ -36,7 +36,7 @@ Draw = Callable[[Depsgraph, Array, Lens], Array]
 Rows = tuple[tuple[float, ...], ...]
 
 
-class View(NamedTuple):
+class ViewportCamera(NamedTuple):
     """What a 3D view shows."""
 
     matrix: Rows  # world to camera, OpenGL's axes
@@ -45,14 +45,14 @@ class View(NamedTuple):
     height: int
 
 
-def view_of(context: Context) -> View:
+def view_of(context: Context) -> ViewportCamera:
     """The view that is being drawn."""
     data, region = present(context.region_data), present(context.region)
     matrix, projection = (tuple(map(tuple, np.array(each).tolist())) for each in (data.view_matrix, data.window_matrix))
-    return View(matrix, projection, region.width, region.height)
+    return ViewportCamera(matrix, projection, region.width, region.height)
 
 
-def view_picture(draw: Draw, depsgraph: Depsgraph, view: View, step: int) -> Array:
+def view_picture(draw: Draw, depsgraph: Depsgraph, view: ViewportCamera, step: int) -> Array:
     """The picture of ``view`` with pixels that are ``step`` pixels of the screen wide.
 
     It begins in the lower left corner, as textures do, and may reach over the right and the upper edge.
@@ -70,7 +70,7 @@ class ViewportPicture:
 
     def __init__(self, draw: Draw) -> None:
         self._draw = draw
-        self._view: View | None = None
+        self._view: ViewportCamera | None = None
         self._texture: Any = None
         self._stage, self._seconds = 0, 0.0
         self._due = False
@@ -79,7 +79,7 @@ class ViewportPicture:
         """The scene has changed: what was drawn is worth nothing."""
         self._view = None
 
-    def refresh(self, engine: RenderEngine, depsgraph: Depsgraph, view: View) -> None:
+    def refresh(self, engine: RenderEngine, depsgraph: Depsgraph, view: ViewportCamera) -> None:
         """Draw what is missing: the coarsest picture of another view, or the next finer one of the same when due."""
         if view != self._view:
             self._view, self._stage = view, 0
@@ -104,7 +104,7 @@ class ViewportPicture:
     def _finer_is_worth_it(self) -> bool:
         return self._stage + 1 < len(STEPS) and self._seconds < PATIENCE
 
-    def _ask(self, engine: RenderEngine, view: View) -> None:
+    def _ask(self, engine: RenderEngine, view: ViewportCamera) -> None:
         """A timer's: have the view drawn once more, if it is still the same."""
         if view == self._view:
             self._due = True

@@ -11,7 +11,7 @@ from bpy.types import Camera, Depsgraph, Object
 
 from ..core.harmonics import COUNTS, HARMONICS
 from ..core.projection import Lens, Solids, in_camera, joined
-from ..core.splats import Array, Splats
+from ..core.splats import ActivatedSplats, Array
 from ..data import get_values
 from ..nodes.display import harmonics_degree
 from ..nodes.display_nodes import CENTER
@@ -67,7 +67,7 @@ def world_to_camera(camera: Object) -> Array:
 
 def gather(depsgraph: Depsgraph, to_camera: Array, *, parallel: bool = False) -> Solids:
     """All visible Gaussians in the camera's coordinates."""
-    known: dict[int, Splats] = {}
+    known: dict[int, ActivatedSplats] = {}
     parts = [NOTHING]
     for instance in depsgraph.object_instances:
         data = getattr(instance.object, "data", None)
@@ -81,7 +81,7 @@ def gather(depsgraph: Depsgraph, to_camera: Array, *, parallel: bool = False) ->
     return joined(parts)
 
 
-def read_evaluated(data: SplatData) -> Splats:
+def read_evaluated(data: SplatData) -> ActivatedSplats:
     """Gaussians of evaluated data: the cards that the display makes of them, or points."""
     is_cards = CENTER in data.attributes and len(getattr(data, "polygons", ())) > 0
     step = -CORNERS if is_cards else 1  # cards are sorted from the back, and equal depths are to be in the file's order
@@ -92,7 +92,7 @@ def read_evaluated(data: SplatData) -> Splats:
     count = COUNTS[harmonics_degree(data)]
     base = read("radiance:base")
     harmonics = [read(f"{HARMONICS}{index}") for index in range(count)]
-    return Splats(
+    return ActivatedSplats(
         read(CENTER if is_cards else "position"), read("scale"), read("rotation"), base,
         np.stack(harmonics, 1) if harmonics else np.zeros((len(base), 0, 3), np.float32),
     )  # fmt: skip

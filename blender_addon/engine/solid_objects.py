@@ -29,7 +29,7 @@ SHADE = 0.4
 """How bright a surface seen edge-on is, in parts of one that faces the camera."""
 
 
-class Backdrop(NamedTuple):
+class SurfaceLayer(NamedTuple):
     """What pixels show where no Gaussian is in front."""
 
     depths: Array  # (H, W) along the camera's axis, infinite where there is no surface
@@ -45,7 +45,9 @@ class _Triangles(NamedTuple):
     colors: Array  # (T, 4) linear, and 0 for a holdout
 
 
-def draw_solids(depsgraph: Depsgraph, to_camera: Array, lens: Lens, part: tuple[int, int, int, int]) -> Backdrop | None:
+def draw_solids(
+    depsgraph: Depsgraph, to_camera: Array, lens: Lens, part: tuple[int, int, int, int]
+) -> SurfaceLayer | None:
     """The part (left, top, width, height) of the picture that is asked for; None if there is nothing but Gaussians."""
     meshes = list(_collect(depsgraph, to_camera))
     if not meshes:
@@ -67,7 +69,9 @@ def draw_solids(depsgraph: Depsgraph, to_camera: Array, lens: Lens, part: tuple[
             shades[index, :3] *= SHADE + (1 - SHADE) * abs(normal.dot(direction.normalized()))
     shape = (height, width)
     covers = shades[:, 3]
-    return Backdrop(depths.reshape(shape), (shades[:, :3] * covers[:, None]).reshape(*shape, 3), covers.reshape(shape))
+    return SurfaceLayer(
+        depths.reshape(shape), (shades[:, :3] * covers[:, None]).reshape(*shape, 3), covers.reshape(shape)
+    )
 
 
 def _rays(lens: Lens, part: tuple[int, int, int, int]) -> Iterator[tuple[Vector, Vector]]:

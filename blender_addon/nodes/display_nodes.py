@@ -53,7 +53,7 @@ HELP = {
 """What the inputs are for."""
 
 
-class View(NamedTuple):
+class CameraSockets(NamedTuple):
     """The scene's camera, seen from the object."""
 
     to_camera: Socket  # matrix from the object's coordinates to the camera's: x right, y up, z backward
@@ -107,7 +107,7 @@ def _points(graph: GeometryGraph) -> Socket:
     return graph.call("GeometryNodeDeleteGeometry", joined.outputs[0], hidden, domain="POINT")
 
 
-def _view(graph: GeometryGraph) -> View:
+def _view(graph: GeometryGraph) -> CameraSockets:
     camera = graph.call("GeometryNodeInputActiveCamera")
 
     def to_world(thing: Socket) -> Socket:
@@ -123,7 +123,9 @@ def _view(graph: GeometryGraph) -> View:
     position = graph.call("FunctionNodeTransformPoint", (0.0, 0.0, 0.0), to_object)
     lens = graph.add("GeometryNodeCameraInfo")
     graph.put(camera, lens.inputs[0])
-    return View(to_camera, to_object, position, lens.outputs["Projection Matrix"], lens.outputs["Is Orthographic"])
+    return CameraSockets(
+        to_camera, to_object, position, lens.outputs["Projection Matrix"], lens.outputs["Is Orthographic"]
+    )
 
 
 def _color(graph: GeometryGraph, constant: Socket, degree: int, direction: Socket) -> Socket:
@@ -177,7 +179,7 @@ def _shortest_axis(graph: GeometryGraph) -> Socket:
 
 
 def _cards(
-    graph: GeometryGraph, points: Socket, view: View, opacity: Socket, width: Socket, blur: Socket
+    graph: GeometryGraph, points: Socket, view: CameraSockets, opacity: Socket, width: Socket, blur: Socket
 ) -> Socket:  # fmt: skip
     x, y, z = graph.split(graph.call("FunctionNodeTransformPoint", graph.call("GeometryNodeInputPosition"),
                                      view.to_camera))  # fmt: skip
@@ -202,7 +204,7 @@ def _cards(
     return _quads(graph, _apart(graph, points, view, z, depth))
 
 
-def _apart(graph: GeometryGraph, points: Socket, view: View, z: Socket, depth: Socket) -> Socket:
+def _apart(graph: GeometryGraph, points: Socket, view: CameraSockets, z: Socket, depth: Socket) -> Socket:
     """``points``, which are sorted, the farthest first, with those of one depth moved a hair towards the camera.
 
     A ray of Cycles that has passed a card goes on behind it, and misses a second card at the same 32-bit distance.
@@ -225,7 +227,7 @@ def _apart(graph: GeometryGraph, points: Socket, view: View, z: Socket, depth: S
 
 
 def _ellipse(
-    graph: GeometryGraph, view: View, x: Socket, y: Socket, depth: Socket, width: Socket, blur: Socket
+    graph: GeometryGraph, view: CameraSockets, x: Socket, y: Socket, depth: Socket, width: Socket, blur: Socket
 ) -> tuple[Socket, Socket, Socket]:
     """Standard deviations of the projected Gaussian at its depth, the larger first, and the larger one's angle."""
     elements = graph.add("FunctionNodeSeparateMatrix")

@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 import bpy.utils.previews
 
-from ..core.batches import Batch, BatchError, Scene, read_batch
+from ..core.batches import Batch, BatchError, BatchScene, read_batch
 
 MenuItem = tuple[str, str, str, int, int]
 """Identifier, label, description, icon and number of an entry."""
@@ -54,7 +54,7 @@ class Browser:
         scenes = enumerate(self.batch.scenes)
         self.items = [self._item(number, scene) for number, scene in scenes] or [NOTHING]
 
-    def chosen(self, seed: str) -> Scene:
+    def chosen(self, seed: str) -> BatchScene:
         """The scene of a menu entry; a :class:`BatchError` where no batch is open or it has no such seed."""
         if self.batch is None or not seed.isdigit():
             raise BatchError(self.problem or "no batch is open; choose a folder made by hgs sample")
@@ -64,7 +64,7 @@ class Browser:
         """Give the thumbnails back."""
         bpy.utils.previews.remove(self.previews)
 
-    def _item(self, number: int, scene: Scene) -> MenuItem:
+    def _item(self, number: int, scene: BatchScene) -> MenuItem:
         about = f"{scene.gaussians} Gaussians" if scene.gaussians else "a scene"
         return str(scene.seed), f"Seed {scene.seed}", about, self._icon(scene.thumbnail), number
 

@@ -11,7 +11,7 @@ import numpy as np
 from mathutils import Matrix
 
 from ..core.camera_files import LABELS, TRANSFORMS, read_cameras, write_cameras
-from ..core.camera_views import CameraFileError, View, turntable
+from ..core.camera_views import CameraFileError, CameraView, turntable
 from ..core.saving import FileExists
 from ..typed import ExportHelper, ImportHelper, Outcome, present
 
@@ -22,7 +22,7 @@ SENSOR = 36.0
 """Sensor width of imported cameras, mm."""
 
 
-def add_camera(context: bpy.types.Context, name: str, views: list[View]) -> bpy.types.Object:
+def add_camera(context: bpy.types.Context, name: str, views: list[CameraView]) -> bpy.types.Object:
     """A camera that stands at the i-th view in the i-th frame from the current one on; the scene looks through it.
 
     The picture's size becomes that of the first view, and uneven focal lengths the pixels' aspect.
@@ -57,7 +57,7 @@ def add_camera(context: bpy.types.Context, name: str, views: list[View]) -> bpy.
     return camera
 
 
-def views_of(context: bpy.types.Context, frames: range) -> list[View]:
+def views_of(context: bpy.types.Context, frames: range) -> list[CameraView]:
     """The scene's camera at every one of ``frames``.
 
     Raises:
@@ -81,7 +81,7 @@ def views_of(context: bpy.types.Context, frames: range) -> list[View]:
             )
             stand = camera.matrix_world.normalized()  # Blender films through a camera without its scale
             views.append(
-                View(
+                CameraView(
                     np.array(UPRIGHT.inverted() @ stand), width, height,
                     (lens[0][0] * width / 2, lens[1][1] * height / 2),
                     ((1 - lens[0][2]) * width / 2, (1 + lens[1][2]) * height / 2),

@@ -11,16 +11,16 @@ import numpy as np
 from mathutils import Matrix
 
 from ..core.harmonics import COUNTS, HARMONICS
-from ..core.splats import INDEX, Array, SplatError, Splats
+from ..core.splats import INDEX, TURN_X, ActivatedSplats, Array, SplatError
 from ..core.transforming import kept, moved, parents_by_index
 from ..core.write_ply import write_ply
-from ..data import TURN_X, active_splats, get_values, is_splats
+from ..data import active_splats, get_values, is_splats
 from ..nodes.display import last_modifiers
 from ..nodes.levels_nodes import HIDDEN
 from ..typed import ExportHelper, Outcome, SplatData, SplatObject, present
 
 
-def shown_splats(context: bpy.types.Context, obj: SplatObject, frame: str) -> Splats:
+def shown_splats(context: bpy.types.Context, obj: SplatObject, frame: str) -> ActivatedSplats:
     """What ``obj`` shows, in the world's place, in the axes of ``frame``: modifiers, filters and transforms applied.
 
     Raises:
@@ -48,12 +48,12 @@ def shown_splats(context: bpy.types.Context, obj: SplatObject, frame: str) -> Sp
     return moved(kept(splats, keep), matrix)
 
 
-def _read(data: SplatData) -> tuple[Splats, Array]:
+def _read(data: SplatData) -> tuple[ActivatedSplats, Array]:
     """The Gaussians of evaluated data, and which of them are shown."""
     count = sum(name.startswith(HARMONICS) for name in data.attributes.keys())  # noqa: SIM118
     harmonics = [get_values(data, f"{HARMONICS}{index}") for index in range(count if count in COUNTS else 0)]
     position = get_values(data, "position")
-    splats = Splats(
+    splats = ActivatedSplats(
         position, get_values(data, "scale"), get_values(data, "rotation"), get_values(data, "radiance:base"),
         np.stack(harmonics, 1) if harmonics else np.zeros((len(position), 0, 3), np.float32),
     )  # fmt: skip

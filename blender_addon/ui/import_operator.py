@@ -8,8 +8,9 @@ from pathlib import Path
 import bpy
 
 from ..core.read_glb import NoSplatsError
-from ..data import READERS, ImportRefused, import_file
+from ..core.reading import READERS, ImportRefused
 from ..typed import ImportHelper, Outcome, present
+from .importing import import_file
 
 AUTO = "AUTO"
 

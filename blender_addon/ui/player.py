@@ -15,8 +15,10 @@ import bpy
 from ..compat import has_point_clouds, resize
 from ..core.numbered import BOUNCE, HOLD, LOOP, frame_index, list_frames
 from ..core.read_glb import NoSplatsError
-from ..data import READERS, ImportRefused, fill, import_file, is_splats, read_splats
+from ..core.reading import READERS, ImportRefused, read_splats
+from ..data import fill, is_splats
 from ..typed import ImportHelper, Outcome, SplatData, SplatObject, present
+from .importing import import_file
 
 logger = logging.getLogger(__name__)
 

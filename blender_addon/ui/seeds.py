@@ -8,11 +8,13 @@ from typing import Any
 import bpy
 
 from ..compat import draw_input
-from ..core.batches import BatchError, Scene
-from ..data import ImportRefused, active_splats, import_file, is_splats
+from ..core.batches import BatchError, BatchScene
+from ..core.reading import ImportRefused
+from ..data import active_splats, is_splats
 from ..nodes.morph import MorphError, add_morph, animate, morphs_of
 from ..typed import Outcome, SplatObject, present
 from .browser import Browser, MenuItem
+from .importing import import_file
 from .panel_text import paragraph
 from .scene_settings import SceneSettings
 
@@ -152,7 +154,7 @@ class HGS_PT_seeds(bpy.types.Panel):
             draw_input(column, modifier, "Factor", text=modifier.name)
 
 
-def import_scene(context: bpy.types.Context, scene: Scene) -> SplatObject:
+def import_scene(context: bpy.types.Context, scene: BatchScene) -> SplatObject:
     """Import one scene of a batch; its object.
 
     Raises:

@@ -39,7 +39,7 @@ def test_objects_and_instances_are_sorted_together(stage: Any, place: Place, dra
     away = Matrix.LocRotScale((1, 2, 3), Matrix.Rotation(0.7, 3, "Z").to_quaternion(), (2, 2, 2))
     back = np.array(away.inverted())
     for part in (0, 1):
-        half = addon("core.splats").Splats(*(getattr(splats, name)[part::2] for name in (
+        half = addon("core.splats").ActivatedSplats(*(getattr(splats, name)[part::2] for name in (
             "position", "scale", "rotation", "base", "harmonics")))  # fmt: skip
         if part:
             half.position = (half.position @ back[:3, :3].T + back[:3, 3]).astype(np.float32)

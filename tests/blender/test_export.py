@@ -22,7 +22,7 @@ def imported(addon: Addon, make_splats: Callable[..., Any], tmp_path: Path) -> C
         splats.frame = frame
         path = tmp_path / "in.ply"
         addon("core.write_ply").write_ply(path, splats)
-        return addon("data").import_file(bpy.context, path), path
+        return addon("ui.importing").import_file(bpy.context, path), path
 
     return make
 

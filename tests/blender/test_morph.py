@@ -67,13 +67,13 @@ def test_the_middle_frame_of_an_animation_is_the_middle(
 
 
 def test_opposite_and_equal_rotations_stay_rotations(addon: Addon, make_object: Callable[..., Any]) -> None:
-    importing, morph = addon("data"), addon("nodes.morph")
+    data, morph = addon("data"), addon("nodes.morph")
     obj, other = make_object(0), make_object(0)
-    rotation = importing.get_values(other.data, "rotation")
+    rotation = data.get_values(other.data, "rotation")
     rotation[::2] *= -1
-    importing._set(other.data, "rotation", "QUATERNION", rotation)
+    data.set_values(other.data, "rotation", "QUATERNION", rotation)
     morph.set_factor(morph.add_morph(obj, other), 0.5)
-    mixed = importing.get_values(evaluated(obj), "rotation")
+    mixed = data.get_values(evaluated(obj), "rotation")
     np.testing.assert_allclose(np.abs((mixed * rotation).sum(1)), 1, atol=1e-5)
 
 

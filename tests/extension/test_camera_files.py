@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from blender_addon.core.camera_files import LABELS, TRANSFORMS, read_cameras, write_cameras
-from blender_addon.core.camera_views import CameraFileError, View, label_of, turntable, view_of_label
+from blender_addon.core.camera_views import CameraFileError, CameraView, label_of, turntable, view_of_label
 from blender_addon.core.saving import FileExists
 from hgs_toolkit.cameras import Cameras, convert_camera_axes, orbit
 from hgs_toolkit.datasets.eg3d import read_labels
@@ -20,12 +20,14 @@ from hgs_toolkit.inversion.target import read_camera
 LENS = {"fl_x": 500.0, "fl_y": 450.0, "cx": 260.0, "cy": 170.0}
 
 
-def _views(count: int = 3) -> list[View]:
+def _views(count: int = 3) -> list[CameraView]:
     matrices = convert_camera_axes(orbit(count, pitch=0.4).cam_to_world.double(), "opencv", "opengl").numpy()
-    return [View(matrix, 512, 384, (500.0 + place, 450.0), (260.0, 170.0)) for place, matrix in enumerate(matrices)]
+    return [
+        CameraView(matrix, 512, 384, (500.0 + place, 450.0), (260.0, 170.0)) for place, matrix in enumerate(matrices)
+    ]
 
 
-def _assert_same(views: list[View], others: list[View]) -> None:
+def _assert_same(views: list[CameraView], others: list[CameraView]) -> None:
     assert len(views) == len(others)
     for view, other in zip(views, others, strict=True):
         np.testing.assert_allclose(view.matrix, other.matrix, atol=1e-9)

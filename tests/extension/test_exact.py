@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from blender_addon.core.projection import BLUR, Lens, Solids, cropped, in_camera, joined, project, rotation_matrices
-from blender_addon.core.rasterizing import Picture, rasterize
-from blender_addon.core.splats import Splats, splats_from_stored
+from blender_addon.core.rasterizing import SplatImage, rasterize
+from blender_addon.core.splats import ActivatedSplats, splats_from_stored
 from hgs_toolkit.cameras import Cameras, from_yaw_pitch, frontal
 from hgs_toolkit.checkpoint import PRETRAINED, load_model
 from hgs_toolkit.gaussians import PARAMETERS, GaussianHierarchy
@@ -33,11 +33,11 @@ def random_scene(kind: str, count: int = 1500) -> GaussianHierarchy:
     return GaussianHierarchy(0.25 * normal(3), sizes + 0.2 * normal(3), normal(4), colors, 2 * normal() - 0.5)
 
 
-def to_splats(scene: GaussianHierarchy) -> Splats:
+def to_splats(scene: GaussianHierarchy) -> ActivatedSplats:
     return splats_from_stored(*(getattr(scene, name)[0].numpy() for name in PARAMETERS), frame="y_up")
 
 
-def draw(splats: Splats, camera: Cameras, width: int, height: int) -> Picture:
+def draw(splats: ActivatedSplats, camera: Cameras, width: int, height: int) -> SplatImage:
     k = camera.intrinsics[0].numpy()
     lens = Lens(width, height, k[0, 0] * width, k[1, 1] * height, k[0, 2] * width, k[1, 2] * height)
     world_to_camera = np.linalg.inv(np.float64(camera.cam_to_world[0].numpy()))

@@ -17,7 +17,7 @@ from blender_addon.core.read_hgs import read_hgs
 from blender_addon.core.read_ply import read_ply
 from blender_addon.core.read_splat import read_splat
 from blender_addon.core.read_spz import read_spz
-from blender_addon.core.splats import SplatError, Splats, splats_from_stored
+from blender_addon.core.splats import ActivatedSplats, SplatError, splats_from_stored
 from blender_addon.core.write_ply import write_ply
 
 COUNT = 30
@@ -27,7 +27,7 @@ EXTREMES = (b"\xff\xff\xff\xff", b"\x00\x00\x00\x80", b"\xff\xff\xff\x7f", b"\x0
 """Counts that are too large, a lowest and a highest integer, NaN and minus infinity."""
 
 
-def _splats() -> Splats:
+def _splats() -> ActivatedSplats:
     random = np.random.default_rng(0)
 
     def normal(*shape: int) -> np.ndarray:
@@ -109,7 +109,7 @@ def make_glb(path: Path) -> None:
     path.write_bytes(struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks)
 
 
-KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Splats]]] = {
+KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], ActivatedSplats]]] = {
     "hgs": (make_hgs, read_hgs), "ply": (make_ply, read_ply), "splat": (make_splat, read_splat),
     "spz": (make_spz, read_spz), "glb": (make_glb, read_glb),
 }  # fmt: skip
@@ -139,7 +139,7 @@ def mutated(data: bytes, random: np.random.Generator) -> bytes:
     return bytes(damaged)
 
 
-def read_or_refuse(path: Path, read: Callable[[Path], Splats]) -> bool:
+def read_or_refuse(path: Path, read: Callable[[Path], ActivatedSplats]) -> bool:
     """Whether a file was refused; what was read is sound."""
     try:
         splats = read(path)

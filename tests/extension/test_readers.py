@@ -16,7 +16,7 @@ from blender_addon.core.read_hgs import read_hgs
 from blender_addon.core.read_ply import read_ply
 from blender_addon.core.read_splat import read_splat
 from blender_addon.core.read_spz import read_spz
-from blender_addon.core.splats import SplatError, Splats
+from blender_addon.core.splats import ActivatedSplats, SplatError
 from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
 from tests.exporters.splats.accuracy import reference_scene
@@ -27,7 +27,7 @@ SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples"
 MUTATIONS = 300
 
 
-def _assert_same(ours: Splats, scene: GaussianHierarchy, y_up: bool) -> None:
+def _assert_same(ours: ActivatedSplats, scene: GaussianHierarchy, y_up: bool) -> None:
     """``scene`` is the toolkit's, y up; a file in RDF is turned half round about x there."""
     turn = np.array([1, 1, 1] if y_up else [1, -1, -1], np.float32)
     np.testing.assert_allclose(ours.position * turn, scene.means[0], rtol=1e-6, atol=1e-6)

@@ -12,7 +12,7 @@ import torch
 from blender_addon.core.read_ply import read_ply
 from blender_addon.core.rotations import matrices_to_quaternions, quaternions_to_matrices
 from blender_addon.core.saving import FileExists
-from blender_addon.core.splats import Splats, splats_from_stored
+from blender_addon.core.splats import ActivatedSplats, splats_from_stored
 from blender_addon.core.transforming import kept, moved, parents_by_index
 from blender_addon.core.write_ply import write_ply
 from hgs_toolkit.exporters.table import load
@@ -21,7 +21,7 @@ from hgs_toolkit.rendering.harmonics import sh_basis
 Array = np.ndarray[Any, Any]
 
 
-def _splats(degree: int = 0, tree: bool = True, count: int = 50) -> Splats:
+def _splats(degree: int = 0, tree: bool = True, count: int = 50) -> ActivatedSplats:
     random = np.random.default_rng(degree)
 
     def normal(*shape: int) -> Array:
@@ -35,7 +35,7 @@ def _splats(degree: int = 0, tree: bool = True, count: int = 50) -> Splats:
     )  # fmt: skip
 
 
-def _covariances(splats: Splats) -> Array:
+def _covariances(splats: ActivatedSplats) -> Array:
     arms = quaternions_to_matrices(splats.rotation) * splats.scale[:, None, :]
     covariances: Array = arms @ arms.transpose(0, 2, 1)
     return covariances
@@ -103,7 +103,7 @@ def test_colours_turn_along(name: str, degree: int) -> None:
     matrix[:3, :3] = linear
     after = moved(splats, matrix)
 
-    def color(these: Splats, direction: Array) -> torch.Tensor:
+    def color(these: ActivatedSplats, direction: Array) -> torch.Tensor:
         sh = np.concatenate([these.base[:, None, :3], these.harmonics], 1)
         directions = torch.tensor(direction, dtype=torch.float32).expand(len(these), 3)
         return torch.einsum("nk,nkc->nc", sh_basis(directions, degree), torch.tensor(sh))

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A splat file becomes an object of the scene: what the importer, the seeds browser and the player share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from ..core.reading import read_splats
+from ..core.splats import TURN_X
+from ..data import is_splats, splat_data
+from ..nodes.display import add_display
+from ..typed import SplatObject, present
+
+SEED = "hgs_seed"
+"""Property of an object: the seed that its file names."""
+
+SOURCE = "hgs_source"
+"""Property of an object: the path of its file."""
+
+
+def import_file(context: bpy.types.Context, path: Path, frame: str | None = None) -> SplatObject:
+    """Read ``path`` into a new object with its display, link it to the active collection and select it; the object.
+
+    Args:
+        frame: a key of TURN_X, for files whose axes are not those of their kind.
+
+    Raises:
+        ImportRefused: as :func:`~..core.reading.read_splats`.
+        NoSplatsError: if it is a glTF file of ordinary meshes.
+    """
+    splats = read_splats(path)
+    obj = bpy.data.objects.new(path.stem, splat_data(path.stem, splats))
+    assert is_splats(obj)
+    obj.rotation_euler.x = TURN_X[frame or splats.frame]
+    obj[SOURCE] = str(path)
+    if isinstance(splats.facts.get("seed"), int) and splats.facts["seed"] < 2**31:
+        obj[SEED] = splats.facts["seed"]
+    add_display(obj)
+    present(context.collection).objects.link(obj)
+    for other in context.selected_objects:
+        other.select_set(False)
+    obj.select_set(True)
+    present(context.view_layer).objects.active = obj
+    return obj
