@@ -129,6 +129,8 @@ def _say(report: Reporter, made: Converted, problems: list[str]) -> None:
         report.note(problem, level="warning")
     if problems:
         report.note(f"{len(problems)} images are left out", level="warning")
+    for misfit in made.misfits[:MOST_ROWS]:
+        report.note(misfit, level="warning")
     if made.assumed is not None:
         report.note(f"the poses are no measurement: no image was looked at; they are {made.assumed}", level="warning")
     if made.enlarged:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from hgs_toolkit.datasets.camera_check import CameraStatistics, Finding, camera_findings, measure_cameras
-from hgs_toolkit.datasets.eg3d import LABEL_FILE, POSES, Labels, OnProgress, parse_label, read_label_file
+from hgs_toolkit.datasets.eg3d import LABEL_FILE, POSES, Labels, OnProgress, open_set, parse_label, read_label_file
 from hgs_toolkit.datasets.images import MAX_IMAGE_BYTES, decode, is_image, open_image
-from hgs_toolkit.datasets.storage import FileStore, open_store
+from hgs_toolkit.datasets.storage import FileStore
 from hgs_toolkit.errors import DataError
+from hgs_toolkit.imaging.reading import has_alpha
 
 FEW_IMAGES = 1000
 """Number of images below which a GAN repeats them."""
@@ -80,7 +81,7 @@ def check_dataset(path: str | Path, progress: OnProgress | None = None) -> Datas
     Raises:
         DataError: if ``path`` is neither a folder nor a zip archive; whatever else is wrong is in the report.
     """
-    store = open_store(path)
+    store = open_set(path)
     names = [name for name in store.names if is_image(name)]
     findings: list[Finding] = []
     if not names:
@@ -137,11 +138,13 @@ def _look(
 ) -> tuple[dict[str, int], AlphaStatistics | None]:
     """Sizes, modes and alpha of all images; adds what is wrong with them."""
     kinds: Counter[str] = Counter()
+    shapes: set[tuple[tuple[int, int], bool]] = set()
     broken, not_square, alphas = [], [], []
     for done, name in enumerate(names, start=1):
         try:
             with open_image(store.read(name, MAX_IMAGE_BYTES), name) as image:
                 kinds[f"{image.width} x {image.height} {image.mode}"] += 1
+                shapes.add((image.size, has_alpha(image)))
                 if image.width != image.height:
                     not_square.append(name)
                 pixels = decode(image, name)
@@ -154,7 +157,7 @@ def _look(
     findings += _listed(
         [("error", "images are broken or have a wrong mode", broken), ("error", "images are not square", not_square)]
     )
-    if len(kinds) > 1:
+    if len(shapes) > 1:
         found = ", ".join(f"{count} of {kind}" for kind, count in kinds.most_common())
         findings.append(Finding("error", f"images differ in size or mode: {found}; expected one size and mode"))
     alpha = _alpha_statistics(np.array(alphas)) if alphas else None

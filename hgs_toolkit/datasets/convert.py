@@ -17,13 +17,11 @@ from hgs_toolkit.datasets.framing import CROPS, Square, choose_square, compose_o
 from hgs_toolkit.datasets.images import MAX_IMAGE_SIDE, Pixels, open_image
 from hgs_toolkit.datasets.sources.photographs import MAX_PHOTO_BYTES, MAX_PHOTO_SIDE, Lens, Photograph, Scene, gather
 from hgs_toolkit.datasets.storage import FileStore
-from hgs_toolkit.datasets.world import Placement, PlacementOptions, place_scene
+from hgs_toolkit.datasets.world import Placement, PlacementOptions, place_scene, world_misfits
 from hgs_toolkit.errors import DataError
+from hgs_toolkit.imaging.reading import check_mode, has_alpha, to_rgb, upright, upright_size
 
 T = TypeVar("T")
-
-OPAQUE, TRANSPARENT = ("1", "L", "P", "RGB"), ("LA", "PA", "RGBA")
-"""Colour modes of Pillow that are read."""
 
 Color = tuple[float, float, float]
 
@@ -60,6 +58,7 @@ class Converted:
         enlarged: how many are larger than what was cut out.
         worlds: name, number of images and placement of each scene.
         assumed: how the poses were made up; None if they were measured.
+        misfits: what does not fit training in worlds that were kept as they are.
     """
 
     images: int
@@ -68,6 +67,7 @@ class Converted:
     enlarged: int
     worlds: tuple[tuple[str, int, str], ...]
     assumed: str | None
+    misfits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,12 +112,17 @@ def convert_scenes(
     Raises:
         HgsError: naming the image or scene that cannot be used, or if ``out`` cannot be written.
     """
-    cuttings, worlds = [], []
+    cuttings: list[_Cutting] = []
+    worlds: list[tuple[str, int, str]] = []
+    misfits: list[str] = []
     for scene in scenes:
         measured = list(gather([partial(_measure, each, framing.crop) for each in scene.photographs], problems))
         if measured:
             placement = _placement([cutting.photograph for cutting in measured], scene, world)
-            cuttings += [_placed(cutting, placement) for cutting in measured]
+            placed = [_placed(cutting, placement) for cutting in measured]
+            cuttings += placed
+            if scene.assumed is None:
+                misfits += world_misfits(np.stack([each.photograph.cam_to_world for each in placed]), scene.name)
             worlds.append((scene.name, len(measured), str(placement)))
     if not cuttings:
         raise DataError("none of the images can be used" + (f": {problems[0]}" if problems else ""))
@@ -133,18 +138,16 @@ def convert_scenes(
             raise DataError(f"none of the images can be used: {problems[0] if problems else ''}")
         writer.facts |= {POSES: assumed} if assumed is not None else {}
     enlarged = sum(cutting.side < size for cutting in cuttings)
-    return Converted(len(writer), size, mode, enlarged, tuple(worlds), assumed)
+    return Converted(len(writer), size, mode, enlarged, tuple(worlds), assumed, tuple(misfits))
 
 
 def _measure(photograph: Photograph, crop: str) -> _Cutting:
     """What is kept of a photograph, from the headers of its files."""
     with _open(photograph.store, photograph.image) as image:
-        if image.mode not in OPAQUE + TRANSPARENT:
-            raise DataError(
-                f"{photograph.image} has the colour mode {image.mode}; expected 8 bits of grey or RGB: convert it"
-            )
-        transparent = image.mode in TRANSPARENT or "transparency" in image.info or photograph.mask is not None
-        lens = photograph.lens.resized(image.size, photograph.image)
+        check_mode(image, photograph.image)
+        transparent = has_alpha(image) or photograph.mask is not None
+        size = upright_size(image) if _is_turned(image, photograph) else image.size
+        lens = photograph.lens.resized(size, photograph.image)
     square = choose_square(lens, crop, photograph.image)
     whole = lens.is_pinhole and abs(square.width - lens.width) < 1 and abs(square.height - lens.height) < 1
     transparent |= crop == "pad" and not whole  # what is beyond the photograph
@@ -179,20 +182,28 @@ def _read(photograph: Photograph) -> Image.Image:
     """The photograph as RGBA; its mask, if it has one, is its alpha."""
     try:
         with _open(photograph.store, photograph.image) as image:
-            pixels = image.convert("RGBA")
+            turned = _is_turned(image, photograph)
+            pixels = to_rgb(image, photograph.image, turn=turned).convert("RGBA")
         if photograph.mask is not None:
             with _open(photograph.store, photograph.mask) as image:
-                if image.size != pixels.size:
+                mask = upright(image) if turned else image
+                if mask.size != pixels.size:
                     raise DataError(
-                        f"the mask {photograph.mask} is {image.width} x {image.height}, its image {pixels.width} x "
+                        f"the mask {photograph.mask} is {mask.width} x {mask.height}, its image {pixels.width} x "
                         f"{pixels.height}; expected one size"
                     )
-                pixels.putalpha(image.convert("L"))
+                pixels.putalpha(mask.convert("L"))
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{photograph.image} or its mask is broken: {error}") from error
     return pixels
+
+
+def _is_turned(image: Image.Image, photograph: Photograph) -> bool:
+    """Whether the photograph's camera is one for the upright image, not for the pixels as they are stored."""
+    lens = photograph.lens
+    return photograph.upright or (lens.is_for(upright_size(image)) and not lens.is_for(image.size))
 
 
 def _open(store: FileStore, name: str) -> Image.Image:

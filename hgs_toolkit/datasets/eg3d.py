@@ -23,7 +23,6 @@ from torch import Tensor
 from hgs_toolkit.cameras import LABEL_SIZE
 from hgs_toolkit.datasets.images import (
     MAX_IMAGE_BYTES,
-    MODE_CHANNELS,
     Pixels,
     decode,
     is_image,
@@ -31,8 +30,9 @@ from hgs_toolkit.datasets.images import (
     shrink,
 )
 from hgs_toolkit.datasets.pixel_cache import PixelCache
-from hgs_toolkit.datasets.storage import FileStore, open_store
+from hgs_toolkit.datasets.storage import FileStore, InnerStore, open_store
 from hgs_toolkit.errors import DataError
+from hgs_toolkit.imaging.reading import check_mode, has_alpha
 
 logger = logging.getLogger(__name__)
 
@@ -168,18 +168,17 @@ class PosedImages:
         with open_image(self._store.read(name, MAX_IMAGE_BYTES), name) as image:
             if image.width != image.height:
                 raise DataError(f"{name} is {image.width} x {image.height}; expected a square image: crop it")
-            if image.mode not in MODE_CHANNELS:
-                raise DataError(f"{name} has the colour mode {image.mode}; expected RGB or RGBA: convert it")
-            return image.width, image.mode == "RGBA"
+            check_mode(image, name)
+            return image.width, has_alpha(image)
 
     def _load(self, index: int) -> Pixels:
         name = self._names[index]
         with open_image(self._store.read(name, MAX_IMAGE_BYTES), name) as image:
-            size, mode = self.stored_resolution, "RGBA" if self.has_alpha else "RGB"
-            if image.size != (size, size) or image.mode != mode:
+            size = self.stored_resolution
+            if image.size != (size, size) or has_alpha(image) != self.has_alpha:
+                mode = f"{size} x {size} {'RGBA' if self.has_alpha else 'RGB'}"
                 raise DataError(
-                    f"{name} is {image.width} x {image.height} {image.mode}; expected {size} x {size} {mode} "
-                    f"like {self._names[0]}"
+                    f"{name} is {image.width} x {image.height} {image.mode}; expected {mode} like {self._names[0]}"
                 )
             return shrink(decode(image, name), size // self.resolution)
 
@@ -190,7 +189,7 @@ def open_dataset(
     """The posed images of an EG3D folder or zip.
 
     Args:
-        path: folder or zip archive with ``dataset.json`` at its top.
+        path: folder or zip archive with ``dataset.json`` at its top, or in the only folder that has one.
         resolution: size to average the images down to, a divisor of the stored size; None keeps that.
         cache_bytes: decoded pixels to keep in memory.
         disk_cache: whether larger sets are kept in a memory-mapped file; otherwise they are decoded every time.
@@ -198,10 +197,24 @@ def open_dataset(
     Raises:
         DataError: naming the file, if there are no images, or a label is missing, of wrong length or not finite.
     """
-    store = open_store(path)
+    store = open_set(path)
     names = [name for name in store.names if is_image(name)]
     pairs, facts = read_label_file(store)
     return PosedImages(store, names, match_labels(names, pairs), resolution, cache_bytes, disk_cache, facts)
+
+
+def open_set(path: str | Path) -> FileStore:
+    """The files of an EG3D folder or zip; of the one folder around them, where ``dataset.json`` is in that.
+
+    Raises:
+        DataError: if ``path`` is neither a folder nor a zip archive.
+    """
+    store = open_store(path)
+    if LABEL_FILE in store.names:
+        return store
+    inner = [name for name in store.names if name.count("/") == 1 and name.endswith(f"/{LABEL_FILE}")]
+    inner = [name for name in inner if not name.startswith(("__MACOSX/", "."))]
+    return InnerStore(store, inner[0].removesuffix(LABEL_FILE)) if len(inner) == 1 else store
 
 
 def read_labels(store: FileStore) -> list[tuple[str, Any]]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from hgs_toolkit.errors import DataError
+from hgs_toolkit.imaging.reading import to_rgb
 
 Pixels = npt.NDArray[np.uint8]
 Size = tuple[int, int]
@@ -22,8 +23,6 @@ MAX_IMAGE_BYTES = 1 << 26
 """Largest image file that is read: a 4096 x 4096 RGBA image without any compression."""
 
 MAX_IMAGE_SIDE = 4096
-
-MODE_CHANNELS = {"RGB": 3, "RGBA": 4}
 
 
 def is_image(name: str) -> bool:
@@ -48,11 +47,15 @@ def open_image(data: bytes, name: str, max_side: int = MAX_IMAGE_SIDE) -> Image.
 
 
 def decode(image: Image.Image, name: str) -> Pixels:
-    """Pixels (H, W, 3 | 4) of an image from :func:`open_image`; DataError names it if the content is broken."""
-    if image.mode not in MODE_CHANNELS:
-        raise DataError(f"{name} has the colour mode {image.mode}; expected RGB or RGBA: convert it")
+    """Pixels (H, W, 3 | 4) of an image from :func:`open_image`: upright, RGB, or RGBA where it has transparency.
+
+    Raises:
+        DataError: naming the image, if its content is broken or its colour mode is not read.
+    """
     try:
-        return np.array(image, dtype=np.uint8)
+        return np.array(to_rgb(image, name), dtype=np.uint8)
+    except DataError:
+        raise
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise DataError(f"{name} is broken: {error}") from error
 

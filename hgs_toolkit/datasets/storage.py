@@ -7,6 +7,7 @@ import threading
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -53,13 +54,32 @@ def open_store(path: str | Path) -> FileStore:
     return ZipStore(path)
 
 
+class InnerStore:
+    """The files of another store whose names begin with ``prefix``, named without it."""
+
+    def __init__(self, store: FileStore, prefix: str) -> None:
+        self.path, self._store, self._prefix = store.path, store, prefix
+        self.names = [name.removeprefix(prefix) for name in store.names if name.startswith(prefix)]
+
+    def read(self, name: str, limit: int) -> bytes:
+        """See :meth:`FileStore.read`."""
+        return self._store.read(self._prefix + name, limit)
+
+    def size(self, name: str) -> int:
+        """See :meth:`FileStore.size`."""
+        return self._store.size(self._prefix + name)
+
+    def close(self) -> None:
+        """See :meth:`FileStore.close`."""
+        self._store.close()
+
+
 class FolderStore:
-    """Files of a folder and its subfolders; links to folders are not followed."""
+    """Files of a folder and its subfolders, linked ones too; a link that leads back to a folder above is left out."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        found = [Path(root, name) for root, _, files in os.walk(path) for name in files]
-        self.names = sorted(file.relative_to(path).as_posix() for file in found)
+        self.names = sorted(file.relative_to(path).as_posix() for file in _files(path, frozenset()))
         self._known = frozenset(self.names)
 
     def read(self, name: str, limit: int) -> bytes:
@@ -147,6 +167,22 @@ class ZipStore:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _local=threading.local())
+
+
+def _files(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+    """All files below ``folder``; ``above`` are the real paths of the folders that led to it."""
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    for entry in os.scandir(folder):
+        try:
+            is_folder = entry.is_dir()
+        except OSError:  # a link to nowhere
+            continue
+        if is_folder:
+            yield from _files(folder / entry.name, above | {real})
+        elif entry.is_file():
+            yield folder / entry.name
 
 
 def _check_size(size: int, limit: int, name: str) -> None:

@@ -29,6 +29,12 @@ PARALLEL = 1e-4
 LEAST_FRONT = 0.01
 """Cameras whose mean is nearer to the vertical than this share of their distance have no front."""
 
+FAR = 3.0
+"""Factor by which the cameras' distance may differ from the usual one before it is said."""
+
+FLOAT_STEP = 1e-5
+"""Share of the cameras' distance from the subject that rounding to float32 may move them."""
+
 UNCHANGED = 1e-4
 """A placement that moves nothing by more than this is left out, so that labels stay as they are, bit for bit."""
 
@@ -113,6 +119,35 @@ def place_scene(cam_to_world: Matrix, world: PlacementOptions, name: str) -> Pla
         rotation = _facing(rotation @ (position - center).mean(axis=0) / max(distance, 1e-9), name) @ rotation
     placement = Placement(rotation, center, world.radius / distance if world.radius is not None else 1.0)
     return Placement.identity() if placement.is_identity else placement
+
+
+def world_misfits(cam_to_world: Matrix, name: str) -> list[str]:
+    """What keeps placed cameras (n, 4, 4) from being trained on well, each as a sentence; empty if nothing does."""
+    position, forward = cam_to_world[:, :3, 3], cam_to_world[:, :3, 2]
+    distances = np.linalg.norm(position, axis=1)
+    distance, found = float(np.median(distances)), []
+    if not DEFAULT_RADIUS / FAR < distance < DEFAULT_RADIUS * FAR:
+        found.append(
+            f"the cameras of {name} stand {distance:.4g} from the origin; training expects about {DEFAULT_RADIUS:g}: "
+            "leave --keep-world out, or scale with --radius"
+        )
+    across = np.eye(3) - forward[:, :, None] * forward[:, None, :]
+    if np.linalg.eigvalsh(across.mean(axis=0))[0] >= PARALLEL:
+        target = nearest_point(position, forward)
+        off = float(np.linalg.norm(target))
+        reach = float(np.median(np.linalg.norm(position - target, axis=1)))
+        if off > 0.2 * reach:
+            found.append(
+                f"the cameras of {name} look at a point {off:.4g} from the origin, where training expects the subject: "
+                "leave --keep-world out, or add --center look-at"
+            )
+        step = float(np.spacing(np.float32(distances.max())))
+        if step > FLOAT_STEP * reach:
+            found.append(
+                f"the labels of {name} are float32, whose step is {step:.2g} at its distance from the origin, "
+                f"{reach:.4g} from the subject: positions lose digits"
+            )
+    return found
 
 
 def upright(up: Matrix) -> Matrix:

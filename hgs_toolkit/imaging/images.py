@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
-from hgs_toolkit.errors import HgsError, ShapeError
+from hgs_toolkit.errors import DataError, HgsError, ShapeError
 from hgs_toolkit.files import atomic_path
 from hgs_toolkit.imaging.choices import VIDEO_SUFFIXES
+from hgs_toolkit.imaging.reading import to_rgb
 
 Bytes = NDArray[np.uint8]
 
@@ -65,18 +66,16 @@ def save_png(path: str | Path, image: Tensor | Bytes, *, force: bool = True) -> 
 def load_image(path: str | Path) -> Bytes:
     """Pixels (H, W, 3 or 4) of an image file, turned upright as its EXIF orientation says.
 
-    Grey and palette images become RGB, those with any kind of transparency RGBA; of 16 bits the upper 8 are kept.
+    Grey, palette and CMYK images become RGB, those with any kind of transparency RGBA; of 16 bits the upper 8 are kept.
 
     Raises:
         HgsError: if the file cannot be read as an image.
     """
     try:
         with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-            if image.mode.startswith("I;16"):  # which Pillow would clip at 255
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            transparent = "A" in image.getbands() or "transparency" in image.info
-            return np.array(image.convert("RGBA" if transparent else "RGB"))
+            return np.array(to_rgb(file, str(path)))
+    except DataError:
+        raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise HgsError(f"cannot read the image {path}: {reason}") from error

@@ -13,6 +13,7 @@ from PIL import Image
 from hgs_toolkit.datasets.images import MAX_IMAGE_BYTES, Pixels, is_image, open_image
 from hgs_toolkit.datasets.storage import FileStore, open_store
 from hgs_toolkit.errors import DataError
+from hgs_toolkit.imaging.reading import to_rgb
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,9 @@ class Pictures:
         name = self.names[int(crop.picture * len(self.names))]
         data = self._store.read(name, MAX_IMAGE_BYTES)
         try:
-            with open_image(data, name) as image:
-                image.draft("RGB", (2 * size, 2 * size))  # JPEG files decode quicker to a fraction of their size
+            with open_image(data, name) as file:
+                file.draft("RGB", (2 * size, 2 * size))  # JPEG files decode quicker to a fraction of their size
+                image = to_rgb(file, name)
                 side = min(image.size)
                 left, top = int(crop.across * (image.width - side + 1)), int(crop.down * (image.height - side + 1))
                 box = (left, top, left + side, top + side)

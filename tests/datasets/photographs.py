@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,3 +144,24 @@ def colmap(model: str) -> Callable[[Photographs, Path], None]:
         (sparse / "images.txt").write_text("\n".join(lines) + "\n")
 
     return write
+
+
+def colmap_binary(p: Photographs, folder: Path) -> None:
+    """A binary model of OPENCV cameras in ``sparse/0``, with points behind every second image."""
+    p.save_images(folder / "images")
+    write_binary_model(p, folder / "sparse" / "0", range(8))
+
+
+def write_binary_model(p: Photographs, folder: Path, indices: range) -> None:
+    """cameras.bin and images.bin of some of the photographs."""
+    folder.mkdir(parents=True)
+    lens = struct.pack("<iiQQ8d", 7, 4, p.width, p.height, p.fx, p.fy, p.cx, p.cy, p.k, 0, 0, 0)
+    (folder / "cameras.bin").write_bytes(struct.pack("<Q", 1) + lens)
+    data = struct.pack("<Q", len(indices))
+    for i in indices:
+        to_camera = np.stack([p.right[i], -p.up[i], -p.back[i]])  # rows
+        x, y, z, w = Rotation.from_matrix(to_camera).as_quat()
+        data += struct.pack("<i7di", i + 1, w, x, y, z, *(-to_camera @ p.position[i]), 7) + f"r_{i}.png\0".encode()
+        points = [(10.0, 20.0, -1), (30.0, 40.0, 5)] if i % 2 else []
+        data += struct.pack("<Q", len(points)) + b"".join(struct.pack("<ddq", *point) for point in points)
+    (folder / "images.bin").write_bytes(data)

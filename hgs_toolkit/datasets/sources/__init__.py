@@ -8,16 +8,16 @@ from pathlib import Path, PurePosixPath
 from hgs_toolkit.datasets.eg3d import LABEL_FILE
 from hgs_toolkit.datasets.sources.bare import POSE_KINDS, AssumedPoses, read_bare
 from hgs_toolkit.datasets.sources.cameras_json import CAMERAS_JSON, read_cameras_json
-from hgs_toolkit.datasets.sources.colmap import CAMERAS, IMAGES, read_colmap
+from hgs_toolkit.datasets.sources.colmap import CAMERAS, FILES, IMAGES, read_colmap
 from hgs_toolkit.datasets.sources.photographs import Scene
 from hgs_toolkit.datasets.sources.transforms import is_transforms, read_transforms
 from hgs_toolkit.datasets.storage import FileStore, open_store
 from hgs_toolkit.errors import DataError
 
-WANTED = {"transforms": "transforms.json", "cameras": CAMERAS_JSON, "colmap": f"{CAMERAS} with {IMAGES}"}
+WANTED = {"transforms": "transforms.json", "cameras": CAMERAS_JSON, "colmap": f"{CAMERAS} with {IMAGES} (or .bin)"}
 KINDS = (*WANTED, "bare")
 
-CAMERA_SUFFIXES = (".json", ".txt")
+CAMERA_SUFFIXES = (".json", ".txt", ".bin")
 """Of files that can be named in place of their folder."""
 
 
@@ -75,7 +75,7 @@ def _camera_files(names: Sequence[str]) -> dict[str, list[str]]:
     return {
         "transforms": [name for name in names if is_transforms(name)],
         "cameras": [name for name in names if PurePosixPath(name).name == CAMERAS_JSON],
-        "colmap": [name for name in names if PurePosixPath(name).name in (CAMERAS, IMAGES)],
+        "colmap": [name for name in names if PurePosixPath(name).name in FILES],
     }
 
 
@@ -89,8 +89,6 @@ def _tell(path: Path, store: FileStore, files: Mapping[str, Sequence[str]], assu
         raise DataError(f"{path} holds {names}; say which to read: --from {' or '.join(found)}")
     if LABEL_FILE in store.names:
         raise DataError(f"{path} has a {LABEL_FILE} already: hgs dataset check says whether it can be trained on")
-    if any(PurePosixPath(name).name in ("cameras.bin", "images.bin") for name in store.names):
-        raise DataError(f"{path} is a binary COLMAP model; run colmap model_converter --output_type TXT first")
     if assumed is None:
         raise DataError(
             f"{path} holds no {', '.join(WANTED.values())}; for images without cameras choose the "

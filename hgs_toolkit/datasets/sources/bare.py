@@ -85,4 +85,5 @@ def read_bare(store: FileStore, assumed: AssumedPoses, problems: list[str] | Non
 def _photograph(name: str, matrix: Matrix, assumed: AssumedPoses, finder: ImageFinder) -> Photograph:
     width, height = finder.size(name)
     focal = assumed.focal * min(width, height)
-    return Photograph(finder.store, name, None, matrix, Lens(focal, focal, width / 2, height / 2, width, height))
+    lens = Lens(focal, focal, width / 2, height / 2, width, height)
+    return Photograph(finder.store, name, None, matrix, lens, upright=True)

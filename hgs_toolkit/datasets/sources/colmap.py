@@ -1,4 +1,4 @@
-"""COLMAP's text model: cameras.txt and images.txt (https://colmap.github.io/format.html#text-format).
+"""COLMAP's models: cameras.txt and images.txt (https://colmap.github.io/format.html#text-format), or the same as .bin.
 
 An image has two lines: its world-to-camera pose as quaternion (w first) and translation, OpenCV camera axes, and its
 points, which may be an empty line. Pixel centres are at +0.5.
@@ -6,12 +6,13 @@ points, which may be an empty line. Pixel centres are at +0.5.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import PurePosixPath
 
 import numpy as np
 
+from hgs_toolkit.datasets.sources.colmap_binary import CAMERAS_BIN, IMAGES_BIN, camera_lines, image_lines
 from hgs_toolkit.datasets.sources.photographs import (
     MAX_TEXT_BYTES,
     ImageFinder,
@@ -27,6 +28,8 @@ from hgs_toolkit.datasets.storage import FileStore
 from hgs_toolkit.errors import DataError
 
 CAMERAS, IMAGES = "cameras.txt", "images.txt"
+FILES = (CAMERAS, IMAGES, CAMERAS_BIN, IMAGES_BIN)
+"""Names of the files of a model; where a folder has both kinds, the text is read."""
 
 Distortion = tuple[float, float, float, float]
 
@@ -43,25 +46,43 @@ MODELS: dict[str, tuple[int, Callable[..., tuple[float, float, float, float, Dis
 def read_colmap(
     store: FileStore, folder: str, images: FileStore | None = None, problems: list[str] | None = None
 ) -> Scene:
-    """The scene of the text model in ``folder``.
+    """The scene of the model in ``folder``.
 
     Args:
         images: where the photographs are, if not in the same store.
         problems: takes what is wrong with images that are left out; None raises it.
     """
-    cameras_file, images_file = (str(PurePosixPath(folder, name)) for name in (CAMERAS, IMAGES))
-    lenses = dict(_lenses(_text(store, cameras_file), cameras_file))
-    finder, lines = ImageFinder(images or store), _image_lines(_text(store, images_file))
-    return Scene(
-        folder, list(gather([partial(_photograph, line, lenses, finder, images_file) for line in lines], problems))
-    )
+    cameras_file = _either(store, folder, CAMERAS, CAMERAS_BIN)
+    images_file = _either(store, folder, IMAGES, IMAGES_BIN)
+    lenses = dict(_lenses(_camera_lines(store, cameras_file), cameras_file))
+    finder, lines = ImageFinder(images or store), _lines_of_images(store, images_file)
+    makers = [partial(_photograph, line, lenses, finder, images_file) for line in lines]
+    return Scene(folder, list(gather(makers, problems)))
+
+
+def _either(store: FileStore, folder: str, text: str, binary: str) -> str:
+    """The name of a model's text file, or of its binary one where there is no text."""
+    files = [str(PurePosixPath(folder, name)) for name in (text, binary)]
+    return files[1] if files[0] not in store.names and files[1] in store.names else files[0]
+
+
+def _camera_lines(store: FileStore, file: str) -> Iterable[str]:
+    if file.endswith(".bin"):
+        return camera_lines(store.read(file, MAX_TEXT_BYTES), file)
+    return _text(store, file).splitlines()
+
+
+def _lines_of_images(store: FileStore, file: str) -> Iterable[str]:
+    if file.endswith(".bin"):
+        return image_lines(store.read(file, MAX_TEXT_BYTES), file)
+    return _image_lines(_text(store, file))
 
 
 def _photograph(line: str, lenses: Mapping[str, Lens], finder: ImageFinder, file: str) -> Photograph:
     fields = line.split(maxsplit=9)
     values, name = _floats(fields[1:8], line, file), fields[9].strip()
     if fields[8] not in lenses:
-        raise DataError(f"{file} gives {name} the camera {fields[8]}, which is not in {CAMERAS}")
+        raise DataError(f"{file} gives {name} the camera {fields[8]}, which is not in {CAMERAS} or {CAMERAS_BIN}")
     matrix = _camera_to_world(values[:4], values[4:], f"the quaternion of {name} in {file}")
     return Photograph(finder.store, finder.anywhere(file, name), None, matrix, lenses[fields[8]])
 
@@ -73,8 +94,8 @@ def _text(store: FileStore, name: str) -> str:
         raise DataError(f"{store.path}/{name} is not a text file") from error
 
 
-def _lenses(text: str, file: str) -> Iterator[tuple[str, Lens]]:
-    for line in text.splitlines():
+def _lenses(lines: Iterable[str], file: str) -> Iterator[tuple[str, Lens]]:
+    for line in lines:
         fields = line.split()
         if not fields or fields[0].startswith("#"):
             continue

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from hgs_toolkit.datasets.images import IMAGE_SUFFIXES, Size, is_image, open_image
 from hgs_toolkit.datasets.storage import FileStore
 from hgs_toolkit.errors import DataError
+from hgs_toolkit.imaging.reading import upright_size
 
 Matrix = npt.NDArray[np.float64]
 T = TypeVar("T")
@@ -50,6 +51,12 @@ class Lens:
     height: int
     distortion: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
+    def is_for(self, size: Size) -> bool:
+        """Whether a photograph of (width, height) ``size`` has the lens's shape, up to rounding."""
+        width, height = size
+        x, y = width / self.width, height / self.height
+        return abs(width - self.width * y) <= 1 or abs(height - self.height * x) <= 1
+
     @property
     def is_pinhole(self) -> bool:
         """Whether straight lines stay straight."""
@@ -59,7 +66,7 @@ class Lens:
         """The lens for the same photograph stored at (width, height) ``size``; DataError if the shapes differ."""
         width, height = size
         x, y = width / self.width, height / self.height
-        if abs(width - self.width * y) > 1 and abs(height - self.height * x) > 1:  # off by more than rounding
+        if not self.is_for(size):
             raise DataError(
                 f"{name} is {width} x {height}, its camera is for {self.width} x {self.height}; expected one shape"
             )
@@ -76,6 +83,8 @@ class Photograph:
         mask: the name of a grey image to use as alpha, or None.
         cam_to_world: (4, 4) rigid, OpenCV camera axes, in the world of its file.
         lens: of its camera.
+        upright: whether the lens is one for the upright photograph in any case; otherwise its size says whether it
+            belongs to that or to the pixels as they are stored, which differ by the EXIF orientation.
     """
 
     store: FileStore
@@ -83,6 +92,7 @@ class Photograph:
     mask: str | None
     cam_to_world: Matrix
     lens: Lens
+    upright: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,10 +129,12 @@ class ImageFinder:
     def __init__(self, store: FileStore) -> None:
         self.store = store
         self._names = {name for name in store.names if is_image(name)}
+        self._lower: dict[str, list[str]] = {}
         self._by_end: dict[str, list[str]] = {}
         for name in sorted(self._names):
             path = PurePosixPath(name)
-            for key in {path.name, path.stem}:
+            self._lower.setdefault(name.lower(), []).append(name)
+            for key in {path.name.lower(), path.stem.lower()}:
                 self._by_end.setdefault(key, []).append(name)
 
     def beside(self, file: str, path: str) -> str:
@@ -131,6 +143,9 @@ class ImageFinder:
         for suffix in ("", *IMAGE_SUFFIXES):
             if name + suffix in self._names:
                 return name + suffix
+        alike = [found for suffix in ("", *IMAGE_SUFFIXES) for found in self._lower.get((name + suffix).lower(), ())]
+        if len(alike) == 1:  # in another case: IMG_1.JPG for img_1.jpg
+            return alike[0]
         if name.startswith(("../", "/")):
             raise DataError(f"{file} names the image {path} outside of {self.store.path}; give the folder with both")
         raise DataError(f"{file} names the image {path}, which is not in {self.store.path}")
@@ -138,7 +153,9 @@ class ImageFinder:
     def anywhere(self, file: str, path: str) -> str:
         """The one image that ``path`` can mean, whatever folder it is in."""
         path = path.replace("\\", "/")
-        ends = [name for name in self._by_end.get(PurePosixPath(path).name, ()) if _matches(name, path)]
+        alike = self._by_end.get(PurePosixPath(path).name.lower(), ())
+        ends = [name for name in alike if _matches(name, path)]
+        ends = ends or [name for name in alike if _matches(name.lower(), path.lower())]
         if not ends:
             raise DataError(
                 f"{file} names the image {path}, which is not in {self.store.path}; name its folder: --images"
@@ -150,9 +167,9 @@ class ImageFinder:
         return ends[0]
 
     def size(self, name: str) -> Size:
-        """Width and height of an image, from its header."""
+        """Width and height of an upright image, from its header."""
         with open_image(self.store.read(name, MAX_PHOTO_BYTES), name, MAX_PHOTO_SIDE) as image:
-            return image.size
+            return upright_size(image)
 
 
 def read_json(store: FileStore, name: str) -> Any:

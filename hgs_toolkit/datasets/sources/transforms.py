@@ -91,7 +91,9 @@ def _pose(value: Any, what: str) -> Matrix:
 
 def _lens(facts: Mapping[str, Any], finder: ImageFinder, image: str, what: str) -> Lens:
     model = facts.get("camera_model", "OPENCV")
-    if model not in PERSPECTIVE or facts.get("is_fisheye"):
+    if facts.get("is_fisheye"):
+        raise DataError(f"{what} has a fisheye lens (is_fisheye); expected a perspective camera: undistort the images")
+    if model not in PERSPECTIVE:
         raise DataError(f"{what} has the camera model {model}; expected a perspective camera: undistort the images")
     known = {key: float(numbers(facts[key], f"{key} of {what}")) for key in KEYS & facts.keys()}
     for key in HIGHER:
