@@ -9,7 +9,7 @@ import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, reporting
 from hgs_toolkit.cli.field_options import takes_fields_of
-from hgs_toolkit.cli.sources import AssetArgument, Levels, Psi, open_asset, parse_levels
+from hgs_toolkit.cli.sources import AssetArgument, DropInvalid, Levels, Psi, open_asset, parse_levels
 from hgs_toolkit.exporters.options import ExportOptions, Frame
 
 
@@ -30,6 +30,7 @@ def export(
     source_frame: Annotated[
         Frame | None, typer.Option("--source-frame", help="World frame of ASSET where its format leaves it open.")
     ] = None,
+    drop_invalid: DropInvalid = False,
     psi: Psi = 0.7,
     device: Device = "auto",
     force: Force = False,
@@ -45,7 +46,7 @@ def export(
         # What is known to fail is refused before anything is read or sampled.
         format_of(out).check_options(ExportOptions(**options))
         refuse_overwrite(out, force=force)
-        source = open_asset(asset, psi, device, source_frame, sh_degree)
+        source = open_asset(asset, psi, device, source_frame, sh_degree, drop_invalid)
         write(
             source.scene, out, levels=parse_levels(levels), sh_degree=sh_degree, metadata=source.metadata, force=force,
             **options,

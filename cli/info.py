@@ -9,22 +9,24 @@ from typing import Annotated, Any
 import typer
 
 from hgs_toolkit.cli.console import JsonProgress, facts_text, format_bytes, reporting
+from hgs_toolkit.cli.sources import DropInvalid
 
 Facts = dict[str, Any]
 
 
 def info(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A splat file, a model, a run folder or a dataset.")],
+    drop_invalid: DropInvalid = False,
     json_progress: JsonProgress = False,
 ) -> None:
     """Say what a splat file, model, run folder or dataset holds."""
     with reporting(json_progress) as report:
-        facts = describe(path)
+        facts = describe(path, drop_invalid)
         report.result(facts_text(facts), **facts)
 
 
-def describe(path: Path) -> Facts:
-    """Facts about what is at ``path``, ready to be printed.
+def describe(path: Path, drop_invalid: bool = False) -> Facts:
+    """Facts about what is at ``path``, ready to be printed; ``drop_invalid`` is as in ``table.load``.
 
     Raises:
         HgsError: if there is nothing, or nothing known.
@@ -38,14 +40,14 @@ def describe(path: Path) -> Facts:
         return _run(path)
     if path.is_dir() or path.suffix.lower() == ".zip":
         return _dataset(path)
-    return _model(path) if path.suffix.lower() == ".safetensors" else _asset(path)
+    return _model(path) if path.suffix.lower() == ".safetensors" else _asset(path, drop_invalid)
 
 
-def _asset(path: Path) -> Facts:
+def _asset(path: Path, drop_invalid: bool) -> Facts:
     from hgs_toolkit.exporters.table import format_of, read_asset
     from hgs_toolkit.gaussians import BACKGROUND_LEVEL
 
-    kind, asset = format_of(path), read_asset(path)
+    kind, asset = format_of(path), read_asset(path, drop_invalid=drop_invalid)
     scene, metadata = asset.scene, asset.metadata
     facts: Facts = {
         "kind": f"{kind.suffix} - {kind.description}",
@@ -58,6 +60,10 @@ def _asset(path: Path) -> Facts:
     if scene.num_gaussians:
         low, high = scene.means[0].amin(0), scene.means[0].amax(0)
         facts["bounds"] = " ".join(f"{a}[{lo:.3f} {hi:.3f}]" for a, lo, hi in zip("xyz", low, high, strict=True))
+    if any(metadata.offset):
+        facts["offset"] = " ".join(f"{value:.15g}" for value in metadata.offset)
+    if metadata.antialiased:
+        facts["trained for"] = "antialiased rendering"
     if metadata.generator:
         facts |= {"generator": metadata.generator, "seed": metadata.seed, "psi": metadata.psi, "model": metadata.model}
     return facts | metadata.extra

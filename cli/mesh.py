@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, reporting
-from hgs_toolkit.cli.sources import AssetArgument, Levels, Psi, open_asset, parse_levels
+from hgs_toolkit.cli.sources import AssetArgument, DropInvalid, Levels, Psi, open_asset, parse_levels
 from hgs_toolkit.exporters.meshes.settings import MAX_TEXTURED_FACES, Color, Keep, MeshSettings, Method
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def mesh(
     levels: Levels = None,
     unlit: Annotated[bool, typer.Option("--unlit", help=".glb: show colours as they are, without lamps.")] = False,
     report: Annotated[Path | None, typer.Option("--report", help="Write the mesh's facts to this .json file.")] = None,
+    drop_invalid: DropInvalid = False,
     psi: Psi = 0.7,
     device: Device = "auto",
     force: Force = False,
@@ -80,7 +81,10 @@ def mesh(
             raise ConfigError(f"{out.suffix} files have no unlit materials; --unlit needs .glb")
         if report:
             refuse_overwrite(report, force=force)
-        scene = chosen_levels(open_asset(asset, psi, device).scene.to(choose_device(device)), parse_levels(levels))
+        scene = chosen_levels(
+            open_asset(asset, psi, device, drop_invalid=drop_invalid).scene.to(choose_device(device)),
+            parse_levels(levels),
+        )
         with console.progress("meshing"):
             meshes = mesh_levels(scene, settings) if lods else {out.stem: build_mesh(scene, settings)}
         for path in write_mesh(out, meshes, placement, unlit=unlit, force=force):

@@ -9,7 +9,7 @@ import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, reporting
 from hgs_toolkit.cli.image_files import MAX_SIZE, OUT_HELP, Fps, ImageFiles, is_video
-from hgs_toolkit.cli.sources import AssetArgument, Background, Levels, Psi, check_background, open_scene
+from hgs_toolkit.cli.sources import AssetArgument, Background, DropInvalid, Levels, Psi, check_background, open_scene
 from hgs_toolkit.imaging.choices import Mode, SceneAnimation, Trajectory
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def render(
         int | None, typer.Option("--subtree", help="Show only the Gaussian with this index and those below it.")
     ] = None,
     background: Background = "auto",
+    drop_invalid: DropInvalid = False,
     psi: Psi = 0.7,
     device: Device = "auto",
     force: Force = False,
@@ -57,7 +58,7 @@ def render(
         count = frames or (VIDEO_FRAMES if is_video(out) else 1)
         files = ImageFiles.planned(out, count, fps, force)
         check_background(background, opaque="a video" if is_video(out) else "")
-        shown = open_scene(asset, psi, device, levels, background)
+        shown = open_scene(asset, psi, device, levels, background, drop_invalid)
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.imaging.animation import animate as draw_images

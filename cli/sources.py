@@ -50,6 +50,13 @@ Background = Annotated[
 ]  # fmt: skip
 
 
+DropInvalid = Annotated[
+    bool,
+    typer.Option("--drop-invalid", help="Leave out Gaussians with NaN or infinite values instead of refusing the file.",
+                 show_default=False),
+]  # fmt: skip
+
+
 @dataclass(frozen=True)
 class DrawableModel:
     """A model ready to be drawn.
@@ -99,11 +106,13 @@ def open_model(
     return DrawableModel(model, target, color)
 
 
-def open_scene(text: str, psi: float, device: str, levels: str | None, background: str) -> DrawableScene:
+def open_scene(
+    text: str, psi: float, device: str, levels: str | None, background: str, drop_invalid: bool = False
+) -> DrawableScene:
     """The asset that ``text`` means, with the texts of ``--levels`` and ``--background`` applied."""
     wanted = parse_levels(levels)
     check_background(background)
-    asset = open_asset(text, psi, device)
+    asset = open_asset(text, psi, device, drop_invalid=drop_invalid)
     from hgs_toolkit.exporters.table import chosen_levels
     from hgs_toolkit.imaging.scene_images import natural_background
 
@@ -111,8 +120,11 @@ def open_scene(text: str, psi: float, device: str, levels: str | None, backgroun
     return DrawableScene(asset, chosen_levels(asset.scene, wanted), color)
 
 
-def open_asset(text: str, psi: float, device: str, frame: str | None = None, sh_degree: int | None = None) -> Asset:
-    """The asset that ``text`` means: a file (whose ``frame`` is as in ``table.load``), or a scene of a model.
+def open_asset(
+    text: str, psi: float, device: str, frame: str | None = None, sh_degree: int | None = None,
+    drop_invalid: bool = False,
+) -> Asset:  # fmt: skip
+    """The asset that ``text`` means: a file, read as ``table.load`` does, or a scene of a model.
 
     A sampled scene whose model sees the camera gets colour harmonics of ``sh_degree``, if that is 1 or more.
 
@@ -124,7 +136,7 @@ def open_asset(text: str, psi: float, device: str, frame: str | None = None, sh_
     model, at, seed = text.rpartition("@")
     if at and not Path(text).exists():
         return _sampled(Path(model) if model else None, seed, psi, device, sh_degree or 0)
-    return read_asset(text, frame)
+    return read_asset(text, frame, drop_invalid=drop_invalid)
 
 
 def _sampled(model_path: Path | None, seed: str, psi: float, device: str, sh_degree: int) -> Asset:

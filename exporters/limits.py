@@ -21,7 +21,7 @@ FREE_EXPANSION = 2**24
 """Bytes of content that any file may have, however small it is."""
 
 MAX_TRAILER = 2**20
-"""Bytes behind the promised content that are skipped: the extensions of other programs."""
+"""Bytes that may follow the promised content: the extensions of other programs."""
 
 MIN_WINDOW = 2**23
 """Bytes of the window that every Zstandard decoder must offer; only larger content gets a larger one."""
@@ -60,11 +60,12 @@ class Gunzip:
             raise FormatError(f"it is truncated: {count} bytes promised, {len(data)} follow")
         return data
 
-    def finish(self) -> None:
-        """Skip a short rest and compare the stream with its checksum; raises a FormatError if they differ."""
-        self._upto(MAX_TRAILER)
+    def finish(self) -> bytes:
+        """The short rest of the stream, which is compared with its checksum; raises a FormatError if they differ."""
+        rest = self._upto(MAX_TRAILER)
         if not self._inflater.eof:
             raise FormatError("it is truncated, or holds far more than it promises")
+        return rest
 
     def _upto(self, count: int) -> bytes:
         if not count:

@@ -41,6 +41,12 @@ class ExportOptions:
         default=0, metadata=flag(".ply: zero harmonics up to this degree (old viewers want 3).", min=0, max=3)
     )
     normals: bool = field(default=True, metadata=flag(".ply: leave the zero normals out.", flag=" /--no-normals"))
+    world: bool = field(
+        default=False, metadata=flag(".ply: x, y and z as doubles in the world's coordinates, if those are far off.")
+    )
+    spz_version: int = field(
+        default=3, metadata=flag(".spz: version of the format; 4 declares its axes.", min=3, max=4)
+    )
     frame: Frame | None = field(
         default=None, metadata=flag("World frame of the file: rdf (y down) or y_up; default: the format's own.")
     )

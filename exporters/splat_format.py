@@ -9,9 +9,10 @@ from pathlib import Path
 
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.options import ExportOptions, Frame
+from hgs_toolkit.exporters.splats.reading import Reading
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
 
-Reader = Callable[[Path], GaussianHierarchy]
+Reader = Callable[[Path], Reading]
 Writer = Callable[[Path, GaussianHierarchy, ExportOptions], None]
 
 
@@ -22,11 +23,12 @@ class SplatFormat:
     Attributes:
         suffix: lower-case end of the file's name, such as ``.ply``, ``.compressed.ply`` or ``lod-meta.json``.
         description: a short line that says what the format is and what opens it.
-        reader: returns a batch of one in the ``y_up`` frame; None for a format that is only written.
+        reader: returns what a file holds, in the ``y_up`` frame; None for a format that is only written.
         writer: writes a batch of one to a new path, which the caller then renames; None for one that is only read.
         options: names of the ExportOptions that the writer honours; ``metadata`` need not be named.
         sh_degree: highest degree of spherical harmonics that a file holds.
         keeps_tree: whether level and parent survive without being asked for.
+        keeps_offset: whether a file keeps the offset of coordinates that are far from the origin.
         assumed_frame: frame that the reader assumes where neither the format nor the file settles it, so that ``frame``
             of :func:`~hgs_toolkit.exporters.table.load` may name another; None where the frame is settled.
         tidy: for a format with files beside the named one: called with the path of a finished file, removes the files
@@ -41,6 +43,7 @@ class SplatFormat:
     options: frozenset[str] = frozenset()
     sh_degree: int = 3
     keeps_tree: bool = False
+    keeps_offset: bool = True
     assumed_frame: Frame | None = None
     tidy: Callable[[Path], None] | None = None
     opens_in_extension: bool = False
@@ -65,4 +68,7 @@ class SplatFormat:
                 lost.append(f"the tree of {scene.num_levels} levels{kept}")
             if bool((scene.level == BACKGROUND_LEVEL).any()):
                 lost.append("which Gaussians are the background")
+        if not self.keeps_offset and options.metadata and any(options.metadata.offset):
+            place = ", ".join(f"{value:.15g}" for value in options.metadata.offset)
+            lost.append(f"that the coordinates are relative to ({place})")
         return lost

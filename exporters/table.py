@@ -12,21 +12,26 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hgs_toolkit.asset import SUFFIX as NATIVE
 from hgs_toolkit.asset import Asset, AssetMetadata, load_asset, write_asset
 from hgs_toolkit.encoding import sh_bases
 from hgs_toolkit.errors import FormatError, ShapeError
-from hgs_toolkit.exporters.frames import FRAMES, convert_frame
+from hgs_toolkit.exporters.frames import FRAMES, convert_frame, frame_signs
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splat_format import SplatFormat
-from hgs_toolkit.exporters.splats.compressed_ply import read_compressed_ply, write_compressed_ply
 from hgs_toolkit.exporters.splats.glb import read_glb, write_glb
-from hgs_toolkit.exporters.splats.ply import read_ply, write_ply
+from hgs_toolkit.exporters.splats.ply.compressed import write_compressed_ply
+from hgs_toolkit.exporters.splats.ply.reader import read_ply
+from hgs_toolkit.exporters.splats.ply.writer import write_ply
 from hgs_toolkit.exporters.splats.rad.reader import read_rad
 from hgs_toolkit.exporters.splats.rad.writer import write_rad
+from hgs_toolkit.exporters.splats.reading import Reading, cleaned, offset_of
 from hgs_toolkit.exporters.splats.sog import read_sog, write_sog
 from hgs_toolkit.exporters.splats.splat import read_splat, write_splat
-from hgs_toolkit.exporters.splats.spz import read_spz, write_spz
+from hgs_toolkit.exporters.splats.spz.reader import read_spz
+from hgs_toolkit.exporters.splats.spz.writer import write_spz
 from hgs_toolkit.exporters.splats.streamed_sog import SUFFIX as STREAMED
 from hgs_toolkit.exporters.splats.streamed_sog import read_streamed_sog, tidy_streamed_sog, write_streamed_sog
 from hgs_toolkit.exporters.splats.usd import read_usd, write_usd
@@ -36,8 +41,8 @@ from hgs_toolkit.gaussians import GaussianHierarchy
 logger = logging.getLogger(__name__)
 
 
-def _read_hgs(path: Path) -> GaussianHierarchy:
-    return load_asset(path).scene
+def _read_hgs(path: Path) -> Reading:
+    return Reading(load_asset(path).scene)
 
 
 def _write_hgs(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
@@ -49,23 +54,24 @@ FORMATS = (
            opens_in_extension=True),
     SplatFormat(
         ".ply", "3D-GS splats: SuperSplat, Blender add-ons, Unity, Unreal, Houdini", read_ply, write_ply,
-        options=frozenset({"extras", "pad_sh", "normals", "frame"}), opens_in_extension=True,
+        options=frozenset({"extras", "pad_sh", "normals", "world", "frame"}), opens_in_extension=True,
     ),
     SplatFormat(
         ".spz", "Niantic's, 10 to 20 bytes a Gaussian: phones, Unity, Unreal, Godot, Spark", read_spz, write_spz,
-        options=frozenset({"frame"}), assumed_frame="y_up", opens_in_extension=True,
+        options=frozenset({"frame", "spz_version"}), keeps_offset=False, assumed_frame="y_up",
+        opens_in_extension=True,
     ),
     SplatFormat(
         ".sog", "images in a zip, 14 to 20 bytes a Gaussian: SuperSplat, PlayCanvas, Spark", read_sog, write_sog,
         options=frozenset({"frame"}),
     ),
     SplatFormat(
-        ".compressed.ply", "16 bytes a Gaussian: SuperSplat, PlayCanvas", read_compressed_ply, write_compressed_ply,
+        ".compressed.ply", "16 bytes a Gaussian: SuperSplat, PlayCanvas", read_ply, write_compressed_ply,
         options=frozenset({"frame"}),
     ),
     SplatFormat(
         ".splat", "32 bytes a Gaussian, without harmonics: older web viewers", read_splat, write_splat,
-        options=frozenset({"frame"}), sh_degree=0, assumed_frame="rdf", opens_in_extension=True,
+        options=frozenset({"frame"}), sh_degree=0, keeps_offset=False, assumed_frame="rdf", opens_in_extension=True,
     ),
     SplatFormat(
         ".glb", "glTF with KHR_gaussian_splatting: Cesium; other viewers show points",
@@ -90,23 +96,27 @@ FORMATS = (
 """Every splat format: the only place that lists their suffixes."""
 
 
-def load(path: str | Path, frame: str | None = None) -> GaussianHierarchy:
+def load(path: str | Path, frame: str | None = None, *, drop_invalid: bool = False) -> GaussianHierarchy:
     """Read a splat file of any known format as a batch of one in the ``y_up`` frame.
 
     Args:
         path: a file whose suffix names its format, see FORMATS.
         frame: world frame of a file that is not in the frame its format assumes (``rdf`` for an .spz that another
             program wrote as it wrote its .ply); only for formats with an ``assumed_frame``.
+        drop_invalid: leave out Gaussians with NaN or infinite values, which are otherwise refused.
 
     Raises:
-        FormatError: if the suffix is unknown; if the file is missing, truncated, broken or without Gaussians; or if
-            ``frame`` is given although the format settles it.
+        FormatError: if the suffix is unknown; if the file is missing, truncated, broken or without Gaussians; if a
+            value is NaN or infinite (counted); or if ``frame`` is given although the format or the file settles it.
     """
-    return read_asset(path, frame).scene
+    return read_asset(path, frame, drop_invalid=drop_invalid).scene
 
 
-def read_asset(path: str | Path, frame: str | None = None) -> Asset:
-    """Read a splat file as :func:`load` does, with metadata and latent, which only ``.hgs`` files have."""
+def read_asset(path: str | Path, frame: str | None = None, *, drop_invalid: bool = False) -> Asset:
+    """Read a splat file as :func:`load` does, with its metadata and, of a ``.hgs`` file, its latent.
+
+    The metadata of other formats state only what their files do, such as an offset.
+    """
     path = Path(path)
     known = format_of(path)
     if known.reader is None:
@@ -115,15 +125,21 @@ def read_asset(path: str | Path, frame: str | None = None) -> Asset:
     if not path.is_file():
         raise FormatError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; expected a splat file")
     try:
-        asset = load_asset(path) if known.suffix == NATIVE else Asset(known.reader(path))
+        if known.suffix == NATIVE:
+            return load_asset(path)
+        reading = known.reader(path)
     except OSError as error:
         raise FormatError(f"cannot read {path}: {error.strerror or error}") from error
-    if not asset.scene.num_gaussians and known.suffix != NATIVE:
+    if not reading.scene.num_gaussians:
         raise FormatError(f"{path} holds no Gaussians; expected at least one")
-    if frame is None or frame == known.assumed_frame:
-        return asset
-    # The two frames differ by half a turn, which is its own inverse, so one more turn corrects the wrong one.
-    return Asset(convert_frame(asset.scene, *FRAMES))
+    scene, offset = cleaned(path, reading.scene, drop_invalid), reading.offset
+    if frame is not None and reading.axes:
+        raise FormatError(f"{path} declares its own axes, {reading.axes}; read it without naming a frame")
+    if frame is not None and frame != known.assumed_frame:
+        # The two frames differ by half a turn, which is its own inverse, so one more turn corrects the wrong one.
+        scene = convert_frame(scene, *FRAMES)
+        offset = offset_of(np.array(offset) * frame_signs(*FRAMES))
+    return Asset(scene, AssetMetadata(offset=offset, antialiased=reading.antialiased))
 
 
 def _check_frame(path: Path, known: SplatFormat, frame: str | None) -> None:

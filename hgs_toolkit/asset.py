@@ -34,6 +34,9 @@ FRAME = "y_up"
 METADATA_KEY = "hgs"
 """The only entry of the safetensors metadata: with several, their order, and so the bytes, would be left to chance."""
 
+RARE = {"offset": (0.0, 0.0, 0.0), "antialiased": False}
+"""Entries of the metadata that are only written if they differ from these values."""
+
 TREE = ("level", "parent")
 ANCHORS = "anchors."
 LATENT = "latent"
@@ -52,6 +55,9 @@ class AssetMetadata:
         radius: distance of those cameras from the origin, world units.
         frame: world frame of the file, always ``y_up``.
         units: what one unit of length is.
+        offset: point of the world, in the frame ``y_up``, relative to which the scene's coordinates are given; not
+            zero for scenes that lie far from the world's origin, such as surveys.
+        antialiased: whether the scene was trained for antialiased rendering (Mip-Splatting).
         extra: anything else, JSON-able.
     """
 
@@ -63,6 +69,8 @@ class AssetMetadata:
     radius: float = 2.7
     frame: str = FRAME
     units: str = "scene units"
+    offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    antialiased: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -95,7 +103,11 @@ def write_asset(path: Path, asset: Asset) -> None:
         tensors |= _tensors(asset.scene.anchors, ANCHORS)
     if asset.latent is not None:
         tensors[LATENT] = asset.latent.detach().cpu().contiguous()
-    text = json.dumps({"format_version": FORMAT_VERSION} | dataclasses.asdict(asset.metadata), allow_nan=False)
+    entries = dataclasses.asdict(asset.metadata)
+    for name, absent in RARE.items():
+        if entries[name] == absent:
+            del entries[name]
+    text = json.dumps({"format_version": FORMAT_VERSION} | entries, allow_nan=False)
     save_file(tensors, path, metadata={METADATA_KEY: text})
 
 
@@ -177,7 +189,10 @@ def _metadata(path: Path, text: str) -> AssetMetadata:
     if values.get("frame", FRAME) != FRAME:
         raise FormatError(f"{path} is in the frame '{values['frame']}'; expected '{FRAME}'")
     known = {f.name for f in dataclasses.fields(AssetMetadata)}
-    metadata = AssetMetadata(**{name: value for name, value in values.items() if name in known})
+    metadata = AssetMetadata(**{
+        name: tuple(value) if name == "offset" and isinstance(value, list) else value
+        for name, value in values.items() if name in known
+    })  # fmt: skip
     _check_types(path, metadata)
     if unknown := {name: value for name, value in values.items() if name not in known}:
         logger.debug("%s carries entries this version does not know: %s", path, ", ".join(unknown))
@@ -189,11 +204,13 @@ def _check_types(path: Path, metadata: AssetMetadata) -> None:
     number, text = (int, float), (str,)
     kinds: dict[str, tuple[type, ...]] = {
         "seed": (int, type(None)), "psi": (*number, type(None)), "generator": text, "model": text,
-        "focal": number, "radius": number, "units": text, "extra": (dict,),
+        "focal": number, "radius": number, "units": text, "offset": (tuple,), "antialiased": (bool,), "extra": (dict,),
     }  # fmt: skip
     for name, kind in kinds.items():
         value = getattr(metadata, name)
-        if not isinstance(value, kind) or isinstance(value, bool):
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind != (bool,)):
             raise FormatError(f"{path}: its metadata say {name} = {value!r}; expected {kind[0].__name__}")
+    if len(metadata.offset) != 3 or not all(isinstance(x, int | float) and abs(x) < 1e300 for x in metadata.offset):
+        raise FormatError(f"{path}: its metadata say offset = {metadata.offset!r}; expected three numbers")
     if not (metadata.focal > 0 and metadata.radius > 0):
         raise FormatError(f"{path}: focal {metadata.focal} and radius {metadata.radius} must be more than 0")

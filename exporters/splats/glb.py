@@ -33,7 +33,8 @@ from hgs_toolkit.errors import FormatError, ShapeError
 from hgs_toolkit.exporters.limits import check_promise
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.gltf import Glb, Json, write_chunks
-from hgs_toolkit.exporters.splats.transform import transform_scene
+from hgs_toolkit.exporters.splats.reading import NO_OFFSET, Reading
+from hgs_toolkit.exporters.splats.transform import transform_scenes
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy, concatenate
 from hgs_toolkit.version import program_name
 
@@ -100,19 +101,22 @@ def write_glb(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
         scene = by_level(scene)
         kept, tally = scene.level.unique_consecutive(return_counts=True)
         levels, counts = kept.tolist(), tally.tolist()
+    # A node's numbers are doubles for most programs, so the offset of a scene far from the origin is kept there.
+    offset = options.metadata.offset if options.metadata else NO_OFFSET
+    placed: Json = {"translation": list(offset)} if any(offset) else {}
     columns = _columns(scene, options.extras)
     write_chunks(
-        path, _document(scene, columns, levels, counts), _blocks(columns, scene.num_gaussians),
+        path, _document(scene, columns, levels, counts, placed), _blocks(columns, scene.num_gaussians),
         sum(column.stride for column in columns) * scene.num_gaussians,
     )  # fmt: skip
 
 
-def read_glb(path: Path) -> GaussianHierarchy:
+def read_glb(path: Path) -> Reading:
     """Read all Gaussians of a file's scene, written by any program, where its nodes place them.
 
     Raises:
         FormatError: if the file is truncated, its sizes contradict each other, it holds no Gaussians or needs other
-            files, or a value is NaN or infinite (counted).
+            files.
     """
     try:
         glb = Glb(path)
@@ -179,8 +183,14 @@ def _fallback(dc: Tensor, logits: Tensor) -> Tensor:
     return (255 * colour).round().to(torch.uint8)
 
 
-def _document(scene: GaussianHierarchy, columns: list[_Column], levels: list[int | None], counts: list[int]) -> Json:
-    """The file's JSON: one buffer view for each column, in which each node has its range."""
+def _document(
+    scene: GaussianHierarchy,
+    columns: list[_Column],
+    levels: list[int | None],
+    counts: list[int],
+    placed: Json,
+) -> Json:
+    """The file's JSON: one buffer view for each column, in which each node, placed by ``placed``, has its range."""
     count, views, accessors, offset = scene.num_gaussians, [], [], 0
     for column in columns:
         size = column.stride * count
@@ -205,7 +215,7 @@ def _document(scene: GaussianHierarchy, columns: list[_Column], levels: list[int
     attributes = [name for column in columns for name in column.names]
     names = ["gaussians" if level is None else "background" if level < 0 else f"level {level}" for level in levels]
     nodes = [
-        {"name": name, "mesh": index} | ({} if level is None else {"extras": {LEVEL_ENTRY: level}})
+        {"name": name, "mesh": index} | placed | ({} if level is None else {"extras": {LEVEL_ENTRY: level}})
         for index, (name, level) in enumerate(zip(names, levels, strict=True))
     ]
     return {
@@ -237,14 +247,18 @@ def _primitive(attributes: list[str], first: int) -> Json:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """The Gaussians of one primitive and, if the file has them, the parents (N,) they had when they were written."""
+    """The Gaussians of one primitive and the matrix (4, 4) that places them.
+
+    If the file has them, ``parent`` (N,) holds the parents that they had when they were written.
+    """
 
     scene: GaussianHierarchy
+    matrix: NDArray[np.float64]
     parent: Tensor | None
 
 
 def _parts(glb: Glb, size: int) -> list[_Part]:
-    """Each splat primitive of the scene, where its node places it.
+    """Each splat primitive of the scene, with the matrix of its node.
 
     What the primitives promise together is compared with the file's size before they are read.
     """
@@ -303,7 +317,7 @@ def _part(glb: Glb, attributes: Json, node: Json, matrix: NDArray[np.float64]) -
         sh=torch.stack(harmonics, dim=1)[None], opacity_logits=opacities_to_logits(opacities)[None],
         level=level, check_finite=False,
     )  # fmt: skip
-    return _Part(transform_scene(scene, matrix), parent)
+    return _Part(scene, matrix, parent)
 
 
 def _level_of(node: Json) -> int:
@@ -319,15 +333,15 @@ def _whole(values: Tensor, name: str) -> Tensor:
     return values[:, 0].long()
 
 
-def _joined(path: Path, parts: list[_Part]) -> GaussianHierarchy:
+def _joined(path: Path, parts: list[_Part]) -> Reading:
     """One scene of all parts; it keeps the tree if every part has its parents and they fit the levels."""
-    scene = parts[0].scene if len(parts) == 1 else concatenate([part.scene for part in parts])
-    scene = scene.replace()  # checks that all is finite
+    scenes, offset = transform_scenes(path, [(part.scene, part.matrix) for part in parts])
+    scene = scenes[0] if len(scenes) == 1 else concatenate(scenes)
     parents = [part.parent for part in parts if part.parent is not None]
     if len(parents) != len(parts):
-        return scene
+        return Reading(scene, offset)
     try:
-        return scene.replace(parent=torch.cat(parents))
+        return Reading(scene.replace(parent=torch.cat(parents), check_finite=False), offset)
     except ShapeError as error:
         logger.warning("%s: its parents are ignored (%s), perhaps another program reordered it", path, error)
-        return scene
+        return Reading(scene, offset)

@@ -3,7 +3,7 @@
 Positions are 16 bits of sign(x) log(1 + |x|) in two images (low and high bytes). Log scales and constant coefficients
 are indices into codebooks of 256. Rotations are the three smaller components of the quaternion (8 bits each); an alpha
 of 252..255 says which one was dropped. Higher harmonics are labels into a palette whose entries are codebook indices.
-The frame is that of the .ply. Streamed scenes consist of the same files: :func:`sog_files` and :func:`scene_of_sog`.
+The frame is that of the .ply. Streamed scenes consist of the same files: :func:`sog_files` and :func:`reading_of_sog`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ import numpy as np
 
 from hgs_toolkit.encoding import sh_bases
 from hgs_toolkit.errors import FormatError
+from hgs_toolkit.exporters.frames import frame_signs
 from hgs_toolkit.exporters.limits import check_promise, is_count
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.packing.codebooks import PALETTE, codebook, codes, palette
 from hgs_toolkit.exporters.splats.packing.morton import morton_order
 from hgs_toolkit.exporters.splats.packing.quaternions import BOUND, drop_largest, restore_largest
 from hgs_toolkit.exporters.splats.packing.webp import Bytes, pixels_to_webp, webp_to_pixels
+from hgs_toolkit.exporters.splats.reading import NO_OFFSET, Doubles, Reading, offset_of, reading_of
 from hgs_toolkit.exporters.splats.sog_meta import FRAME, MAX_GAUSSIANS, META, Meta
 from hgs_toolkit.exporters.splats.stored import (
     Floats,
@@ -33,7 +35,6 @@ from hgs_toolkit.exporters.splats.stored import (
     logits_of_bytes,
     opacity_bytes,
     rest_bases,
-    scene_of,
     splats_of,
 )
 from hgs_toolkit.gaussians import GaussianHierarchy
@@ -61,32 +62,32 @@ def write_sog(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
         FormatError: if the scene has no Gaussians, or more than the largest image has pixels.
     """
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as bundle:
-        for name, data in sog_files(scene, options.frame or FRAME).items():
+        for name, data in sog_files(scene, options.frame or FRAME, options).items():
             # The entry has a fixed date, so equal scenes give equal bytes.
             bundle.writestr(zipfile.ZipInfo(name), data)
 
 
-def read_sog(path: Path) -> GaussianHierarchy:
+def read_sog(path: Path) -> Reading:
     """Read one scene of version 2, written by any program.
 
     Raises:
-        FormatError: if the archive or an image is broken or missing, the sizes contradict each other, or a value is
-            not finite.
+        FormatError: if the archive or an image is broken or missing, or the sizes contradict each other.
     """
     size = path.stat().st_size
     try:
         with zipfile.ZipFile(path) as bundle:
-            return scene_of_sog(lambda name: _member(bundle, name, size), path, size)
+            return reading_of_sog(lambda name: _member(bundle, name, size), path, size)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         raise FormatError(f"{path} is not a readable .sog archive: {error}") from error
 
 
-def sog_files(scene: GaussianHierarchy, frame: str = FRAME) -> Files:
+def sog_files(scene: GaussianHierarchy, frame: str = FRAME, options: ExportOptions | None = None) -> Files:
     """The files of one scene, ``meta.json`` first, with its Gaussians in Morton order.
 
     Args:
         scene: a batch of one in the ``y_up`` frame.
         frame: the frame of the files; ``meta.json`` states it, but other programs assume ``rdf``.
+        options: the writer's options, of which the metadata's offset is used.
     """
     splats = splats_of(scene, frame)
     if not 0 < len(splats) <= MAX_GAUSSIANS:
@@ -95,7 +96,7 @@ def sog_files(scene: GaussianHierarchy, frame: str = FRAME) -> Files:
     images: dict[str, bytes] = {}
     meta: dict[str, Any] = {
         "version": 2,
-        "asset": {"generator": program_name(), "frame": frame},
+        "asset": {"generator": program_name(), "frame": frame} | _offset_entry(frame, options),
         "count": len(splats),
         "means": _put_means(images, splats.means),
         "scales": _put_scales(images, splats.log_scales),
@@ -107,7 +108,13 @@ def sog_files(scene: GaussianHierarchy, frame: str = FRAME) -> Files:
     return {META: json.dumps(meta, allow_nan=False).encode()} | images
 
 
-def scene_of_sog(load: Callable[[str], bytes], path: Path, size: int) -> GaussianHierarchy:
+def _offset_entry(frame: str, options: ExportOptions | None) -> dict[str, Any]:
+    """The entry of ``asset`` that states the offset, in the frame of the files; none if there is no offset."""
+    offset = options.metadata.offset if options and options.metadata else NO_OFFSET
+    return {"offset": offset_of(np.array(offset) * frame_signs("y_up", frame))} if any(offset) else {}
+
+
+def reading_of_sog(load: Callable[[str], bytes], path: Path, size: int) -> Reading:
     """The scene whose files ``load`` returns by name.
 
     Args:
@@ -119,13 +126,16 @@ def scene_of_sog(load: Callable[[str], bytes], path: Path, size: int) -> Gaussia
         meta = Meta.parse(load(META))
         needed = meta.count * (BYTES_PER_GAUSSIAN + 12 * rest_bases(meta.bands))
         check_promise(needed, size)
+        means = _take_means(meta, load)
+        with np.errstate(over="ignore"):  # a position beyond float32 becomes infinite, which is counted later
+            single = means.astype(np.float32)
         splats = StoredSplats(
-            _take_means(meta, load), meta.book("scales")[_pixels(meta, load, "scales")[:, :3]],
-            _take_quats(meta, load), *_take_colours(meta, load),
+            single, meta.book("scales")[_pixels(meta, load, "scales")[:, :3]], _take_quats(meta, load),
+            *_take_colours(meta, load),
         )  # fmt: skip
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
-    return scene_of(path, splats, meta.frame)
+    return reading_of(path, splats, meta.frame, means, meta.offset)
 
 
 def _put_means(images: Files, means: Floats) -> dict[str, Any]:
@@ -139,14 +149,15 @@ def _put_means(images: Files, means: Floats) -> dict[str, Any]:
     return {"mins": low.tolist(), "maxs": high.tolist(), "files": ["means_l.webp", "means_u.webp"]}
 
 
-def _take_means(meta: Meta, load: Callable[[str], bytes]) -> Floats:
+def _take_means(meta: Meta, load: Callable[[str], bytes]) -> Doubles:
+    """The centres (N, 3) in double precision."""
     low, high = (meta.numbers("means", bound).astype(np.float64) for bound in ("mins", "maxs"))
     if len(low) != 3 or len(high) != 3:
         raise FormatError(f"{META} has {len(low)} and {len(high)} bounds of positions; expected 3 each")
     lower, upper = (webp_to_pixels(load(name), name, meta.count)[:, :3] for name in meta.names("means", 2))
     logs = low + (lower + upper.astype(np.float64) * 256) / 65535 * (high - low)
     with np.errstate(over="ignore"):  # a position that overflows becomes infinite, which is counted later
-        means: Floats = (np.sign(logs) * np.expm1(np.abs(logs))).astype(np.float32)
+        means: Doubles = np.sign(logs) * np.expm1(np.abs(logs))
     return means
 
 

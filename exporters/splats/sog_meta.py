@@ -11,6 +11,7 @@ import numpy as np
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.limits import is_count
 from hgs_toolkit.exporters.splats.packing.codebooks import CODES
+from hgs_toolkit.exporters.splats.reading import NO_OFFSET, Offset, offset_of
 from hgs_toolkit.exporters.splats.stored import Floats
 
 META = "meta.json"
@@ -31,12 +32,14 @@ class Meta:
         count: number of Gaussians.
         bands: degree of the harmonics, 0 to 3.
         frame: world frame of the positions.
+        offset: point of the world, in that frame, relative to which the positions are given.
     """
 
     values: dict[str, Any]
     count: int
     bands: int
     frame: str
+    offset: Offset
 
     @classmethod
     def parse(cls, data: bytes) -> Meta:
@@ -45,14 +48,17 @@ class Meta:
             values = json.loads(data)
             version_, count = values.get("version"), values.get("count")
             higher = values.get("shN") or {"bands": 0}
-            bands, frame = higher.get("bands"), (values.get("asset") or {}).get("frame", FRAME)
+            asset = values.get("asset") or {}
+            bands, frame, offset = higher.get("bands"), asset.get("frame", FRAME), asset.get("offset")
         except (ValueError, AttributeError, RecursionError) as error:
             raise FormatError(f"{META} is no JSON object of a .sog file: {error}") from error
         if version_ != 2:
             raise FormatError(f"{META} says version {version_!r}; expected 2 (convert older files with SuperSplat)")
         if not is_count(count, 1, MAX_GAUSSIANS) or not is_count(bands, 0, 3):
             raise FormatError(f"{META} says {count!r} Gaussians and SH degree {bands!r}; expected 1 or more and 0 to 3")
-        return cls(values, count, bands, frame if frame in ("rdf", "y_up") else FRAME)
+        placed = isinstance(offset, list) and len(offset) == 3 and all(map(_is_finite, offset))
+        where = offset_of(np.array(offset, np.float64)) if placed else NO_OFFSET
+        return cls(values, count, bands, frame if frame in ("rdf", "y_up") else FRAME, where)
 
     def names(self, part: str, files: int) -> list[str]:
         """The names of the ``files`` images of one part."""
@@ -71,9 +77,7 @@ class Meta:
     def numbers(self, part: str, entry: str) -> Floats:
         """The list of numbers that is the ``entry`` of one part."""
         values = self._of(part, entry)
-        if not isinstance(values, list) or not all(
-            isinstance(v, int | float) and abs(v) < np.finfo(np.float32).max for v in values
-        ):
+        if not isinstance(values, list) or not all(map(_is_finite, values)):
             raise FormatError(f"{META}: '{entry}' of '{part}' is no list of finite numbers")
         return np.array(values, np.float32)
 
@@ -82,3 +86,8 @@ class Meta:
             return self.values[part][entry]
         except (KeyError, TypeError) as error:
             raise FormatError(f"{META} lacks '{entry}' of '{part}'") from error
+
+
+def _is_finite(value: object) -> bool:
+    """Whether ``value``, from a file's JSON, is a number that float32 holds."""
+    return isinstance(value, int | float) and bool(abs(value) < np.finfo(np.float32).max)

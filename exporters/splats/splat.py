@@ -14,13 +14,13 @@ import numpy as np
 from hgs_toolkit.encoding import SH_C0
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.options import ExportOptions
+from hgs_toolkit.exporters.splats.reading import Reading, reading_of
 from hgs_toolkit.exporters.splats.stored import (
     BLOCK,
     Floats,
     StoredSplats,
     logits_of_bytes,
     opacity_bytes,
-    scene_of,
     splats_of,
 )
 from hgs_toolkit.gaussians import GaussianHierarchy
@@ -53,11 +53,11 @@ def write_splat(path: Path, scene: GaussianHierarchy, options: ExportOptions) ->
     rows.tofile(path)
 
 
-def read_splat(path: Path) -> GaussianHierarchy:
+def read_splat(path: Path) -> Reading:
     """Read one scene.
 
     Raises:
-        FormatError: if the size is no multiple of a row, a standard deviation is negative, or a value is not finite.
+        FormatError: if the size is no multiple of a row, or a standard deviation is negative.
     """
     size = path.stat().st_size
     if size % ROW.itemsize:
@@ -68,7 +68,7 @@ def read_splat(path: Path) -> GaussianHierarchy:
     with open(path, "rb") as file:
         for block in splats.blocks():
             _unpack(path, np.fromfile(file, ROW, BLOCK), block[1])
-    return scene_of(path, splats, FRAME)
+    return reading_of(path, splats, FRAME)
 
 
 def _unpack(path: Path, rows: np.ndarray[tuple[int], np.dtype[np.void]], block: StoredSplats) -> None:

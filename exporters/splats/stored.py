@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hgs_toolkit.encoding import MAX_OPACITY_LOGIT, normalize_quats, sh_bases, sh_degree
-from hgs_toolkit.errors import FormatError, ShapeError
 from hgs_toolkit.exporters.frames import turn_signs
 from hgs_toolkit.gaussians import GaussianHierarchy
 
@@ -109,24 +107,6 @@ def tensor_blocks(scene: GaussianHierarchy) -> Iterator[tuple[slice, tuple[Tenso
         means, log_scales, quats, sh, logits = (value[rows].to("cpu", torch.float32) for value in source)
         bounded = logits.clamp(-MAX_OPACITY_LOGIT, MAX_OPACITY_LOGIT)
         yield rows, (means, log_scales, normalize_quats(quats), sh, bounded)
-
-
-def scene_of(path: Path, splats: StoredSplats, frame: str) -> GaussianHierarchy:
-    """A batch of one in the ``y_up`` frame, made of ``splats`` that were read from ``path`` in ``frame``.
-
-    The arrays are converted in place, and the scene keeps them.
-
-    Raises:
-        FormatError: if a value is NaN or infinite (counted).
-    """
-    own = StoredSplats(*(np.require(part, np.float32, ["C", "W"]) for part in splats.parts))
-    for _, block in own.blocks():
-        block.turn(frame, "y_up")
-    means, log_scales, quats, sh, logits = (torch.from_numpy(part)[None] for part in own.parts)
-    try:
-        return GaussianHierarchy(means=means, log_scales=log_scales, quats=quats, sh=sh, opacity_logits=logits)
-    except ShapeError as error:
-        raise FormatError(f"{path}: {error}") from error
 
 
 def opacity_bytes(logits: Floats) -> NDArray[np.uint8]:

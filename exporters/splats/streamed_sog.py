@@ -27,10 +27,11 @@ from hgs_toolkit.exporters.frames import convert_frame
 from hgs_toolkit.exporters.limits import is_count
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.lods import levels_of_detail
-from hgs_toolkit.exporters.splats.sog import scene_of_sog, sog_files
+from hgs_toolkit.exporters.splats.reading import Reading, joined
+from hgs_toolkit.exporters.splats.sog import reading_of_sog, sog_files
 from hgs_toolkit.exporters.splats.sog_meta import FRAME
 from hgs_toolkit.files import make_folder
-from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
+from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.version import program_name
 
 SUFFIX = "lod-meta.json"
@@ -60,7 +61,7 @@ def write_streamed_sog(path: Path, scene: GaussianHierarchy, options: ExportOpti
     lods = [lod.scene.detach().to("cpu", torch.float32) for lod in reversed(levels_of_detail(scene))]
     work = Path(tempfile.mkdtemp(prefix=".tmp-lods-", dir=path.parent))
     try:
-        units = _Units(make_folder(work / FILES), lods, frame)
+        units = _Units(make_folder(work / FILES), lods, frame, options)
         tree = units.box([torch.arange(lod.num_gaussians) for lod in lods])
         folder = path.parent / f"lods-{units.digest.hexdigest()[:12]}"
         if not folder.exists():  # a folder of this name has the same content
@@ -83,8 +84,8 @@ class _Units:
         digest: hash of the content that is written.
     """
 
-    def __init__(self, folder: Path, lods: list[GaussianHierarchy], frame: str) -> None:
-        self.folder, self.lods, self.frame = folder, lods, frame
+    def __init__(self, folder: Path, lods: list[GaussianHierarchy], frame: str, options: ExportOptions) -> None:
+        self.folder, self.lods, self.frame, self.options = folder, lods, frame, options
         self.names: list[str] = []
         self.digest = hashlib.sha256()
         turned = [convert_frame(lod, "y_up", frame) for lod in lods]
@@ -115,7 +116,7 @@ class _Units:
         keep = torch.zeros(self.lods[index].num_gaussians, dtype=torch.bool)
         keep[rows] = True
         (self.folder / name).mkdir()
-        for file, data in sog_files(self.lods[index].select(keep), self.frame).items():
+        for file, data in sog_files(self.lods[index].select(keep), self.frame, self.options).items():
             (self.folder / name / file).write_bytes(data)
             self.digest.update(f"{name}/{file} {len(data)}\n".encode() + data)
         self.names.append(name)
@@ -140,7 +141,7 @@ def tidy_streamed_sog(path: Path) -> None:
             shutil.rmtree(folder)
 
 
-def read_streamed_sog(path: Path) -> GaussianHierarchy:
+def read_streamed_sog(path: Path) -> Reading:
     """Read the finest level of a scene, written by any program, as a flat scene, since the format has no tree.
 
     Raises:
@@ -156,7 +157,7 @@ def read_streamed_sog(path: Path) -> GaussianHierarchy:
         if isinstance(error, FormatError):
             raise FormatError(f"{path}: {error}") from error
         raise FormatError(f"{path} is no JSON of a streamed SOG scene: {error!r}") from error
-    return concatenate([_read_unit(path, names, index) for index in units])
+    return joined([_read_unit(path, names, index) for index in units])
 
 
 def _finest_units(root: Json) -> list[int]:
@@ -175,7 +176,7 @@ def _finest_units(root: Json) -> list[int]:
     return list(units)
 
 
-def _read_unit(path: Path, names: Any, index: Any) -> GaussianHierarchy:
+def _read_unit(path: Path, names: Any, index: Any) -> Reading:
     if not isinstance(names, list) or not is_count(index, 0, len(names) - 1) or not isinstance(names[index], str):
         raise FormatError(f"{path} refers to file {index!r}, which it does not name")
     meta = Path(names[index])
@@ -193,6 +194,6 @@ def _read_unit(path: Path, names: Any, index: Any) -> GaussianHierarchy:
             raise FormatError(f"it lacks {name}: {error.strerror or error}") from error
 
     try:
-        return scene_of_sog(load, folder / meta.name, size)
+        return reading_of_sog(load, folder / meta.name, size)
     except FormatError as error:
         raise FormatError(f"{path} refers to a broken scene: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,14 +12,17 @@ from torch import Tensor
 
 from hgs_toolkit.encoding import rotmats_to_quats, sh_bases, sh_degree
 from hgs_toolkit.errors import FormatError
+from hgs_toolkit.exporters.splats.reading import Offset, far_offset, offset_of, tell_offset
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.rendering.harmonics import sh_basis
+
+Matrix = NDArray[np.float64]
 
 TOLERANCE = 1e-4
 """Relative deviation from a rotation times a scale at which a matrix is refused; float32 rounding stays below it."""
 
 
-def transform_scene(scene: GaussianHierarchy, matrix: NDArray[np.float64]) -> GaussianHierarchy:
+def transform_scene(scene: GaussianHierarchy, matrix: Matrix) -> GaussianHierarchy:
     """``scene`` with its coordinates mapped by ``matrix`` (4, 4): a rotation, one positive scale and a translation.
 
     Raises:
@@ -41,6 +45,27 @@ def transform_scene(scene: GaussianHierarchy, matrix: NDArray[np.float64]) -> Ga
         sh=turn_harmonics(scene.sh, turn),
         check_finite=False,
     )
+
+
+def transform_scenes(
+    path: Path, parts: list[tuple[GaussianHierarchy, Matrix]]
+) -> tuple[list[GaussianHierarchy], Offset]:
+    """Each scene of a file with its coordinates mapped by its matrix, and the offset that was subtracted from them all.
+
+    The offset is found in double precision, before the coordinates become float32.
+
+    Raises:
+        FormatError: if a matrix mirrors, shears or stretches.
+    """
+    centres = [scene.means[0].numpy() @ matrix[:3, :3].T + matrix[:3, 3] for scene, matrix in parts]
+    sizes = np.concatenate([scene.log_scales[0].numpy() for scene, _ in parts])
+    with np.errstate(all="ignore"):  # values that are not finite are counted later
+        shift = far_offset(np.concatenate(centres), sizes)
+    if shift.any():
+        tell_offset(path, shift)
+    moved = np.eye(4)
+    moved[:3, 3] = -shift
+    return [transform_scene(scene, moved @ matrix) for scene, matrix in parts], offset_of(shift)
 
 
 def turn_harmonics(sh: Tensor, turn: Tensor) -> Tensor:

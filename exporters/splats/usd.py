@@ -35,7 +35,8 @@ from hgs_toolkit.exporters.limits import most_content
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats import usd_child
 from hgs_toolkit.exporters.splats.lods import levels_of_detail
-from hgs_toolkit.exporters.splats.transform import transform_scene
+from hgs_toolkit.exporters.splats.reading import Reading
+from hgs_toolkit.exporters.splats.transform import Matrix, transform_scenes
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
 from hgs_toolkit.version import program_name
 
@@ -79,6 +80,8 @@ def write_usd(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
     stage.GetRootLayer().comment = program_name()
     prim = stage.DefinePrim(PRIM, usd_child.TYPE)
     stage.SetDefaultPrim(prim)
+    if options.metadata and any(options.metadata.offset):  # transforms are doubles, positions are not
+        pxr.UsdGeom.Xformable(prim).AddTranslateOp().Set(pxr.Gf.Vec3d(*options.metadata.offset))
     if options.lods:
         variants = prim.GetVariantSets().AddVariantSet(VARIANTS)
         for lod in levels_of_detail(scene):
@@ -91,7 +94,7 @@ def write_usd(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
     stage.GetRootLayer().Export(str(path))
 
 
-def read_usd(path: Path) -> GaussianHierarchy:
+def read_usd(path: Path) -> Reading:
     """Read all Gaussians of a stage, written by any program, with its default variants and its transforms.
 
     Another process with bounded memory opens the file, because some damaged files make USD end the process, and others
@@ -99,7 +102,7 @@ def read_usd(path: Path) -> GaussianHierarchy:
 
     Raises:
         MissingExtraError: if usd-core is not installed.
-        FormatError: if the file is broken, refers to other files, holds no Gaussians, or a value is not finite.
+        FormatError: if the file is broken, refers to other files or holds no Gaussians.
         HgsError: if the other process was ended from outside.
     """
     _pxr()
@@ -107,7 +110,8 @@ def read_usd(path: Path) -> GaussianHierarchy:
         arrays, found = _read_apart(path)
         turn = Y_UP_FROM_Z_UP if found["z_up"] else np.eye(4)
         parts = [_part(arrays, index, prim, turn) for index, prim in enumerate(found["prims"])]
-        return (parts[0] if len(parts) == 1 else concatenate(parts)).replace()  # checks that all is finite
+        scenes, offset = transform_scenes(path, parts)
+        return Reading(scenes[0] if len(scenes) == 1 else concatenate(scenes), offset)
     except (FormatError, ShapeError) as error:
         raise FormatError(f"{path}: {error}") from error
 
@@ -146,8 +150,8 @@ def _found(out: Path, status: int) -> tuple[Arrays, dict[str, Any]]:
     raise FormatError(entries["error"])
 
 
-def _part(arrays: Arrays, index: int, prim: dict[str, Any], turn: NDArray[np.float64]) -> GaussianHierarchy:
-    """The Gaussians of one prim in the world."""
+def _part(arrays: Arrays, index: int, prim: dict[str, Any], turn: Matrix) -> tuple[GaussianHierarchy, Matrix]:
+    """The Gaussians of one prim, and the matrix (4, 4) that maps them to the world."""
     means, quats, scales, opacities, sh = (torch.from_numpy(arrays[f"{index} {name}"]) for name in usd_child.WIDTHS)
     degree = prim["degree"]
     if degree not in range(MAX_DEGREE + 1):
@@ -163,7 +167,7 @@ def _part(arrays: Arrays, index: int, prim: dict[str, Any], turn: NDArray[np.flo
     matrix = turn @ np.array(prim["matrix"])
     if not np.isfinite(matrix).all():
         raise FormatError("a transform is not finite")
-    return transform_scene(scene, matrix)
+    return scene, matrix
 
 
 def _pxr() -> Any:

@@ -120,7 +120,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_rest(
 STOPPED_WHILE_WRITING = """
 import sys, time
 from hgs_toolkit.cli.main import main
-from hgs_toolkit.exporters.splats import ply
+from hgs_toolkit.exporters.splats.ply import writer as ply
 
 def blocks(scene):
     print("writing", flush=True)

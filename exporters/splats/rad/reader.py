@@ -29,11 +29,12 @@ from hgs_toolkit.exporters.splats.rad.writer import (
     FRAME,
     FRAME_COMMENT,
     MAX_NODES,
+    OFFSET_COMMENT,
     RAW_DEFLATE,
     VERSION,
 )
-from hgs_toolkit.exporters.splats.stored import Floats, StoredSplats, scene_of
-from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.exporters.splats.reading import NO_OFFSET, Reading, offset_of, reading_of
+from hgs_toolkit.exporters.splats.stored import Floats, StoredSplats
 
 logger = logging.getLogger(__name__)
 
@@ -51,12 +52,12 @@ MAX_HEADER = 2**26
 Json = dict[str, Any]
 
 
-def read_rad(path: Path) -> GaussianHierarchy:
+def read_rad(path: Path) -> Reading:
     """Read the Gaussians of a tree in the order of the file, without its merged nodes, as a flat scene.
 
     Raises:
         FormatError: if the file is truncated, sizes contradict each other, a property is missing or in an unknown
-            encoding, the chunks are files of their own, or a value is not finite.
+            encoding, or the chunks are files of their own.
     """
     size = path.stat().st_size
     try:
@@ -74,8 +75,10 @@ def read_rad(path: Path) -> GaussianHierarchy:
     splats = StoredSplats(*(np.concatenate(columns) for columns in zip(*(part.parts for part in parts), strict=True)))
     if merged := total - len(splats):
         logger.info("%s: %d Gaussians read; %d nodes that stand for several were left out", path, len(splats), merged)
-    found = FRAME_COMMENT.search(str(header.get("comment", "")))
-    return scene_of(path, splats, found[1] if found else FRAME)
+    comment = str(header.get("comment", ""))
+    frame, offset = FRAME_COMMENT.search(comment), OFFSET_COMMENT.search(comment)
+    numbers = offset_of(np.array(offset.groups(), np.float64)) if offset else NO_OFFSET
+    return reading_of(path, splats, frame[1] if frame else FRAME, offset=numbers)
 
 
 @dataclass(frozen=True)

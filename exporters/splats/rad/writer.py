@@ -27,11 +27,12 @@ from numpy.typing import NDArray
 
 from hgs_toolkit.encoding import dc_to_rgb, sh_bases, sh_degree
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.frames import convert_frame
+from hgs_toolkit.exporters.frames import convert_frame, frame_signs
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.merge_tree import MergeTree, merge_tree
 from hgs_toolkit.exporters.splats.packing.quaternions import equal_rotations
 from hgs_toolkit.exporters.splats.rad.encodings import PLAIN
+from hgs_toolkit.exporters.splats.reading import NO_OFFSET, offset_of
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.imaging.camera_paths import subject_bounds
 from hgs_toolkit.version import program_name
@@ -40,6 +41,9 @@ FRAME = "y_up"
 
 FRAME_COMMENT = re.compile(r"frame (y_up|rdf)")
 """Pattern of the frame's name in the header's comment."""
+
+OFFSET_COMMENT = re.compile(r"offset (-?[0-9.e+]{1,30}) (-?[0-9.e+]{1,30}) (-?[0-9.e+]{1,30})")
+"""Pattern, in the header's comment, of the point relative to which the coordinates are given, in the file's frame."""
 
 FILE_MAGIC, CHUNK_MAGIC, VERSION = b"RAD0", b"RADC", 1
 CHUNK = 65_536
@@ -91,11 +95,20 @@ def write_rad(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
         "version": VERSION, "type": "gsplat", "count": len(tree), "maxSh": degree, "lodTree": True, "chunkSize": CHUNK,
         "allChunkBytes": ends[-1],
         "chunks": [{"offset": end - len(chunk), "bytes": len(chunk)} for end, chunk in zip(ends, chunks, strict=True)],
-        "comment": f"{program_name()}, frame {frame}",
+        "comment": f"{program_name()}, frame {frame}{_offset_text(frame, options)}",
     }  # fmt: skip
     with open(path, "wb") as file:
         file.write(_described(FILE_MAGIC, header))
         file.writelines(chunks)
+
+
+def _offset_text(frame: str, options: ExportOptions) -> str:
+    """The end of the header's comment that states the offset; empty if there is none."""
+    offset = options.metadata.offset if options.metadata else NO_OFFSET
+    if not any(offset):
+        return ""
+    signed = offset_of(np.array(offset) * frame_signs("y_up", frame))
+    return ", offset " + " ".join(repr(value) for value in signed)
 
 
 def least_size(scene: GaussianHierarchy) -> float:

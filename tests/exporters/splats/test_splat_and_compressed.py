@@ -107,8 +107,11 @@ def test_compressed_files_that_contradict_themselves_are_refused(
         load(tmp_path / "a.compressed.ply")
 
 
-def test_a_compressed_file_under_the_wrong_name_is_recognised(tmp_path: Path, scene: GaussianHierarchy) -> None:
-    export(scene, tmp_path / "a.compressed.ply")
-    (tmp_path / "a.compressed.ply").rename(tmp_path / "a.ply")
-    with pytest.raises(FormatError, match=r"name it \.compressed\.ply"):
-        load(tmp_path / "a.ply")
+def test_a_ply_is_compressed_if_its_header_says_so_whatever_its_name(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    export(scene, tmp_path / "packed.compressed.ply")
+    expected = load(tmp_path / "packed.compressed.ply")
+    (tmp_path / "packed.compressed.ply").rename(tmp_path / "a.ply")
+    assert torch.equal(load(tmp_path / "a.ply").means, expected.means)
+    export(scene, tmp_path / "plain.ply")
+    (tmp_path / "plain.ply").rename(tmp_path / "b.compressed.ply")
+    assert torch.equal(load(tmp_path / "b.compressed.ply").means, scene.means)

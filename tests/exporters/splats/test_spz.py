@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+from hgs_toolkit.asset import AssetMetadata
+from hgs_toolkit.encoding import quats_to_rotmats
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.table import export, load
+from hgs_toolkit.exporters.splats.spz.axes import AXES, EXTENSION, axes_matrix
+from hgs_toolkit.exporters.table import export, load, read_asset
 from hgs_toolkit.gaussians import GaussianHierarchy
 
 SceneFactory = Callable[..., GaussianHierarchy]
@@ -89,7 +92,7 @@ def test_files_of_others_hold_the_same_scene_in_each_version(version: int) -> No
     torch.testing.assert_close(loaded.log_scales, torch.full((1, 4, 3), -2.3125))
 
 
-def test_degree_4_and_antialiasing_are_said_to_be_lost(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_degree_4_is_said_to_be_lost_and_antialiasing_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     planes = bytes(9 + 1 + 3 + 3 + 4) + bytes(range(72))
     (tmp_path / "a.spz").write_bytes(packed(3, planes, degree=4, flags=1))
@@ -125,3 +128,91 @@ def test_files_that_lie_are_refused_by_name(content: bytes, message: str, tmp_pa
     (tmp_path / "a.spz").write_bytes(content)
     with pytest.raises(FormatError, match=rf"a\.spz.*{message}"):
         load(tmp_path / "a.spz")
+
+
+def test_version_4_holds_the_same_values_and_declares_its_axes(
+    tmp_path: Path, scene_factory: SceneFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    scene = scene_factory(degree=2)
+    for frame in ("y_up", "rdf"):
+        export(scene, tmp_path / "a.spz", spz_version=4, frame=frame)
+        export(scene, tmp_path / "b.spz", frame=frame)
+        third = load(tmp_path / "b.spz", frame=frame)
+        found = load(tmp_path / "a.spz")  # without being told the frame
+        for name, value in third.parameters().items():
+            assert torch.equal(getattr(found, name), value), name
+    assert (tmp_path / "a.spz").read_bytes()[:8] == b"NGSP" + struct.pack("<I", 4)
+    assert "a.spz declares its axes: RDF" in caplog.text
+    with pytest.raises(FormatError, match="declares its own axes, RDF; read it without naming a frame"):
+        load(tmp_path / "a.spz", frame="rdf")
+
+
+def declared(path: Path, number: int) -> None:
+    """Let a version-4 file of ours declare other axes."""
+    data = bytearray(path.read_bytes())
+    at = data.index(struct.pack("<II", EXTENSION, 4)) + 8
+    data[at : at + 4] = struct.pack("<I", number)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("axes", AXES[1:])
+def test_declared_axes_place_each_ellipsoid_and_its_colours(
+    axes: str, tmp_path: Path, scene_factory: SceneFactory
+) -> None:
+    from hgs_toolkit.rendering.harmonics import sh_basis
+
+    scene = scene_factory((30,), degree=3)
+    export(scene, tmp_path / "a.spz", spz_version=4)
+    plain = load(tmp_path / "a.spz")
+    declared(tmp_path / "a.spz", AXES.index(axes))
+    found = load(tmp_path / "a.spz")
+    matrix = torch.from_numpy(axes_matrix(axes)).float()
+    torch.testing.assert_close(found.means, plain.means @ matrix.T)
+
+    def covariances(scene: GaussianHierarchy) -> torch.Tensor:
+        factor = quats_to_rotmats(scene.quats[0]) * scene.log_scales[0].exp()[:, None]
+        return factor @ factor.mT
+
+    torch.testing.assert_close(covariances(found), matrix @ covariances(plain) @ matrix.T)
+    directions = torch.nn.functional.normalize(torch.randn(20, 3, generator=torch.Generator().manual_seed(0)), dim=-1)
+    colours = torch.einsum("mk,nkc->mnc", sh_basis(directions @ matrix.T, 3), found.sh[0])
+    torch.testing.assert_close(colours, torch.einsum("mk,nkc->mnc", sh_basis(directions, 3), plain.sh[0]), atol=1e-4,
+                               rtol=1e-4)  # fmt: skip
+
+
+def test_undeclared_or_unknown_axes_are_those_of_the_specification(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    export(scene, tmp_path / "a.spz", spz_version=4)
+    expected = load(tmp_path / "a.spz")
+    for number in (0, 17, 2**32 - 1):
+        declared(tmp_path / "a.spz", number)
+        assert torch.equal(load(tmp_path / "a.spz").means, expected.means)
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_the_antialiasing_flag_is_kept(version: int, tmp_path: Path, scene: GaussianHierarchy) -> None:
+    export(scene, tmp_path / "a.spz", metadata=AssetMetadata(antialiased=True), spz_version=version)
+    asset = read_asset(tmp_path / "a.spz")
+    assert asset.metadata.antialiased
+    export(asset.scene, tmp_path / "b.ply", metadata=asset.metadata)
+    assert b"comment SplatRenderMode: mip\n" in (tmp_path / "b.ply").read_bytes()
+    assert read_asset(tmp_path / "b.ply").metadata.antialiased
+    export(asset.scene, tmp_path / "c.hgs", metadata=asset.metadata)
+    assert read_asset(tmp_path / "c.hgs").metadata.antialiased
+
+
+def test_planes_that_were_never_packed_are_read(tmp_path: Path) -> None:
+    planes = bytes(9) + bytes([255, 160, 160, 160, 255, 128, 128, 255, 128, 128])
+    whole = packed(2, planes)
+    (tmp_path / "a.spz").write_bytes(whole)
+    (tmp_path / "b.spz").write_bytes(gzip.decompress(whole))
+    first, second = load(tmp_path / "a.spz"), load(tmp_path / "b.spz")
+    assert all(torch.equal(value, getattr(second, name)) for name, value in first.parameters().items())
+    (tmp_path / "b.spz").write_bytes(gzip.decompress(whole)[:-1])
+    with pytest.raises(FormatError, match="truncated: 35 bytes promised, it has 34"):
+        load(tmp_path / "b.spz")
+
+
+def test_an_unknown_version_is_not_written(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    with pytest.raises(FormatError, match=r"version 5 of \.spz is not written; expected 3 or 4"):
+        export(scene, tmp_path / "a.spz", spz_version=5)

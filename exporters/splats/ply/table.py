@@ -163,3 +163,16 @@ def _elements(path: Path, lines: list[str]) -> dict[str, Element]:
             current.columns[words[-1]] = words[2 if is_list else 1]
             current.has_lists |= is_list
     return elements
+
+
+def degree_of(path: Path, columns: dict[str, str]) -> int:
+    """The degree of the harmonics in the f_rest columns.
+
+    Raises:
+        FormatError: if no degree has that many columns, or they are not numbered from 0.
+    """
+    count = sum(name.startswith("f_rest_") for name in columns)
+    degree = {0: 0, 9: 1, 24: 2, 45: 3}.get(count)
+    if degree is None or not columns.keys() >= {f"f_rest_{i}" for i in range(count)}:
+        raise FormatError(f"{path} has {count} f_rest columns; expected none, or f_rest_0 up to 9, 24 or 45 of them")
+    return degree

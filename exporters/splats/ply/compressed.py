@@ -10,6 +10,7 @@ stands for -4 to 4. The frame is that of the .ply.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +21,17 @@ from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.packing.morton import morton_order
 from hgs_toolkit.exporters.splats.packing.quaternions import BOUND, drop_largest, restore_largest
-from hgs_toolkit.exporters.splats.ply import FRAME, FRAME_COMMENT, degree_of, frame_of
-from hgs_toolkit.exporters.splats.ply_table import PlyFile
+from hgs_toolkit.exporters.splats.ply.comments import FRAME, PlyFacts, comment_lines
+from hgs_toolkit.exporters.splats.ply.table import PlyFile, degree_of
+from hgs_toolkit.exporters.splats.reading import Doubles, Reading, reading_of
 from hgs_toolkit.exporters.splats.stored import (
     Floats,
     StoredSplats,
     logits_of_bytes,
     opacity_bytes,
-    scene_of,
     splats_of,
 )
 from hgs_toolkit.gaussians import GaussianHierarchy
-from hgs_toolkit.version import program_name
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def write_compressed_ply(path: Path, scene: GaussianHierarchy, options: ExportOp
         _pack(_unit(colours, bounds[2]), COLOUR_BITS[:3]) << 8 | opacity_bytes(splats.logits),
     ]
     with open(path, "wb") as file:
-        file.write(_header(chunks, splats, frame).encode())
+        file.write(_header(chunks, splats, frame, options).encode())
         np.concatenate(bounds, axis=1, dtype="<f4").tofile(file)
         np.stack(words, axis=1, dtype="<u4").tofile(file)
         if splats.sh_degree:
@@ -78,14 +78,18 @@ def write_compressed_ply(path: Path, scene: GaussianHierarchy, options: ExportOp
             ((rest / SH_RANGE + 0.5) * 256).clip(0, 255).astype(np.uint8).tofile(file)
 
 
-def read_compressed_ply(path: Path) -> GaussianHierarchy:
-    """Read one scene.
+def is_compressed(ply: PlyFile) -> bool:
+    """Whether the header is that of a .compressed.ply."""
+    return "vertex" in ply.elements and bool(set(WORDS) & ply.elements["vertex"].columns.keys())
+
+
+def read_compressed(ply: PlyFile) -> Reading:
+    """Read the Gaussians of an opened file.
 
     Raises:
-        FormatError: if the file is truncated, an element or column is missing, the elements' rows do not belong
-            together, or a value is not finite.
+        FormatError: if the file is truncated, an element or column is missing, or the elements' rows do not belong
+            together.
     """
-    ply = PlyFile.open(path)
     _check(ply)
     columns = ply.element("chunk").columns
     chunk = ply.rows("chunk")
@@ -98,21 +102,26 @@ def read_compressed_ply(path: Path) -> GaussianHierarchy:
         return values.reshape(-1, 2, 3)
 
     limits = [bounds(part) for part in ("position", "scale", "colour")]
-    degree = degree_of(path, ply.elements["sh"].columns) if "sh" in ply.elements else 0
-    splats = StoredSplats.empty(ply.element("vertex").count, sh_bases(degree))
+    degree = degree_of(ply.path, ply.elements["sh"].columns) if "sh" in ply.elements else 0
+    count = ply.element("vertex").count
+    splats, means = StoredSplats.empty(count, sh_bases(degree)), np.empty((count, 3))
     for rows, block in ply.blocks("vertex"):
         chunk_of_row = np.arange(rows.start, rows.start + len(block)) // CHUNK
-        _unpack(block, limits, chunk_of_row, StoredSplats(*(part[rows] for part in splats.parts)))
+        means[rows] = _unpack(block, limits, chunk_of_row, StoredSplats(*(part[rows] for part in splats.parts)))
     if degree:
         names = [f"f_rest_{i}" for i in range(3 * (sh_bases(degree) - 1))]
         for rows, block in ply.blocks("sh"):
             rest = np.stack([block[name] for name in names], axis=1).reshape(len(block), 3, -1)
             splats.sh[rows, 1:] = _harmonics(rest).transpose(0, 2, 1)
-    return scene_of(path, splats, frame_of(ply.comments))
+    facts = PlyFacts.parse(ply.comments)
+    return replace(reading_of(ply.path, splats, facts.frame, means, facts.offset), antialiased=facts.antialiased)
 
 
-def _unpack(block: NDArray[np.void], limits: list[Floats], chunk: NDArray[np.intp], target: StoredSplats) -> None:
-    """Fill ``target`` with the rows of ``block``, which belong to the chunks ``chunk``."""
+def _unpack(block: NDArray[np.void], limits: list[Floats], chunk: NDArray[np.intp], target: StoredSplats) -> Doubles:
+    """Fill ``target`` with the rows of ``block``, which belong to the chunks ``chunk``; returns the centres (M, 3).
+
+    Between bounds far from the origin, the centres lie closer together than single precision resolves.
+    """
     words: list[Words] = [block[name].astype(np.uint32) for name in WORDS]
     position, rotation, scale, colour = words
 
@@ -121,13 +130,16 @@ def _unpack(block: NDArray[np.void], limits: list[Floats], chunk: NDArray[np.int
         values: Floats = low + (high - low) * unit
         return values
 
+    low, high = limits[0][chunk].astype(np.float64).transpose(1, 0, 2)
+
     with np.errstate(over="ignore", invalid="ignore"):  # values from bounds that are not finite are counted later
-        target.means[:] = between(0, _fields(position, POSITION_BITS))
+        means: Doubles = low + (high - low) * _fields(position, POSITION_BITS)
         target.log_scales[:] = between(1, _fields(scale, POSITION_BITS))
         target.sh[:, 0] = (between(2, _fields(colour >> np.uint32(8), COLOUR_BITS[:3])) - 0.5) / np.float32(SH_C0)
     three = (_fields(rotation, ROTATION_BITS) - np.float32(0.5)) * (2 * BOUND)
     target.quats[:] = restore_largest(rotation >> 30, three)
     target.logits[:] = logits_of_bytes((colour & 255).astype(np.uint8))
+    return means
 
 
 def _check(ply: PlyFile) -> None:
@@ -155,9 +167,8 @@ def _bound_names(part: str) -> list[str]:
     return [f"{side}_{name}" for side in ("min", "max") for name in names]
 
 
-def _header(chunks: int, splats: StoredSplats, frame: str) -> str:
-    lines = ["ply", "format binary_little_endian 1.0", f"comment generator {program_name()}"]
-    lines += [f"comment {FRAME_COMMENT}{frame}", f"element chunk {chunks}"]
+def _header(chunks: int, splats: StoredSplats, frame: str, options: ExportOptions) -> str:
+    lines = ["ply", "format binary_little_endian 1.0", *comment_lines(frame, options), f"element chunk {chunks}"]
     lines += [f"property float {name}" for part in ("position", "scale", "colour") for name in _bound_names(part)]
     lines += [f"element vertex {len(splats)}", *(f"property uint {name}" for name in WORDS)]
     if splats.sh_degree:

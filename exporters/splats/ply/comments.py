@@ -1,0 +1,73 @@
+"""What the comments of a splat .ply state beyond its columns: frame, offset, and how it was trained to be rendered."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from hgs_toolkit.exporters.frames import frame_signs
+from hgs_toolkit.exporters.options import ExportOptions
+from hgs_toolkit.exporters.splats.reading import NO_OFFSET, Offset
+from hgs_toolkit.version import program_name
+
+FRAME = "rdf"
+"""Frame of a file without a comment: that of the 3D-GS reference."""
+
+FRAME_COMMENT, OFFSET_COMMENT = "frame ", "hgs_offset "
+
+RENDER_MODE_COMMENT = "SplatRenderMode: "
+"""Start of the comment in which SuperSplat's tools state the way of rendering."""
+
+ANTIALIASED = "mip"
+"""SuperSplat's name of antialiased rendering."""
+
+
+@dataclass(frozen=True)
+class PlyFacts:
+    """What comments state.
+
+    Attributes:
+        frame: world frame of the file.
+        offset: point of the world, in that frame, relative to which the coordinates are given.
+        antialiased: whether the scene was trained for antialiased rendering.
+    """
+
+    frame: str = FRAME
+    offset: Offset = NO_OFFSET
+    antialiased: bool = False
+
+    @classmethod
+    def parse(cls, comments: list[str]) -> PlyFacts:
+        """The facts in ``comments``; what is missing or unreadable has its default."""
+        frame = _named(comments, FRAME_COMMENT)
+        return cls(
+            "y_up" if frame == "y_up" else FRAME, _numbers(_named(comments, OFFSET_COMMENT)),
+            _named(comments, RENDER_MODE_COMMENT) == ANTIALIASED,
+        )  # fmt: skip
+
+
+def comment_lines(frame: str, options: ExportOptions) -> list[str]:
+    """The header's lines that state the program, the frame and, where there is something to state, the other facts."""
+    lines = [f"comment generator {program_name()}", f"comment {FRAME_COMMENT}{frame}"]
+    metadata = options.metadata
+    if metadata is None:
+        return lines
+    if any(metadata.offset) and not options.world:
+        signed = (value * sign for value, sign in zip(metadata.offset, frame_signs("y_up", frame), strict=True))
+        lines.append(f"comment {OFFSET_COMMENT}{' '.join(f'{value + 0.0!r}' for value in signed)}")
+    if metadata.antialiased:
+        lines.append(f"comment {RENDER_MODE_COMMENT}{ANTIALIASED}")
+    return lines
+
+
+def _named(comments: list[str], start: str) -> str:
+    """The rest of the first comment that begins with ``start``; empty if there is none."""
+    return next((comment.removeprefix(start).strip() for comment in comments if comment.startswith(start)), "")
+
+
+def _numbers(text: str) -> Offset:
+    try:
+        x, y, z = map(float, text.split())
+    except ValueError:
+        return NO_OFFSET
+    return (x, y, z) if all(map(math.isfinite, (x, y, z))) else NO_OFFSET

@@ -1,0 +1,108 @@
+"""The writer of the 3D-GS .ply: the layout of the INRIA reference, written so that every known reader accepts it.
+
+The element ``vertex`` has float columns: x y z, nx ny nz (zeros), f_dc_0..2, f_rest_* (channel-major: all of red, then
+green, then blue), opacity (logit), scale_0..2 (natural log), rot_0..3 (wxyz). The frame is RDF. Level and parent, if
+asked for, are float columns after rot_3: columns of other types, further elements, or a comment before ``element
+vertex`` make some readers fail or, worse, read garbage. The option ``world`` takes that risk for scenes far from the
+origin: their x y z are doubles. The reader is in :mod:`~hgs_toolkit.exporters.splats.ply.reader`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hgs_toolkit.errors import FormatError
+from hgs_toolkit.exporters.frames import frame_signs, turn_signs
+from hgs_toolkit.exporters.options import ExportOptions
+from hgs_toolkit.exporters.splats.ply.comments import FRAME, comment_lines
+from hgs_toolkit.exporters.splats.stored import BLOCK, rest_bases, tensor_blocks
+from hgs_toolkit.gaussians import GaussianHierarchy
+
+MAX_EXACT_INDEX = 2**24
+"""Greatest whole number up to which all are exact in a float32 column."""
+
+NORMALS = ("nx", "ny", "nz")
+TREE = ("level", "parent")
+
+
+def write_ply(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
+    """Write one scene with unit quaternions and opacity logits within +-MAX_OPACITY_LOGIT.
+
+    Raises:
+        FormatError: if an index is too large for a float column, or ``pad_sh`` lies below the scene's degree.
+    """
+    frame = options.frame or FRAME
+    degree = max(scene.sh_degree, options.pad_sh)
+    if 0 < options.pad_sh < scene.sh_degree:
+        raise FormatError(f"pad_sh {options.pad_sh} is below the scene's SH degree {scene.sh_degree}; lower that first")
+    if options.extras and scene.num_gaussians > MAX_EXACT_INDEX:
+        raise FormatError(f"{scene.num_gaussians} Gaussians; a .ply file keeps parents of at most {MAX_EXACT_INDEX}")
+    names = [*_names(degree, normals=options.normals), *(TREE if options.extras else ())]
+    offset = options.metadata.offset if options.world and options.metadata else (0.0, 0.0, 0.0)
+    shift = np.array(offset) * frame_signs("y_up", frame)
+    with open(path, "wb") as file:
+        file.write(_header(scene, frame, names, options, "double" if shift.any() else "float").encode())
+        for table in _tables(scene, frame, degree, options):
+            rows = table.numpy().astype("<f4", copy=False)
+            file.write(_with_doubles(rows, shift).data if shift.any() else rows.data)
+
+
+def _with_doubles(rows: NDArray[np.float32], shift: NDArray[np.float64]) -> NDArray[np.void]:
+    """``rows`` (M, C) whose first three columns are doubles, moved by ``shift`` (3,)."""
+    table = np.empty(len(rows), [("means", "<f8", 3), ("rest", "<f4", rows.shape[1] - 3)])
+    table["means"] = rows[:, :3] + shift
+    table["rest"] = rows[:, 3:]
+    return table
+
+
+def _names(degree: int, *, normals: bool) -> list[str]:
+    """The names of the columns in INRIA's order."""
+    rest = [f"f_rest_{i}" for i in range(3 * rest_bases(degree))]
+    return [
+        *("x", "y", "z"), *(NORMALS if normals else ()), *("f_dc_0", "f_dc_1", "f_dc_2"), *rest, "opacity",
+        *("scale_0", "scale_1", "scale_2"), *("rot_0", "rot_1", "rot_2", "rot_3"),
+    ]  # fmt: skip
+
+
+def _tables(scene: GaussianHierarchy, frame: str, degree: int, options: ExportOptions) -> Iterator[Tensor]:
+    """The rows of the file (M, C), BLOCK at a time; each table reuses the memory of the one before."""
+    turn_means, turn_quats, turn_sh = turn_signs("y_up", frame, scene.sh.shape[2])
+    ones = torch.ones(1, 3)
+    turn = ones * turn_means, ones, turn_quats[None], turn_sh[None, :, None].expand(-1, -1, 3), ones[:, 0]
+    signs = torch.cat(_parts(turn, degree, options.normals), dim=1)  # (1, C without the tree)
+    tree = torch.stack([scene.level, scene.parent], dim=-1).to("cpu", torch.float32) if options.extras else None
+    table = torch.empty(BLOCK, signs.shape[1] + (0 if tree is None else len(TREE)))
+    for rows, parts in tensor_blocks(scene):
+        block = table[: len(parts[0])]
+        columns = _parts(parts, degree, options.normals)
+        torch.cat(columns if tree is None else [*columns, tree[rows]], dim=1, out=block)
+        block[:, : signs.shape[1]] *= signs  # one product of whole rows is far faster than one for each part
+        yield block
+
+
+def _parts(parts: tuple[Tensor, ...], degree: int, normals: bool) -> list[Tensor]:
+    """The columns of :func:`_names` in groups (M, 1 or more); normals and missing harmonics are zero."""
+    means, log_scales, quats, sh, logits = parts
+    rest = sh[:, 1:].transpose(1, 2)  # (M, 3, K - 1): channel-major
+    if missing := rest_bases(degree) - rest.shape[2]:
+        rest = torch.nn.functional.pad(rest, (0, missing))
+    none = means.new_zeros(len(means), len(NORMALS) if normals else 0)
+    return [means, none, sh[:, 0], rest.flatten(1), logits[:, None], log_scales, quats]
+
+
+def _header(scene: GaussianHierarchy, frame: str, names: list[str], options: ExportOptions, kind: str) -> str:
+    """The header, whose x y z are of type ``kind``.
+
+    Its comments follow the element, which viewers of a fixed layout expect on line 3.
+    """
+    lines = ["ply", "format binary_little_endian 1.0", f"element vertex {scene.num_gaussians}"]
+    lines += comment_lines(frame, options)
+    lines += [" ".join(["comment hgs_levels", *map(str, scene.level_counts)])]
+    lines += [f"property {kind if name in ('x', 'y', 'z') else 'float'} {name}" for name in names]
+    return "\n".join([*lines, "end_header\n"])

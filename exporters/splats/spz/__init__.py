@@ -1,0 +1,1 @@
+"""Niantic's .spz: its header and axes, the reader and the writer."""
