@@ -189,10 +189,9 @@ def _metadata(path: Path, text: str) -> AssetMetadata:
     if values.get("frame", FRAME) != FRAME:
         raise FormatError(f"{path} is in the frame '{values['frame']}'; expected '{FRAME}'")
     known = {f.name for f in dataclasses.fields(AssetMetadata)}
-    metadata = AssetMetadata(**{
-        name: tuple(value) if name == "offset" and isinstance(value, list) else value
-        for name, value in values.items() if name in known
-    })  # fmt: skip
+    if isinstance(values.get("offset"), list):  # JSON has no tuples
+        values["offset"] = tuple(values["offset"])
+    metadata = AssetMetadata(**{name: value for name, value in values.items() if name in known})
     _check_types(path, metadata)
     if unknown := {name: value for name, value in values.items() if name not in known}:
         logger.debug("%s carries entries this version does not know: %s", path, ", ".join(unknown))
