@@ -91,7 +91,9 @@ def demo(
 
 @app.command()
 def render(
-    models: Annotated[Path, typer.Option("--models", help="Folder or archive of .obj, .glb, .gltf, .ply models.")],
+    models: Annotated[
+        Path, typer.Option("--models", help="Folder or archive of .obj, .glb, .gltf, .ply, .stl, .off, .dae models.")
+    ],
     out: Out,
     match: Annotated[
         str,

@@ -7,8 +7,10 @@ licence stands once for all of them. Elsewhere the licence is read from a file b
 
 from __future__ import annotations
 
+import logging
 import re
 import zipfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -19,8 +21,15 @@ from hgs_toolkit.datasets.critters.raycast import Array
 from hgs_toolkit.datasets.storage import FileStore, ZipStore, open_store
 from hgs_toolkit.errors import DataError
 
-MESH_SUFFIXES = (".obj", ".glb", ".gltf", ".ply")
+MESH_SUFFIXES = (".obj", ".glb", ".gltf", ".ply", ".stl", ".off", ".dae")
+"""Suffixes of the files that are read."""
+
+OTHER_SUFFIXES = (".fbx", ".ac", ".blend", ".3ds", ".3mf", ".x3d", ".wrl", ".usd", ".usda", ".usdc", ".usdz")
+"""Suffixes of mesh files that are not read; messages count them and say what to do."""
+
 ARCHIVE_SUFFIXES = (".zip", ".sh3f")
+
+logger = logging.getLogger(__name__)
 
 CATALOG = "PluginFurnitureCatalog.properties"
 MAX_CATALOG_BYTES = 1 << 24
@@ -69,14 +78,28 @@ def find_meshes(folder: str | Path, match: str = "") -> list[MeshFile]:
         raise DataError(f"--match '{match}' is not a regular expression: {error}") from error
     store = open_store(folder)
     found = _in_archive(store) if isinstance(store, ZipStore) else _in_folder(store)
+    others = _not_read(store)
     if not found:
-        raise DataError(f"{folder} holds no model; expected files ending in {', '.join(MESH_SUFFIXES)}")
+        there = f"; {others}" if others else ""
+        raise DataError(f"{folder} holds no model; expected files ending in {', '.join(MESH_SUFFIXES)}{there}")
+    if others:
+        logger.warning("%s: %s", folder, others)
     matching = [mesh for mesh in found if pattern.search(mesh.title)]
     if not matching:
         raise DataError(
             f"none of the {len(found)} models in {folder} matches '{match}'; the first is: {found[0].title}"
         )
     return matching
+
+
+def _not_read(store: FileStore) -> str:
+    """One sentence about the mesh files of a store in formats that are not read; empty if there are none."""
+    suffixes = (PurePosixPath(name).suffix.lower() for name in store.names)
+    counts = Counter(suffix for suffix in suffixes if suffix in OTHER_SUFFIXES)
+    if not counts:
+        return ""
+    listed = ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
+    return f"files that are not read: {listed}; save them as .glb, for example with Blender"
 
 
 def _in_folder(store: FileStore) -> list[MeshFile]:

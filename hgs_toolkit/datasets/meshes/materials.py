@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from trimesh.visual.material import PBRMaterial
+from trimesh.visual.material import PBRMaterial, SimpleMaterial
 
 from hgs_toolkit.datasets.critters.raycast import Values
+from hgs_toolkit.datasets.meshes.obj_text import GRAY
+
+MADE_UP_SIZE = (2, 2)
+"""Width and height of the image in the material that trimesh makes up."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,10 @@ def read_material(material: Any, texture_size: int) -> Material:
     """A trimesh material with its texture averaged down to ``texture_size``; None is plain white."""
     if material is None:
         return Material(np.ones(4, dtype=np.float32))
+    if _is_default(material):
+        return Material(np.array([*GRAY, 1], dtype=np.float32))
     if isinstance(material, PBRMaterial):
-        return _gltfread_material(material, texture_size)
+        return _gltf_material(material, texture_size)
     image = getattr(material, "image", None)
     color = np.asarray(material.diffuse, np.float32) / np.float32(255)
     color[3] = _mtl_opacity(material.kwargs)
@@ -40,7 +46,14 @@ def read_material(material: Any, texture_size: int) -> Material:
     return Material(color, None if image is None else _texture(image, texture_size))
 
 
-def _gltfread_material(material: PBRMaterial, texture_size: int) -> Material:
+def _is_default(material: Any) -> bool:
+    """Whether trimesh made the material up, as it does for texture coordinates without one."""
+    if not isinstance(material, SimpleMaterial) or material.name or material.kwargs:
+        return False
+    return material.image is None or material.image.size == MADE_UP_SIZE
+
+
+def _gltf_material(material: PBRMaterial, texture_size: int) -> Material:
     """glTF 2.0, 3.9: the factor is linear; a power law turns a product of linear values into one of sRGB values."""
     factor = material.baseColorFactor
     color = np.ones(4, dtype=np.float32) if factor is None else np.asarray(factor, np.float32) / np.float32(255)

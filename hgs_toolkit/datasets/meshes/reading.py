@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import io
 import logging
 import posixpath
+import re
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,8 @@ from trimesh.resolvers import Resolver
 
 from hgs_toolkit.datasets.images import MAX_IMAGE_BYTES
 from hgs_toolkit.datasets.meshes.library import MeshFile
-from hgs_toolkit.errors import DataError
+from hgs_toolkit.datasets.meshes.obj_text import MERGED_LIBRARY, ObjText, material_names, plain_mtl, plain_obj
+from hgs_toolkit.errors import DataError, MissingExtraError
 
 logger = logging.getLogger(__name__)
 
@@ -29,34 +33,50 @@ MAX_TEXTURE_PIXELS = 1 << 26
 def read_geometries(mesh: MeshFile) -> list[tuple[Any, npt.NDArray[np.float64]]]:
     """The triangle meshes of a file, as trimesh objects, with their transforms (4, 4), in a fixed order.
 
-    Points and lines have no surface and are left out. Missing materials and textures are logged.
+    Points and lines have no surface and are left out. Missing materials and textures are logged. A .dae file is turned
+    y up where it says that another axis is.
 
     Raises:
         DataError: naming the model, if it cannot be read.
     """
-    scene = _parse(mesh)
+    scene, turn = _parse(mesh)
     if not isinstance(scene, trimesh.Scene):
         return [(scene, np.eye(4))] if isinstance(scene, trimesh.Trimesh) else []
     placed = [scene.graph[node] for node in sorted(scene.graph.nodes_geometry)]
-    meshes = [(scene.geometry[name], np.asarray(transform)) for transform, name in placed]
+    meshes = [(scene.geometry[name], turn @ np.asarray(transform)) for transform, name in placed]
     return [(mesh, transform) for mesh, transform in meshes if isinstance(mesh, trimesh.Trimesh)]
 
 
-def _parse(mesh: MeshFile) -> Any:
-    """trimesh's scene or mesh of a file; missing materials and textures are logged."""
+def _parse(mesh: MeshFile) -> tuple[Any, npt.NDArray[np.float64]]:
+    """trimesh's scene or mesh of a file, and the turn (4, 4) that a .dae file asks for; see read_geometries."""
     data, assets = mesh.store.read(mesh.name, MAX_MESH_BYTES), _FilesBeside(mesh)
     suffix = posixpath.splitext(mesh.name)[1][1:].lower()
     try:
+        if suffix == "dae" and importlib.util.find_spec("collada") is None:
+            raise MissingExtraError("pycollada", "meshes", "reading .dae files")
+        if suffix == "obj":
+            data = assets.read_libraries(plain_obj(data)).encode()
         scene = trimesh.load(io.BytesIO(data), file_type=suffix, resolver=assets, process=False)
-    except MemoryError:
+    except (MemoryError, MissingExtraError):
         raise
+    except DataError as error:
+        raise DataError(f"{mesh.label} cannot be read: {error}") from error
     except Exception as error:  # trimesh's readers raise whatever they stumble over
         reason = "; ".join(dict.fromkeys(assets.refused)) or f"{type(error).__name__}: {error}"
         raise DataError(f"{mesh.label} cannot be read: {reason}") from error
     if assets.refused:
         reasons = "; ".join(dict.fromkeys(assets.refused))
         logger.warning("%s is drawn without some of its textures or materials: %s", mesh.label, reasons)
-    return scene
+    return scene, _collada_turn(data) if suffix == "dae" else np.eye(4)
+
+
+def _collada_turn(data: bytes) -> npt.NDArray[np.float64]:
+    """(4, 4) from the axes that a COLLADA file declares (asset/up_axis; y up by default) to y up."""
+    declared = re.search(rb"<up_axis>\s*([XYZ])_UP\s*</up_axis>", data)
+    turn = np.eye(4)
+    if declared and declared[1] != b"Y":
+        turn[:3, :3] = [[1, 0, 0], [0, 0, 1], [0, -1, 0]] if declared[1] == b"Z" else [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
+    return turn
 
 
 class _FilesBeside(Resolver):
@@ -64,11 +84,16 @@ class _FilesBeside(Resolver):
 
     def __init__(self, mesh: MeshFile) -> None:
         self._mesh = mesh
+        self._folders = [posixpath.dirname(mesh.name)]
+        self._names = {name.lower(): name for name in mesh.store.names}  # other systems take the case as equal
+        self._materials = ""
         self.refused: list[str] = []
 
     def get(self, key: str) -> bytes:
         """The file ``key``, relative to the model; never one outside its folder or archive."""
-        name = posixpath.normpath(posixpath.join(posixpath.dirname(self._mesh.name), key.strip().replace("\\", "/")))
+        if key == MERGED_LIBRARY:
+            return self._materials.encode()
+        name = self._find(key.strip().replace("\\", "/"))
         try:
             data = self._mesh.store.read(name, MAX_MESH_BYTES)
             if not name.lower().endswith((".mtl", ".bin")):
@@ -77,6 +102,25 @@ class _FilesBeside(Resolver):
             self.refused.append(str(error))
             raise FileNotFoundError(key) from error
         return data
+
+    def read_libraries(self, obj: ObjText) -> str:
+        """Read the material libraries of an OBJ file, to be asked for as MERGED_LIBRARY; returns its text."""
+        for library in obj.libraries:
+            with contextlib.suppress(FileNotFoundError):  # remembered in ``refused``
+                self._materials += plain_mtl(self.get(library))
+                self._folders.append(posixpath.dirname(self._find(library.replace("\\", "/"))))
+        missing = sorted(obj.materials - material_names(self._materials)) if self._materials else []
+        if missing:
+            self.refused.append(f"{', '.join(obj.libraries)} defines no material {', '.join(missing)}")
+        return obj.text
+
+    def _find(self, path: str) -> str:
+        """The name of the file in the store: beside the model or its materials, or, for the paths of another computer,
+        the file of that name beside the model."""
+        folder = posixpath.dirname(self._mesh.name)
+        places = [posixpath.normpath(posixpath.join(known, path)) for known in self._folders]
+        places.append(posixpath.normpath(posixpath.join(folder, posixpath.basename(path))))
+        return next((self._names[place.lower()] for place in places if place.lower() in self._names), places[0])
 
     def write(self, name: str, data: Any) -> None:
         raise NotImplementedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,11 @@ from hgs_toolkit.cameras import world_rotation
 from hgs_toolkit.datasets.critters.raycast import Values
 from hgs_toolkit.datasets.meshes.library import MeshFile
 from hgs_toolkit.datasets.meshes.materials import Material, read_material
+from hgs_toolkit.datasets.meshes.obj_text import GRAY
 from hgs_toolkit.datasets.meshes.reading import read_geometries
 from hgs_toolkit.errors import DataError
 
-GRAY = np.array([0.7, 0.7, 0.7, 1.0], dtype=np.float32)
-"""Colour, sRGB and alpha, of surfaces without colours of their own."""
+logger = logging.getLogger(__name__)
 
 CREASE_COSINE = np.float32(np.cos(np.radians(40)))
 """Cosine of the angle, 40 degrees, between smooth and flat normal beyond which a corner is drawn flat."""
@@ -99,18 +100,29 @@ def _piece(
         surface = read_material(getattr(geometry.visual, "material", None), texture_size)
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(f"{mesh.label} has a broken texture: {error}") from error
-    return corners, normals, _uvs(geometry, faces), _corner_colors(geometry, faces), surface
+    uvs = _uvs(geometry)
+    if uvs is None and surface.texture is not None:
+        logger.warning("%s has a texture but no texture coordinates; it is drawn in its middle colour", mesh.label)
+        surface = Material(surface.color * _mean_color(surface.texture))
+    placed = np.zeros((len(faces), 3, 2), dtype=np.float32) if uvs is None else uvs[faces]
+    return corners, normals, placed, _corner_colors(geometry, faces), surface
 
 
-def _uvs(geometry: Any, faces: npt.NDArray[np.int64]) -> Values:
+def _uvs(geometry: Any) -> Values | None:
+    """(V, 2) texture coordinates, None where there are none, or broken ones."""
     uv = getattr(geometry.visual, "uv", None)
     if uv is None or len(uv) != len(geometry.vertices) or not np.isfinite(uv).all():
-        return np.zeros((len(faces), 3, 2), dtype=np.float32)
-    return _float32(uv)[faces]
+        return None
+    return _float32(uv)
+
+
+def _mean_color(texture: npt.NDArray[np.uint8]) -> Values:
+    """(4,) mean colour and alpha of a texture, 0 to 1."""
+    return _float32(texture.reshape(-1, 4).mean(axis=0), scale=255)
 
 
 def _corner_colors(geometry: Any, faces: npt.NDArray[np.int64]) -> Values:
-    """Vertex or face colours (F, 3, 4); GRAY where a mesh has neither colours nor a material, 1 beside a material."""
+    """Vertex or face colours (F, 3, 4); gray where a mesh has neither colours nor a material, 1 beside a material."""
     visual = geometry.visual
     if isinstance(visual, trimesh.visual.TextureVisuals):
         color = visual.vertex_attributes.get("color")
@@ -121,7 +133,7 @@ def _corner_colors(geometry: Any, faces: npt.NDArray[np.int64]) -> Values:
         return _float32(visual.vertex_colors, scale=255)[faces]
     if visual.kind == "face":
         return np.repeat(_float32(visual.face_colors, scale=255)[:, None], 3, axis=1)
-    return np.broadcast_to(GRAY, (len(faces), 3, 4))
+    return np.broadcast_to(np.array([*GRAY, 1], dtype=np.float32), (len(faces), 3, 4))
 
 
 def _float32(values: npt.ArrayLike, scale: float = 1.0) -> Values:
