@@ -109,6 +109,7 @@ def _networks(path: Path) -> Facts:
 
 def _run(folder: Path) -> Facts:
     from hgs_toolkit.checkpoint import MODEL_FILE
+    from hgs_toolkit.training.plan import PLAN_FILE
     from hgs_toolkit.training.state import RunFolder
 
     run = RunFolder(folder)
@@ -117,7 +118,7 @@ def _run(folder: Path) -> Facts:
     log = run.read_log()
     if log:
         facts["last tick"] = json.dumps(log[-1])
-    return facts | {"resumable": run.state_file.is_file()}
+    return facts | {"resumable": run.state_file.is_file() or (folder / PLAN_FILE).is_file()}
 
 
 def _dataset(path: Path) -> Facts:

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import os
-import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from hgs_toolkit.cli.console import Device, JsonProgress, Reporter, reporting
 from hgs_toolkit.cli.presets import print_presets
-from hgs_toolkit.cli.progress import PLAIN_INTERVAL
+from hgs_toolkit.cli.train_stages import choose_stages, run_stages
+from hgs_toolkit.cli.training_display import display, stop_flag
 
 if TYPE_CHECKING:
     from hgs_toolkit.config import Config
-    from hgs_toolkit.training.loop import RunProgress
     from hgs_toolkit.training.networks import Networks
-
-Show = Callable[["RunProgress"], None]
-
-SHOWN = ("loss_d", "loss_g", "real", "fake", "r1", "r2", "grad_d", "grad_g", "knn")
-"""Scalars of the live display in their order; those that the recipe does not have are left out."""
 
 
 def train(
@@ -73,9 +64,14 @@ def train(
         _refuse_contradictions(preset, config, resume, init, grow)
         if minutes is not None and not minutes > 0:
             raise typer.BadParameter(f"{minutes:g}; expected more than 0", param_hint="--minutes")
-        start = _read_start(init, report)
         wishes = {"kimg": kimg, "seed": seed, "snapshot_kimg": snapshot}
         given = [f"training.{key}={value}" for key, value in wishes.items() if value is not None]
+        if not (init or grow or config):
+            stages = choose_stages(preset, out, resume, (settings or []) + given)
+            if stages:
+                run_stages(report, stages, data, out, device, resume, minutes, _set_by_hand(settings or [], None))
+                return
+        start = _read_start(init, report)
         chosen = _configuration(preset, config, out, resume, start, (settings or []) + given)
         by_hand = _set_by_hand(settings or [], config)
         if grow is not None:
@@ -89,7 +85,7 @@ def train(
         from hgs_toolkit.training.loop import train as run_training
         from hgs_toolkit.training.state import RunFolder
 
-        with world_from_environment(choose_device(device)) as world, _stop_flag(report) as should_stop:
+        with world_from_environment(choose_device(device)) as world, stop_flag(report) as should_stop:
             if world.is_main:
                 compile_kernels(report, world.device)
             world.barrier()
@@ -99,7 +95,7 @@ def train(
                 chosen = with_measured_poses(chosen, images, {*by_hand, POSES} if grow else by_hand)
             elif preset:
                 chosen = with_poses_of(RunFolder(out), chosen, by_hand)
-            with _display(report, chosen) as show:
+            with display(report, chosen.name) as show:
                 run = run_training(
                     chosen, images, out, start=start, resume=resume, minutes=minutes, world=world, report=show,
                     should_stop=should_stop,
@@ -172,97 +168,3 @@ def _configuration(
         return load_preset(preset, settings) if preset else load_config(cast(Path, config), settings)
     recipe = load_preset(preset) if preset else load_config(config) if config else None
     return with_settings(starting_config(start, recipe), settings)
-
-
-@contextmanager
-def _stop_flag(report: Reporter) -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C (or SIGTERM) into a request to stop after this step; the second one interrupts at once."""
-    asked = False
-
-    def ask(*_: object) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-        report.note("stopping after this step, the state is being saved")
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _display(report: Reporter, config: Config) -> Iterator[Show]:
-    """Show a run: as JSON events, as a live panel in a terminal, or elsewhere as a line every few seconds."""
-    import sys
-
-    if report.json_lines:
-        yield lambda progress: _show_event(report, progress)
-    elif sys.stderr.isatty():
-        yield from _live_panel(config)
-    else:
-        yield _PlainLines(report).show
-
-
-def _show_event(report: Reporter, progress: RunProgress) -> None:
-    report.event(
-        "progress", text="training", done=progress.kimg, total=progress.total_kimg, step=progress.step,
-        images_per_second=progress.images_per_second, seconds_left=progress.seconds_left, **progress.stats,
-    )  # fmt: skip
-    if progress.tick:
-        report.event("tick", **progress.tick)
-
-
-class _PlainLines:
-    """A line for each tick, and one every few seconds in between."""
-
-    def __init__(self, report: Reporter) -> None:
-        self.report, self.last = report, time.monotonic()
-
-    def show(self, progress: RunProgress) -> None:
-        """Show where the run is."""
-        now = time.monotonic()
-        if progress.tick or now - self.last >= PLAIN_INTERVAL:
-            self.last = now
-            self.report.note(f"{headline(progress)}  {figures(progress.tick or progress.stats)}")
-
-
-def _live_panel(config: Config) -> Iterator[Show]:
-    from rich.console import Console, Group
-    from rich.live import Live
-    from rich.panel import Panel
-    from rich.progress_bar import ProgressBar
-    from rich.text import Text
-
-    with Live(console=Console(stderr=True), refresh_per_second=4) as live:
-
-        def show(progress: RunProgress) -> None:
-            bar = ProgressBar(progress.total_kimg, min(progress.kimg, progress.total_kimg))
-            lines = Group(bar, Text(headline(progress)), Text(figures(progress.stats), style="dim"))
-            live.update(Panel(lines, title=f"training {config.name}", title_align="left"))
-
-        yield show
-
-
-def headline(progress: RunProgress) -> str:
-    """``step 120  1.92 of 100 kimg  14.2 img/s  1 h 55 min left``."""
-    return (
-        f"step {progress.step}  {progress.kimg:.2f} of {progress.total_kimg:g} kimg  "
-        f"{progress.images_per_second:.1f} img/s  {_duration(progress.seconds_left)} left"
-    )
-
-
-def figures(values: dict[str, Any]) -> str:
-    """The scalars worth watching, and any measured KID."""
-    names = [name for name in SHOWN if name in values] + [name for name in values if name.startswith("kid_")]
-    return "  ".join(f"{name} {values[name]:.3g}" for name in names)
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -2,7 +2,7 @@
 
 hgs dataset demo --out circle64.zip --count 20000 --yaw 180 --pitch-min -15 --pitch-max 45 --views 2
 hgs dataset demo --out heldout64.zip --count 2000 --yaw 180 --pitch-min -15 --pitch-max 45 --seed 1000
-OMP_NUM_THREADS=1 python experiments/whole_circle.py circle64.zip heldout64.zip results.jsonl --seconds 120 --seeds 0 1
+OMP_NUM_THREADS=1 python experiments/whole_circle.py circle64.zip heldout64.zip results.jsonl --seconds 90 --seeds 0 1
 
 One line of results.jsonl a run; runs that are there already are left out, so the command can be repeated after a stop.
 """
@@ -45,7 +45,7 @@ BASE = (
 )  # fmt: skip
 """The first stage of critters64 with networks a third as wide, so that minutes show something."""
 
-REAL_IMAGES = 1000
+REAL_IMAGES = 600
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     "base": (),
@@ -67,8 +67,8 @@ def main() -> None:
     parser.add_argument("data", help="training set over the whole circle, with groups of two views")
     parser.add_argument("heldout", help="another draw of it")
     parser.add_argument("results", type=Path, help="lines of JSON; grids of samples are written beside it")
-    parser.add_argument("--seconds", type=float, default=120, help="CPU seconds of training a run")
-    parser.add_argument("--images", type=int, default=400, help="generated images to measure")
+    parser.add_argument("--seconds", type=float, default=90, help="CPU seconds of training a run")
+    parser.add_argument("--images", type=int, default=300, help="generated images to measure")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--extractor", default="lite0")
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))

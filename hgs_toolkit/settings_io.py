@@ -37,6 +37,26 @@ def load_preset(name: str, overrides: list[str] | None = None) -> Config:
     return config_from_dict(with_overrides(_read_preset(name), overrides or []))
 
 
+def load_stages(name: str, overrides: list[str] | None = None, kimg: float | None = None) -> list[Config]:
+    """The stages of the preset ``name``, first to last; empty for a preset that is a single run.
+
+    Args:
+        overrides: ``key=value`` texts, laid over every stage.
+        kimg: length of all stages together; each keeps its share. None leaves their own lengths.
+
+    Raises:
+        ConfigError: as for :func:`load_preset`.
+    """
+    if name not in preset_names():
+        return []
+    names = read_yaml(PRESET_FOLDER / f"{name}.yaml").get("stages", [])
+    stages = [load_preset(str(stage), overrides) for stage in names]
+    if kimg is not None and stages:
+        factor = kimg / sum(stage.training.kimg for stage in stages)
+        stages = [with_settings(stage, [f"training.kimg={stage.training.kimg * factor}"]) for stage in stages]
+    return stages
+
+
 def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
     """The configuration of a YAML file, which may extend a preset, with ``key=value`` overrides applied."""
     values = _resolve(read_yaml(Path(path)), str(path), seen=())
@@ -91,6 +111,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def _resolve(values: dict[str, Any], origin: str, seen: tuple[str, ...]) -> dict[str, Any]:
     """``values`` laid over the preset they extend, and that over the one it extends."""
+    values.pop("stages", None)  # a preset's stages are its own; see load_stages
     parent = values.pop("extends", None)
     if parent is None:
         return values

@@ -30,9 +30,9 @@ TASK = (
     "generator.poses", "generator.render_focal", "generator.bounded_color", "generator.soft_clamp",
     "generator.hierarchy", "generator.mapping_lr", "generator.pose_conditioned", "generator.view_dependent_color",
     "generator.background", "generator.background_points", "generator.background_channels",
-    "generator.background_radius", "generator.footprint", "discriminator.alpha",
+    "generator.background_radius", "generator.footprint", "discriminator.alpha", "discriminator.views",
     "discriminator.pose", "discriminator.pose_dim",
-    "discriminator.downsample", "training.background", "training.augment",
+    "discriminator.downsample", "training.background", "training.augment", "training.views", "training.scenes",
 )  # fmt: skip
 """Settings that define what a run learns and what its weights mean: a grown stage takes them over."""
 

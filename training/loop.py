@@ -38,6 +38,8 @@ class RunProgress:
         seconds_left: until the goal or the time limit, whichever comes first.
         stats: the step's losses, gradient norms and logits.
         tick: the log line, when the step ended a tick.
+        stage: which stage of a plan this is; empty for a run of its own.
+        plan_seconds_left: until the end of the plan's last stage, estimated; None for a run of its own.
     """
 
     step: int
@@ -47,6 +49,8 @@ class RunProgress:
     seconds_left: float
     stats: dict[str, float]
     tick: dict[str, Any] | None = None
+    stage: str = ""
+    plan_seconds_left: float | None = None
 
 
 @dataclass

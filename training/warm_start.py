@@ -13,6 +13,9 @@ from hgs_toolkit.settings_io import config_from_dict
 from hgs_toolkit.training.networks import PARTS, Networks, Weights
 from hgs_toolkit.training.state import RunFolder, read_state
 
+STAGES = "stages"
+"""Name of the folder of a plan that holds a run folder for each of its stages."""
+
 
 def starting_config(networks: Networks, recipe: Config | None) -> Config:
     """The configuration of a run that starts from ``networks``: their settings, and the training of ``recipe``.
@@ -64,13 +67,19 @@ def read_networks(path: str | Path) -> Networks:
 
 
 def _of_run(folder: Path) -> Networks:
-    run = RunFolder(folder)
+    run = _newest_stage(folder) or RunFolder(folder)
     if not run.state_file.is_file():
         if run.model_file.is_file():
             return _of_model(run.model_file)
         raise CheckpointError(f"the folder {folder} holds neither state.pt nor {MODEL_FILE}; expected a run folder")
     state = read_state(run.state_file)
     return Networks(config_from_dict(json.loads(state["config"])), *(state[part] for part in PARTS))
+
+
+def _newest_stage(folder: Path) -> RunFolder | None:
+    """The newest stage of the plan in ``folder``; None where it is a run of its own."""
+    stages = sorted((folder / STAGES).glob("*/state.pt"), key=lambda file: int(file.parent.name.partition("-")[0]))
+    return RunFolder(stages[-1].parent) if stages else None
 
 
 def _of_model(path: Path) -> Networks:

@@ -1,0 +1,162 @@
+"""Stages as one plan: they grow from each other, resume exactly wherever they were stopped, and know the time left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hgs_toolkit.checkpoint import load_model
+from hgs_toolkit.config import Config
+from hgs_toolkit.datasets.critters.drawing import make_critters
+from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
+from hgs_toolkit.errors import CheckpointError, HgsError
+from hgs_toolkit.settings_io import config_from_dict, config_to_dict, load_stages
+from hgs_toolkit.training.cost import image_cost
+from hgs_toolkit.training.loop import RunProgress
+from hgs_toolkit.training.plan import PlanFolder, train_plan
+from hgs_toolkit.training.state import read_state
+from hgs_toolkit.training.warm_start import read_networks
+
+STEPS = 4
+"""Steps of each stage of the plan below."""
+
+
+def changed(config: Config, name: str, **sections: dict[str, Any]) -> Config:
+    values = config_to_dict(config) | {"name": name}
+    for section, changes in sections.items():
+        values[section] |= changes
+    return config_from_dict(values)
+
+
+@pytest.fixture
+def stages(tiny: Config) -> list[Config]:
+    """16 pixels, 32 pixels, and a polish at 32."""
+    first = changed(
+        tiny, "at16", generator={"points": 64}, training={"kimg": STEPS * 0.004, "tick_kimg": 0.008, "workers": 0}
+    )
+    second = changed(
+        first, "at32", generator={"resolution": 32, "channels": [32, 16, 8], "level_blocks": ["adain", "adain"]},
+        discriminator={"resolution": 32, "channels": [12, 8, 16, 16]},
+    )  # fmt: skip
+    return [first, second, changed(second, "polish", training={"generator_lr": 0.0005})]
+
+
+@pytest.fixture(scope="module")
+def data_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "set.zip"
+    make_critters(path, 12, 32)
+    return path
+
+
+class Opener:
+    """Opens the set at a resolution, and keeps which ones were asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.asked = path, list[int]()
+
+    def __call__(self, resolution: int) -> PosedImages:
+        self.asked.append(resolution)
+        return open_dataset(self.path, resolution)
+
+
+def test_stages_follow_each_other_and_the_newest_model_lies_on_top(
+    stages: list[Config], data_file: Path, tmp_path: Path
+) -> None:
+    opener, seen = Opener(data_file), list[RunProgress]()
+    newest = train_plan(stages, opener, tmp_path / "run", report=seen.append)
+    assert opener.asked == [16, 32, 32]
+    assert [progress.stage for progress in seen[:: STEPS]] == [
+        "stage 1 of 3, at16", "stage 2 of 3, at32", "stage 3 of 3, polish",
+    ]  # fmt: skip
+    folder = PlanFolder(tmp_path / "run")
+    assert newest.path == folder.path
+    assert newest.model_file.read_bytes() == folder.stage(2, stages[2]).model_file.read_bytes()
+    assert load_model(tmp_path / "run", "cpu").config.resolution == 32
+    # The last stage goes on from the one before, with its own rates and without the opening.
+    assert read_networks(tmp_path / "run").config.training.generator_lr == 0.0005
+    assert read_networks(tmp_path / "run").config.training.blur_sigma == 0
+    assert read_networks(tmp_path / "run").discriminator is not None
+
+
+@pytest.mark.parametrize("stops", [(1, STEPS - 1, STEPS), (STEPS, 2 * STEPS + 2), (3, 5, 6, 9)])
+def test_a_plan_stopped_anywhere_ends_as_an_undisturbed_one_bit_for_bit(
+    stages: list[Config], data_file: Path, tmp_path: Path, stops: tuple[int, ...]
+) -> None:
+    whole = train_plan(stages, Opener(data_file), tmp_path / "whole")
+    steps = 0
+
+    def count(_: RunProgress) -> None:
+        nonlocal steps
+        steps += 1
+
+    resume = False
+    for stop in (*stops, 10_000):
+        train_plan(
+            PlanFolder(tmp_path / "torn").read() if resume else stages, Opener(data_file), tmp_path / "torn",
+            resume=resume, report=count, should_stop=lambda limit=stop: steps >= limit - 1,
+        )  # fmt: skip
+        resume = True
+        torch.manual_seed(steps)
+    assert steps >= 3 * STEPS
+    for number, stage in enumerate(stages):
+        first, second = (
+            read_state(PlanFolder(tmp_path / name).stage(number, stage).state_file) for name in ("whole", "torn")
+        )
+        for network in ("generator", "ema", "discriminator"):
+            assert all(torch.equal(first[network][key], second[network][key]) for key in first[network])
+    assert whole.model_file.read_bytes() == PlanFolder(tmp_path / "torn").newest.model_file.read_bytes()
+
+
+def test_a_complete_plan_is_left_as_it_is(stages: list[Config], data_file: Path, tmp_path: Path) -> None:
+    train_plan(stages[:1], Opener(data_file), tmp_path / "run")
+    before = PlanFolder(tmp_path / "run").newest.model_file.stat().st_mtime_ns
+    opener = Opener(data_file)
+    train_plan(stages[:1], opener, tmp_path / "run", resume=True)
+    assert opener.asked == []
+    assert PlanFolder(tmp_path / "run").newest.model_file.stat().st_mtime_ns == before
+    with pytest.raises(HgsError, match="--resume"):
+        train_plan(stages[:1], opener, tmp_path / "run")
+
+
+def test_the_time_left_of_the_plan_counts_dearer_stages_as_dearer(
+    stages: list[Config], data_file: Path, tmp_path: Path
+) -> None:
+    assert 1.5 < image_cost(stages[1]) / image_cost(stages[0]) < 20
+    seen = list[RunProgress]()
+    train_plan(stages, Opener(data_file), tmp_path / "run", report=seen.append)
+    for progress in seen[: STEPS - 1]:
+        assert progress.plan_seconds_left is not None
+        rest = (2 * STEPS * 4) / progress.images_per_second * image_cost(stages[1]) / image_cost(stages[0])
+        assert progress.plan_seconds_left == pytest.approx(progress.seconds_left + rest, rel=1e-3)
+    assert seen[-1].plan_seconds_left == pytest.approx(0, abs=1e-6)
+
+
+def test_a_limit_that_is_over_allows_one_step_and_no_second_stage(
+    stages: list[Config], data_file: Path, tmp_path: Path
+) -> None:
+    opener = Opener(data_file)
+    train_plan(stages, opener, tmp_path / "run", minutes=1e-6)
+    assert opener.asked == [16]
+    assert read_state(PlanFolder(tmp_path / "run").stage(0, stages[0]).state_file)["step"] == 1
+    assert not PlanFolder(tmp_path / "run").stage(1, stages[1]).state_file.exists()
+
+
+def test_a_broken_plan_is_named(tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text("just words")
+    with pytest.raises(CheckpointError, match=r"plan\.yaml is not the plan"):
+        PlanFolder(tmp_path).read()
+
+
+def test_the_presets_of_several_stages_double_the_resolution_one_at_a_time() -> None:
+    for name, sizes in (("critters64", [16, 32, 64, 64]), ("critters128", [16, 32, 64, 128, 128])):
+        stages = load_stages(name, ["training.seed=7"])
+        assert [stage.generator.resolution for stage in stages] == sizes
+        assert all(stage.training.seed == 7 for stage in stages)
+    assert [stage.generator.resolution for stage in load_stages("meshes64")] == [16, 32, 64, 64]
+    assert load_stages("critters32") == []
+    shorter = load_stages("critters64", kimg=10)
+    assert sum(stage.training.kimg for stage in shorter) == pytest.approx(10)
+    assert shorter[2].training.kimg / shorter[0].training.kimg == pytest.approx(220 / 56)

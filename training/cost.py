@@ -1,0 +1,35 @@
+"""What an image costs in training, in multiplications: to foresee how long stages take that have not begun."""
+
+from __future__ import annotations
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from hgs_toolkit.cameras import LABEL_SIZE, frontal
+from hgs_toolkit.config import Config
+from hgs_toolkit.training.trainer import new_networks
+
+DISCRIMINATOR_PASSES = 8
+"""Forward passes' worth of a discriminator's work for an image: real and generated forward and backward for its own
+step, generated for the generator's, and the penalties' second derivatives every few steps."""
+
+GENERATOR_PASSES = 3
+"""Forward passes' worth of a generator's work: forward, and backward to inputs and weights."""
+
+
+@torch.no_grad()
+def image_cost(config: Config) -> float:
+    """Floating-point operations of the networks for one real image of training; drawing is not counted."""
+    generator, discriminator = (network.requires_grad_(False) for network in new_networks(config))
+    size, views = config.generator.resolution, config.discriminator.views
+    label = frontal().labels  # (1, 25)
+    with FlopCounterMode(display=False) as counter:
+        w = generator.map(torch.zeros(1, config.generator.z_dim), label if config.generator.pose_conditioned else None)
+        generator.synthesize(w, background=False)
+    scene = counter.get_total_flops()
+    with FlopCounterMode(display=False) as counter:
+        images = torch.zeros(1, config.discriminator.image_channels, size, size)
+        discriminator(images, label.expand(views, LABEL_SIZE).reshape(1, -1))
+    judged = counter.get_total_flops()
+    scenes = config.scenes / config.training.batch * (1 if config.training.share_fakes else 2)
+    return float(DISCRIMINATOR_PASSES * judged / views + GENERATOR_PASSES * scene * scenes)

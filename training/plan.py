@@ -1,0 +1,209 @@
+"""A plan: several stages of training, each grown from the one before, run and resumed as one.
+
+The plan's folder holds ``plan.yaml`` with the settings of all stages, a run folder for each in ``stages/``, and the
+newest model with its settings at the top, so that every command takes it as it takes a run folder. A stage that is
+complete is never touched again; one that was interrupted goes on exactly; the next one starts from the last state of
+the one before. Nothing else has to be remembered, so a plan may be stopped anywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from hgs_toolkit.config import Config
+from hgs_toolkit.datasets.eg3d import PosedImages
+from hgs_toolkit.errors import CheckpointError, ConfigError, HgsError
+from hgs_toolkit.files import make_folder, write_bytes
+from hgs_toolkit.settings_io import config_from_dict, config_to_dict, load_config
+from hgs_toolkit.training.cost import image_cost
+from hgs_toolkit.training.distributed import World
+from hgs_toolkit.training.fitting import with_measured_poses
+from hgs_toolkit.training.growing import grow, grown_config
+from hgs_toolkit.training.loop import RunProgress, train
+from hgs_toolkit.training.networks import Networks
+from hgs_toolkit.training.state import RunFolder, read_state
+from hgs_toolkit.training.warm_start import STAGES, read_networks, starting_config
+
+logger = logging.getLogger(__name__)
+
+PLAN_FILE = "plan.yaml"
+
+OpenImages = Callable[[int], PosedImages]
+"""From a resolution to the dataset at that resolution."""
+
+Report = Callable[[RunProgress], None]
+
+
+class PlanFolder:
+    """The files of a plan below ``path``."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.plan_file = self.path / PLAN_FILE
+        self.newest = RunFolder(self.path)
+        """The newest model and its settings; there is no state and no log at the top."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a plan to resume."""
+        return self.plan_file.is_file()
+
+    def start(self, stages: Sequence[Config]) -> None:
+        """Write the settings of all stages.
+
+        Raises:
+            HgsError: if the folder holds a plan or a run already.
+        """
+        if self.exists or self.newest.state_file.exists():
+            raise HgsError(f"{self.path} holds a run already; add --resume to continue it or choose another folder")
+        make_folder(self.path)
+        text = yaml.safe_dump([config_to_dict(stage) for stage in stages], sort_keys=False)
+        write_bytes(self.plan_file, text.encode())
+
+    def read(self) -> list[Config]:
+        """The settings of all stages.
+
+        Raises:
+            CheckpointError: if the file is missing or no plan.
+        """
+        try:
+            values = yaml.safe_load(self.plan_file.read_text(encoding="utf-8"))
+            return [config_from_dict(stage) for stage in values]
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ConfigError) as error:
+            raise CheckpointError(f"{self.plan_file} is not the plan of a run: {error}") from error
+
+    def stage(self, number: int, config: Config) -> RunFolder:
+        """The run folder of stage ``number``, counted from 0."""
+        return RunFolder(self.path / STAGES / f"{number + 1}-{config.name}")
+
+    def publish(self, run: RunFolder) -> None:
+        """Put the model of a stage, and its settings, at the top."""
+        write_bytes(self.newest.model_file, run.model_file.read_bytes())
+        write_bytes(self.newest.config_file, run.config_file.read_bytes())
+
+
+@dataclass
+class _Clock:
+    """What the stages after a running one will take, by its own pace and by what an image costs there."""
+
+    stages: Sequence[Config]
+    costs: Sequence[float]
+
+    def seconds_left(self, number: int, progress: RunProgress) -> float:
+        """Seconds until the plan's end while stage ``number`` is where ``progress`` says."""
+        pace = 1 / max(progress.images_per_second, 1e-9)
+        images = (progress.total_kimg - progress.kimg) * 1000
+        later = [
+            stage.training.kimg * 1000 * cost / self.costs[number]
+            for stage, cost in zip(self.stages[number + 1 :], self.costs[number + 1 :], strict=True)
+        ]
+        return (images + sum(later)) * pace
+
+
+def train_plan(
+    stages: Sequence[Config],
+    open_images: OpenImages,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    explicit: Collection[str] = (),
+    minutes: float | None = None,
+    world: World | None = None,
+    report: Report | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> RunFolder:
+    """Train all ``stages``, each starting from the one before, until the last goal, the limit, or a request to stop.
+
+    A stage with more pixels or levels than the one before is grown from it; one with the same goes on with its
+    networks and the stage's own training settings. The poses are measured from the dataset once, for all stages.
+
+    Args:
+        stages: settings, first to last; for a resumed plan those of its folder (:meth:`PlanFolder.read`).
+        open_images: the dataset at a resolution.
+        out: the plan's folder.
+        resume: go on with the plan in ``out``.
+        explicit: dotted keys of settings that were set by hand and win over what is measured or taken over.
+        minutes: wall-clock limit of this call.
+        report: called after every step on the main process, with the stage and the whole plan's time left.
+        should_stop: asked after every step.
+
+    Returns:
+        The top of the plan's folder, with the newest model.
+
+    Raises:
+        ConfigError, DataError, CheckpointError, HgsError: as for :func:`hgs_toolkit.training.loop.train`.
+    """
+    world, folder, started = world or World(), PlanFolder(out), time.monotonic()
+    if world.is_main and not resume:
+        folder.start(stages)
+    world.barrier()
+    clock = _Clock(stages, [image_cost(stage) for stage in stages])
+    previous, has_run = None, False
+    for number, recipe in enumerate(stages):
+        run = folder.stage(number, recipe)
+        if not _is_complete(run, recipe):
+            left = None if minutes is None else minutes - (time.monotonic() - started) / 60
+            if left is not None and left <= 0:
+                if has_run:
+                    break
+                left = minutes  # as for a single run, the limit allows a first step
+            if world.any(should_stop()):
+                break
+            images = open_images(recipe.generator.resolution)
+            config, start, goes_on = _beginning(recipe, run, previous, images, explicit)
+            if world.is_main and not goes_on:
+                logger.info("stage %d of %d: %s", number + 1, len(stages), config.name)
+            shown = _reporting(folder, run, number, clock, report) if world.is_main else None
+            train(
+                config, images, run.path, start=start, resume=goes_on, minutes=left, world=world, report=shown,
+                should_stop=should_stop,
+            )  # fmt: skip
+            has_run = True
+            if not _is_complete(run, recipe):
+                break
+        previous = run
+    return folder.newest
+
+
+def _beginning(
+    recipe: Config, run: RunFolder, previous: RunFolder | None, images: PosedImages, explicit: Collection[str]
+) -> tuple[Config, Networks | None, bool]:
+    """The settings of a stage, what it starts from, and whether it was begun already."""
+    if run.state_file.is_file():
+        begun = load_config(run.config_file)
+        return replace(begun, training=replace(begun.training, kimg=recipe.training.kimg)), None, True
+    if previous is None:
+        return with_measured_poses(recipe, images, explicit), None, False
+    networks = read_networks(previous.path)
+    if networks.config.generator.resolution == recipe.generator.resolution:
+        return starting_config(networks, recipe), networks, False
+    grown = grow(networks, grown_config(networks.config, recipe, explicit))
+    return grown.config, grown, False
+
+
+def _is_complete(run: RunFolder, recipe: Config) -> bool:
+    """Whether a stage has reached its goal."""
+    if not run.state_file.is_file():
+        return False
+    seen = int(read_state(run.state_file)["step"]) * recipe.training.batch
+    return seen / 1000 >= recipe.training.kimg
+
+
+def _reporting(folder: PlanFolder, run: RunFolder, number: int, clock: _Clock, report: Report | None) -> Report:
+    """Add the plan to what a stage reports, and publish its model at every tick."""
+    count = len(clock.stages)
+
+    def shown(progress: RunProgress) -> None:
+        if progress.tick is not None:
+            folder.publish(run)
+        if report is not None:
+            stage = f"stage {number + 1} of {count}, {run.path.name.partition('-')[2]}"
+            report(replace(progress, stage=stage, plan_seconds_left=clock.seconds_left(number, progress)))
+
+    return shown
