@@ -94,7 +94,8 @@ def main() -> None:
 def train(config: Config, data: PosedImages, seconds: float) -> tuple[Trainer, dict[str, float]]:
     """A fresh run stopped after so much CPU time, and the means of its last hundred steps."""
     trainer = Trainer(config)
-    started, recent = time.process_time(), []
+    started = time.process_time()
+    recent: list[dict[str, float]] = []
     while time.process_time() - started < seconds:
         recent = [*recent[-99:], trainer.train_step(data)]
     names = ("loss_d", "loss_g", "grad_g")

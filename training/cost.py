@@ -20,7 +20,9 @@ GENERATOR_PASSES = 3
 @torch.no_grad()
 def image_cost(config: Config) -> float:
     """Floating-point operations of the networks for one real image of training; drawing is not counted."""
-    generator, discriminator = (network.requires_grad_(False) for network in new_networks(config))
+    generator, discriminator = new_networks(config)
+    for network in (generator, discriminator):
+        network.requires_grad_(False)
     size, views = config.generator.resolution, config.discriminator.views
     label = frontal().labels  # (1, 25)
     with FlopCounterMode(display=False) as counter:

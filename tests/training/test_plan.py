@@ -94,9 +94,13 @@ def test_a_plan_stopped_anywhere_ends_as_an_undisturbed_one_bit_for_bit(
 
     resume = False
     for stop in (*stops, 10_000):
+
+        def is_due(limit: int = stop) -> bool:
+            return steps >= limit - 1
+
         train_plan(
             PlanFolder(tmp_path / "torn").read() if resume else stages, Opener(data_file), tmp_path / "torn",
-            resume=resume, report=count, should_stop=lambda limit=stop: steps >= limit - 1,
+            resume=resume, report=count, should_stop=is_due,
         )  # fmt: skip
         resume = True
         torch.manual_seed(steps)
