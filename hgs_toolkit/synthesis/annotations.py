@@ -1,78 +1,62 @@
-"""What is stored of a view: the table of annotations, and each as the bytes of a file.
+"""The table of annotations: what can be stored of a view, and how each becomes the bytes of a file or a JSON entry.
 
-Every function here depends on one view alone, and equal layers give equal bytes.
+A new annotation is one row of ANNOTATIONS: formats, checks and the command line read everything from the table. Each
+row depends on one view alone, and equal layers give equal bytes.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from hgs_toolkit.cameras import Cameras, convert_camera_axes, invert_rigid
-from hgs_toolkit.datasets.images import Pixels, to_uint8
-from hgs_toolkit.srgb import linear_to_srgb, srgb_to_linear
-from hgs_toolkit.synthesis.drawing import Layer, Layers
+from hgs_toolkit.synthesis import annotation_images as images
 from hgs_toolkit.synthesis.png import png_bytes
-from hgs_toolkit.synthesis.settings import MAX_EXPOSURE
-from hgs_toolkit.synthesis.views import View
 
 if TYPE_CHECKING:
-    from hgs_toolkit.synthesis.backgrounds import Pictures
-    from hgs_toolkit.synthesis.plan import Plan
-
-ANNOTATIONS = {
-    "rgb": "the picture, 8 bits; with alpha (straight) where nothing stands behind the scene",
-    "alpha": "coverage by the subject, 8 bits",
-    "depth": "the camera's z, 16 bits, times the plan's depth_scale; 0 where nothing is",
-    "normal": "unit normal n in the world as (n + 1) / 2, 8 bits; grey where nothing is",
-    "level": "the hierarchy level that contributes most, plus 2; 1 is the background, 0 nothing",
-    "mask": "255 where the subject covers at least half of the pixel",
-    "bbox": "the mask's bounding box: left, top, width, height in pixels",
-    "camera": "EG3D label, OpenCV and OpenGL matrices, intrinsics",
-    "latent": "the style vector w, float32 .npy",
-}
-"""What can be stored of a view, by name."""
-
-SUFFIXES = {"latent": "latent.npy"} | {
-    name: f"{name}.png" for name in ("rgb", "alpha", "depth", "normal", "level", "mask")
-}
-"""Ends of file names of the annotations that are files; the others are entries of the view's JSON."""
-
-FLAT = ("level", "mask")
-"""Pictures of few different values."""
+    from hgs_toolkit.synthesis.background_images import BackgroundImages
+    from hgs_toolkit.synthesis.drawing import Layer, Layers
+    from hgs_toolkit.synthesis.plan import SynthPlan
+    from hgs_toolkit.synthesis.views import PlannedView
 
 MASK_ALPHA = 0.5
-"""Coverage from which on a pixel belongs to the subject."""
-
-NOTHING, BACKGROUND = 0, 1
-"""Values of a level picture that are no level of the tree; level l is 2 + l."""
+"""Smallest coverage of a pixel that belongs to the subject."""
 
 Mask = NDArray[np.bool_]
-Values = NDArray[np.floating]
+Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
-    """A finished view.
+class DrawnView:
+    """A view after the rasteriser: what an annotation is made from.
 
     Attributes:
-        view: which.
-        files: bytes by annotation.
-        mask: (H, W) of the subject.
+        plan: of the dataset.
+        planned: which view it is.
+        layers: of its pixels.
+        latent: (w_dim,) style vector of its scene.
+        backgrounds: images to put behind it, where the plan's background is ``pictures``.
     """
 
-    view: View
-    files: dict[str, bytes]
-    mask: Mask
+    plan: SynthPlan
+    planned: PlannedView
+    layers: Layers
+    latent: Layer
+    backgrounds: BackgroundImages | None
 
-    @property
-    def box(self) -> tuple[int, int, int, int] | None:
+    @cached_property
+    def mask(self) -> Mask:
+        """(H, W), true where the subject covers at least half of the pixel."""
+        mask: Mask = self.layers.subject >= MASK_ALPHA
+        return mask
+
+    @cached_property
+    def box(self) -> Box | None:
         """Left, top, width and height of the mask, pixels; None where it is empty."""
         rows, columns = np.flatnonzero(self.mask.any(1)), np.flatnonzero(self.mask.any(0))
         if not len(rows):
@@ -81,128 +65,125 @@ class Sample:
         return left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1
 
 
-def make_sample(plan: Plan, view: View, layers: Layers, latent: Layer, pictures: Pictures | None) -> Sample:
-    """The files of a view.
+@dataclass(frozen=True)
+class Annotation:
+    """One row of the table.
 
-    Args:
-        latent: the scene's style vector (w_dim,).
-        pictures: those of the backdrop ``pictures``.
+    Attributes:
+        name: what ``--annotations`` calls it.
+        meaning: one line about its content.
+        suffix: end of its file's name after the view's number; empty for an entry of the view's JSON.
+        layers: what the rasteriser draws for it beyond colour and alpha: ``depth``, ``normal``, ``level``.
+        encode: a view's file, as bytes; without a suffix, the value of the JSON entry ``name``.
+        entries: further JSON entries that a reader of the file needs.
+        per_scene: whether all views of a scene have the same.
     """
-    mask: Mask = layers.subject >= MASK_ALPHA
-    images: dict[str, Callable[[], Any]] = {
-        "rgb": lambda: compose(plan, view, layers, pictures),
-        "alpha": lambda: _bytes(layers.subject),
-        "depth": lambda: depth_picture(layers, plan.depth_scale),
-        "normal": lambda: normal_picture(layers),
-        "level": lambda: level_picture(layers),
-        "mask": lambda: mask * np.uint8(255),
-    }
-    files = {
-        name: png_bytes(images[name](), gradual=name not in FLAT)
-        for name in plan.settings.annotations
-        if name in images
-    }
-    if "latent" in plan.settings.annotations:
-        files["latent"] = npy_bytes(latent)
-    return Sample(view, files, mask)
+
+    name: str
+    meaning: str
+    suffix: str
+    layers: tuple[str, ...]
+    encode: Callable[[DrawnView], Any]
+    entries: Callable[[SynthPlan], dict[str, Any]] = lambda _: {}
+    per_scene: bool = False
 
 
-def compose(plan: Plan, view: View, layers: Layers, pictures: Pictures | None) -> Pixels:
-    """The picture (H, W, 3), or with straight alpha (H, W, 4), over its backdrop and exposed."""
-    alpha = layers.alpha[..., None]
-    if plan.backdrop == "transparent":
-        straight = expose(layers.color / np.maximum(alpha, 1e-6), view.exposure)
-        return _bytes(np.concatenate([straight, alpha], axis=-1))
-    if plan.backdrop == "model":  # what it leaves open is black, as in its training
-        return _bytes(expose(layers.color, view.exposure))
-    behind: Any = view.color if plan.backdrop == "random" else plan.color
-    if plan.backdrop == "pictures":
-        assert pictures is not None
-        behind = pictures.square(view.crop, plan.settings.size) / np.float32(255)
-    color = layers.color + (1 - alpha) * np.asarray(behind, dtype=np.float32)
-    return _bytes(expose(color, view.exposure))
+@dataclass(frozen=True, eq=False)
+class AnnotatedView:
+    """A finished view.
+
+    Attributes:
+        planned: which view it is.
+        files: bytes by annotation.
+        entries: values of its JSON, by name.
+        mask: (H, W) of the subject.
+        box: of the mask.
+    """
+
+    planned: PlannedView
+    files: dict[str, bytes]
+    entries: dict[str, Any]
+    mask: Mask
+    box: Box | None
 
 
-def expose(color: Values, stops: float) -> Values:
-    """Display RGB as a camera would record it with ``stops`` more light: multiplied in linear light, then clipped."""
-    if stops == 0:
-        return color
-    assert abs(stops) <= MAX_EXPOSURE
-    linear = srgb_to_linear(np.clip(color, 0, 1))
-    return linear_to_srgb(np.clip(linear * 2.0**stops, 0, 1))
+def annotate(view: DrawnView) -> AnnotatedView:
+    """Every annotation that the plan wants of a view."""
+    files: dict[str, bytes] = {}
+    entries = _provenance(view)
+    for row in rows(view.plan.settings.annotations):
+        value = row.encode(view)
+        if row.suffix:
+            files[row.name] = value
+        else:
+            entries[row.name] = value
+        entries |= row.entries(view.plan)
+    return AnnotatedView(view.planned, files, entries, view.mask, view.box)
 
 
-def depth_picture(layers: Layers, scale: int) -> NDArray[np.uint16]:
-    """Depth (H, W) in steps of 1 / ``scale`` world units; 0 only where nothing is drawn."""
-    assert layers.depth is not None
-    steps = np.clip(np.rint(layers.depth * scale), 1, np.iinfo(np.uint16).max)
-    return np.where(layers.alpha > 0, steps, 0).astype(np.uint16)
+def rows(names: Iterable[str]) -> list[Annotation]:
+    """The rows called ``names``."""
+    return [ANNOTATIONS[name] for name in names]
 
 
-def normal_picture(layers: Layers) -> Pixels:
-    """World normals (H, W, 3), normalised, as (n + 1) / 2 of 255; 128 where nothing is drawn."""
-    assert layers.normal is not None
-    normal = np.ascontiguousarray(layers.normal)
-    length = np.sqrt(np.einsum("hwc,hwc->hw", normal, normal))
-    return _bytes(normal * (0.5 / np.maximum(length, np.float32(1e-12)))[..., None] + np.float32(0.5))
+def _provenance(view: DrawnView) -> dict[str, Any]:
+    planned, settings = view.planned, view.plan.settings
+    facts = {"index": planned.index, "seed": planned.seed, "view": planned.number, "psi": settings.psi}
+    return facts | ({"exposure": planned.exposure} if settings.exposure else {})
 
 
-def level_picture(layers: Layers) -> Pixels:
-    """The strongest level of each pixel (H, W), plus 2; see NOTHING and BACKGROUND."""
-    assert layers.level is not None
-    most, strongest = layers.level[..., 0], np.full(layers.alpha.shape, BACKGROUND, np.uint8)
-    for column in range(1, layers.level.shape[-1]):  # argmax over so short an axis takes several times as long
-        stronger = layers.level[..., column] > most
-        strongest[stronger] = BACKGROUND + column
-        most = np.where(stronger, layers.level[..., column], most)
-    strongest[layers.alpha <= 0] = NOTHING
-    return strongest
+def _composed(view: DrawnView) -> bytes:
+    image = images.compose(view.plan, view.planned, view.layers, view.backgrounds)
+    return png_bytes(image, gradual=True)
 
 
-def describe(plan: Plan, sample: Sample) -> dict[str, Any]:
-    """The JSON of a view: provenance, and camera and bounding box where they are wanted."""
-    view = sample.view
-    facts: dict[str, Any] = {"index": view.index, "seed": view.seed, "view": view.number, "psi": plan.settings.psi}
-    if plan.settings.exposure:
-        facts["exposure"] = view.exposure
-    if "camera" in plan.settings.annotations:
-        facts["camera"] = describe_camera(view, plan.settings.size)
-    if "depth" in plan.settings.annotations:
-        facts["depth_scale"] = plan.depth_scale
-    if "bbox" in plan.settings.annotations:
-        facts["bbox"] = sample.box
-    return facts
+def _camera(view: DrawnView) -> dict[str, Any]:
+    from hgs_toolkit.synthesis.camera_entry import describe_camera  # needs torch, which the table itself does not
+
+    return describe_camera(view.planned, view.plan.settings.size)
 
 
-def describe_camera(view: View, size: int) -> dict[str, Any]:
-    """A view's camera in every convention: matrices row by row, intrinsics in pixels, whose centres are at +0.5."""
-    camera = Cameras.from_labels(torch.from_numpy(view.label.astype(np.float64)))
-    K = camera.pixel_intrinsics(size, size)
-    return {
-        "eg3d_label": shortest(view.label),
-        "cam_to_world_opencv": shortest(camera.cam_to_world.numpy()),
-        "cam_to_world_opengl": shortest(convert_camera_axes(camera.cam_to_world, "opencv", "opengl").numpy()),
-        "world_to_cam_opencv": shortest(invert_rigid(camera.cam_to_world).numpy()),
-        "fx": float(K[0, 0]), "fy": float(K[1, 1]), "cx": float(K[0, 2]), "cy": float(K[1, 2]),
-        "width": size, "height": size,
-    }  # fmt: skip
-
-
-def shortest(values: NDArray[np.floating]) -> Any:
-    """Nested lists of the shortest decimals that give the same float32 numbers again; -0 becomes 0."""
-    if values.ndim:
-        return [shortest(value) for value in values]
-    return float(str(np.float32(values) + np.float32(0)))
-
-
-def npy_bytes(values: NDArray[Any]) -> bytes:
-    """A .npy file."""
+def _npy_bytes(values: NDArray[Any]) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, values, allow_pickle=False)
     return buffer.getvalue()
 
 
-def _bytes(values: Values) -> Pixels:
-    """Values in 0..1, of any shape, as bytes: clamped and rounded."""
-    scaled = values * np.float32(255)
-    return to_uint8(np.clip(scaled, 0, 255, out=scaled))
+ANNOTATIONS: dict[str, Annotation] = {
+    row.name: row
+    for row in (
+        Annotation(
+            "rgb", "the image, 8 bits; with straight alpha where nothing is behind the scene",
+            "rgb.png", (), _composed,
+        ),
+        Annotation(
+            "alpha", "coverage by the subject, 8 bits",
+            "alpha.png", (), lambda view: png_bytes(images.to_bytes(view.layers.subject), gradual=True),
+        ),
+        Annotation(
+            "depth", "camera z in world units times depth_scale, 16 bits; 0 where nothing is drawn",
+            "depth.png", ("depth",),
+            lambda view: png_bytes(images.depth_image(view.layers, view.plan.depth_scale), gradual=True),
+            lambda plan: {"depth_scale": plan.depth_scale},
+        ),
+        Annotation(
+            "normal", "world normal n as (n + 1) / 2, 8 bits; grey where nothing is drawn",
+            "normal.png", ("normal",), lambda view: png_bytes(images.normal_image(view.layers), gradual=True),
+        ),
+        Annotation(
+            "level", "hierarchy level that contributes most, plus 2; 1 is the background, 0 nothing",
+            "level.png", ("level",), lambda view: png_bytes(images.level_image(view.layers), gradual=False),
+        ),
+        Annotation(
+            "mask", "255 where the subject covers at least half of the pixel",
+            "mask.png", (), lambda view: png_bytes(view.mask * np.uint8(255), gradual=False),
+        ),
+        Annotation("bbox", "bounding box of the mask: left, top, width, height, pixels", "", (), lambda view: view.box),
+        Annotation("camera", "EG3D label, OpenCV and OpenGL matrices, intrinsics", "", (), _camera),
+        Annotation(
+            "latent", "style vector w after truncation, float32",
+            "latent.npy", (), lambda view: _npy_bytes(view.latent), per_scene=True,
+        ),
+    )
+}  # fmt: skip
+"""The annotations by name, in the order in which they are stored."""

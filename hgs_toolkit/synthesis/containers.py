@@ -26,10 +26,10 @@ Put = Callable[[str, bytes], None]
 Files = Iterator[tuple[str, bytes]]
 
 MAX_FILE_BYTES = 1 << 30
-"""Largest file within a shard that is read back."""
+"""Size of the largest file that is read back from a shard, bytes."""
 
 TEMPORARY = ".tmp-"
-"""What the names of unfinished files and folders begin with."""
+"""Prefix of the names of unfinished files and folders."""
 
 
 @contextmanager

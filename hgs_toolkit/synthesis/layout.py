@@ -1,4 +1,4 @@
-"""The folder of a dataset: plan.json first, shards with a record each, products, manifest.json last.
+"""The folder of a dataset: plan.json comes first, then shards with a record each, products, and manifest.json last.
 
 ::
 
@@ -23,8 +23,8 @@ from typing import Any
 from hgs_toolkit.errors import DataError, HgsError
 from hgs_toolkit.files import write_json
 from hgs_toolkit.synthesis.containers import TEMPORARY, remove_unfinished, size_of
-from hgs_toolkit.synthesis.formats import FORMATS, Format
-from hgs_toolkit.synthesis.plan import Plan, read_plan
+from hgs_toolkit.synthesis.formats import FORMATS, DatasetFormat
+from hgs_toolkit.synthesis.plan import SynthPlan, read_plan
 
 PLAN, MANIFEST, SHARDS = "plan.json", "manifest.json", "shards"
 
@@ -33,7 +33,7 @@ NAMES_SHOWN = 5
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of a finished shard.
+    """The record of a finished shard.
 
     Attributes:
         shard: its number.
@@ -53,9 +53,9 @@ class Record:
 class Layout:
     """Paths of one dataset's files, and what is there already."""
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
+    def __init__(self, folder: Path, plan: SynthPlan) -> None:
         self.folder, self.plan = folder, plan
-        self.format: Format = FORMATS[plan.settings.format]
+        self.format: DatasetFormat = FORMATS[plan.settings.format]
 
     @classmethod
     def open(cls, folder: Path) -> Layout:
@@ -64,7 +64,7 @@ class Layout:
 
     @property
     def shard_folder(self) -> Path:
-        """Where shards lie."""
+        """The folder that holds the shards."""
         return self.folder / SHARDS
 
     @property
@@ -95,11 +95,11 @@ class Layout:
         return record if of_this and size_of(self.shard(number)) == record.bytes else None
 
     def write_record(self, record: Record) -> None:
-        """Say that a shard is done."""
+        """Mark a shard as done."""
         write_json(self.record_path(record.shard), dataclasses.asdict(record))
 
     def missing(self, shards: range) -> list[int]:
-        """Those of ``shards`` that are not done."""
+        """The members of ``shards`` that are not done."""
         return [shard for shard in shards if self.record(shard) is None]
 
     def records(self) -> list[Record]:
@@ -147,7 +147,7 @@ class Layout:
         return values
 
 
-def claim(folder: Path, plan: Plan, own: range, *, resume: bool, force: bool) -> Layout:
+def claim(folder: Path, plan: SynthPlan, own: range, *, resume: bool, force: bool) -> Layout:
     """The layout of the dataset to be made in ``folder``, whose plan is written there if it is new.
 
     Args:
@@ -174,7 +174,7 @@ def claim(folder: Path, plan: Plan, own: range, *, resume: bool, force: bool) ->
     return layout
 
 
-def _check_same(folder: Path, plan: Plan, layout: Layout, own: range, resume: bool) -> None:
+def _check_same(folder: Path, plan: SynthPlan, layout: Layout, own: range, resume: bool) -> None:
     differences = plan.differences(read_plan(folder / PLAN))
     if differences:
         more = f" and {len(differences) - NAMES_SHOWN} more" if len(differences) > NAMES_SHOWN else ""

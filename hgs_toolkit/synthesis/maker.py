@@ -22,21 +22,21 @@ from hgs_toolkit.errors import CheckpointError, ShapeError
 from hgs_toolkit.footprint import footprint, widen
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.sampling import sample_w
-from hgs_toolkit.synthesis.annotations import make_sample
-from hgs_toolkit.synthesis.backgrounds import Pictures
+from hgs_toolkit.synthesis.annotations import DrawnView, annotate, rows
+from hgs_toolkit.synthesis.background_images import BackgroundImages
 from hgs_toolkit.synthesis.containers import create, measure
 from hgs_toolkit.synthesis.drawing import Layer, Layers, draw_layers
 from hgs_toolkit.synthesis.formats.base import ShardWriter
 from hgs_toolkit.synthesis.layout import Layout, Record
-from hgs_toolkit.synthesis.plan import Plan
+from hgs_toolkit.synthesis.plan import SynthPlan
 from hgs_toolkit.synthesis.timing import Timing
-from hgs_toolkit.synthesis.views import View
+from hgs_toolkit.synthesis.views import PlannedView
 
 QUEUE = 16
-"""Views drawn but not stored yet; at 512² a view with every layer takes 13 MB."""
+"""Number of views that may be drawn but not stored yet; at 512² a view with every layer takes 13 MB."""
 
-Tick = Callable[[int], None]
-"""Told how many views more are drawn."""
+OnDrawn = Callable[[int], None]
+"""Told how many more views have been drawn."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ class Job:
         folder: of the dataset.
         plan: of the dataset.
         model: file of the model.
-        pictures: folder of the backdrop ``pictures``.
+        background_images: folder of the background ``pictures``.
         device: ``cpu`` or ``cuda``.
     """
 
     folder: Path
-    plan: Plan
+    plan: SynthPlan
     model: Path
-    pictures: Path | None
+    background_images: Path | None
     device: str
 
 
@@ -68,7 +68,7 @@ class ShardMaker:
     def __init__(self, job: Job) -> None:
         self.layout = Layout(job.folder, job.plan)
         self._plan, self._device = job.plan, torch.device(job.device)
-        self._pictures = Pictures(job.pictures) if job.pictures is not None else None
+        self._backgrounds = BackgroundImages(job.background_images) if job.background_images is not None else None
         self._model = load_model(job.model, self._device)
         if self._model.fingerprint != job.plan.model_sha256:
             raise CheckpointError(
@@ -77,22 +77,22 @@ class ShardMaker:
             )
         self._wanted = _wanted_layers(job.plan)
 
-    def make(self, shard: int, tick: Tick | None = None) -> tuple[Record, Timing]:
+    def make(self, shard: int, on_drawn: OnDrawn | None = None) -> tuple[Record, Timing]:
         """Write shard number ``shard`` and its record.
 
         Raises:
-            HgsError: if a file cannot be written or a background picture is broken; no part of the shard remains.
+            HgsError: if a file cannot be written or a background image is broken; no part of the shard remains.
         """
         began, timing = time.monotonic(), Timing()
         path, images = self.layout.shard(shard), 0
         with create(path) as put, timing.measure("other"):
             writer = self.layout.format.writer(self._plan, put)
-            with _Finisher(self._plan, writer, self._pictures) as finisher:
+            with _Finisher(self._plan, writer, self._backgrounds) as finisher:
                 for views in self._plan.views(shard):
                     timing.wait += self._draw_scene(views, finisher, timing)
                     images += len(views)
-                    if tick is not None:
-                        tick(len(views))
+                    if on_drawn is not None:
+                        on_drawn(len(views))
             closing = time.thread_time()
         size, digest = measure(path)
         record = Record(shard, self._plan.digest, images, size, digest)
@@ -103,7 +103,7 @@ class ShardMaker:
         timing.wall = time.monotonic() - began
         return record, timing
 
-    def _draw_scene(self, views: list[View], finisher: _Finisher, timing: Timing) -> float:
+    def _draw_scene(self, views: list[PlannedView], finisher: _Finisher, timing: Timing) -> float:
         """Hand over every view of a scene; returns the seconds it had to wait."""
         with timing.measure("generate"), torch.no_grad():
             w = sample_w(self._model, [views[0].seed], self._plan.settings.psi)
@@ -130,7 +130,7 @@ class ShardMaker:
     @torch.no_grad()
     def _generate(self, seed: int, w: Tensor, cameras: Cameras) -> GaussianHierarchy:
         """A seed's scene as painted for the first of ``cameras`` (which only some models tell from others)."""
-        background = self._plan.backdrop == "model"
+        background = self._plan.background == "model"
         try:
             scene = self._model.synthesize(w, cameras.forward[:1].to(self._device), background)
         except ShapeError as error:
@@ -138,26 +138,26 @@ class ShardMaker:
         return widen(scene, footprint(self._model.config, self._plan.settings.size))
 
 
-def _wanted_layers(plan: Plan) -> set[str]:
+def _wanted_layers(plan: SynthPlan) -> set[str]:
     """Layers beyond colour and alpha that the annotations need."""
-    wanted = {"depth", "normal", "level"} & set(plan.settings.annotations)
-    if plan.backdrop == "model":  # only the levels' shares tell the subject from what is behind it
+    wanted = {layer for row in rows(plan.settings.annotations) for layer in row.layers}
+    if plan.background == "model":  # only the levels' shares tell the subject from what is behind it
         wanted.add("level")
     return wanted
 
 
 class _Finisher:
-    """The second thread: turns layers into files and stores them, in the order they come."""
+    """The second thread: turns layers into files and stores them, in the order of their drawing."""
 
-    def __init__(self, plan: Plan, writer: ShardWriter, pictures: Pictures | None) -> None:
+    def __init__(self, plan: SynthPlan, writer: ShardWriter, backgrounds: BackgroundImages | None) -> None:
         self.timing = Timing()
-        self._plan, self._writer, self._pictures = plan, writer, pictures
-        self._queue: queue.Queue[tuple[View, Layers, Layer] | None] = queue.Queue(QUEUE)
+        self._plan, self._writer, self._backgrounds = plan, writer, backgrounds
+        self._queue: queue.Queue[tuple[PlannedView, Layers, Layer] | None] = queue.Queue(QUEUE)
         self._error: BaseException | None = None
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="hgs-finisher", daemon=True)
 
-    def hand_over(self, view: View, layers: Layers, latent: Layer) -> float:
+    def hand_over(self, view: PlannedView, layers: Layers, latent: Layer) -> float:
         """Queue a view; returns the seconds it had to wait for room. Raises what went wrong in the thread."""
         began = time.monotonic()
         self._queue.put((view, layers, latent))
@@ -180,9 +180,9 @@ class _Finisher:
         try:
             while (item := self._next()) is not None:
                 with self.timing.measure("annotate"):
-                    sample = make_sample(self._plan, *item, self._pictures)
+                    view = annotate(DrawnView(self._plan, *item, self._backgrounds))
                 with self.timing.measure("store"):
-                    self._writer.add(sample)
+                    self._writer.add(view)
             with self.timing.measure("store"):
                 self._writer.finish()
         except BaseException as error:
@@ -191,7 +191,7 @@ class _Finisher:
                 self._next()
         self.timing.other = time.thread_time() - began - self.timing.annotate - self.timing.store
 
-    def _next(self) -> tuple[View, Layers, Layer] | None:
+    def _next(self) -> tuple[PlannedView, Layers, Layer] | None:
         item = self._queue.get()
         self._ended = item is None
         return item

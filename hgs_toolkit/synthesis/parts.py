@@ -1,4 +1,4 @@
-"""Which part of a dataset a run makes: ``--shard i/n``, or what Slurm or torchrun say of this process."""
+"""Which part of a dataset a run makes: ``--shard i/n``, or the number that Slurm or torchrun give this process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Part:
     """Part ``index`` (from 0) of ``count``: every shard whose number leaves the remainder ``index``.
 
     Attributes:
-        source: where that was said, for a message; empty for the command line.
+        source: names of the environment variables that said so; empty for the command line.
     """
 
     index: int = 0
@@ -25,8 +25,8 @@ class Part:
 
     def __post_init__(self) -> None:
         if not 0 <= self.index < self.count:
-            said = f" (from {self.source})" if self.source else ""
-            raise ConfigError(f"part {self.index}/{self.count}{said}; expected i/n with i from 0 to n - 1")
+            source = f" (from {self.source})" if self.source else ""
+            raise ConfigError(f"part {self.index}/{self.count}{source}; expected i/n with i from 0 to n - 1")
 
     def shards(self, total: int) -> range:
         """Numbers of its shards, of ``total``."""

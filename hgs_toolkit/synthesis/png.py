@@ -1,4 +1,4 @@
-"""PNG files written fast: one filter for all rows, little effort in packing.
+"""PNG files written fast: one filter for all rows, zlib's quickest compression.
 
 Pillow tries every filter on every row, which took a third of the time of a scene with eight views and all annotations.
 Two choices suffice here, twice as fast: the difference to the left neighbour where values change gradually, plain
@@ -24,6 +24,7 @@ PLAIN, LEFT = 0, 1
 """Filter types."""
 
 EFFORT = 1
+"""Compression level of zlib."""
 
 
 def png_bytes(pixels: Pixels, *, gradual: bool) -> bytes:

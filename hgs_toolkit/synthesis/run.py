@@ -10,13 +10,13 @@ from typing import Any, Literal, get_args
 from hgs_toolkit.checkpoint import find_model, model_config
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.files import sha256
-from hgs_toolkit.synthesis.engines.local import InlineCrew, LocalCrew, default_workers
-from hgs_toolkit.synthesis.engines.schedule import Crew, Event, run_shards
+from hgs_toolkit.synthesis.engines.local import InlinePool, LocalPool, default_workers
+from hgs_toolkit.synthesis.engines.schedule import Event, WorkerPool, run_shards
 from hgs_toolkit.synthesis.layout import Layout, claim
 from hgs_toolkit.synthesis.maker import Job
-from hgs_toolkit.synthesis.merge import merge, remove_shards_if_replaced
+from hgs_toolkit.synthesis.merging import merge, remove_shards_if_replaced
 from hgs_toolkit.synthesis.parts import Part
-from hgs_toolkit.synthesis.plan import make_plan
+from hgs_toolkit.synthesis.planning import make_plan
 from hgs_toolkit.synthesis.settings import settings_for
 from hgs_toolkit.synthesis.timing import Timing
 
@@ -52,8 +52,8 @@ class Outcome:
 
     Attributes:
         dataset: the finished dataset; None while shards of other parts are missing.
-        made, found: images made now, and there before, of this run's part.
-        timing: of all its workers.
+        made, found: numbers of images of this run's part that were made now, and that were there before.
+        timing: summed over all its workers.
     """
 
     dataset: Path | None
@@ -79,10 +79,10 @@ def synthesize_dataset(
         resume: go on with what is in ``folder``: only what is missing is made.
         force: replace a dataset in ``folder``.
         begin: called with (images to make, images there already) before the first is made.
-        listen: told what the workers do.
+        listen: called with every event of the workers.
 
     Raises:
-        HgsError: if something of this cannot be; what is finished stays and can be resumed.
+        HgsError: if an argument cannot be used or a worker fails; what is finished stays and can be resumed.
     """
     workforce = workforce or Workforce()
     if force and workforce.part.count > 1:
@@ -101,23 +101,23 @@ def synthesize_dataset(
         begin(made, all_own - made)
     timing = Timing()
     if todo:
-        pictures = Path(settings.background).absolute() if plan.backdrop == "pictures" else None
-        job = Job(Path(folder).absolute(), plan, file.absolute(), pictures, workforce.device)
-        crew, workers = _hire(workforce, job)
-        timing = run_shards(crew, todo, min(workers, len(todo)), tidy=layout.remove_unfinished, listen=listen)
+        images = Path(settings.background).absolute() if plan.background == "pictures" else None
+        job = Job(Path(folder).absolute(), plan, file.absolute(), images, workforce.device)
+        pool, workers = _open_pool(workforce, job)
+        timing = run_shards(pool, todo, min(workers, len(todo)), tidy=layout.remove_unfinished, listen=listen)
     return Outcome(_finish(layout, workforce.part), made, all_own - made, timing)
 
 
-def _hire(workforce: Workforce, job: Job) -> tuple[Crew, int]:
-    """A crew and how many of it work at a time."""
+def _open_pool(workforce: Workforce, job: Job) -> tuple[WorkerPool, int]:
+    """A worker pool, and how many of its workers work at a time."""
     if workforce.engine == "ray":
-        from hgs_toolkit.synthesis.engines.ray_cluster import RayCrew
+        from hgs_toolkit.synthesis.engines.ray_cluster import RayPool
 
-        ray_crew = RayCrew(job, workforce.address)
-        return ray_crew, ray_crew.capacity(workforce.workers)
+        ray_pool = RayPool(job, workforce.address)
+        return ray_pool, ray_pool.capacity(workforce.workers)
     if workforce.workers == 0:
-        return InlineCrew(job), 1
-    return LocalCrew(job), workforce.workers or (1 if job.device == "cuda" else default_workers())
+        return InlinePool(job), 1
+    return LocalPool(job), workforce.workers or (1 if job.device == "cuda" else default_workers())
 
 
 def _finish(layout: Layout, part: Part) -> Path | None:

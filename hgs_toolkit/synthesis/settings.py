@@ -1,4 +1,4 @@
-"""What a dataset to be synthesised is: how many scenes, seen how, written how. YAML and the command line fill it."""
+"""Settings of a dataset to be synthesised: scenes, views, files. YAML and the command line fill them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from hgs_toolkit.settings_io import build, config_to_dict, merge
 
 FormatName = Literal["folder", "wds", "eg3d", "transforms", "coco"]
 CameraPath = Literal["random", "orbit", "ellipse", "sweep", "frontal"]
-Law = Literal["normal", "uniform"]
+AngleDistribution = Literal["normal", "uniform"]
 
 MAX_SIZE = 4096
 MAX_VIEWS = 65536
 MAX_EXPOSURE = 8.0
 
 AUTO, TRANSPARENT, RANDOM = "auto", "transparent", "random"
-"""Backgrounds with a meaning of their own; any other text is a colour or a folder of pictures."""
+"""Backgrounds with a meaning of their own; any other text is a colour or a folder of images."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class CameraSettings:
     path: CameraPath = "random"
     """``random`` draws every view from ``poses``; the others are a fixed path around or in front of each scene."""
     poses: PosePrior = field(default_factory=PosePrior)
-    """The law of poses, radius and focal length; by default the one the model was trained under."""
+    """Prior of poses, radius and focal length; by default the one that the model was trained with."""
     center: tuple[float, float] = (0.5, 0.5)
     """Principal point, in image widths and heights."""
     focal_jitter: float = 0.0
@@ -59,17 +59,17 @@ class SynthSettings:
     """Height and width, pixels."""
     format: FormatName = "folder"
     annotations: tuple[str, ...] = ()
-    """What is stored of each view; none named: what is usual in the format."""
+    """Names of what is stored of each view; if empty, what is usual in the format."""
     cameras: CameraSettings = field(default_factory=CameraSettings)
     background: str = AUTO
     """``auto`` (the model's own; else none or white, as is usual in the format), ``transparent``, ``random`` (a colour
-    for each view), a colour, or a folder of pictures."""
+    for each view), a colour, or a folder of images."""
     exposure: float = 0.0
     """Exposures vary by up to this many stops, up and down."""
     category: str = ""
     """COCO's category; empty is the model's name."""
     shard_images: int = 0
-    """Images a shard; 0 makes about 64 shards of 16 to 1000 images."""
+    """Images in a shard; 0 makes about 64 shards of 16 to 1000 images."""
 
     def __post_init__(self) -> None:
         last = self.seed + self.count - 1
@@ -96,15 +96,20 @@ def settings_for(model: Config, values: dict[str, Any]) -> SynthSettings:
 def pose_values(
     *, yaw: float | None, pitch: float | None, law: str | None, radius: float | None, focal: float | None
 ) -> dict[str, Any]:
-    """Nested values for :func:`settings_for` of what the command line says about poses; None says nothing.
+    """Nested values for :func:`settings_for` from the command line's options about poses; None leaves one open.
 
     Args:
-        yaw, pitch: degrees; standard deviation of a normal law, half the width of a uniform one. Normal angles are
-            clipped at three standard deviations.
-        law: of both angles.
+        yaw, pitch: degrees; standard deviation of a normal distribution, half the width of a uniform one. Normal angles
+            are clipped at three standard deviations.
+        law: distribution of both angles.
+        radius: distance of the cameras, world units.
+        focal: focal length over image width.
+
+    Raises:
+        ConfigError: if ``law`` is unknown.
     """
-    if law is not None and law not in get_args(Law):
-        raise ConfigError(f"law '{law}' is unknown; expected one of: {', '.join(get_args(Law))}")
+    if law is not None and law not in get_args(AngleDistribution):
+        raise ConfigError(f"law '{law}' is unknown; expected one of: {', '.join(get_args(AngleDistribution))}")
     poses: dict[str, Any] = {}
     for name, degrees in (("yaw", yaw), ("pitch", pitch)):
         if degrees is not None:

@@ -18,7 +18,7 @@ class Timing:
         rasterize: Gaussians to layers.
         annotate: layers to encoded files, in the second thread.
         store: files into the container, in the second thread, and closing it.
-        other: the rest of both threads: drawing cameras, handing over, Python.
+        other: the rest of both threads: choosing cameras, the queue, Python.
         wait: wall time in which the first thread waited for the second one.
         wall: from a shard's first view to its record.
         start: CPU time of Python, imports and loading the model, once a worker.

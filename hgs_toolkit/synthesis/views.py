@@ -1,4 +1,4 @@
-"""From a scene's seed and a view's number to its camera, background and exposure: the law behind every dataset.
+"""From a scene's seed and a view's number to its camera, background and exposure: the prior behind every dataset.
 
 Everything is drawn from one Philox key (seed, view), in one order, whether an option uses it or not. So a view is the
 same in whatever dataset it appears, and switching one kind of randomness on changes nothing of the others.
@@ -15,27 +15,27 @@ import numpy.typing as npt
 
 from hgs_toolkit.datasets.scene_prior import LABEL_DECIMALS, draw_camera, generator
 from hgs_toolkit.imaging.camera_paths import camera_path
-from hgs_toolkit.synthesis.backgrounds import Crop
+from hgs_toolkit.synthesis.background_images import Crop
 from hgs_toolkit.synthesis.settings import RANDOM, CameraSettings, SynthSettings
 
 Label = npt.NDArray[np.float32]
 
 FOCAL_X, CENTER_X, FOCAL_Y, CENTER_Y = 16, 18, 20, 21
-"""Places of the intrinsics in a label."""
+"""Positions of the intrinsics in a label."""
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """One picture to make.
+class PlannedView:
+    """One image to make.
 
     Attributes:
         index: its number in the dataset.
         seed: its scene.
         number: which of the scene's views.
         label: (25,) EG3D camera label.
-        exposure: stops, 0 is as the model paints.
+        exposure: stops; 0 leaves the model's brightness.
         color: background colour, RGB in 0..1, where colours are drawn at random.
-        crop: part of a background picture, where those are used.
+        crop: part of a background image, where those are used.
     """
 
     index: int
@@ -47,20 +47,20 @@ class View:
     crop: Crop
 
 
-def views_of_scene(settings: SynthSettings, scene: int) -> list[View]:
+def views_of_scene(settings: SynthSettings, scene: int) -> list[PlannedView]:
     """The views of scene number ``scene`` of a dataset."""
     seed = settings.seed + scene
     return [_draw_view(settings, scene * settings.views + number, seed, number) for number in range(settings.views)]
 
 
-def _draw_view(settings: SynthSettings, index: int, seed: int, number: int) -> View:
+def _draw_view(settings: SynthSettings, index: int, seed: int, number: int) -> PlannedView:
     rng = generator(seed, number)
     focal = 1 + settings.cameras.focal_jitter * rng.uniform(-1, 1)
     exposure = settings.exposure * rng.uniform(-1, 1)
     red, green, blue = map(float, rng.random(3))
     crop = Crop(*map(float, rng.random(3)))
     label = _camera(settings.cameras, settings.views, number, focal, rng)
-    return View(index, seed, number, label, exposure, (red, green, blue), crop)
+    return PlannedView(index, seed, number, label, exposure, (red, green, blue), crop)
 
 
 def _camera(cameras: CameraSettings, views: int, number: int, scale: float, rng: np.random.Generator) -> Label:

@@ -1,4 +1,4 @@
-"""Scenes whose pictures can be foretold: opaque balls at known places, and the samples of their views."""
+"""Scenes whose images are known: opaque balls at known positions, and their annotated views."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import torch
 from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.config import Config
 from hgs_toolkit.gaussians import GaussianHierarchy
-from hgs_toolkit.synthesis.annotations import Sample, make_sample
+from hgs_toolkit.synthesis.annotations import AnnotatedView, DrawnView, annotate
 from hgs_toolkit.synthesis.drawing import Layers, draw_layers
-from hgs_toolkit.synthesis.plan import Plan, make_plan
+from hgs_toolkit.synthesis.plan import SynthPlan
+from hgs_toolkit.synthesis.planning import make_plan
 from hgs_toolkit.synthesis.settings import settings_for
-from hgs_toolkit.synthesis.views import View, views_of_scene
+from hgs_toolkit.synthesis.views import PlannedView, views_of_scene
 
 
 def balls(*places: tuple[float, float, float], levels: list[int] | None = None) -> GaussianHierarchy:
@@ -30,22 +31,22 @@ def balls(*places: tuple[float, float, float], levels: list[int] | None = None) 
     )
 
 
-def plan_of(config: Config, **values: object) -> Plan:
+def plan_of(config: Config, **values: object) -> SynthPlan:
     """The plan of settings for a model's configuration."""
     return make_plan(settings_for(config, values), config, "0" * 64)
 
 
-def layers_of(plan: Plan, scene: GaussianHierarchy, views: list[View]) -> list[Layers]:
+def layers_of(plan: SynthPlan, scene: GaussianHierarchy, views: list[PlannedView]) -> list[Layers]:
     """Every layer of a scene's views."""
     cameras = Cameras.from_labels(torch.from_numpy(np.stack([view.label for view in views])))
     return list(draw_layers(scene, cameras, plan.settings.size, ("depth", "normal", "level")))
 
 
-def samples_of(plan: Plan, scene: GaussianHierarchy, number: int = 0) -> list[Sample]:
-    """The samples of ``scene`` in the place of a dataset's scene ``number``."""
+def annotated_views(plan: SynthPlan, scene: GaussianHierarchy, number: int = 0) -> list[AnnotatedView]:
+    """The views of ``scene`` in the place of a dataset's scene ``number``."""
     views = views_of_scene(plan.settings, number)
     latent = np.arange(4, dtype=np.float32)
     return [
-        make_sample(plan, view, layers, latent, None)
+        annotate(DrawnView(plan, view, layers, latent, None))
         for view, layers in zip(views, layers_of(plan, scene, views), strict=True)
     ]

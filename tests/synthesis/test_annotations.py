@@ -9,25 +9,18 @@ from PIL import Image
 from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.config import Config
 from hgs_toolkit.rendering import render
-from hgs_toolkit.synthesis.annotations import (
-    compose,
-    depth_picture,
-    describe,
-    describe_camera,
-    expose,
-    level_picture,
-    normal_picture,
-)
-from hgs_toolkit.synthesis.backgrounds import Pictures
+from hgs_toolkit.synthesis.annotation_images import compose, depth_image, expose, level_image, normal_image
+from hgs_toolkit.synthesis.background_images import BackgroundImages
+from hgs_toolkit.synthesis.camera_entry import describe_camera
 from hgs_toolkit.synthesis.drawing import Layers
-from hgs_toolkit.synthesis.plan import Plan
+from hgs_toolkit.synthesis.plan import SynthPlan
 from hgs_toolkit.synthesis.views import views_of_scene
-from tests.synthesis.blobs import balls, layers_of, plan_of, samples_of
+from tests.synthesis.blobs import annotated_views, balls, layers_of, plan_of
 
 BALL = balls((0.3, 0.2, 0.0))
 
 
-def frontal_layers(config: Config, **values: object) -> tuple[Plan, Layers]:
+def frontal_layers(config: Config, **values: object) -> tuple[SynthPlan, Layers]:
     """The ball from the front, in the middle of the right half, above the middle."""
     plan = plan_of(config, cameras={"path": "frontal"}, size=32, **values)
     (layers,) = layers_of(plan, BALL, views_of_scene(plan.settings, 0))
@@ -36,7 +29,7 @@ def frontal_layers(config: Config, **values: object) -> tuple[Plan, Layers]:
 
 def test_the_box_is_the_masks_and_where_the_ball_is(plain_config: Config) -> None:
     plan = plan_of(plain_config, cameras={"path": "frontal"}, size=64)
-    (sample,) = samples_of(plan, BALL)
+    (sample,) = annotated_views(plan, BALL)
     left, top, width, height = sample.box or (0, 0, 0, 0)
     inside = np.zeros_like(sample.mask)
     inside[top : top + height, left : left + width] = True
@@ -49,14 +42,14 @@ def test_the_box_is_the_masks_and_where_the_ball_is(plain_config: Config) -> Non
 
 def test_an_empty_view_has_no_box(plain_config: Config) -> None:
     plan = plan_of(plain_config, cameras={"path": "frontal"})
-    (sample,) = samples_of(plan, balls((30.0, 0.0, 0.0)))
+    (sample,) = annotated_views(plan, balls((30.0, 0.0, 0.0)))
     assert sample.box is None
-    assert describe(plan, sample)["bbox"] is None
+    assert sample.entries["bbox"] is None
 
 
 def test_depth_is_the_balls_z_and_zero_means_nothing(plain_config: Config) -> None:
     plan, layers = frontal_layers(plain_config)
-    depth = depth_picture(layers, plan.depth_scale)
+    depth = depth_image(layers, plan.depth_scale)
     drawn = layers.alpha > 0
     np.testing.assert_allclose(depth[drawn] / plan.depth_scale, 2.7, atol=1e-3)
     assert (depth[~drawn] == 0).all()
@@ -67,7 +60,7 @@ def test_levels_are_two_more_than_they_are(plain_config: Config) -> None:
     plan = plan_of(plain_config, cameras={"path": "frontal"}, size=32)
     scene = balls((-0.4, 0, 0), (0.4, 0, 0), (0, 0.5, 0), levels=[0, 3, -1])
     (layers,) = layers_of(plan, scene, views_of_scene(plan.settings, 0))
-    picture = level_picture(layers)
+    picture = level_image(layers)
     assert set(np.unique(picture)) == {0, 1, 2, 5}
     assert set(np.unique(picture[:, :12])) == {0, 2}
 
@@ -76,7 +69,7 @@ def test_normals_have_length_one_and_face_the_camera(plain_config: Config) -> No
     flat = BALL.replace(log_scales=torch.tensor([[[0.1, 0.1, 0.001]]]).log())
     plan = plan_of(plain_config, cameras={"path": "frontal"}, size=32)
     (layers,) = layers_of(plan, flat, views_of_scene(plan.settings, 0))
-    picture = normal_picture(layers)
+    picture = normal_image(layers)
     assert (picture[layers.alpha > 0] == [128, 128, 255]).all()
     assert (picture[layers.alpha == 0] == 128).all()
 
@@ -106,10 +99,10 @@ def test_pictures_stand_behind_cut_to_a_square(plain_config: Config, tmp_path_fa
     Image.fromarray(stripes).save(folder / "a.png")
     plan, layers = frontal_layers(plain_config, background=str(folder))
     views = [views_of_scene(plan.settings, scene)[0] for scene in range(6)]
-    pictures = [compose(plan, view, layers, Pictures(folder)) for view in views]
+    pictures = [compose(plan, view, layers, BackgroundImages(folder)) for view in views]
     assert len({picture.tobytes() for picture in pictures}) > 1
     assert (pictures[0][layers.alpha > 0.999] >= 254).all()
-    assert np.array_equal(compose(plan, views[0], layers, Pictures(folder)), pictures[0])
+    assert np.array_equal(compose(plan, views[0], layers, BackgroundImages(folder)), pictures[0])
 
 
 def test_a_stop_doubles_the_light_and_none_changes_nothing() -> None:
@@ -142,7 +135,7 @@ def test_every_convention_of_a_camera_says_the_same(plain_config: Config) -> Non
 
 def test_files_open_to_what_they_hold(plain_config: Config) -> None:
     plan = plan_of(plain_config, size=32)
-    (sample,) = samples_of(plan, BALL)
+    (sample,) = annotated_views(plan, BALL)
     modes = {
         name: Image.open(io.BytesIO(data)).mode for name, data in sample.files.items() if data.startswith(b"\x89PNG")
     }

@@ -7,7 +7,7 @@ import torch
 from hgs_toolkit.cameras import orbit
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.rendering import render, render_depth, render_level_map, render_normals
-from hgs_toolkit.synthesis.annotations import level_picture
+from hgs_toolkit.synthesis.annotation_images import level_image
 from hgs_toolkit.synthesis.drawing import VIEWS_AT_ONCE, draw_layers
 from tests.conftest import SceneFactory
 
@@ -30,7 +30,7 @@ def test_every_layer_is_what_the_renderer_draws(scene_factory: SceneFactory, deg
         np.testing.assert_allclose(layer.alpha, alphas[0, view, ..., 0], atol=1e-6)
         np.testing.assert_allclose(layer.depth, depths[0, view, ..., 0], atol=1e-5)
         np.testing.assert_allclose(layer.normal, normals[0, view], atol=1e-6)
-        assert np.array_equal(level_picture(layer), levels[0, view].numpy() + 2)
+        assert np.array_equal(level_image(layer), levels[0, view].numpy() + 2)
 
 
 def test_the_subject_is_what_the_background_leaves_of_it(scene: GaussianHierarchy) -> None:

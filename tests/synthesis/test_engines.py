@@ -22,7 +22,7 @@ Fate = Callable[[int, int], Event]
 """From a worker and a shard to what becomes of them."""
 
 
-class MadeUpCrew:
+class MadeUpPool:
     """Workers whose fate is told by a function."""
 
     def __init__(self, fate: Fate) -> None:
@@ -52,10 +52,10 @@ def done(worker: int, shard: int) -> Done:
 
 
 def test_every_shard_is_made_by_as_many_workers_as_asked_for() -> None:
-    crew, heard = MadeUpCrew(done), list[Event]()
-    total = run_shards(crew, range(10), 3, tidy=lambda shard: None, listen=heard.append)
+    pool, heard = MadeUpPool(done), list[Event]()
+    total = run_shards(pool, range(10), 3, tidy=lambda shard: None, listen=heard.append)
     assert sorted(event.record.shard for event in heard if isinstance(event, Done)) == list(range(10))
-    assert (crew.started, crew.most, crew.stopped, total.generate) == (3, 3, True, 10.0)
+    assert (pool.started, pool.most, pool.stopped, total.generate) == (3, 3, True, 10.0)
 
 
 def test_a_lost_workers_shard_is_tidied_and_made_by_a_new_one() -> None:
@@ -64,27 +64,27 @@ def test_a_lost_workers_shard_is_tidied_and_made_by_a_new_one() -> None:
     def fate(worker: int, shard: int) -> Event:
         return Lost(worker, "died") if (worker, shard) in deaths else done(worker, shard)
 
-    crew, heard, tidied = MadeUpCrew(fate), list[Event](), list[int]()
-    run_shards(crew, range(4), 2, tidy=tidied.append, listen=heard.append)
+    pool, heard, tidied = MadeUpPool(fate), list[Event](), list[int]()
+    run_shards(pool, range(4), 2, tidy=tidied.append, listen=heard.append)
     lost = [event for event in heard if isinstance(event, Lost)]
     assert len(lost) == len(tidied) > 0
     assert sorted(event.record.shard for event in heard if isinstance(event, Done)) == list(range(4))
-    assert crew.started == 2 + len(lost)
+    assert pool.started == 2 + len(lost)
 
 
 def test_a_shard_that_kills_every_worker_ends_the_run() -> None:
-    crew = MadeUpCrew(lambda worker, shard: Lost(worker, "was killed") if shard == 2 else done(worker, shard))
+    pool = MadeUpPool(lambda worker, shard: Lost(worker, "was killed") if shard == 2 else done(worker, shard))
     with pytest.raises(HgsError, match=f"shard 2 has lost its worker {MAX_LOSSES} times .*was killed.*fewer --workers"):
-        run_shards(crew, range(4), 2, tidy=lambda shard: None)
-    assert crew.stopped
+        run_shards(pool, range(4), 2, tidy=lambda shard: None)
+    assert pool.stopped
 
 
 def test_an_error_that_would_come_again_ends_the_run_and_tidies_up() -> None:
-    crew = MadeUpCrew(lambda worker, shard: Failed(worker, CheckpointError("no such model")))
+    pool = MadeUpPool(lambda worker, shard: Failed(worker, CheckpointError("no such model")))
     tidied: list[int] = []
     with pytest.raises(CheckpointError, match="no such model"):
-        run_shards(crew, range(4), 2, tidy=tidied.append)
-    assert crew.stopped
+        run_shards(pool, range(4), 2, tidy=tidied.append)
+    assert pool.stopped
     assert sorted(tidied) == [0, 1]
 
 
@@ -92,16 +92,16 @@ def test_an_error_that_would_come_again_ends_the_run_and_tidies_up() -> None:
 def test_killed_processes_leave_no_trace(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers are killed in the middle of their shards, and the bytes are those of a quiet run."""
     kills: list[int] = []
-    receive = local.LocalCrew.wait
+    receive = local.LocalPool.wait
 
-    def kill_first(crew: local.LocalCrew) -> Sequence[Event]:
-        events = receive(crew)
+    def kill_first(pool: local.LocalPool) -> Sequence[Event]:
+        events = receive(pool)
         if len(kills) < 2 and any(isinstance(event, Done) for event in events):
-            kills.append(crew.pids()[0])
+            kills.append(pool.pids()[0])
             os.kill(kills[-1], signal.SIGKILL)
         return events
 
-    monkeypatch.setattr(local.LocalCrew, "wait", kill_first)
+    monkeypatch.setattr(local.LocalPool, "wait", kill_first)
     settings = {"count": 60, "format": "wds", "shard_images": 10}
     make(tmp_path / "killed", workforce=Workforce(workers=2), **settings)
     make(tmp_path / "quiet", **settings)

@@ -19,19 +19,19 @@ from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.synthesis.containers import create, read
 from hgs_toolkit.synthesis.formats import FORMATS
 from hgs_toolkit.synthesis.formats.coco import run_lengths
-from hgs_toolkit.synthesis.plan import Plan
-from tests.synthesis.blobs import balls, plan_of, samples_of
+from hgs_toolkit.synthesis.plan import SynthPlan
+from tests.synthesis.blobs import annotated_views, balls, plan_of
 from tests.synthesis.conftest import Make
 
 BALL = (0.2, 0.15, 0.1)
 
 
-def write_shard(plan: Plan, path: Path) -> Path:
+def write_shard(plan: SynthPlan, path: Path) -> Path:
     """A shard whose scenes are all the same ball."""
     with create(path) as put:
         writer = FORMATS[plan.settings.format].writer(plan, put)
         for number in plan.scenes(0):
-            for sample in samples_of(plan, balls(BALL), number):
+            for sample in annotated_views(plan, balls(BALL), number):
                 writer.add(sample)
         writer.finish()
     return path

@@ -11,7 +11,8 @@ from hgs_toolkit.config import Config
 from hgs_toolkit.errors import ConfigError, DataError
 from hgs_toolkit.files import write_json
 from hgs_toolkit.synthesis.annotations import ANNOTATIONS
-from hgs_toolkit.synthesis.plan import Plan, make_plan, read_plan
+from hgs_toolkit.synthesis.plan import SynthPlan, read_plan
+from hgs_toolkit.synthesis.planning import make_plan
 from hgs_toolkit.synthesis.settings import pose_values, settings_for
 
 
@@ -19,7 +20,7 @@ from hgs_toolkit.synthesis.settings import pose_values, settings_for
 def plan_of(tiny_config: Config, plain_config: Config) -> Any:
     """``plan_of(background=True, count=5, ...)``."""
 
-    def plan(own_background: bool = False, **values: Any) -> Plan:
+    def plan(own_background: bool = False, **values: Any) -> SynthPlan:
         model = tiny_config if own_background else plain_config
         return make_plan(settings_for(model, values), model, "0" * 64)
 
@@ -49,7 +50,7 @@ def test_what_is_left_open_follows_the_model(plan_of: Any, plain_config: Config)
 
 
 @pytest.mark.parametrize(
-    ("own_background", "format_", "background", "backdrop"),
+    ("own_background", "format_", "background", "kind"),
     [
         (False, "folder", "auto", "color"),
         (False, "eg3d", "auto", "transparent"),
@@ -61,9 +62,9 @@ def test_what_is_left_open_follows_the_model(plan_of: Any, plain_config: Config)
     ],
 )
 def test_backgrounds_mean_what_is_usual(
-    plan_of: Any, own_background: bool, format_: str, background: str, backdrop: str
+    plan_of: Any, own_background: bool, format_: str, background: str, kind: str
 ) -> None:
-    assert plan_of(own_background, format=format_, background=background).backdrop == backdrop
+    assert plan_of(own_background, format=format_, background=background).background == kind
 
 
 def test_a_folder_of_pictures_is_known_by_its_content(plan_of: Any, tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ def test_a_folder_of_pictures_is_known_by_its_content(plan_of: Any, tmp_path: Pa
         (tmp_path / name).mkdir()
         Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(tmp_path / name / "a.png")
     one, two = (plan_of(background=str(tmp_path / name)) for name in ("one", "two"))
-    assert one.backdrop == "pictures"
+    assert one.background == "pictures"
     assert one.differences(two) == []
     Image.fromarray(np.ones((4, 6, 3), np.uint8)).save(tmp_path / "two" / "a.png")
     assert [text.split(" ")[0] for text in one.differences(plan_of(background=str(tmp_path / "two")))] == ["pictures"]

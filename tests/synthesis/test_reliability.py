@@ -20,7 +20,7 @@ from hgs_toolkit.synthesis import Workforce, synthesize_dataset
 from hgs_toolkit.synthesis.engines import ray_cluster
 from hgs_toolkit.synthesis.engines.schedule import Done, Lost
 
-class WatchedCrew(ray_cluster.RayCrew):
+class WatchedCrew(ray_cluster.RayPool):
     killed = False
 
     def wait(self):
@@ -30,7 +30,7 @@ class WatchedCrew(ray_cluster.RayCrew):
             os.kill(self.pids()[0], signal.SIGKILL)
         return events
 
-ray_cluster.RayCrew = WatchedCrew
+ray_cluster.RayPool = WatchedCrew
 heard = []
 values = {"count": 24, "format": "wds", "shard_images": 3}
 synthesize_dataset(sys.argv[2], sys.argv[1], values, workforce=Workforce("ray", 2), listen=heard.append)

@@ -8,12 +8,12 @@ import torch
 
 from hgs_toolkit.cameras import Cameras, PosePrior, yaw_pitch_radius
 from hgs_toolkit.synthesis.settings import CameraSettings, SynthSettings
-from hgs_toolkit.synthesis.views import View, views_of_scene
+from hgs_toolkit.synthesis.views import PlannedView, views_of_scene
 
 BASE = SynthSettings(count=20, views=3)
 
 
-def values(view: View) -> dict[str, object]:
+def values(view: PlannedView) -> dict[str, object]:
     """All that is drawn of a view; not its place in the dataset."""
     drawn = dataclasses.asdict(view) | {"label": view.label.tolist()}
     del drawn["index"]

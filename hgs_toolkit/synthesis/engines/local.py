@@ -1,4 +1,4 @@
-"""Processes of this machine."""
+"""Worker processes of this machine."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from hgs_toolkit.errors import HgsError
 from hgs_toolkit.synthesis.engines.schedule import Done, Drawn, Event, Failed, Lost
 from hgs_toolkit.synthesis.maker import Job, ShardMaker, make_ready
 
-TICK_SECONDS = 0.2
-"""Least time between two words of a worker about its progress."""
+MESSAGE_SECONDS = 0.2
+"""Seconds between two progress messages of a worker, at least."""
 
-FAREWELL_SECONDS = 5.0
-"""What a worker gets to end by itself before it is killed."""
+SHUTDOWN_SECONDS = 5.0
+"""Seconds that a worker has to end by itself before it is killed."""
 
 
-class LocalCrew:
+class LocalPool:
     """Spawned processes, each with a pipe of its own, so that the death of one touches no other.
 
     They are spawned, not forked: a fork would inherit the locks of torch's and numpy's thread pools.
@@ -41,7 +41,7 @@ class LocalCrew:
         self._workers: dict[int, tuple[SpawnProcess, Connection]] = {}
 
     def start(self) -> int:
-        """See :class:`Crew`."""
+        """See :class:`WorkerPool`."""
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(theirs, self._job), daemon=True)
         process.start()
@@ -55,21 +55,21 @@ class LocalCrew:
         return [process.pid for process, _ in self._workers.values() if process.pid is not None]
 
     def submit(self, worker: int, shard: int) -> None:
-        """See :class:`Crew`; a worker that has just died is reported by the next :meth:`wait`."""
+        """See :class:`WorkerPool`; a worker that has just died is reported by the next :meth:`wait`."""
         with contextlib.suppress(OSError):
             self._workers[worker][1].send(shard)
 
     def wait(self) -> Sequence[Event]:
-        """See :class:`Crew`."""
+        """See :class:`WorkerPool`."""
         pipes = {pipe: number for number, (_, pipe) in self._workers.items()}
         return [self._receive(pipes[pipe]) for pipe in wait(list(pipes)) if isinstance(pipe, Connection)]
 
     def stop(self) -> None:
-        """See :class:`Crew`."""
+        """See :class:`WorkerPool`."""
         for process, pipe in self._workers.values():
             pipe.close()
             process.terminate()
-        deadline = time.monotonic() + FAREWELL_SECONDS
+        deadline = time.monotonic() + SHUTDOWN_SECONDS
         for process, _ in self._workers.values():
             process.join(max(0.0, deadline - time.monotonic()))
             if process.is_alive():
@@ -82,7 +82,7 @@ class LocalCrew:
         try:
             kind, value = pipe.recv()
         except (EOFError, OSError, pickle.UnpicklingError):
-            # The pipe's other end closes with its process; half a message is what one leaves that dies while sending.
+            # The pipe's other end closes with its process; a process that dies while sending leaves half a message.
             process.join()
             pipe.close()
             del self._workers[number]
@@ -94,10 +94,10 @@ class LocalCrew:
         return Failed(number, value)
 
 
-class InlineCrew:
-    """No worker at all: the shards are made in this process, one after the other; for debugging.
+class InlinePool:
+    """A pool without workers: this process makes the shards itself, one after the other; for debugging.
 
-    torch has one thread meanwhile, as in a worker: the bits of a matrix product can depend on their number.
+    torch uses one thread meanwhile, as in a worker: the bits of a matrix product can depend on the number of threads.
     """
 
     def __init__(self, job: Job) -> None:
@@ -107,25 +107,25 @@ class InlineCrew:
         self._shard = -1
 
     def start(self) -> int:
-        """See :class:`Crew`."""
+        """See :class:`WorkerPool`."""
         return 0
 
     def submit(self, worker: int, shard: int) -> None:  # noqa: ARG002
-        """See :class:`Crew`."""
+        """See :class:`WorkerPool`."""
         self._shard = shard
 
     def wait(self) -> Sequence[Event]:
-        """See :class:`Crew`; makes the shard."""
+        """See :class:`WorkerPool`; makes the shard."""
         self._maker = self._maker or make_ready(self._job)
         return [Done(0, *self._maker.make(self._shard))]
 
     def stop(self) -> None:
-        """See :class:`Crew`."""
+        """See :class:`WorkerPool`."""
         torch.set_num_threads(self._threads)
 
 
 def _work(pipe: Connection, job: Job) -> None:
-    """A worker's life: shards until the pipe is closed. Ctrl-C is the parent's to handle; SIGTERM cleans up."""
+    """Make shards until the pipe is closed. The parent handles Ctrl-C; SIGTERM removes unfinished files."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
@@ -133,7 +133,7 @@ def _work(pipe: Connection, job: Job) -> None:
         start = time.process_time()  # of this process so far: Python, the packages, the model
         while True:
             shard = pipe.recv()
-            record, timing = maker.make(shard, _Ticker(pipe))
+            record, timing = maker.make(shard, _ProgressSender(pipe))
             timing.start, start = start, 0.0
             pipe.send(("done", (record, timing)))
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -145,15 +145,15 @@ def _work(pipe: Connection, job: Job) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing is left to clean up: die quietly while ending
 
 
-class _Ticker:
-    """Says from time to time how many views have been drawn."""
+class _ProgressSender:
+    """Tells the parent from time to time how many views have been drawn."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe, self._views, self._last = pipe, 0, time.monotonic()
 
     def __call__(self, views: int) -> None:
         self._views += views
-        if time.monotonic() - self._last < TICK_SECONDS:
+        if time.monotonic() - self._last < MESSAGE_SECONDS:
             return
         try:
             self._pipe.send(("drawn", self._views))
@@ -163,7 +163,7 @@ class _Ticker:
 
 
 def _portable(error: Exception) -> Exception:
-    """The error as it can cross to another process: one of ours as it is, another with its traceback in the text."""
+    """The error in a form that can be sent to another process: an unexpected one as text with its traceback."""
     if isinstance(error, HgsError | OSError | MemoryError):
         return error
     return RuntimeError(f"{type(error).__name__}: {error}\n{''.join(traceback.format_tb(error.__traceback__))}")
@@ -179,7 +179,7 @@ def _describe_exit(code: int | None) -> str:
 
 
 def default_workers() -> int:
-    """As many processes as this one may use cores, which a scheduler may have restricted."""
+    """Number of cores that this process may use, which a scheduler may have restricted."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

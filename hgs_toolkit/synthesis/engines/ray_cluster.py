@@ -15,11 +15,11 @@ from hgs_toolkit.synthesis.maker import Job, ShardMaker, make_ready
 logger = logging.getLogger(__name__)
 
 
-class RayCrew:
-    """One actor a worker. A lost actor is not restarted by Ray: the schedule starts another and says so.
+class RayPool:
+    """A pool of Ray actors. Ray does not restart a lost actor: the schedule starts another and logs it.
 
     Args:
-        job: its folder, model and pictures must be under the same path on every machine.
+        job: its folder, model and background images must be under the same path on every machine.
         address: of a running cluster, ``auto`` for the one this machine belongs to, None to start one here.
 
     Raises:
@@ -46,28 +46,28 @@ class RayCrew:
     def capacity(self, wanted: int | None) -> int:
         """How many actors can work at a time, at most ``wanted``: more would wait forever with their shards."""
         kind = "GPU" if self._job.device == "cuda" else "CPU"
-        places = max(1, int(self._ray.cluster_resources().get(kind, 1)))
-        if wanted is not None and wanted > places:
-            logger.info("the cluster has %d %ss: that many workers, not %d", places, kind, wanted)
-        return min(wanted or places, places)
+        slots = max(1, int(self._ray.cluster_resources().get(kind, 1)))
+        if wanted is not None and wanted > slots:
+            logger.info("the cluster has %d %ss, so %d workers are started instead of %d", slots, kind, slots, wanted)
+        return min(wanted or slots, slots)
 
     def start(self) -> int:
-        """See :class:`Crew`."""
+        """See :class:`WorkerPool`."""
         number = next(self._numbers)
         self._actors[number] = self._actor.remote(self._job)
         return number
 
     def submit(self, worker: int, shard: int) -> None:
-        """See :class:`Crew`."""
+        """See :class:`WorkerPool`."""
         self._running[self._actors[worker].make.remote(shard)] = worker
 
     def wait(self) -> Sequence[Event]:
-        """See :class:`Crew`."""
+        """See :class:`WorkerPool`."""
         finished, _ = self._ray.wait(list(self._running), num_returns=1)
         return [self._outcome(task, self._running.pop(task)) for task in finished]
 
     def stop(self) -> None:
-        """See :class:`Crew`; a cluster that was started here ends too."""
+        """See :class:`WorkerPool`; a cluster that was started here ends too."""
         self._ray.shutdown()
 
     def pids(self) -> list[int]:
@@ -89,7 +89,7 @@ class RayCrew:
 
 
 class RayWorker:
-    """What an actor does; the model is loaded with the first shard, so that its errors are those of a task."""
+    """The actor. It loads the model with the first shard, so that an error in loading is an error of that task."""
 
     def __init__(self, job: Job) -> None:
         self._job = job

@@ -1,7 +1,7 @@
-"""Giving shards to workers, and giving them again when a worker is lost; the same for every engine.
+"""Assigning shards to workers, and again when a worker is lost; the same for every engine.
 
-What a shard's bytes are does not depend on who made it, so the schedule is free to be simple: the next shard goes to
-the next worker without one.
+A shard's bytes do not depend on the worker that makes it, so the schedule can be simple: the next shard goes to the
+next idle worker.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from hgs_toolkit.synthesis.timing import Timing
 logger = logging.getLogger(__name__)
 
 MAX_LOSSES = 5
-"""Workers that may die over one shard before the run gives up: then the shard is what kills them."""
+"""Number of workers that may die over one shard before the run stops, since the shard itself must be the cause."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A worker has drawn so many views more."""
+    """A worker has drawn ``views`` more views."""
 
     worker: int
     views: int
@@ -49,7 +49,7 @@ class Lost:
 
 @dataclass(frozen=True)
 class Failed:
-    """A worker met an error that another one would meet too."""
+    """A worker met an error that another worker would meet as well."""
 
     worker: int
     error: Exception
@@ -58,7 +58,7 @@ class Failed:
 Event = Drawn | Done | Lost | Failed
 
 
-class Crew(Protocol):
+class WorkerPool(Protocol):
     """Workers of one engine; each is a number, given when it starts, and makes one shard at a time."""
 
     def start(self) -> int:
@@ -70,26 +70,26 @@ class Crew(Protocol):
         ...
 
     def wait(self) -> Sequence[Event]:
-        """What has happened; waits until something has."""
+        """Wait for at least one event, and return those that have happened."""
         ...
 
     def stop(self) -> None:
-        """End all workers; what they were at is lost."""
+        """End all workers; their unfinished shards are lost."""
         ...
 
 
 def run_shards(
-    crew: Crew, shards: Sequence[int], workers: int, *,
+    pool: WorkerPool, shards: Sequence[int], workers: int, *,
     tidy: Callable[[int], None], listen: Callable[[Event], None] | None = None,
 ) -> Timing:  # fmt: skip
-    """Have ``shards`` made by up to ``workers`` workers.
+    """Let up to ``workers`` workers make ``shards``.
 
     Args:
-        tidy: removes what a lost worker left of a shard, before that is given to another.
-        listen: told every event.
+        tidy: removes what a lost worker left of a shard, before another worker makes it.
+        listen: called with every event.
 
     Returns:
-        The time all workers took.
+        The time of all workers, summed.
 
     Raises:
         HgsError: the first error of a worker, or if a shard has cost MAX_LOSSES workers.
@@ -100,10 +100,10 @@ def run_shards(
     try:
         while waiting or busy:
             while waiting and len(busy) < workers:
-                worker = idle.pop() if idle else crew.start()
+                worker = idle.pop() if idle else pool.start()
                 busy[worker] = waiting.popleft()
-                crew.submit(worker, busy[worker])
-            for event in crew.wait():
+                pool.submit(worker, busy[worker])
+            for event in pool.wait():
                 if listen is not None:
                     listen(event)
                 if isinstance(event, Drawn):
@@ -117,20 +117,20 @@ def run_shards(
                 if isinstance(event, Failed):
                     raise event.error
                 losses[shard] += 1
-                _give_again(shard, event.reason, losses)
+                _log_loss(shard, event.reason, losses)
                 waiting.appendleft(shard)
     finally:
-        crew.stop()
+        pool.stop()
         for shard in busy.values():
             tidy(shard)
     return total
 
 
-def _give_again(shard: int, reason: str, losses: Counter[int]) -> None:
-    """Say that a worker was lost over ``shard``; raise where that has happened too often."""
+def _log_loss(shard: int, reason: str, losses: Counter[int]) -> None:
+    """Log that a worker was lost over ``shard``; raise an HgsError if that has happened too often."""
     if losses[shard] >= MAX_LOSSES:
         raise HgsError(
             f"shard {shard} has lost its worker {losses[shard]} times (the last one {reason}); if memory is short, use "
             "fewer --workers, then run the command again with --resume"
         )
-    logger.info("a worker was lost over shard %d (%s); another one begins it anew", shard, reason)
+    logger.info("a worker was lost over shard %d (%s); another one starts it again", shard, reason)

@@ -4,9 +4,9 @@ A format says what it stores, writes the files of a shard into a container, and 
 """
 
 from hgs_toolkit.synthesis.formats import coco, eg3d, samples, transforms
-from hgs_toolkit.synthesis.formats.base import Format
+from hgs_toolkit.synthesis.formats.base import DatasetFormat
 
-FORMATS: dict[str, Format] = {
+FORMATS: dict[str, DatasetFormat] = {
     "folder": samples.FOLDER,
     "wds": samples.WEBDATASET,
     "eg3d": eg3d.FORMAT,
@@ -15,4 +15,4 @@ FORMATS: dict[str, Format] = {
 }
 """Formats by the name that ``--format`` takes."""
 
-__all__ = ["FORMATS", "Format"]
+__all__ = ["FORMATS", "DatasetFormat"]

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hgs_toolkit.synthesis.annotations import Sample
+from hgs_toolkit.synthesis.annotations import ANNOTATIONS, AnnotatedView
 from hgs_toolkit.synthesis.containers import Put
 
 if TYPE_CHECKING:
-    from hgs_toolkit.synthesis.plan import Plan
+    from hgs_toolkit.synthesis.plan import SynthPlan
 
 
 class ShardWriter(Protocol):
-    """Turns samples into the files of one shard, front to back."""
+    """Turns annotated views into the files of one shard, front to back."""
 
-    def add(self, sample: Sample) -> None:
+    def add(self, view: AnnotatedView) -> None:
         """Append a view; views come scene by scene."""
         ...
 
@@ -38,31 +38,41 @@ class Product:
     """
 
     name: str
-    join: Callable[[Plan, list[Path], Path], None]
+    join: Callable[[SynthPlan, list[Path], Path], None]
     replaces_shards: bool
 
 
 @dataclass(frozen=True)
-class Format:
+class DatasetFormat:
     """One way to write a dataset.
 
     Attributes:
         suffix: of a shard: ``.tar``, ``.zip``, or nothing for a folder.
-        annotations: what it can store.
-        usual: what it stores if nothing else is asked for.
-        transparent: whether pictures usually have nothing behind the scene.
+        only: annotations that it can store; None for every one of the table.
+        usual: annotations that it stores if none is named; None for every one.
+        transparent: whether images usually have nothing behind the scene.
         writer: makes a shard's writer.
         names: the files of a shard, in any order.
         product: None where the shards are the dataset.
     """
 
     suffix: str
-    annotations: tuple[str, ...]
-    usual: tuple[str, ...]
+    only: tuple[str, ...] | None
+    usual: tuple[str, ...] | None
     transparent: bool
-    writer: Callable[[Plan, Put], ShardWriter]
-    names: Callable[[Plan, int], Iterator[str]]
+    writer: Callable[[SynthPlan, Put], ShardWriter]
+    names: Callable[[SynthPlan, int], Iterator[str]]
     product: Product | None = None
+
+    @property
+    def annotations(self) -> tuple[str, ...]:
+        """What it can store."""
+        return tuple(ANNOTATIONS) if self.only is None else self.only
+
+    @property
+    def usual_annotations(self) -> tuple[str, ...]:
+        """What it stores if nothing is named."""
+        return tuple(ANNOTATIONS) if self.usual is None else self.usual
 
 
 def json_bytes(value: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""COCO: pictures, and annotations.json with a box and a run-length mask of the subject in each.
+"""COCO: images, and annotations.json with a box and a run-length mask of the subject in each.
 
 Masks are COCO's uncompressed run lengths: {"size": [height, width], "counts": [...]}, counted down the columns, the
 first count being zeros (data format of https://cocodataset.org). A view without a subject has no annotation.
@@ -15,44 +15,43 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from hgs_toolkit.files import atomic_path
-from hgs_toolkit.synthesis.annotations import ANNOTATIONS, SUFFIXES, Mask, Sample, describe
+from hgs_toolkit.synthesis.annotations import ANNOTATIONS, AnnotatedView, Annotation, Mask, rows
 from hgs_toolkit.synthesis.containers import Put
-from hgs_toolkit.synthesis.formats.base import Format, Product, json_bytes
+from hgs_toolkit.synthesis.formats.base import DatasetFormat, Product, json_bytes
 from hgs_toolkit.synthesis.formats.samples import FACTS, sample_name
 
 if TYPE_CHECKING:
-    from hgs_toolkit.synthesis.plan import Plan
+    from hgs_toolkit.synthesis.plan import SynthPlan
 
 INSTANCES = "annotations.json"
 
 CATEGORY = 1
 
 IN_THE_JSON = ("mask", "bbox")
-"""Annotations that COCO keeps in annotations.json."""
+"""Names of the annotations that COCO keeps in annotations.json."""
 
 
 class CocoWriter:
     """A shard that is a COCO dataset itself; see :class:`ShardWriter`. A shard's masks stay in memory."""
 
-    def __init__(self, plan: Plan, put: Put) -> None:
+    def __init__(self, plan: SynthPlan, put: Put) -> None:
         self._plan, self._put = plan, put
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
 
-    def add(self, sample: Sample) -> None:
+    def add(self, view: AnnotatedView) -> None:
         """See :class:`ShardWriter`."""
-        for name in _files(sample.files):
-            self._put(sample_name(sample.view.index, SUFFIXES[name]), sample.files[name])
-        number, size = sample.view.index + 1, self._plan.settings.size
-        facts = describe(self._plan, sample)
-        facts.pop("bbox", None)
-        file = sample_name(sample.view.index, SUFFIXES["rgb"])
+        index, size = view.planned.index, self._plan.settings.size
+        for row in _file_rows(view.files):
+            self._put(sample_name(index, row.suffix), view.files[row.name])
+        number, file = index + 1, sample_name(index, ANNOTATIONS["rgb"].suffix)
+        facts = {name: value for name, value in view.entries.items() if name not in IN_THE_JSON}
         self._images.append({"id": number, "file_name": file, "width": size, "height": size, FACTS: facts})
-        if sample.box is not None:
+        if view.box is not None:
             self._annotations.append(
                 {
                     "id": number, "image_id": number, "category_id": CATEGORY, "iscrowd": 0,
-                    "bbox": list(sample.box), "area": int(sample.mask.sum()), "segmentation": run_lengths(sample.mask),
+                    "bbox": list(view.box), "area": int(view.mask.sum()), "segmentation": run_lengths(view.mask),
                 }
             )  # fmt: skip
 
@@ -70,22 +69,22 @@ def run_lengths(mask: Mask) -> dict[str, Any]:
     return {"size": list(mask.shape), "counts": [0, *counts] if column_wise[0] else counts}
 
 
-def head(plan: Plan) -> dict[str, Any]:
+def head(plan: SynthPlan) -> dict[str, Any]:
     """The entries that every annotations.json of a dataset shares."""
     info = {"description": f"synthesised by hgs_toolkit from {plan.model}", "version": plan.versions["hgs_toolkit"]}
     return {"info": info, "licenses": [], "categories": [{"id": CATEGORY, "name": plan.settings.category}]}
 
 
-def instance_names(plan: Plan, shard: int) -> Iterator[str]:
+def instance_names(plan: SynthPlan, shard: int) -> Iterator[str]:
     """Files of a shard."""
     views, scenes = plan.settings.views, plan.scenes(shard)
     for index in range(scenes.start * views, scenes.stop * views):
-        yield from (sample_name(index, SUFFIXES[name]) for name in _files(plan.settings.annotations))
+        yield from (sample_name(index, row.suffix) for row in _file_rows(plan.settings.annotations))
     yield INSTANCES
 
 
-def join(plan: Plan, shards: list[Path], target: Path) -> None:
-    """One annotations.json for all shards, whose pictures stay where they are; one shard is in memory at a time."""
+def join(plan: SynthPlan, shards: list[Path], target: Path) -> None:
+    """One annotations.json for all shards, whose images stay where they are; one shard is in memory at a time."""
 
     def entries(kind: str) -> Iterator[Any]:
         for shard in shards:
@@ -108,13 +107,13 @@ def _write_list(file: IO[bytes], name: str, entries: Iterable[Any]) -> None:
     file.write(b"]")
 
 
-def _files(annotations: Iterable[str]) -> list[str]:
-    return [name for name in annotations if name in SUFFIXES and name not in IN_THE_JSON]
+def _file_rows(annotations: Iterable[str]) -> list[Annotation]:
+    return [row for row in rows(annotations) if row.suffix and row.name not in IN_THE_JSON]
 
 
-FORMAT = Format(
+FORMAT = DatasetFormat(
     suffix="",
-    annotations=tuple(ANNOTATIONS),
+    only=None,
     usual=("rgb", "mask", "bbox", "camera"),
     transparent=False,
     writer=CocoWriter,

@@ -1,4 +1,4 @@
-"""The EG3D layout that ``hgs train`` reads: dataset.json and pictures, with alpha if nothing is behind, in a zip."""
+"""The EG3D layout that ``hgs train`` reads: dataset.json and images, with alpha if nothing is behind them, in a zip."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from hgs_toolkit.datasets.eg3d import LABEL_FILE, read_labels
 from hgs_toolkit.datasets.eg3d_writer import EG3DWriter, image_name, open_writer
 from hgs_toolkit.datasets.images import MAX_IMAGE_BYTES
 from hgs_toolkit.datasets.storage import open_store
-from hgs_toolkit.synthesis.annotations import Sample
+from hgs_toolkit.synthesis.annotations import AnnotatedView
 from hgs_toolkit.synthesis.containers import Put
-from hgs_toolkit.synthesis.formats.base import Format, Product
+from hgs_toolkit.synthesis.formats.base import DatasetFormat, Product
 
 if TYPE_CHECKING:
-    from hgs_toolkit.synthesis.plan import Plan
+    from hgs_toolkit.synthesis.plan import SynthPlan
 
 DATASET = "dataset.zip"
 
@@ -23,25 +23,25 @@ DATASET = "dataset.zip"
 class PosedWriter:
     """A shard that is an EG3D dataset itself; see :class:`ShardWriter`."""
 
-    def __init__(self, plan: Plan, put: Put) -> None:  # noqa: ARG002
+    def __init__(self, plan: SynthPlan, put: Put) -> None:  # noqa: ARG002
         self._writer = EG3DWriter(put)
 
-    def add(self, sample: Sample) -> None:
+    def add(self, view: AnnotatedView) -> None:
         """See :class:`ShardWriter`."""
-        self._writer.add(sample.files["rgb"], sample.view.label)
+        self._writer.add(view.files["rgb"], view.planned.label)
 
     def finish(self) -> None:
         """The shard's dataset.json."""
         self._writer.finish()
 
 
-def shard_names(plan: Plan, shard: int) -> Iterator[str]:
+def shard_names(plan: SynthPlan, shard: int) -> Iterator[str]:
     """Files of a shard, numbered from 0 in each."""
     yield from (image_name(index) for index in range(len(plan.scenes(shard)) * plan.settings.views))
     yield LABEL_FILE
 
 
-def join(plan: Plan, shards: list[Path], target: Path) -> None:  # noqa: ARG001
+def join(plan: SynthPlan, shards: list[Path], target: Path) -> None:  # noqa: ARG001
     """One zip of all shards, numbered through."""
     with open_writer(target, force=True) as writer:
         for shard in shards:
@@ -51,9 +51,9 @@ def join(plan: Plan, shards: list[Path], target: Path) -> None:  # noqa: ARG001
             store.close()
 
 
-FORMAT = Format(
+FORMAT = DatasetFormat(
     suffix=".zip",
-    annotations=("rgb", "alpha", "camera"),
+    only=("rgb", "alpha", "camera"),
     usual=("rgb", "camera"),
     transparent=True,
     writer=PosedWriter,

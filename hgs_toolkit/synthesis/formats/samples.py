@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from hgs_toolkit.synthesis.annotations import ANNOTATIONS, SUFFIXES, Sample, describe
+from hgs_toolkit.synthesis.annotations import ANNOTATIONS, AnnotatedView, rows
 from hgs_toolkit.synthesis.containers import Put
-from hgs_toolkit.synthesis.formats.base import Format, json_bytes
+from hgs_toolkit.synthesis.formats.base import DatasetFormat, json_bytes
 
 if TYPE_CHECKING:
-    from hgs_toolkit.synthesis.plan import Plan
+    from hgs_toolkit.synthesis.plan import SynthPlan
 
 FACTS = "json"
 
@@ -27,30 +27,29 @@ def sample_name(index: int, ending: str) -> str:
 class SampleWriter:
     """Files of each view side by side; see :class:`ShardWriter`."""
 
-    def __init__(self, plan: Plan, put: Put) -> None:
-        self._plan, self._put = plan, put
+    def __init__(self, plan: SynthPlan, put: Put) -> None:  # noqa: ARG002
+        self._put = put
 
-    def add(self, sample: Sample) -> None:
+    def add(self, view: AnnotatedView) -> None:
         """See :class:`ShardWriter`."""
-        for annotation, data in sample.files.items():
-            self._put(sample_name(sample.view.index, SUFFIXES[annotation]), data)
-        self._put(sample_name(sample.view.index, FACTS), json_bytes(describe(self._plan, sample)))
+        for annotation, data in view.files.items():
+            self._put(sample_name(view.planned.index, ANNOTATIONS[annotation].suffix), data)
+        self._put(sample_name(view.planned.index, FACTS), json_bytes(view.entries))
 
     def finish(self) -> None:
-        """Nothing is left to say."""
+        """A shard has no file of its own."""
 
 
-def sample_names(plan: Plan, shard: int) -> Iterator[str]:
+def sample_names(plan: SynthPlan, shard: int) -> Iterator[str]:
     """Files of a shard."""
-    endings = [SUFFIXES[name] for name in plan.settings.annotations if name in SUFFIXES] + [FACTS]
+    endings = [row.suffix for row in rows(plan.settings.annotations) if row.suffix] + [FACTS]
     views, scenes = plan.settings.views, plan.scenes(shard)
     for index in range(scenes.start * views, scenes.stop * views):
         yield from (sample_name(index, ending) for ending in endings)
 
 
-def _format(suffix: str) -> Format:
-    everything = tuple(ANNOTATIONS)
-    return Format(suffix, everything, everything, False, SampleWriter, sample_names)
+def _format(suffix: str) -> DatasetFormat:
+    return DatasetFormat(suffix, None, None, False, SampleWriter, sample_names)
 
 
 FOLDER = _format("")

@@ -7,27 +7,24 @@ intrinsics are in pixels, paths are relative to the file. The world stays ours: 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from hgs_toolkit.synthesis.annotations import ANNOTATIONS, SUFFIXES, Sample, describe_camera
+from hgs_toolkit.synthesis.annotations import AnnotatedView, Annotation, rows
+from hgs_toolkit.synthesis.camera_entry import describe_camera
 from hgs_toolkit.synthesis.containers import Put
-from hgs_toolkit.synthesis.formats.base import Format, json_bytes
+from hgs_toolkit.synthesis.formats.base import DatasetFormat, json_bytes
 
 if TYPE_CHECKING:
-    from hgs_toolkit.synthesis.plan import Plan
+    from hgs_toolkit.synthesis.plan import SynthPlan
 
 TRANSFORMS = "transforms.json"
-LATENT = "latent.npy"
 
-PATH_KEYS = {
-    "rgb": "file_path",
-    "alpha": "alpha_path",
-    "depth": "depth_file_path",
-    "normal": "normal_path",
-    "level": "level_path",
-    "mask": "mask_path",
-}
-"""A frame's entries for pictures; those of nerfstudio where it has one."""
+NERFSTUDIO_KEYS = {"rgb": "file_path", "depth": "depth_file_path"}
+"""Entries of a frame for files, where nerfstudio's differ from ``NAME_path``."""
+
+TRANSLATED = ("camera", "depth_scale", "index", "seed", "view", "psi", "exposure")
+"""Entries of a view's JSON that transforms.json says in its own keys, or once for the scene."""
 
 
 def scene_folder(seed: int) -> str:
@@ -35,42 +32,42 @@ def scene_folder(seed: int) -> str:
     return f"seed{seed:010d}"
 
 
-def picture_path(annotation: str, number: int) -> str:
-    """A view's picture, relative to the scene's folder."""
-    return f"{annotation}/{number:05d}.png"
+def file_path(row: Annotation, number: int) -> str:
+    """The file of a scene's view ``number``, relative to the scene's folder."""
+    return row.suffix if row.per_scene else f"{row.name}/{number:05d}{PurePosixPath(row.suffix).suffix}"
 
 
 class SceneWriter:
     """Scenes one after the other; see :class:`ShardWriter`."""
 
-    def __init__(self, plan: Plan, put: Put) -> None:
+    def __init__(self, plan: SynthPlan, put: Put) -> None:
         self._plan, self._put = plan, put
         self._frames: list[dict[str, Any]] = []
 
-    def add(self, sample: Sample) -> None:
+    def add(self, view: AnnotatedView) -> None:
         """See :class:`ShardWriter`; a scene's transforms.json follows its last view."""
-        view, folder = sample.view, scene_folder(sample.view.seed)
-        paths = {name: picture_path(name, view.number) for name in sample.files if name in PATH_KEYS}
-        for name, path in paths.items():
-            self._put(f"{folder}/{path}", sample.files[name])
-        if "latent" in sample.files and view.number == 0:
-            self._put(f"{folder}/{LATENT}", sample.files["latent"])
-        self._frames.append(self._frame(sample, paths))
+        planned, folder = view.planned, scene_folder(view.planned.seed)
+        for row in rows(view.files):
+            if not row.per_scene or planned.number == 0:
+                self._put(f"{folder}/{file_path(row, planned.number)}", view.files[row.name])
+        self._frames.append(self._frame(view))
         if len(self._frames) == self._plan.settings.views:
-            self._put(f"{folder}/{TRANSFORMS}", json_bytes(self._scene(view.seed)))
+            self._put(f"{folder}/{TRANSFORMS}", json_bytes(self._scene(planned.seed)))
             self._frames = []
 
     def finish(self) -> None:
-        """Nothing is left to say."""
+        """A shard has no file of its own."""
 
-    def _frame(self, sample: Sample, paths: dict[str, str]) -> dict[str, Any]:
-        camera = describe_camera(sample.view, self._plan.settings.size)
-        frame: dict[str, Any] = {PATH_KEYS[name]: path for name, path in paths.items()}
+    def _frame(self, view: AnnotatedView) -> dict[str, Any]:
+        camera = describe_camera(view.planned, self._plan.settings.size)
+        frame: dict[str, Any] = {
+            NERFSTUDIO_KEYS.get(row.name, f"{row.name}_path"): file_path(row, view.planned.number)
+            for row in rows(view.files)
+            if not row.per_scene
+        }
         frame["transform_matrix"] = camera["cam_to_world_opengl"]
         frame |= {"fl_x": camera["fx"], "fl_y": camera["fy"], "cx": camera["cx"], "cy": camera["cy"]}
-        if "bbox" in self._plan.settings.annotations:
-            frame["bbox"] = sample.box
-        return frame
+        return frame | {name: value for name, value in view.entries.items() if name not in TRANSLATED}
 
     def _scene(self, seed: int) -> dict[str, Any]:
         settings, first = self._plan.settings, self._frames[0]
@@ -85,25 +82,21 @@ class SceneWriter:
         return scene | {"frames": self._frames}
 
 
-def scene_names(plan: Plan, shard: int) -> Iterator[str]:
+def scene_names(plan: SynthPlan, shard: int) -> Iterator[str]:
     """Files of a shard."""
-    pictures = [name for name in plan.settings.annotations if name in PATH_KEYS]
+    stored = [row for row in rows(plan.settings.annotations) if row.suffix]
     for scene in plan.scenes(shard):
         folder = scene_folder(plan.settings.seed + scene)
         for number in range(plan.settings.views):
-            yield from (f"{folder}/{picture_path(name, number)}" for name in pictures)
-        if "latent" in plan.settings.annotations:
-            yield f"{folder}/{LATENT}"
+            yield from (f"{folder}/{file_path(row, number)}" for row in stored if number == 0 or not row.per_scene)
         yield f"{folder}/{TRANSFORMS}"
 
 
-FORMAT = Format(
+FORMAT = DatasetFormat(
     suffix="",
-    annotations=tuple(ANNOTATIONS),
+    only=None,
     usual=("rgb", "camera"),
     transparent=True,
     writer=SceneWriter,
     names=scene_names,
 )
-
-assert PATH_KEYS.keys() | {"latent"} == SUFFIXES.keys(), "every stored picture has its entry"

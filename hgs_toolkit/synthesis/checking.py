@@ -19,7 +19,8 @@ from hgs_toolkit.errors import DataError
 from hgs_toolkit.synthesis.containers import measure, read
 from hgs_toolkit.synthesis.layout import Layout, Record
 
-Progress = Callable[[int, int], None]
+OnContainer = Callable[[int, int], None]
+"""Told the number of containers that were examined, and of all."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,11 @@ class CheckReport:
     """What a check found.
 
     Attributes:
-        images: views of the plan.
-        files: files opened.
-        bytes: their sizes.
-        problems: one sentence each; none for a sound dataset.
-        damaged: numbers of the shards they are in.
+        images: views in the plan.
+        files: number of files opened.
+        bytes: total size of these files.
+        problems: one sentence each; empty for a sound dataset.
+        damaged: numbers of the shards with problems.
     """
 
     images: int
@@ -41,11 +42,11 @@ class CheckReport:
     damaged: list[int]
 
 
-def check(folder: str | Path, progress: Progress | None = None) -> CheckReport:
+def check(folder: str | Path, on_container: OnContainer | None = None) -> CheckReport:
     """Recount, rehash and open everything of the finished dataset in ``folder``.
 
     Args:
-        progress: called with (containers looked at, their number).
+        on_container: called after each container.
 
     Raises:
         DataError: if there is no finished dataset to check.
@@ -55,22 +56,22 @@ def check(folder: str | Path, progress: Progress | None = None) -> CheckReport:
     if manifest is None:
         layout.records()  # names what is missing, if anything is
         raise DataError(f"{folder} has all its shards but is not finished; run: hgs synth merge {folder}")
-    parts = list(_parts(layout, manifest["shards"], manifest["product"]))
+    containers = list(_containers(layout, manifest["shards"], manifest["product"]))
     problems: list[str] = []
     damaged: list[int] = []
     files = size = 0
-    for done, part in enumerate(parts, start=1):
-        count, total, found = _look(layout, part)
+    for done, container in enumerate(containers, start=1):
+        count, total, found = _examine(layout, container)
         files, size = files + count, size + total
         problems += found
-        damaged += [part.shard] if found and part.shard is not None else []
-        if progress is not None:
-            progress(done, len(parts))
+        damaged += [container.shard] if found and container.shard is not None else []
+        if on_container is not None:
+            on_container(done, len(containers))
     return CheckReport(layout.plan.images, files, size, problems, damaged)
 
 
 def forget(folder: str | Path, report: CheckReport) -> None:
-    """Take back that damaged shards, and with them the dataset, are done: ``--resume`` makes them again."""
+    """Mark damaged shards, and with them the dataset, as unfinished: ``--resume`` makes them again."""
     layout = Layout.open(Path(folder))
     layout.manifest.unlink(missing_ok=True)
     for shard in report.damaged:
@@ -78,8 +79,8 @@ def forget(folder: str | Path, report: CheckReport) -> None:
 
 
 @dataclass(frozen=True)
-class _Part:
-    """A container or product to look at.
+class _Container:
+    """A shard or product to examine.
 
     Attributes:
         shard: its number; None for a product.
@@ -95,16 +96,16 @@ class _Part:
     names: Callable[[], Iterator[str]] | None
 
 
-def _parts(layout: Layout, records: list[Record], product: dict[str, str | int] | None) -> Iterator[_Part]:
+def _containers(layout: Layout, records: list[Record], product: dict[str, str | int] | None) -> Iterator[_Container]:
     plan = layout.plan
     if [record.shard for record in records] != list(range(plan.shards)):
         raise DataError(f"{layout.manifest} lists other shards than its plan has; run the command again with --resume")
     replaced = layout.format.product is not None and layout.format.product.replaces_shards
     for record in [] if replaced else records:
         names = partial(layout.format.names, plan, record.shard)
-        yield _Part(record.shard, layout.shard(record.shard), record.bytes, record.sha256, names)
+        yield _Container(record.shard, layout.shard(record.shard), record.bytes, record.sha256, names)
     if product is not None and layout.product is not None:
-        yield _Part(
+        yield _Container(
             None, layout.product, int(product["bytes"]), str(product["sha256"]),
             partial(_posed_names, plan.images) if replaced else None,
         )  # fmt: skip
@@ -116,17 +117,17 @@ def _posed_names(count: int) -> Iterator[str]:
     yield LABEL_FILE
 
 
-def _look(layout: Layout, part: _Part) -> tuple[int, int, list[str]]:
-    """Files, bytes and problems of a part."""
-    path = part.path
+def _examine(layout: Layout, container: _Container) -> tuple[int, int, list[str]]:
+    """Files, bytes and problems of a container."""
+    path = container.path
     if not path.exists():
         return 0, 0, [f"{path} is missing"]
     size, digest = measure(path)
     problems = []
-    if (size, digest) != (part.bytes, part.sha256):
-        problems.append(f"{path} has {size} bytes and SHA-256 {digest[:12]}...; expected {part.bytes} and "
-                        f"{part.sha256[:12]}...")  # fmt: skip
-    if part.names is None:
+    if (size, digest) != (container.bytes, container.sha256):
+        problems.append(f"{path} has {size} bytes and SHA-256 {digest[:12]}...; expected {container.bytes} and "
+                        f"{container.sha256[:12]}...")  # fmt: skip
+    if container.names is None:
         return 1, size, problems
     found: Counter[str] = Counter()
     try:
@@ -135,14 +136,14 @@ def _look(layout: Layout, part: _Part) -> tuple[int, int, list[str]]:
             problems += _open(layout, name, data)
     except DataError as error:
         problems.append(str(error))
-    expected = Counter(part.names())
+    expected = Counter(container.names())
     problems += [f"{path} lacks {name}" for name in (expected - found)]
     problems += [f"{path} holds {name} once too often" for name in (found - expected)]
     return found.total(), size, problems
 
 
 def _open(layout: Layout, name: str, data: bytes) -> Iterator[str]:
-    """What is wrong with one file."""
+    """What is wrong with one file, by the end of its name; of an unknown kind only its bytes are compared."""
     size = layout.plan.settings.size
     try:
         if name.endswith(".png"):
@@ -157,7 +158,7 @@ def _open(layout: Layout, name: str, data: bytes) -> Iterator[str]:
         elif name == LABEL_FILE:
             pairs = json.loads(data)["labels"]
             match_labels([pair[0] for pair in pairs], pairs)
-        else:
+        elif name.endswith(".json"):
             json.loads(data)
     except (OSError, ValueError, SyntaxError, KeyError, TypeError) as error:
         yield f"{name} cannot be opened: {error}"

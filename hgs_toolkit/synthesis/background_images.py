@@ -1,4 +1,4 @@
-"""A folder of pictures to put behind scenes."""
+"""A folder of images to put behind scenes."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from hgs_toolkit.imaging.reading import to_rgb
 
 @dataclass(frozen=True)
 class Crop:
-    """Which part of which picture: everything in [0, 1), so that it is drawn before the pictures are known.
+    """Which part of which image: all values are in [0, 1), so that they are drawn before the images are known.
 
     Attributes:
-        picture: place in the sorted list of pictures.
-        across, down: place of the largest square that fits the picture.
+        image: position in the sorted list of images.
+        across, down: position of the largest square that fits the image.
     """
 
-    picture: float
+    image: float
     across: float
     down: float
 
 
-class Pictures:
+class BackgroundImages:
     """The PNG, JPEG and WebP files of a folder or zip archive, in the order of their sorted names.
 
     Raises:
@@ -41,7 +41,7 @@ class Pictures:
         self._store: FileStore = open_store(path)
         self.names = [name for name in self._store.names if is_image(name)]
         if not self.names:
-            raise DataError(f"{path} holds no PNG, JPEG or WebP picture to use as a background")
+            raise DataError(f"{path} holds no PNG, JPEG or WebP image to use as a background")
 
     @cached_property
     def digest(self) -> str:
@@ -53,8 +53,8 @@ class Pictures:
         return total.hexdigest()
 
     def square(self, crop: Crop, size: int) -> Pixels:
-        """The part ``crop`` as (size, size, 3); DataError names a picture that is broken."""
-        name = self.names[int(crop.picture * len(self.names))]
+        """The part ``crop`` as (size, size, 3), resampled; a DataError names an image that is broken."""
+        name = self.names[int(crop.image * len(self.names))]
         data = self._store.read(name, MAX_IMAGE_BYTES)
         try:
             with open_image(data, name) as file:
@@ -67,4 +67,4 @@ class Pictures:
         except (OSError, ValueError, SyntaxError, EOFError) as error:
             if isinstance(error, DataError):
                 raise
-            raise DataError(f"the background picture {name} is broken: {error}") from error
+            raise DataError(f"the background image {name} is broken: {error}") from error
