@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from hgs_toolkit.synthesis.engines.schedule import Event
     from hgs_toolkit.synthesis.timing import Timing
 
+USUAL_ANNOTATIONS = "by default what is usual in the format"
+
 MAKE = "make"
 """The command that ``hgs synth`` without another one means."""
 
@@ -35,6 +37,21 @@ class MakeByDefault(TyperGroup):
             args = [MAKE, *args]
         return super().parse_args(ctx, args)
 
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command; the help of ``--annotations`` lists the table, which is read only where that command is used."""
+        command: Any = super().get_command(ctx, cmd_name)
+        for option in command.params if command is not None and cmd_name == MAKE else []:
+            if option.name == "annotations":
+                option.help = f"Some of {', '.join(annotation_names())}, joined by commas; {USUAL_ANNOTATIONS}."
+        return command
+
+
+def annotation_names() -> tuple[str, ...]:
+    """Names of the table of annotations."""
+    from hgs_toolkit.synthesis.annotations import ANNOTATIONS
+
+    return tuple(ANNOTATIONS)
+
 
 app = typer.Typer(
     cls=MakeByDefault,
@@ -50,9 +67,6 @@ FormatName = Literal["folder", "wds", "eg3d", "transforms", "coco"]
 CameraPath = Literal["random", "orbit", "ellipse", "sweep", "frontal"]
 AngleDistribution = Literal["normal", "uniform"]
 Engine = Literal["local", "ray"]
-
-ANNOTATIONS = ("rgb", "alpha", "depth", "normal", "level", "mask", "bbox", "camera", "latent")
-"""Names of :data:`hgs_toolkit.synthesis.annotations.ANNOTATIONS`, which is not imported for a help text."""
 
 
 @app.command(MAKE)
@@ -73,7 +87,7 @@ def make(
         str | None,
         typer.Option(
             "--annotations",
-            help=f"Some of {', '.join(ANNOTATIONS)}, joined by commas; by default what is usual in the format.",
+            help=f"Names of annotations, joined by commas; {USUAL_ANNOTATIONS}.",
         ),
     ] = None,
     cameras: Annotated[
@@ -140,7 +154,7 @@ def make(
 ) -> None:
     """Make a dataset: images with annotations of a model's scenes; the same settings always give the same bytes."""
     with reporting(json_progress) as report:
-        chosen = None if annotations is None else parse_names(annotations, ANNOTATIONS, "--annotations")
+        chosen = None if annotations is None else parse_names(annotations, annotation_names(), "--annotations")
         from hgs_toolkit.settings_io import merge, read_yaml, with_overrides
 
         typed = {

@@ -35,7 +35,7 @@ SAME = [
     (get_args(choices.SceneAnimation), animation.ANIMATIONS),
     (get_args(synth.FormatName), get_args(FormatName)),
     (get_args(synth.CameraPath), get_args(CameraPath)),
-    (synth.ANNOTATIONS, ANNOTATIONS),
+    (synth.annotation_names(), ANNOTATIONS),
     (evaluate.METRICS, METRICS),
     (evaluate.EXTRACTORS, EXTRACTORS),
     (get_args(invert.Perceptual), PERCEPTUAL),

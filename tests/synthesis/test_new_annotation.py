@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from hgs_toolkit.cli import synth
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.synthesis import check
 from hgs_toolkit.synthesis.annotations import ANNOTATIONS, Annotation
@@ -17,7 +20,7 @@ from tests.synthesis.conftest import Make
 
 NEAR = Annotation(
     "near", "255 where the scene is nearer than the origin's plane", "near.png", ("depth",),
-    lambda view: png_bytes((view.layers.depth < view.planned.label[11]) * np.uint8(255), gradual=False),  # type: ignore[operator]
+    lambda view: png_bytes((view.layers.depth < view.planned.label[11]) * np.uint8(255), gradual=False),
     lambda plan: {"near_plane": plan.settings.cameras.poses.radius},
 )  # fmt: skip
 COVERED = Annotation("covered", "number of the mask's pixels", "", (), lambda view: int(view.mask.sum()))
@@ -57,3 +60,8 @@ def test_a_new_row_is_stored_and_checked_in_every_format(make: Make, tmp_path: P
 def test_a_format_with_a_list_of_its_own_refuses_a_new_row(make: Make, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'eg3d' does not store 'near'; it stores rgb, alpha, camera"):
         make(tmp_path / "set", format="eg3d", annotations=["near"])
+
+
+def test_the_command_offers_a_new_row() -> None:
+    result = CliRunner().invoke(synth.app, ["make", "--help"], prog_name="synth")
+    assert "latent, near, covered" in " ".join(re.sub(r"[^\w,]+", " ", result.stdout).split())
