@@ -146,8 +146,6 @@ class _Loop:
     def run_to_the_end(self, changes: Changes) -> None:
         """Step until the goal, the limit or a request; the tick that ends it is written in any case."""
         total, seconds = self.config.training.kimg, 0.0
-        if self.metric is not None and self.stop.minutes is not None:
-            self.reserve = self.metric.estimate(self.trainer.ema, self.stop)
         with Prefetcher(self.data, self.config, self.trainer.step, self.world) as prefetcher:
             while self.trainer.kimg < total:
                 started = time.monotonic()
@@ -159,6 +157,8 @@ class _Loop:
                 stats = self.trainer.train_step(self.data, images)
                 seconds = time.monotonic() - started
                 self.pace.add(stats, self.config.training.batch, seconds)
+                if self.metric is not None and self.stop.minutes is not None and not self.reserve:
+                    self.reserve = self.metric.estimate(self.trainer.ema, self.stop)
                 ends = self.world.any(self.stop.is_due(self.reserve + seconds)) or self.trainer.kimg >= total
                 tick = None
                 if ends or _crosses(self.trainer, self.config.training.tick_kimg):

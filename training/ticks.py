@@ -27,7 +27,7 @@ from hgs_toolkit.training.stopping import StoppedError, StopRule
 
 logger = logging.getLogger(__name__)
 
-PROBED = 16
+PROBED = 4
 """Number of images of either side by which the seconds of a measurement are estimated."""
 
 

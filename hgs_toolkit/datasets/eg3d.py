@@ -251,12 +251,25 @@ def match_labels(names: Sequence[str], pairs: Sequence[tuple[str, Any]]) -> Labe
     for name, label in pairs:
         if by_name.setdefault(name, label) != label:
             raise DataError(f"{LABEL_FILE} has two different labels for {name}; expected one")
+    if (together := _plain_labels([by_name.get(name) for name in names])) is not None:
+        return together
     labels = np.empty((len(names), LABEL_SIZE), dtype=np.float32)
     for index, name in enumerate(names):
         if name not in by_name:
             raise DataError(f"{LABEL_FILE} has no label for {name}; expected one for every image")
         labels[index] = parse_label(by_name[name], name)
     return labels
+
+
+def _plain_labels(values: list[Any]) -> Labels | None:
+    """All labels (N, 25) at once, where there is nothing to refuse; many times faster than one by one."""
+    try:
+        array = np.array(values)
+    except ValueError:  # rows of different lengths
+        return None
+    if array.shape != (len(values), LABEL_SIZE) or array.dtype.kind not in "fi" or not (np.abs(array) < 1e30).all():
+        return None
+    return array.astype(np.float32)
 
 
 def parse_label(label: Any, name: str) -> Labels:

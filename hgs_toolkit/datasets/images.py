@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +26,8 @@ MAX_IMAGE_SIDE = 4096
 
 def is_image(name: str) -> bool:
     """Whether ``name`` ends like an image; hidden files (such as macOS's ``._x.png``) are none."""
-    path = PurePosixPath(name)
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    last = name.rpartition("/")[2]
+    return last.lower().endswith(IMAGE_SUFFIXES) and not last.startswith(".")
 
 
 def open_image(data: bytes, name: str, max_side: int = MAX_IMAGE_SIDE) -> Image.Image:

@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Protocol
 
 from hgs_toolkit.errors import DataError
@@ -119,7 +119,7 @@ class ZipStore:
         if times > 1:
             raise DataError(f"{path} holds the file {name} {times} times; expected every name once")
         for name in files:
-            if name.startswith("/") or "\\" in name or ".." in PurePosixPath(name).parts:
+            if name.startswith("/") or "\\" in name or ".." in name.split("/"):
                 raise DataError(
                     f"{path} holds the unsafe file name {name!r}; expected relative names inside the archive"
                 )
