@@ -87,8 +87,17 @@ def _model(path: Path) -> Facts:
         "hierarchy": config.hierarchy,
         "background": config.background,
         "sha256": sha256(path),
-        **header.facts,
+        **_readable(header.facts),
     }
+
+
+def _readable(facts: dict[str, str]) -> Facts:
+    """A model's facts, with one line for the credits of what it learned from."""
+    from hgs_toolkit.datasets.attribution import ATTRIBUTION, read_credits, summarise
+
+    if ATTRIBUTION not in facts:
+        return dict(facts)
+    return facts | {ATTRIBUTION: summarise(read_credits(facts[ATTRIBUTION]))}
 
 
 def _networks(path: Path) -> Facts:
@@ -103,7 +112,7 @@ def _networks(path: Path) -> Facts:
         "levels": " ".join(map(str, header.config.generator.level_counts)),
         "discriminator": header.config.discriminator.kind,
         "sha256": sha256(path),
-        **header.facts,
+        **_readable(header.facts),
     }
 
 
@@ -122,12 +131,16 @@ def _run(folder: Path) -> Facts:
 
 
 def _dataset(path: Path) -> Facts:
+    from hgs_toolkit.datasets.attribution import ATTRIBUTION, read_credits, summarise
     from hgs_toolkit.datasets.eg3d import open_dataset
 
     images = open_dataset(path)
+    known = read_credits(images.facts.get(ATTRIBUTION))
     return {
         "kind": "posed images (EG3D layout)",
         "images": len(images),
         "resolution": images.stored_resolution,
         "alpha": images.has_alpha,
+        "views of a subject": images.views_per_subject,
+        **({ATTRIBUTION: summarise(known)} if known else {}),
     }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hgs_toolkit.config import Config
+from hgs_toolkit.datasets.attribution import attribution_facts
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.errors import DataError
 from hgs_toolkit.imaging.images import save_png
@@ -111,6 +112,7 @@ def train(
     stop = StopRule(should_stop, minutes)
     check_data(config, data)
     run, trainer, identity = RunFolder(out), Trainer(config, world), DatasetIdentity.of(data)
+    run.data_facts = attribution_facts(data.facts)
     changes: Changes = {}
     if start is not None and not resume:
         trainer.load_networks(start)

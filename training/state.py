@@ -38,6 +38,8 @@ class RunFolder:
         self.samples = self.path / "samples"
         self.best_file = self.path / "best.safetensors"
         self.snapshots = self.path / "snapshots"
+        self.data_facts: dict[str, str] = {}
+        """What the model files say of the dataset: whose works it shows, under which licences."""
 
     def start(self, config: Config, *, resume: bool) -> None:
         """Make the folder for a new run, or check that there is one to continue.
@@ -58,7 +60,7 @@ class RunFolder:
 
         In this order, because a run is resumed from the state: whatever comes after it is made again.
         """
-        save_model(self.model_file, trainer.ema, trainer.config, _facts(trainer))
+        save_model(self.model_file, trainer.ema, trainer.config, self._facts(trainer))
         state = trainer.state() | {"format": STATE_FORMAT, "config": json.dumps(config_to_dict(trainer.config))}
         if data is not None:
             state["data"] = data.to_dict()
@@ -74,13 +76,13 @@ class RunFolder:
                 kept = float("inf")  # broken, or measured by something else
             if kept <= value:
                 return False
-        save_model(self.best_file, trainer.ema, trainer.config, _facts(trainer) | {name: f"{value:.4f}"})
+        save_model(self.best_file, trainer.ema, trainer.config, self._facts(trainer) | {name: f"{value:.4f}"})
         return True
 
     def save_snapshot(self, trainer: Trainer) -> Path:
         """Keep the average as ``snapshots/kimg-….safetensors``, and remove old ones by the rule of KEPT_SNAPSHOTS."""
         file = make_folder(self.snapshots) / f"kimg-{trainer.kimg:09.3f}.safetensors"
-        save_model(file, trainer.ema, trainer.config, _facts(trainer))
+        save_model(file, trainer.ema, trainer.config, self._facts(trainer))
         interval = trainer.config.training.snapshot_kimg or 1.0
         for old in sorted(self.snapshots.glob("kimg-*.safetensors"))[:-KEPT_SNAPSHOTS]:
             number = int(float(old.stem.removeprefix("kimg-")) / interval + 1e-6)
@@ -124,6 +126,10 @@ class RunFolder:
                 continue
         return lines
 
+    def _facts(self, trainer: Trainer) -> dict[str, str]:
+        """What a model file says of its making."""
+        return {"kimg": f"{trainer.kimg:.3f}", "step": str(trainer.step)} | self.data_facts
+
     def _truncate_log(self, step: int) -> None:
         kept = [line for line in self.read_log() if line.get("step", 0) <= step]
         write_bytes(self.log_file, "".join(json.dumps(line) + "\n" for line in kept).encode())
@@ -144,11 +150,6 @@ def read_state(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("format") != STATE_FORMAT:
         raise CheckpointError(f"{path} is not a training state of format {STATE_FORMAT} of this toolkit")
     return state
-
-
-def _facts(trainer: Trainer) -> dict[str, str]:
-    """What a model file says of its making."""
-    return {"kimg": f"{trainer.kimg:.3f}", "step": str(trainer.step)}
 
 
 def _first_line(error: Exception) -> str:

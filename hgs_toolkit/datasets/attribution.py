@@ -50,6 +50,12 @@ def read_credits(entries: Any) -> list[Credit]:
     return [Credit(**{name: str(value) for name, value in row.items() if name in known}) for row in rows]
 
 
+def attribution_facts(facts: dict[str, Any]) -> dict[str, str]:
+    """What a model learned from a set says of it: the credits as JSON text, by the name ATTRIBUTION; {} without any."""
+    known = read_credits(facts.get(ATTRIBUTION))
+    return {ATTRIBUTION: json.dumps(credits_to_json(known))} if known else {}
+
+
 def summarise(given: Sequence[Credit]) -> str:
     """One line: how many works under which licences, and their authors."""
     if not given:
