@@ -22,6 +22,7 @@ from hgs_toolkit.exporters.frames import FRAMES, convert_frame, frame_signs
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splat_format import SplatFormat
 from hgs_toolkit.exporters.splats.glb import read_glb, write_glb
+from hgs_toolkit.exporters.splats.ksplat import read_ksplat
 from hgs_toolkit.exporters.splats.ply.compressed import write_compressed_ply
 from hgs_toolkit.exporters.splats.ply.reader import read_ply
 from hgs_toolkit.exporters.splats.ply.writer import write_ply
@@ -72,6 +73,9 @@ FORMATS = (
     SplatFormat(
         ".splat", "32 bytes a Gaussian, without harmonics: older web viewers", read_splat, write_splat,
         options=frozenset({"frame"}), sh_degree=0, keeps_offset=False, assumed_frame="rdf", opens_in_extension=True,
+    ),
+    SplatFormat(
+        ".ksplat", "GaussianSplats3D, all compression levels; only read", read_ksplat, None, assumed_frame="rdf",
     ),
     SplatFormat(
         ".glb", "glTF with KHR_gaussian_splatting: Cesium; other viewers show points",

@@ -34,11 +34,12 @@ from hgs_toolkit.errors import HgsError
 from hgs_toolkit.exporters.splat_format import SplatFormat
 from hgs_toolkit.exporters.table import FORMATS, export, load
 from tests.exporters.splats.accuracy import reference_scene
+from tests.exporters.splats.ksplat_files import write_ksplat
 
 USD = [row for row in FORMATS if row.suffix.startswith(".usd")]
 """Each reading starts a process, so that their mutations are fewer."""
 
-READABLE = [row for row in FORMATS if row.reader and row.writer and row not in USD]
+READABLE = [row for row in FORMATS if row.reader and row not in USD]
 
 PACKED = (".spz", ".sog", ".rad")
 
@@ -84,6 +85,8 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 
 def mutated_content(suffix: str, data: bytes, chance: random.Random) -> bytes:
     """``data`` with its unpacked content damaged and packed again: checksums do not give it away."""
+    if suffix == ".spz" and data.startswith(b"NGSP"):
+        return mutated(data, chance)
     if suffix == ".spz":
         return gzip.compress(mutated(gzip.decompress(data), chance), 1)
     if suffix == ".rad":
@@ -166,6 +169,17 @@ class Tally:
     largest: float = 0.0
 
 
+def make(row: SplatFormat, path: Path, seed: int) -> None:
+    """Write a whole file of that format, of one that is only read by hand; its version or level goes by the seed."""
+    scene = reference_scene(1, 1000)
+    if row.suffix == ".ksplat":
+        order = scene.means[0, :, 0].argsort()
+        spread = scene.means[:, order] * scene.means.new_tensor([1.0, 0.2, 0.2])
+        write_ksplat(path, scene.replace(means=spread), seed % 3)
+    else:
+        export(scene, path, spz_version=3 + seed % 2 if row.suffix == ".spz" else 3)
+
+
 def check(row: SplatFormat, count: int, folder: Path, seed: int = 0) -> Tally:
     """Read ``count`` mutations of a file of that format, of packed ones every second below the packing.
 
@@ -175,7 +189,7 @@ def check(row: SplatFormat, count: int, folder: Path, seed: int = 0) -> Tally:
     """
     chance, tally = random.Random(f"{row.suffix}{seed or ''}"), Tally()
     path, target = folder / f"whole{row.suffix}", folder / f"mutated{row.suffix}"
-    export(reference_scene(1, 1000), path)
+    make(row, path, seed)
     data = path.read_bytes()
     load(path)  # imports and first allocations are not the mutations' fault
     tracemalloc.start()
