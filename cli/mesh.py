@@ -9,7 +9,7 @@ import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, reporting
 from hgs_toolkit.cli.sources import AssetArgument, DropInvalid, Levels, Psi, open_asset, parse_levels
-from hgs_toolkit.exporters.meshes.settings import MAX_TEXTURED_FACES, Color, Keep, MeshSettings, Method
+from hgs_toolkit.exporters.meshes.settings import DEFAULT_FACES, MAX_TEXTURED_FACES, Color, Keep, MeshSettings, Method
 
 if TYPE_CHECKING:
     from trimesh import Trimesh
@@ -33,7 +33,12 @@ def mesh(
         int, typer.Option("--resolution", help="Grid points along the longest side.")
     ] = MeshSettings.resolution,
     faces: Annotated[
-        int, typer.Option("--faces", min=0, help="Triangles to reduce to; 0 keeps all.")
+        int | None,
+        typer.Option(
+            "--faces",
+            min=0,
+            help=f"Triangles to reduce to; 0 keeps all; default: {DEFAULT_FACES}, with a texture {MAX_TEXTURED_FACES}.",
+        ),
     ] = MeshSettings.faces,
     color: Annotated[
         Color, typer.Option("--color", help=f"How colours are stored; texture: at most {MAX_TEXTURED_FACES} faces.")

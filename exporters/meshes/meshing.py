@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import trimesh
 
@@ -13,7 +14,7 @@ from hgs_toolkit.exporters.meshes.poisson import indicator
 from hgs_toolkit.exporters.meshes.settings import Color, Keep, MeshSettings, Method
 from hgs_toolkit.exporters.meshes.shell import density_level
 from hgs_toolkit.exporters.meshes.simplify import decimate
-from hgs_toolkit.exporters.meshes.texture import bake
+from hgs_toolkit.exporters.meshes.texture import TEXTURE_SIZE, bake
 from hgs_toolkit.exporters.meshes.visible import visible_gaussians
 from hgs_toolkit.gaussians import GaussianHierarchy
 
@@ -26,7 +27,7 @@ def mesh(
     method: Method = MeshSettings.method,
     *,
     resolution: int = MeshSettings.resolution,
-    faces: int = MeshSettings.faces,
+    faces: int | None = MeshSettings.faces,
     color: Color = MeshSettings.color,
     keep: Keep = MeshSettings.keep,
     level: float | None = None,
@@ -49,6 +50,39 @@ def mesh(
 
 def build_mesh(scene: GaussianHierarchy, settings: MeshSettings) -> trimesh.Trimesh:
     """The mesh of a scene; :func:`mesh` with the settings as one object."""
+    return reconstruct(scene, settings).finished(settings.triangles)
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """A surface with every triangle and without colours, from which meshes of any size are made.
+
+    Attributes:
+        whole: the surface.
+        colors: the colour at any point; None if none is wanted.
+        settings: how the surface was made.
+        facts: what ``metadata["hgs"]`` of each mesh says.
+    """
+
+    whole: trimesh.Trimesh
+    colors: ColorField | None
+    settings: MeshSettings
+    facts: dict[str, Any]
+
+    def finished(self, faces: int, texture_size: int = TEXTURE_SIZE) -> trimesh.Trimesh:
+        """The surface with about ``faces`` triangles (0: all) and its colours."""
+        strict = self.settings.method == "surface"
+        result = decimate(self.whole, faces, strict=strict) if faces else self.whole
+        result = result.copy() if result is self.whole else result
+        if self.colors is not None:
+            textured = self.settings.color == "texture"
+            result = bake(result, self.colors, texture_size) if textured else paint_vertices(result, self.colors)
+        result.metadata["hgs"] = self.facts
+        return result
+
+
+def reconstruct(scene: GaussianHierarchy, settings: MeshSettings) -> Reconstruction:
+    """The surface of a scene; raises as :func:`mesh`."""
     gaussians = visible_gaussians(scene)
     grid = fit_grid(gaussians, settings.resolution)
     solid = settings.method == "surface"
@@ -60,15 +94,12 @@ def build_mesh(scene: GaussianHierarchy, settings: MeshSettings) -> trimesh.Trim
     whole = select_parts(isosurface(field.values, field.surface, grid), settings.keep, fill=solid)
     weights = field.weights
     del field  # the colours need its memory
-    result = decimate(whole, settings.faces, strict=solid) if settings.faces else whole
-    if settings.color != "none":
-        colors = ColorField(gaussians, weights, grid, scene.device)
-        result = bake(result, colors) if settings.color == "texture" else paint_vertices(result, colors)
-    result.metadata["hgs"] = {
+    colors = None if settings.color == "none" else ColorField(gaussians, weights, grid, scene.device)
+    facts = {
         "method": settings.method, "resolution": settings.resolution, "voxel": grid.voxel, "gaussians": len(gaussians),
         "faces_before_reduction": len(whole.faces),
     }  # fmt: skip
-    return result
+    return Reconstruction(whole, colors, settings, facts)
 
 
 def mesh_levels(scene: GaussianHierarchy, settings: MeshSettings) -> dict[str, trimesh.Trimesh]:
@@ -78,8 +109,8 @@ def mesh_levels(scene: GaussianHierarchy, settings: MeshSettings) -> dict[str, t
     """
     meshes = {}
     for last in reversed(range(scene.num_levels)):
-        faces = settings.faces >> (scene.num_levels - 1 - last)
-        fewest = min(MIN_LEVEL_FACES, settings.faces)
+        faces = settings.triangles >> (scene.num_levels - 1 - last)
+        fewest = min(MIN_LEVEL_FACES, settings.triangles)
         name = f"levels 0-{last}" if last else "level 0"
         part = scene.levels(range(last + 1), background=False)
         meshes[name] = build_mesh(part, replace(settings, faces=max(faces, fewest)))

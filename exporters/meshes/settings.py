@@ -19,6 +19,9 @@ MAX_RESOLUTION = 2048
 MIN_FACES = 100
 """Least number of triangles to ask for: fewer cannot hold handles and holes."""
 
+DEFAULT_FACES = 50_000
+"""Number of triangles of a mesh without a texture, unless asked for otherwise."""
+
 MAX_TEXTURED_FACES = 20_000
 """Number of triangles above which unwrapping takes minutes: its time grows faster than their number."""
 
@@ -32,8 +35,8 @@ class MeshSettings:
     wall."""
     resolution: int = 256
     """Grid points along the longest side; time and memory grow with its cube."""
-    faces: int = 50_000
-    """Number of triangles to reduce the mesh to; 0 keeps all."""
+    faces: int | None = None
+    """Number of triangles to reduce the mesh to; 0 keeps all, None is 50,000, or 20,000 with a texture."""
     color: Color = "vertex"
     """``vertex`` (sRGB bytes at the vertices), ``texture`` (baked; needs the extra 'texture') or ``none``."""
     keep: Keep = "largest"
@@ -51,7 +54,14 @@ class MeshSettings:
             raise ConfigError(f"a level was given for the method '{self.method}', which finds its own; use 'shell'")
         check_resolution(self.resolution)
         if self.color == "texture":
-            check_texture(self.faces)
+            check_texture(self.triangles)
+
+    @property
+    def triangles(self) -> int:
+        """Number of triangles to reduce the mesh to; 0 keeps all."""
+        if self.faces is None:
+            return MAX_TEXTURED_FACES if self.color == "texture" else DEFAULT_FACES
+        return self.faces
 
 
 def check_resolution(resolution: int) -> None:

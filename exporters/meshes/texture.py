@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
@@ -11,7 +13,9 @@ from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
 from hgs_toolkit.exporters.meshes.color import ColorField
-from hgs_toolkit.exporters.meshes.settings import check_texture
+from hgs_toolkit.exporters.meshes.settings import MAX_TEXTURED_FACES, check_texture
+
+logger = logging.getLogger(__name__)
 
 TEXTURE_SIZE = 1024
 """Height and width, texels."""
@@ -25,9 +29,10 @@ def bake(mesh: trimesh.Trimesh, field: ColorField, size: int = TEXTURE_SIZE) -> 
 
     Raises:
         MissingExtraError: if xatlas is not installed.
-        ConfigError: if the mesh has too many triangles to unwrap.
     """
-    check_texture(len(mesh.faces))
+    check_texture(MAX_TEXTURED_FACES)
+    if len(mesh.faces) > MAX_TEXTURED_FACES:  # fewer would tear it; what was computed so far is not thrown away
+        logger.warning("unwrapping %d triangles for a texture can take minutes", len(mesh.faces))
     import xatlas
 
     atlas = xatlas.Atlas()

@@ -46,6 +46,13 @@ def test_every_option_is_taken(hgs: Hgs, splat_file: Path, tmp_path: Path) -> No
     assert trimesh.load_mesh(tmp_path / "a.glb").extents.max() == pytest.approx(0.3, rel=1e-4)
 
 
+def test_a_texture_needs_no_other_option(hgs: Hgs, splat_file: Path, tmp_path: Path) -> None:
+    pytest.importorskip("xatlas")
+    result = hgs("mesh", splat_file, tmp_path / "a.glb", "--color", "texture", "--resolution", 48)
+    assert result.exit_code == 0, result.stderr
+    assert trimesh.load_mesh(tmp_path / "a.glb").visual.kind == "texture"
+
+
 def test_levels_of_a_tree_are_meshed_one_by_one(hgs: Hgs, asset_file: Path, tmp_path: Path) -> None:
     result = hgs("mesh", asset_file, tmp_path / "a.glb", *QUICK, "--lods", "--report", tmp_path / "a.json")
     assert result.exit_code == 0, result.stderr

@@ -216,7 +216,7 @@ def test_scenes_without_a_surface_are_named(name: str) -> None:
         ({"resolution": 3}, "resolution 3; expected 16 to 2048"),
         ({"level": 1.0}, "finds its own"),
         ({"method": "shell", "level": 1e6, "resolution": 32}, "level 1e.06 lies outside the densities"),
-        ({"color": "texture"}, "50000 triangles would take minutes to unwrap"),
+        ({"color": "texture", "faces": 50_000}, "50000 triangles would take minutes to unwrap"),
         ({"color": "texture", "faces": 0}, "a mesh that is not reduced would take minutes"),
     ],
 )
