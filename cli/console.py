@@ -18,6 +18,7 @@ import errno
 import json
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from hgs_toolkit.cli.progress import Task, plain_lines, terminal_bar
-from hgs_toolkit.errors import HgsError
+from hgs_toolkit.errors import ConfigError, HgsError
 
 PLAIN_WIDTH = 200
 """Width in characters of a table that goes to a file or a pipe."""
@@ -185,6 +186,19 @@ def format_bytes(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:.3g} TB"
+
+
+def parse_bytes(text: str, option: str) -> int:
+    """ "500k" -> 500000: a number of bytes, with k, M or G for powers of 1000 if wanted.
+
+    Raises:
+        ConfigError: naming ``option``, if it is no such number or below 1.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKMG]?)B?\s*", text)
+    size = round(float(match[1]) * 1000 ** " KMG".index(match[2].upper() or " ")) if match else 0
+    if size < 1:
+        raise ConfigError(f"{option} '{text}' is no size; expected a number of bytes such as 500k or 2M")
+    return size
 
 
 def facts_text(facts: Mapping[str, object]) -> str:

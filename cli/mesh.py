@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, reporting
+from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, parse_bytes, reporting
 from hgs_toolkit.cli.sources import AssetArgument, DropInvalid, Levels, Psi, open_asset, parse_levels
-from hgs_toolkit.exporters.meshes.settings import DEFAULT_FACES, MAX_TEXTURED_FACES, Color, Keep, MeshSettings, Method
+from hgs_toolkit.exporters.meshes.settings import (
+    DEFAULT_FACES,
+    MAX_TEXTURED_FACES,
+    Collision,
+    Color,
+    Keep,
+    MeshSettings,
+    Method,
+)
 
 if TYPE_CHECKING:
     from trimesh import Trimesh
@@ -23,7 +31,7 @@ def mesh(
         Path,
         typer.Argument(
             metavar="OUT",
-            help="A .glb, .ply or .obj (metres, y up) or .stl (millimetres, z up, standing on the floor).",
+            help="A .glb, .ply or .obj (metres, y up), .stl (millimetres, z up, on the floor) or .vox (voxels).",
         ),
     ],
     method: Annotated[
@@ -58,6 +66,14 @@ def mesh(
     level: Annotated[
         float | None, typer.Option("--level", help="shell: the density at the surface; default: by Otsu's method.")
     ] = None,
+    max_bytes: Annotated[
+        str | None,
+        typer.Option("--max-bytes", help="Most bytes of all files, such as 500k or 2M: triangles and texture shrink."),
+    ] = None,
+    collision: Annotated[
+        Collision | None,
+        typer.Option("--collision", help="Also write OUT's .collision.obj: one convex hull, or several (coacd)."),
+    ] = None,
     levels: Levels = None,
     unlit: Annotated[bool, typer.Option("--unlit", help=".glb: show colours as they are, without lamps.")] = False,
     report: Annotated[Path | None, typer.Option("--report", help="Write the mesh's facts to this .json file.")] = None,
@@ -71,10 +87,20 @@ def mesh(
     with reporting(json_progress) as console:
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.errors import ConfigError
-        from hgs_toolkit.exporters.meshes.meshing import build_mesh, mesh_levels
-        from hgs_toolkit.exporters.meshes.table import check_mesh_output, mesh_format_of, write_mesh
+        from hgs_toolkit.exporters.meshes.budget import mesh_within
+        from hgs_toolkit.exporters.meshes.collision import (
+            check_collision,
+            collision_hulls,
+            collision_path,
+            write_collision,
+        )
+        from hgs_toolkit.exporters.meshes.meshing import build_mesh, mesh_levels, reconstruct
+        from hgs_toolkit.exporters.meshes.table import check_mesh_output, encode_mesh, mesh_format_of, write_mesh
         from hgs_toolkit.exporters.table import chosen_levels
         from hgs_toolkit.files import refuse_overwrite
+
+        def bytes_of(made: Trimesh) -> int:
+            return sum(map(len, encode_mesh(out, {out.stem: made}, placement, unlit=unlit).values()))
 
         file_format = mesh_format_of(out)
         # Colours that the format cannot hold are not computed; a texture is refused below.
@@ -84,6 +110,13 @@ def mesh(
         check_mesh_output(out, color=color, levels=lods, force=force)
         if unlit and out.suffix.lower() != ".glb":
             raise ConfigError(f"{out.suffix} files have no unlit materials; --unlit needs .glb")
+        budget = None if max_bytes is None else parse_bytes(max_bytes, "--max-bytes")
+        if budget is not None and (lods or out.suffix.lower() == ".vox"):
+            raise ConfigError("--max-bytes reduces the triangles of one mesh; leave out --lods, and give .vox files "
+                              "a lower --resolution")  # fmt: skip
+        if collision:
+            check_collision(collision)
+            refuse_overwrite(collision_path(out), force=force)
         if report:
             refuse_overwrite(report, force=force)
         scene = chosen_levels(
@@ -91,9 +124,18 @@ def mesh(
             parse_levels(levels),
         )
         with console.progress("meshing"):
-            meshes = mesh_levels(scene, settings) if lods else {out.stem: build_mesh(scene, settings)}
+            if lods:
+                meshes = mesh_levels(scene, settings)
+            elif budget is None:
+                meshes = {out.stem: build_mesh(scene, settings)}
+            else:
+                meshes = {out.stem: mesh_within(reconstruct(scene, settings), budget, bytes_of)}
+            first = next(iter(meshes.values()))
+            hulls = collision_hulls(first, collision) if collision else []
         for path in write_mesh(out, meshes, placement, unlit=unlit, force=force):
             console.file(path)
+        if hulls:
+            console.file(write_collision(out, first, hulls, placement, force=force), hulls=len(hulls))
         _describe(console, meshes, placement, report, force)
 
 

@@ -11,6 +11,7 @@ from hgs_toolkit.errors import ConfigError, MissingExtraError
 Method = Literal["surface", "shell"]
 Color = Literal["vertex", "texture", "none"]
 Keep = Literal["largest", "all"]
+Collision = Literal["convex", "decomposed"]
 METHODS, COLORS, KEEP = get_args(Method), get_args(Color), get_args(Keep)
 
 MIN_RESOLUTION = 16

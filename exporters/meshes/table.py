@@ -16,6 +16,7 @@ from hgs_toolkit.exporters.meshes.obj import encode_obj
 from hgs_toolkit.exporters.meshes.placement import MeshPlacement, place_meshes
 from hgs_toolkit.exporters.meshes.ply import encode_ply
 from hgs_toolkit.exporters.meshes.stl import encode_stl
+from hgs_toolkit.exporters.meshes.vox import encode_vox
 from hgs_toolkit.files import atomic_path, refuse_overwrite
 
 Meshes = dict[str, trimesh.Trimesh]
@@ -74,6 +75,7 @@ MESH_FORMATS = (
         ".stl", lambda meshes, _, __: [encode_stl(_only(meshes))],
         unit="millimetre", up="z", floor=True, colors=("none",),
     ),
+    MeshFormat(".vox", lambda meshes, _, __: [encode_vox(_only(meshes))], up="z"),
 )  # fmt: skip
 
 
@@ -121,15 +123,23 @@ def write_mesh(
         FormatError, ConfigError: as :func:`check_mesh_output`.
         HgsError: if a file cannot be written.
     """
-    path, known = Path(path), mesh_format_of(Path(path))
+    path = Path(path)
     named = {path.stem: meshes} if isinstance(meshes, trimesh.Trimesh) else meshes
     textured = color_kind(_only(named)) == "texture"
     check_mesh_output(path, color="texture" if textured else "vertex", levels=len(named) > 1, force=force)
-    placed = place_meshes(named, placement or known.placement())
-    targets = known.files(path, textured=textured)
-    contents = known.encode(placed, [target.name for target in targets], unlit)
+    contents = encode_mesh(path, named, placement, unlit=unlit)
     with ExitStack() as stack:
-        temporary = [stack.enter_context(atomic_path(target, force=force)) for target in targets]
-        for file, content in zip(temporary, contents, strict=True):
+        temporary = [stack.enter_context(atomic_path(target, force=force)) for target in contents]
+        for file, content in zip(temporary, contents.values(), strict=True):
             file.write_bytes(content)
-    return targets
+    return list(contents)
+
+
+def encode_mesh(
+    path: Path, meshes: Meshes, placement: MeshPlacement | None = None, *, unlit: bool = False
+) -> dict[Path, bytes]:
+    """The content of every file that :func:`write_mesh` would write."""
+    known = mesh_format_of(path)
+    targets = known.files(path, textured=color_kind(_only(meshes)) == "texture")
+    placed = place_meshes(meshes, placement or known.placement())
+    return dict(zip(targets, known.encode(placed, [target.name for target in targets], unlit), strict=True))

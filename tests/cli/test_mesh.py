@@ -53,6 +53,15 @@ def test_a_texture_needs_no_other_option(hgs: Hgs, splat_file: Path, tmp_path: P
     assert trimesh.load_mesh(tmp_path / "a.glb").visual.kind == "texture"
 
 
+def test_a_budget_and_a_collision_hull_are_kept(hgs: Hgs, splat_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.glb"
+    result = hgs("mesh", splat_file, out, "--resolution", 64, "--max-bytes", "40k", "--collision", "convex")
+    assert result.exit_code == 0, result.stderr
+    assert 30_000 < out.stat().st_size <= 40_000
+    assert result.stdout.splitlines() == [str(out), str(tmp_path / "a.collision.obj")]
+    assert trimesh.load_mesh(tmp_path / "a.collision.obj").is_convex
+
+
 def test_levels_of_a_tree_are_meshed_one_by_one(hgs: Hgs, asset_file: Path, tmp_path: Path) -> None:
     result = hgs("mesh", asset_file, tmp_path / "a.glb", *QUICK, "--lods", "--report", tmp_path / "a.json")
     assert result.exit_code == 0, result.stderr
@@ -87,6 +96,9 @@ def test_an_unknown_choice_lists_the_known_ones(option: str, value: str, known: 
         ("a.glb", ("--faces", 5), "5 faces; expected at least 100"),
         ("a.glb", ("--resolution", 5000), "resolution 5000; expected 16 to 2048"),
         ("a.glb", ("--size", "-1"), "size -1; expected more than 0"),
+        ("a.glb", ("--max-bytes", "much"), "--max-bytes 'much' is no size; expected a number of bytes such as 500k"),
+        ("a.glb", ("--max-bytes", "500k", "--lods"), "leave out --lods"),
+        ("a.glb", (*QUICK, "--max-bytes", "100"), "takes 100 bytes or less; the smallest found takes"),
         ("a.glb", ("--levels", "5"), "no Gaussian has a level of [5]"),
         ("a.glb", ("--report", "there.json"), "there.json exists already"),
         ("there.glb", (), "there.glb exists already"),

@@ -50,7 +50,7 @@ def glb_json(path: Path) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.parametrize("suffix", [known.suffix for known in MESH_FORMATS])
+@pytest.mark.parametrize("suffix", [known.suffix for known in MESH_FORMATS if known.suffix != ".vox"])
 def test_trimesh_reads_the_same_solid(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     assert write_mesh(path, mug()) == [path]
