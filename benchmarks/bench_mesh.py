@@ -52,7 +52,7 @@ def steps(scene: GaussianHierarchy, settings: MeshSettings) -> dict[str, float]:
     field, seconds["field"] = timed(lambda: indicator(splats, grid))
     whole, seconds["triangles"] = timed(lambda: isosurface(field.values, field.surface, grid))
     whole, seconds["parts"] = timed(lambda: select_parts(whole, "largest", fill=True))
-    made, seconds["decimation"] = timed(lambda: decimate(whole, settings.faces))
+    made, seconds["decimation"] = timed(lambda: decimate(whole, settings.triangles))
     _, seconds["colours"] = timed(lambda: paint_vertices(made, ColorField(splats, field.weights, grid)))
     return seconds
 

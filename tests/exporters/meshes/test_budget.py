@@ -13,7 +13,6 @@ import trimesh
 from scipy.ndimage import label
 
 from hgs_toolkit.errors import ConfigError, FormatError, MissingExtraError
-from hgs_toolkit.exporters.meshes import collision
 from hgs_toolkit.exporters.meshes.budget import mesh_within
 from hgs_toolkit.exporters.meshes.collision import collision_hulls, collision_path, write_collision
 from hgs_toolkit.exporters.meshes.color import texture
@@ -149,6 +148,6 @@ def test_a_flat_mesh_has_no_hull() -> None:
 
 
 def test_without_coacd_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collision.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("hgs_toolkit.exporters.meshes.collision.importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'hgs_toolkit\[collision\]'"):
         collision_hulls(trimesh.creation.box(), "decomposed")
