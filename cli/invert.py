@@ -128,7 +128,7 @@ def given_camera(
     if camera is not None and (yaw is not None or pitch is not None):
         raise typer.BadParameter("both were given; choose one", param_hint="--camera / --yaw, --pitch")
     if camera is not None:
-        return read_camera(camera).with_focal(model.config.render_focal)
+        return model.config.render_cameras(read_camera(camera))
     if yaw is None and pitch is None:
         return None
     poses = model.config.poses
@@ -147,7 +147,7 @@ def read_target(
     from hgs_toolkit.datasets.eg3d import open_dataset
     from hgs_toolkit.inversion.target import Target, read_photograph, target_of_rgba
 
-    resolution, focal = model.config.resolution, model.config.render_focal
+    resolution = model.config.resolution
     if mask is not None and (_is_dataset(image) or image.startswith(CRITTER)):
         raise ConfigError(f"--mask {mask} belongs to one picture; '{image}' brings its own alpha, leave the mask out")
     if image.startswith(CRITTER):
@@ -157,7 +157,7 @@ def read_target(
         truth = critter(CRITTER_SET, int(number))
         pixels = torch.from_numpy(truth.render(truth.label, resolution).rgba)[None].float() / 255
         label = torch.from_numpy(truth.label)[None]
-        return target_of_rgba(pixels, camera or Cameras.from_labels(label).with_focal(focal)), truth
+        return target_of_rgba(pixels, camera or model.config.render_cameras(Cameras.from_labels(label))), truth
     if _is_dataset(image):
         views = open_dataset(image, resolution)
         if camera is not None:
@@ -165,10 +165,10 @@ def read_target(
         if len(views) > MAX_VIEWS:
             raise ConfigError(f"{image} holds {len(views)} pictures; expected at most {MAX_VIEWS} views of one subject")
         images, labels = views.batch(range(len(views)))
-        return target_of_rgba(images.float() / 255, Cameras.from_labels(labels).with_focal(focal)), None
+        return target_of_rgba(images.float() / 255, model.config.render_cameras(Cameras.from_labels(labels))), None
     colors, coverage = read_photograph(image, resolution, mask)
     if camera is None:
-        camera = frontal(focal or model.config.poses.focal, model.config.poses.radius)
+        camera = frontal(model.config.focal, model.config.poses.radius)
     return Target(colors[None], None if coverage is None else coverage[None], camera), None
 
 

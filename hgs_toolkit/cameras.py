@@ -96,6 +96,16 @@ class Cameras:
         shape = tuple(self.intrinsics.shape[:-2])
         return Cameras(self.cam_to_world, make_intrinsics(focal, shape).to(self.intrinsics))
 
+    def mirrored_x(self) -> Cameras:
+        """The same cameras with the opposite sign of the world-to-camera x-translation: moved, not turned.
+
+        A camera at p with the x axis a stands at p - 2 (a . p) a. One that looks at the origin does not move.
+        """
+        axis, position = self.cam_to_world[..., :3, :1], self.cam_to_world[..., :3, 3:]  # (..., 3, 1) each
+        moved = position - 2 * axis * (axis.mT @ position)
+        upper = torch.cat([self.cam_to_world[..., :3, :3], moved], dim=-1)
+        return Cameras(torch.cat([upper, self.cam_to_world[..., 3:, :]], dim=-2), self.intrinsics)
+
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Cameras:
         """The same cameras on another device or in another floating-point type."""
         return Cameras(self.cam_to_world.to(device, dtype), self.intrinsics.to(device, dtype))

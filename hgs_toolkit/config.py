@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from hgs_toolkit.cameras import PosePrior
+from hgs_toolkit.cameras import Cameras, PosePrior
 from hgs_toolkit.errors import ConfigError
 
 Hierarchy = Literal["full", "position", "scale", "none"]
@@ -57,7 +57,10 @@ class GeneratorConfig:
     background_channels: int = 128
     background_radius: float = 3.0
     render_focal: float | None = None
-    """Normalised focal length that replaces the camera's (imported checkpoints: 2.5077); None honours the camera."""
+    """Normalised focal length that replaces the camera's (imported checkpoints: 2.507573); None honours the camera."""
+    mirrored_x: bool = False
+    """Whether a dataset's cameras get the opposite sign of their translation along their own x axis before a scene is
+    drawn, as in the reference's renderer (imported checkpoints); cameras that look at the origin stay the same."""
     bounded_color: bool = False
     """Whether colours are squashed smoothly into 0..1; otherwise (the reference) only the renderer clamps them."""
     footprint: float = 1.0
@@ -90,6 +93,18 @@ class GeneratorConfig:
     def focal(self) -> float:
         """Normalised focal length (image widths) of the cameras that scenes of this generator are made for."""
         return self.render_focal or self.poses.focal
+
+    def render_cameras(self, cameras: Cameras) -> Cameras:
+        """The cameras that scenes are drawn from, for a dataset's: with ``render_focal``, and mirrored if that is set.
+
+        The networks are told the dataset's labels as they are.
+        """
+        return (cameras.mirrored_x() if self.mirrored_x else cameras).with_focal(self.render_focal)
+
+    def label_cameras(self, cameras: Cameras) -> Cameras:
+        """The cameras as a dataset's labels would say them, for those that scenes are drawn from."""
+        focal = None if self.render_focal is None else self.poses.focal
+        return (cameras.mirrored_x() if self.mirrored_x else cameras).with_focal(focal)
 
     @property
     def levels(self) -> int:

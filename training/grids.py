@@ -48,10 +48,11 @@ def drawn_chunks(
 
     Args:
         cameras: (N,) from which the scenes are seen.
-        conditioning: (N,) what a pose-conditioned or view-dependent model is told; in training, the same.
+        conditioning: (N,) what a pose-conditioned or view-dependent model is told, as the labels say; in training, the
+            same.
         psi: truncation.
     """
-    cameras, conditioning = (some.with_focal(config.generator.render_focal) for some in (cameras, conditioning))
+    cameras = config.generator.render_cameras(cameras)
     device, resolution = device_of(model), config.generator.resolution
     has_background = config.generator.background != "none"
     color = (background,) * 3 if config.training.background == "random" else (0.0,) * 3

@@ -27,8 +27,9 @@ from hgs_toolkit.training.trainer import new_networks
 logger = logging.getLogger(__name__)
 
 TASK = (
-    "generator.poses", "generator.render_focal", "generator.bounded_color", "generator.soft_clamp",
-    "generator.hierarchy", "generator.mapping_lr", "generator.pose_conditioned", "generator.view_dependent_color",
+    "generator.poses", "generator.render_focal", "generator.mirrored_x", "generator.bounded_color",
+    "generator.soft_clamp", "generator.hierarchy", "generator.mapping_lr",
+    "generator.pose_conditioned", "generator.view_dependent_color",
     "generator.background", "generator.background_points", "generator.background_channels",
     "generator.background_radius", "generator.footprint", "discriminator.alpha", "discriminator.views",
     "discriminator.pose", "discriminator.pose_dim",

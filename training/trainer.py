@@ -133,8 +133,8 @@ class Trainer:
         return Fakes(images.contiguous(), labels.flatten(0, 1), scene)
 
     def cameras(self, labels: Tensor) -> Cameras:
-        """Cameras of labels (..., 25), with the model's own focal length where it has one."""
-        return Cameras.from_labels(labels).with_focal(self.config.generator.render_focal)
+        """Cameras that the model draws labels (..., 25) from."""
+        return self.config.generator.render_cameras(Cameras.from_labels(labels))
 
     @property
     def _background_is_on(self) -> bool:

@@ -25,17 +25,18 @@ from torch import Tensor
 from hgs_toolkit.errors import CheckpointError
 
 MAX_OPCODES = 2_000_000
-"""A real file has some 50,000; each may build an object many times its own size."""
+"""Number of opcodes that are executed at most. A real file has some 50,000; each may build a much larger object."""
 
-OPCODES_A_REPORT = 1000
-"""Between two reports of progress."""
+OPCODES_PER_REPORT = 1000
+"""Opcodes between two reports of progress."""
 
 NUMBER_TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32, torch.bool)
 MAX_DIMENSIONS = 8
 MAX_NUMBERS = 1 << 40
 
 
-Progress = Callable[[int, int], None]
+OnBytes = Callable[[int, int], None]
+"""Told the bytes that are read, and the size of the file."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,11 @@ class Module:
     state: dict[str, Any] = field(default_factory=dict)
 
 
-def read_pickle(path: Path, progress: Progress | None = None) -> Any:
+def read_pickle(path: Path, on_bytes: OnBytes | None = None) -> Any:
     """What the pickle at ``path`` holds: plain values, tensors, :class:`Module` and :class:`Inert`.
 
     Args:
-        progress: called now and then with the bytes that are read and the file's size.
+        on_bytes: called now and then.
 
     Raises:
         CheckpointError: if the file cannot be read, is damaged, truncated or no pickle, or names anything unknown.
@@ -81,8 +82,11 @@ def read_pickle(path: Path, progress: Progress | None = None) -> Any:
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             total = len(data)
-            advance = None if progress is None else lambda position: progress(position, total)
-            return _Machine().run(cast(IO[bytes], data), advance)
+            advance = None if on_bytes is None else lambda position: on_bytes(position, total)
+            content = _Machine().run(cast(IO[bytes], data), advance)
+            if data.tell() < total:
+                raise CheckpointError(f"{total - data.tell():,} bytes follow the pickle's end; the file was refused")
+            return content
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except OSError as error:
@@ -102,7 +106,7 @@ class _Machine:
     def run(self, data: IO[bytes], advance: Callable[[int], None] | None = None) -> Any:
         """Execute ``data`` until its STOP and return the result; ``advance`` is told the position now and then."""
         for count, (opcode, argument, position) in enumerate(pickletools.genops(data)):
-            if advance is not None and count % OPCODES_A_REPORT == 0:
+            if advance is not None and count % OPCODES_PER_REPORT == 0:
                 advance(position or 0)
             if count > MAX_OPCODES:
                 raise CheckpointError(f"more than {MAX_OPCODES} pickle opcodes; expected a checkpoint of some 50,000")
@@ -250,9 +254,10 @@ def _storage(data: bytes) -> torch.storage.TypedStorage:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # typed storages are deprecated; these files have them
             storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch names no set of exceptions for damaged or refused data
-        reason = str(error).partition("\n")[0][:200]
-        raise CheckpointError(f"tensor data of {len(data)} bytes are damaged or refused ({reason})") from error
+    except Exception:  # torch names no set of exceptions; its texts advise to switch the safe reading off
+        raise CheckpointError(
+            f"tensor data of {len(data)} bytes are damaged or hold something else than numbers; the file was refused"
+        ) from None
     if not isinstance(storage, torch.storage.TypedStorage):
         raise CheckpointError(f"tensor data hold {_describe(storage)}; expected one storage of numbers")
     return storage
@@ -318,7 +323,7 @@ _CALLS: dict[Name, Callable[..., Any]] = {
     Name("dnnlib.util", "EasyDict"): _empty_dict,
     **{name: _module_maker(name.name) for name in _MODULES},
 }
-"""What is understood."""
+"""Names that are understood, and what they do here."""
 
 _INERT = {
     Name("builtins", "getattr"), Name("torch._C", "_VariableFunctionsClass"), Name("torch.nn.functional", "normalize"),
@@ -327,7 +332,7 @@ _INERT = {
     Name("training.gaussian3d_splatting.renderer", name)
     for name in ("Renderer", "build_covariance_from_scaling_rotation", "inverse_sigmoid")
 }  # fmt: skip
-"""What a real file names beside the weights: marked, never resolved, never called."""
+"""Names of what a real file stores beside the weights: marked, never resolved, never called."""
 
 
 def _known_name(module: Any, name: Any) -> Name:

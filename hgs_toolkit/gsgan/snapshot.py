@@ -18,16 +18,17 @@ from torch import Tensor
 from hgs_toolkit.cameras import PosePrior
 from hgs_toolkit.config import Config, DiscriminatorConfig, GeneratorConfig, LevelBlock
 from hgs_toolkit.errors import CheckpointError, ConfigError
-from hgs_toolkit.gsgan.pickle_reader import Module, Progress, read_pickle
+from hgs_toolkit.gsgan.constants import check_constants, check_filters, opacity_logit
+from hgs_toolkit.gsgan.pickle_reader import Module, OnBytes, read_pickle
 from hgs_toolkit.gsgan.weights import State, block_name, discriminator_state, generator_state
 from hgs_toolkit.model.discriminator import make_discriminator
 from hgs_toolkit.model.generator import Generator
 
 logger = logging.getLogger(__name__)
 
-RENDER_FOCAL = 2.5077
-"""Normalised focal length their models are trained with, whatever the labels say: 0.5 / tan(6.48), since 12.96 degrees
-were taken for radians."""
+RENDER_FOCAL = 2.507573
+"""Focal length (image widths) that their models are trained with, whatever the labels say: 0.5 / tan(6.48), since 12.96
+degrees were taken for radians."""
 
 POSES = PosePrior(
     yaw_spread=math.radians(16.61), yaw_limit=math.pi,
@@ -35,7 +36,7 @@ POSES = PosePrior(
     pitch_spread=math.radians(3 * 7.44), pitch_limit=math.radians(3 * 7.44),
     radius=2.7, focal=4.2647,
 )  # fmt: skip
-"""Cameras that their training draws (FFHQ), with the focal length of the labels."""
+"""Prior of the cameras that their training draws (FFHQ), with the focal length of the labels."""
 
 MAX_LEVELS = 8
 MAX_GAUSSIANS = 1 << 24
@@ -47,7 +48,7 @@ class ImportedCheckpoint:
     """An authors' checkpoint in our terms.
 
     Attributes:
-        config: inferred from the tensors' shapes; ``generator.render_focal`` is set.
+        config: inferred from the tensors' shapes; ``generator.render_focal`` and ``mirrored_x`` are set.
         generator_state: for ``Generator(config.generator).load_state_dict``; the training weights.
         ema_state: the same of their moving average, which is the one to sample from.
         discriminator_state: for ``make_discriminator(config.discriminator).load_state_dict``.
@@ -59,22 +60,25 @@ class ImportedCheckpoint:
     discriminator_state: State
 
 
-def import_gsgan(path: str | Path, progress: Progress | None = None) -> ImportedCheckpoint:
+def import_gsgan(path: str | Path, on_bytes: OnBytes | None = None) -> ImportedCheckpoint:
     """Read a GSGAN ``network-snapshot-*.pkl``.
 
     Args:
-        progress: called now and then with the bytes that are read and the file's size.
+        on_bytes: called now and then with the bytes that are read and the file's size.
 
     Raises:
         CheckpointError: if the file cannot be read, is damaged, names anything but what such files need, or does not
             hold a generator, its average and a discriminator of a known layout.
     """
     path = Path(path)
-    content = read_pickle(path, progress)
+    content = read_pickle(path, on_bytes)
     try:
         states = {name: _network_state(content, name) for name in NETWORKS}
         del content
         config = _infer_config(states["G_ema"], states["D"])
+        for name in ("G", "G_ema"):
+            check_constants(states[name], config.generator)
+        check_filters(states["D"])
         imported = ImportedCheckpoint(
             config,
             generator_state(states["G"], config.generator),
@@ -168,6 +172,8 @@ def _infer_generator(state: State, resolution: int) -> GeneratorConfig:
             else reference.background_channels
         ),
         render_focal=RENDER_FOCAL,
+        mirrored_x=True,
+        initial_opacity_logit=opacity_logit(state, reference.initial_opacity_logit),
         footprint=0.0,  # samples equal the reference's
         poses=POSES,
     )

@@ -29,7 +29,8 @@ UNUSED = re.compile(
     r".*\.(resample_filter|scale_init|scale_threshold|rotation_init|color_init|opacity_init)"
     r"|point_gen\.camera_dep_affine\..*"
 )
-"""Constants that this toolkit computes from its configuration, and a layer that the authors never call."""
+"""Constants that our networks compute themselves (see :mod:`hgs_toolkit.gsgan.constants`), and a layer that the authors
+never call."""
 
 
 @dataclass(frozen=True)

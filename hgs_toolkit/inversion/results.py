@@ -81,7 +81,7 @@ def measure(
     photographs = target.over(found.fit.background).clamp(0, 1)
     metrics: dict[str, Any] = {
         "views": compare(pictures(found.scene, target, found.fit), photographs, networks),
-        "label": found.fit.cameras.labels[0].tolist(),
+        "label": found.model.config.label_cameras(found.fit.cameras).labels[0].tolist(),
         "loss": found.losses[-1],
         "steps": len(found.fit.losses),
         "resolution": target.resolution,
@@ -91,8 +91,8 @@ def measure(
         metrics["views_before_tuning"] = compare(pictures(found.before, target, found.fit), photographs, networks)
         metrics["tuning_steps"] = len(found.losses)
     if truth is not None:
-        poses, focal = found.model.config.poses, found.model.config.render_focal
-        cameras = novel_cameras(focal or poses.focal, poses.radius)
+        config = found.model.config
+        cameras = novel_cameras(config.focal, config.poses.radius)
         for key, scene in (("novel_views", found.scene), ("novel_views_before_tuning", found.before)):
             if scene is not None:
                 metrics[key] = [asdict(view) for view in novel_views(scene, truth, cameras, target.resolution)]

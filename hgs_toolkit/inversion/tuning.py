@@ -84,4 +84,4 @@ def other_cameras(model: Generator, settings: TuningSettings, step: int) -> Came
     """Cameras (held_views,) of a step."""
     generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
     cameras = model.config.poses.sample(settings.held_views, generator)
-    return cameras.with_focal(model.config.render_focal).to(device_of(model))
+    return model.config.render_cameras(cameras).to(device_of(model))

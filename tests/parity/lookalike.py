@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import types
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ Shapes = dict[str, tuple[int, ...]]
 BUFFERS = {
     "scale_init", "scale_threshold", "rotation_init", "color_init", "opacity_init", "resample_filter", "w_avg",
 }  # fmt: skip
+CONSTANTS = BUFFERS - {"w_avg"}
 VIEW = 32
 
 
@@ -123,9 +125,24 @@ def _mlp(name: str, channels: int) -> Shapes:
     return _linear(f"{name}.c_fc", 4 * channels, channels) | _linear(f"{name}.c_proj", channels, 4 * channels)
 
 
-def random_state(shapes: Shapes, seed: int) -> dict[str, Tensor]:
+def random_state(shapes: Shapes, seed: int, resolution: int = 16) -> dict[str, Tensor]:
+    """Random weights, and the constants that the authors' networks of that resolution have."""
     generator = torch.Generator().manual_seed(seed)
-    return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    state = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    return state | {name: constant(name, shapes, resolution) for name in state if name.split(".")[-1] in CONSTANTS}
+
+
+def constant(name: str, shapes: Shapes, resolution: int) -> Tensor:
+    """A constant of the authors' networks, as docs/reference_model.md gives it."""
+    last, background = name.split(".")[-1], "_bg." in name
+    row = torch.tensor([1.0, 3.0, 3.0, 1.0])
+    scale = -2.0 if background else -0.5 * math.log(shapes.get("_xyz", (1,))[0])
+    values = {
+        "scale_init": torch.tensor(scale), "scale_threshold": torch.tensor(0.05 if background else 1 / resolution),
+        "rotation_init": torch.tensor([1.0, 0.0, 0.0, 0.0]), "color_init": torch.tensor(0.0),
+        "opacity_init": torch.tensor(math.log(0.1 / 0.9)), "resample_filter": torch.outer(row, row) / 64,
+    }  # fmt: skip
+    return values[last].expand(shapes[name]).clone()
 
 
 class Persistent(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import pickle
 import random
@@ -18,12 +19,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hgs_toolkit.cameras import Cameras, from_yaw_pitch
 from hgs_toolkit.config import GeneratorConfig, LevelBlock
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.gsgan.snapshot import ImportedCheckpoint, import_gsgan
 from hgs_toolkit.gsgan.weights import generator_state
 from hgs_toolkit.model.discriminator import make_discriminator
 from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.rendering import render
+from hgs_toolkit.training.grids import drawn_chunks
 from tests.parity import lookalike
 from tests.parity.reference_weights import reference_shapes
 from tests.parity.snapshots import SMALL, STATES, mutate, small_snapshot, write
@@ -67,8 +71,92 @@ def test_the_configuration_is_inferred_from_the_shapes(imported: ImportedCheckpo
 
 
 def test_the_render_focal_and_the_label_focal_are_recorded(imported: ImportedCheckpoint) -> None:
-    assert imported.config.generator.render_focal == 2.5077
+    assert imported.config.generator.render_focal == pytest.approx(2.507573)
     assert imported.config.generator.poses.focal == 4.2647
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "point_gen.scale_init", "point_gen.scale_threshold", "point_gen.rotation_init", "point_gen.color_init",
+        "point_gen_bg.scale_init", "point_gen_bg.scale_threshold", "b16.conv1.resample_filter",
+    ],
+)  # fmt: skip
+def test_constants_that_differ_are_refused_by_name(tmp_path: Path, name: str) -> None:
+    states = {kind: dict(state) for kind, state in STATES.items()}
+    for state in states.values():
+        if name in state:
+            state[name] = state[name] * 1.1 + 0.01
+    path = write(tmp_path / "a.pkl", lambda: lookalike.snapshot(states["G"], states["G_ema"], states["D"]))
+    with pytest.raises(CheckpointError, match=f"constant '{name}' is .*; expected"):
+        import_gsgan(path)
+
+
+def test_the_initial_opacity_is_taken_from_the_file(tmp_path: Path) -> None:
+    states = {kind: dict(state) for kind, state in STATES.items()}
+    for kind in ("G", "G_ema"):
+        for prefix in ("point_gen", "point_gen_bg"):
+            states[kind][f"{prefix}.opacity_init"] = torch.full_like(states[kind][f"{prefix}.opacity_init"], -1.5)
+    path = write(tmp_path / "a.pkl", lambda: lookalike.snapshot(states["G"], states["G_ema"], states["D"]))
+    assert import_gsgan(path).config.generator.initial_opacity_logit == -1.5
+
+
+def test_a_refusal_of_tensor_data_gives_no_advice_to_read_it_unsafely(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    torch.save(nn.Linear(1, 1), content, _use_new_zipfile_serialization=False)
+
+    class Storage:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return torch.storage._load_from_bytes, (content.getvalue(),)  # type: ignore[attr-defined]
+
+    with pytest.raises(CheckpointError, match="the file was refused") as caught:
+        import_gsgan(write(tmp_path / "a.pkl", planted(Storage, "top")))
+    assert "weights_only" not in str(caught.value)
+    assert "trust" not in str(caught.value)
+
+
+def test_bytes_after_the_end_are_refused(snapshot_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.pkl"
+    path.write_bytes(snapshot_file.read_bytes() + b"more")
+    with pytest.raises(CheckpointError, match="4 bytes follow the pickle's end"):
+        import_gsgan(path)
+
+
+def test_the_mirrored_translation_is_recorded_and_drawn_with(imported: ImportedCheckpoint) -> None:
+    """A camera that looks at the pivot (0, 0, 0.2) is moved as the authors' renderer moved it; an orbit is not."""
+    config = imported.config.generator
+    assert config.mirrored_x
+    yaw = torch.tensor([0.4])
+    orbiting = from_yaw_pitch(yaw, torch.tensor([0.1]), 2.7, 4.2647)
+    matrix = orbiting.cam_to_world.clone()
+    matrix[:, :3, 3] += torch.tensor([0.0, 0.0, 0.2])
+    labelled = Cameras(matrix, orbiting.intrinsics)
+    drawn, wanted = config.render_cameras(labelled).viewmats, labelled.viewmats.clone()
+    assert abs(float(wanted[0, 0, 3])) == pytest.approx(0.2 * math.sin(0.4), abs=1e-5)
+    wanted[:, 0, 3] *= -1
+    torch.testing.assert_close(drawn, wanted)
+    torch.testing.assert_close(config.label_cameras(config.render_cameras(labelled)).labels, labelled.labels)
+    torch.testing.assert_close(config.render_cameras(orbiting).cam_to_world, orbiting.cam_to_world)
+    assert float(config.render_cameras(labelled).intrinsics[0, 0, 0]) == pytest.approx(2.507573)
+
+
+def test_a_model_is_evaluated_from_mirrored_cameras_and_told_the_labels(imported: ImportedCheckpoint) -> None:
+    config = imported.config
+    with torch.random.fork_rng(devices=[]):
+        model = Generator(config.generator).eval().requires_grad_(False)
+    model.load_state_dict({name: value * 0.1 for name, value in imported.ema_state.items()})
+    orbiting = from_yaw_pitch(torch.tensor([0.4]), torch.tensor([0.1]), 2.7, 4.2647)
+    matrix = orbiting.cam_to_world.clone()
+    matrix[:, :3, 3] += torch.tensor([0.0, 0.0, 0.2])
+    labelled = Cameras(matrix, orbiting.intrinsics)
+    latents = torch.randn(1, config.generator.z_dim, generator=torch.Generator().manual_seed(0))
+    (found,) = drawn_chunks(model, config, latents, labelled, labelled)
+    with torch.inference_mode():
+        scene = model.synthesize(model.map(latents, labelled.labels), labelled.forward)
+        seen = config.generator.render_cameras(labelled)
+        color = (0.5,) * 3 if config.training.background == "random" else (0.0,) * 3
+        images, _ = render(scene, seen.reshape(1, 1), 16, 16, background=color)
+    assert torch.allclose(found[0], images[0, 0].clamp(0, 1), atol=1e-5)
 
 
 def test_weights_arrive_where_the_map_of_names_puts_them(imported: ImportedCheckpoint) -> None:
