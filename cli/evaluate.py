@@ -38,7 +38,10 @@ def evaluate(
             show_default=False,
         ),
     ] = "",
-    count: Annotated[int, typer.Option("--count", help="Number of real and of generated images to compare.")] = 1000,
+    count: Annotated[
+        int | None,
+        typer.Option("--count", help="Number of real and of generated images; by default all of --data, up to 1000."),
+    ] = None,
     scenes: Annotated[int, typer.Option("--scenes", help="Number of scenes for consistency and geometry.")] = 50,
     extractor: Annotated[
         str, typer.Option("--extractor", help=f"Some of {', '.join(EXTRACTORS)}, joined by commas; squeeze is fast.")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
-from hgs_toolkit.evaluation.distances import Space
+from hgs_toolkit.evaluation.distances import FeatureSpace
 from hgs_toolkit.evaluation.samples import see
 from hgs_toolkit.metrics.extractors import make_extractor
 from hgs_toolkit.metrics.kid import Array
@@ -61,7 +61,7 @@ def measured(data: PosedImages, extractor_name: str, count: int, draws: int) -> 
     def features(chunks: Iterator[Tensor]) -> Array:
         return see([extractor], chunks, lambda _: None)[extractor.name]
 
-    space = Space.of(extractor, features(pictures(data, count, 0)))
+    space = FeatureSpace.of(extractor, features(pictures(data, count, 0)))
     kids: dict[str, list[float]] = {name: [] for name in [*HARMS, *DROPPED]}
     for draw in range(draws):
         sets = {}

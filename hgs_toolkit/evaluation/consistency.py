@@ -27,8 +27,8 @@ TOLERANCE = 0.05
 """World units (subjects have a radius of about 0.6): points this near the front's surface are seen by both views."""
 
 
-class View(NamedTuple):
-    """One camera's picture: rgb (H, W, 3), depth (H, W) in camera z and alpha (H, W)."""
+class ViewLayers(NamedTuple):
+    """One camera's image: rgb (H, W, 3), depth (H, W) in camera z and alpha (H, W)."""
 
     rgb: Tensor
     depth: Tensor
@@ -49,7 +49,7 @@ class Consistency(NamedTuple):
     psnr: float
 
 
-Shooter = Callable[[Cameras], View]
+Shooter = Callable[[Cameras], ViewLayers]
 """Takes one camera (1,) and gives its view."""
 
 
@@ -75,7 +75,9 @@ def measure_consistency(scenes: Iterable[Shooter], focal: float, radius: float) 
     return Consistency(*torch.tensor(rows, dtype=torch.float64).mean(0).tolist()) if rows else None
 
 
-def reproject(side: View, side_camera: Cameras, front: View, front_camera: Cameras) -> tuple[Tensor, Tensor]:
+def reproject(
+    side: ViewLayers, side_camera: Cameras, front: ViewLayers, front_camera: Cameras
+) -> tuple[Tensor, Tensor]:
     """Points of ``side`` carried into ``front``: depth there minus the front's depth, and squared colour difference.
 
     Both are (P,), of the points that fall where the front view is solid all around.

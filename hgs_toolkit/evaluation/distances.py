@@ -12,15 +12,15 @@ from hgs_toolkit.metrics.kid import KID, Array, kid
 from hgs_toolkit.metrics.measurement import standardisation
 
 SUBSET = 500
-"""Pictures of a subset for KID, at most."""
+"""Images of a subset for KID, at most."""
 
 NEIGHBORS = 5
-"""Neighbour that bounds a real picture's surroundings in :meth:`Space.coverage`."""
+"""Neighbour that bounds a real image's surroundings in :meth:`FeatureSpace.coverage`."""
 
 
 @dataclass(frozen=True, eq=False)
-class Space:
-    """The features of real pictures, standardised by themselves unless the extractor compares them as they are.
+class FeatureSpace:
+    """The features of real images, standardised by themselves unless the extractor compares them as they are.
 
     Attributes:
         extractor: what the features come from.
@@ -34,7 +34,7 @@ class Space:
     scale: Array
 
     @classmethod
-    def of(cls, extractor: Extractor, real: Array) -> Space:
+    def of(cls, extractor: Extractor, real: Array) -> FeatureSpace:
         """The space of real features (N, d), which come as the extractor gives them."""
         mean, scale = standardisation(real)
         if not extractor.standardise:
@@ -44,7 +44,7 @@ class Space:
     def kid(self, features: Array, seed: int) -> KID:
         """Kernel distance, times a thousand, of features (M, d).
 
-        Subsets are at most half of a set, since those of all its pictures are one and the same and have no spread.
+        Subsets are at most half of a set, since those of all its images are one and the same and have no spread.
         """
         size = max(2, min(SUBSET, len(self.real) // 2, len(features) // 2))
         return kid(self.real, self._place(features), subset_size=size, seed=seed)
@@ -58,11 +58,11 @@ class Space:
         return _deviation(self._place(features)) / _deviation(self.real)
 
     def coverage(self, features: Array) -> float:
-        """Share of real pictures with a generated one nearer than their own fifth neighbour; falls with lost modes.
+        """Share of real images with a generated one nearer than their own fifth neighbour; falls with lost modes.
 
         Source: Naeem et al. 2020, "Reliable Fidelity and Diversity Metrics" (arXiv 2002.09797), equation 5.
         """
-        own = np.sort(squared_distances(self.real, self.real), axis=1)  # (N, N), the first column is the picture
+        own = np.sort(squared_distances(self.real, self.real), axis=1)  # (N, N), the first column is the image
         radius = own[:, min(NEIGHBORS, len(self.real) - 1)]
         nearest = squared_distances(self.real, self._place(features)).min(axis=1)
         return float((nearest <= radius).mean())

@@ -20,7 +20,7 @@ class Figure:
         value: in ``unit``.
         unit: for people; empty for plain numbers.
         std: spread of the value, of what the conditions say; None where it has none.
-        floor: the same measure of real pictures or of the true shapes; None where there is no such thing.
+        floor: the same measure of real images or of the true shapes; None where there is no such thing.
         conditions: counts, seed, extractor, digest of its weights, resize mode, size, digest of the model.
     """
 

@@ -1,6 +1,6 @@
-"""Pose accuracy: whether a picture shows the pose it was drawn with, as judged by an estimator learned on real ones.
+"""Pose accuracy: whether an image shows the pose it was drawn with, as judged by an estimator learned on real ones.
 
-The estimator is a ridge regression from a picture's features to yaw and pitch. How far it is off on real pictures that
+The estimator is a ridge regression from an image's features to yaw and pitch. How far it is off on real images that
 it has not seen is the floor: a generator is not asked for more than that.
 """
 
@@ -13,11 +13,11 @@ from hgs_toolkit.metrics.kid import Array
 from hgs_toolkit.metrics.measurement import standardisation
 
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""Strengths of the penalty that are tried, in numbers of features; a fifth of the real pictures decides."""
+"""Strengths of the penalty that are tried, in numbers of features; a fifth of the real images decides."""
 
 
 def pose_error(real: Array, real_cameras: Cameras, features: Array, cameras: Cameras) -> float:
-    """Mean absolute error of yaw and pitch, degrees, of pictures with ``features`` (M, d) and ``cameras`` (M,).
+    """Mean absolute error of yaw and pitch, degrees, of images with ``features`` (M, d) and ``cameras`` (M,).
 
     Args:
         real, real_cameras: (N, d) and (N,) to learn from.

@@ -15,12 +15,12 @@ from hgs_toolkit.datasets.critters.drawing import POSES
 from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.evaluation import timing
 from hgs_toolkit.evaluation.consistency import TOLERANCE, YAWS, measure_consistency
-from hgs_toolkit.evaluation.distances import Space
+from hgs_toolkit.evaluation.distances import FeatureSpace
 from hgs_toolkit.evaluation.figures import Figure, Report
 from hgs_toolkit.evaluation.geometry import SIZE as MAP_SIZE
 from hgs_toolkit.evaluation.geometry import TAUGHT, Estimator, critter_shapes, scene_shapes
 from hgs_toolkit.evaluation.pose import pose_error
-from hgs_toolkit.evaluation.samples import Advance, Drawer, Sample
+from hgs_toolkit.evaluation.samples import ImageSet, ImageSets, OnDone
 from hgs_toolkit.evaluation.settings import NEED_DATA, EvalSettings
 from hgs_toolkit.evaluation.shapes import SIZE, critter_shooters, generated_scenes, shooters
 from hgs_toolkit.metrics.extractors import Extractor, make_extractor
@@ -30,19 +30,19 @@ from hgs_toolkit.training.randomness import Purpose, keyed_generator
 
 logger = logging.getLogger(__name__)
 
-Watch = Callable[[str, int], Advance]
+OnStage = Callable[[str, int], OnDone]
 """Told what begins and its number of steps; gives the function that is called as they are done."""
 
 
 def evaluate(
     model: str | Path | None, data: str | Path | None, settings: EvalSettings, *, device: str = "auto",
-    watch: Watch = lambda _text, _steps: lambda _done: None,
+    watch: OnStage = lambda _text, _steps: lambda _done: None,
 ) -> Report:  # fmt: skip
     """Measure a model.
 
     Args:
         model: a model file or run folder; None for the one that ships.
-        data: EG3D folder or zip of real pictures; None measures what needs none.
+        data: EG3D folder or zip of real images; None measures what needs none.
 
     Raises:
         HgsError: if model or data cannot be used, an extractor is not installed, or settings contradict each other.
@@ -59,8 +59,10 @@ def evaluate(
         extractors = [make_extractor(name) for name in settings.extractors]
         extractors += [make_inception(settings.inception)] if settings.inception else []
         images = open_dataset(data, config.generator.resolution)
+        settings = settings.of_dataset(Path(data).name, len(images))
+        evaluation = dataclasses.replace(evaluation, settings=settings)
         data_facts = {"path": Path(data).name, "images": len(images), "stored_resolution": images.stored_resolution}
-        figures += evaluation.against(Drawer(generator, config, images, settings, extractors, lambda _: None))
+        figures += evaluation.against(ImageSets(generator, config, images, settings, extractors, lambda _: None))
     figures += evaluation.alone()
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in _values(settings).items()}
     return Report(facts, data_facts, plain | {"metrics": metrics}, figures)
@@ -72,13 +74,13 @@ class _Evaluation:
     config: Config
     settings: EvalSettings
     metrics: tuple[str, ...]
-    watch: Watch
+    watch: OnStage
 
-    def against(self, drawer: Drawer) -> Iterator[Figure]:
-        """Figures that compare with real pictures."""
+    def against(self, drawer: ImageSets) -> Iterator[Figure]:
+        """Figures that compare with real images."""
         wanted_3d = "kid_3d" in self.metrics or "fid_3d" in self.metrics
-        steps = self.settings.count * (2 + drawer.has_second_set + wanted_3d)
-        drawer = dataclasses.replace(drawer, advance=self.watch("looking at pictures", steps))
+        steps = drawer.count * (2 + drawer.has_second_set + wanted_3d)
+        drawer = dataclasses.replace(drawer, advance=self.watch("looking at images", steps))
         real, generated = drawer.real(0), drawer.generated(0, told=True)
         other = drawer.real(1) if drawer.has_second_set else None
         generated_3d = drawer.generated(1, told=False) if wanted_3d else None
@@ -86,14 +88,19 @@ class _Evaluation:
             yield from self._compare(extractor, real, other, generated, generated_3d)
 
     def _compare(
-        self, extractor: Extractor, real: Sample, other: Sample | None, generated: Sample, generated_3d: Sample | None
+        self,
+        extractor: Extractor,
+        real: ImageSet,
+        other: ImageSet | None,
+        generated: ImageSet,
+        generated_3d: ImageSet | None,
     ) -> Iterator[Figure]:
         name, seed, size = extractor.name, self.settings.seed, self.config.generator.resolution
-        space = Space.of(extractor, real.features[name])
+        space = FeatureSpace.of(extractor, real.features[name])
         conditions = self._conditions(size) | {
             "extractor": name, "extractor_sha256": extractor.sha256, "resize": extractor.resize,
-            "standardised": extractor.standardise, "real_count": self.settings.count,
-            "count": self.settings.count, "cameras": "the real pictures'",
+            "standardised": extractor.standardise, "real_count": real.count, "count": generated.count,
+            "cameras": "the real pictures'",
         }  # fmt: skip
         floor_features = other.features[name] if other else None
         for suffix, sample in (("", generated), ("_3d", generated_3d)):

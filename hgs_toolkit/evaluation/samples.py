@@ -1,4 +1,4 @@
-"""The sets of pictures that are compared, as features: real ones, and generated ones under the real ones' cameras."""
+"""The sets of images that are compared, as features: real ones, and generated ones under the real ones' cameras."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from torch import Tensor
 from hgs_toolkit.cameras import Cameras, frontal
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
-from hgs_toolkit.errors import DataError
 from hgs_toolkit.evaluation.settings import EvalSettings
 from hgs_toolkit.metrics.extractors import Extractor
 from hgs_toolkit.metrics.kid import Array
@@ -23,13 +22,13 @@ from hgs_toolkit.training.randomness import Purpose, dataset_indices, keyed_gene
 
 logger = logging.getLogger(__name__)
 
-Advance = Callable[[int], None]
-"""Called with the number of pictures or scenes that are done since the last call."""
+OnDone = Callable[[int], None]
+"""Called with the number of images or scenes that are done since the last call."""
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
-    """Pictures as features, each with its camera.
+class ImageSet:
+    """Images as features, each with its camera.
 
     Attributes:
         features: by extractor, (N, d) float64, not standardised.
@@ -39,15 +38,20 @@ class Sample:
     features: dict[str, Array]
     cameras: Cameras
 
+    @property
+    def count(self) -> int:
+        """N."""
+        return len(self.cameras)
+
 
 @dataclass(frozen=True, eq=False)
-class Drawer:
+class ImageSets:
     """Makes the sets of one evaluation.
 
     Attributes:
-        data: real pictures at the model's resolution.
-        extractors: what all pictures are seen with.
-        advance: progress, in pictures.
+        data: real images at the model's resolution.
+        extractors: what all images are seen with.
+        advance: progress, in images.
     """
 
     model: Generator
@@ -55,28 +59,27 @@ class Drawer:
     data: PosedImages
     settings: EvalSettings
     extractors: list[Extractor]
-    advance: Advance
+    advance: OnDone
 
-    def __post_init__(self) -> None:
-        if len(self.data) < self.settings.count:
-            raise DataError(
-                f"{self.data.path} holds {len(self.data)} pictures, fewer than the {self.settings.count} to compare "
-                f"with; use --count {len(self.data)} or a larger set"
-            )
+    @property
+    def count(self) -> int:
+        """Number of real images, and of generated ones."""
+        assert self.settings.count is not None, "of_dataset decides"
+        return self.settings.count
 
     @property
     def has_second_set(self) -> bool:
-        """Whether there are as many real pictures again, to measure real ones against real ones."""
-        return len(self.data) >= 2 * self.settings.count
+        """Whether there are as many real images again, to measure real ones against real ones."""
+        return len(self.data) >= 2 * self.count
 
-    def real(self, part: int) -> Sample:
-        """The first (0) or second (1) ``count`` real pictures of the dataset's seeded order."""
+    def real(self, part: int) -> ImageSet:
+        """The first (0) or second (1) ``count`` real images of the dataset's seeded order."""
         s = self.settings
-        chunks = real_chunks(self.data, self.config, s.count, seed=s.seed, start=part * s.count)
-        return Sample(self._see(chunks), self._cameras(part))
+        chunks = real_chunks(self.data, self.config, self.count, seed=s.seed, start=part * self.count)
+        return ImageSet(self._see(chunks), self._cameras(part))
 
-    def generated(self, part: int, *, told: bool) -> Sample:
-        """As many generated pictures, seen from the cameras of ``real(part)``.
+    def generated(self, part: int, *, told: bool) -> ImageSet:
+        """As many generated images, seen from the cameras of ``real(part)``.
 
         Args:
             part: also chooses the latents.
@@ -84,14 +87,14 @@ class Drawer:
                 always the frontal one, so that what is seen cannot depend on the camera.
         """
         s, cameras = self.settings, self._cameras(part)
-        latents = draw_latents(self.config, s.seed, s.count, part)
+        latents = draw_latents(self.config, s.seed, self.count, part)
         front = self.config.generator.poses
-        conditioning = cameras if told else frontal(front.focal, front.radius).expand(s.count)
+        conditioning = cameras if told else frontal(front.focal, front.radius).expand(self.count)
         chunks = drawn_chunks(self.model, self.config, latents, cameras, conditioning, psi=s.psi)
-        return Sample(self._see(chunks), cameras)
+        return ImageSet(self._see(chunks), cameras)
 
     def _cameras(self, part: int) -> Cameras:
-        indices = dataset_indices(self.settings.seed, part * self.settings.count, self.settings.count, len(self.data))
+        indices = dataset_indices(self.settings.seed, part * self.count, self.count, len(self.data))
         return Cameras.from_labels(torch.from_numpy(self.data.labels[indices]))
 
     def _see(self, chunks: Iterable[Tensor]) -> dict[str, Array]:
@@ -103,8 +106,8 @@ def draw_latents(config: Config, seed: int, count: int, part: int = 0) -> Tensor
     return torch.randn(count, config.generator.z_dim, generator=keyed_generator(seed, part, Purpose.EVALUATION))
 
 
-def see(extractors: list[Extractor], chunks: Iterable[Tensor], advance: Advance) -> dict[str, Array]:
-    """Features (N, d) by extractor of pictures (n, H, W, 3) in 0..1, rounded to the 8 bits of files."""
+def see(extractors: list[Extractor], chunks: Iterable[Tensor], advance: OnDone) -> dict[str, Array]:
+    """Features (N, d) by extractor of images (n, H, W, 3) in 0..1, rounded to the 8 bits of files."""
     parts: dict[str, list[Array]] = {extractor.name: [] for extractor in extractors}
     for chunk in eight_bits(chunks):
         for extractor in extractors:
@@ -114,6 +117,6 @@ def see(extractors: list[Extractor], chunks: Iterable[Tensor], advance: Advance)
 
 
 def eight_bits(chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Pictures in 0..1 as uint8, as a file would hold them: rounding must not tell real from generated."""
+    """Images in 0..1 as uint8, as a file would hold them: rounding must not tell real from generated."""
     for chunk in chunks:
         yield (chunk * 255).round().clamp(0, 255).to(torch.uint8)

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from hgs_toolkit.errors import ConfigError
+from hgs_toolkit.errors import ConfigError, DataError
 
 METRICS = {
-    "kid": "kernel distance of features to the real pictures",
-    "fid": "Fréchet distance of features to the real pictures",
+    "kid": "kernel distance of features to the real images",
+    "fid": "Fréchet distance of features to the real images",
     "kid_3d": "the same as kid with a model that is not told the camera",
     "fid_3d": "the same as fid with a model that is not told the camera",
     "diversity": "spread of the features, against the real pictures'",
-    "pose": "whether pictures show the pose they were drawn with",
+    "pose": "whether images show the pose they were drawn with",
     "consistency": "whether the depth and colour of views from the side match the front",
-    "geometry": "depth and normals against those that critters of such a picture have",
-    "timing": "milliseconds a picture at 256 and 512 pixels",
+    "geometry": "depth and normals against those that critters of such an image have",
+    "timing": "milliseconds an image at 256 and 512 pixels",
 }
 """What can be measured, by name."""
 
 NEED_DATA = ("kid", "fid", "kid_3d", "fid_3d", "diversity", "pose")
 
-MIN_COUNT = 20
-"""Pictures below which no distance means anything."""
+MIN_COUNT, MAX_COUNT = 20, 1000
+"""Fewest images of which a distance means anything, and the most that are compared unless more are asked for."""
 
 CRITTERS = "critters"
 
@@ -34,9 +35,10 @@ class EvalSettings:
 
     Attributes:
         metrics: names of METRICS; empty for all that the rest allows.
-        count: real pictures, and generated ones, for distances, diversity and pose.
+        count: number of real images, and of generated ones, for distances, diversity and pose; None takes all that the
+            dataset has, up to MAX_COUNT.
         scenes: scenes for consistency, and for geometry.
-        seed: of latents, of cameras, and of the choice of real pictures.
+        seed: of latents, of cameras, and of the choice of real images.
         psi: truncation.
         extractors: names of feature extractors.
         inception: file of Inception weights, for the FID of the papers as one more extractor.
@@ -47,7 +49,7 @@ class EvalSettings:
     """
 
     metrics: tuple[str, ...] = ()
-    count: int = 1000
+    count: int | None = None
     scenes: int = 50
     seed: int = 0
     psi: float = 1.0
@@ -59,14 +61,31 @@ class EvalSettings:
         for name in self.metrics:
             if name not in METRICS:
                 raise ConfigError(f"metric '{name}' is unknown; expected some of {', '.join(METRICS)}")
-        if self.count < MIN_COUNT or self.scenes < 1:
+        if (self.count is not None and self.count < MIN_COUNT) or self.scenes < 1:
             raise ConfigError(
-                f"{self.count} pictures and {self.scenes} scenes; expected at least {MIN_COUNT} pictures and one scene"
+                f"{self.count} images and {self.scenes} scenes; expected at least {MIN_COUNT} images and one scene"
             )
         if self.truth not in (None, CRITTERS):
             raise ConfigError(f"truth '{self.truth}' is unknown; expected {CRITTERS}")
         if self.truth is None and "geometry" in self.metrics:
             raise ConfigError(f"geometry needs shapes that are known; for a model of critters add --truth {CRITTERS}")
+
+    def of_dataset(self, name: str, images: int) -> EvalSettings:
+        """The same settings with a count that the dataset ``name`` of so many images has.
+
+        Raises:
+            DataError: if the dataset has fewer than are asked for, or too few for a distance to mean anything.
+        """
+        if images < MIN_COUNT:
+            raise DataError(
+                f"{name} holds {images} images; expected at least {MIN_COUNT}, of which a distance means anything"
+            )
+        if self.count is not None and images < self.count:
+            raise DataError(
+                f"{name} holds {images} images, fewer than the {self.count} to compare with; use --count {images}, "
+                "leave --count out, or name a larger set"
+            )
+        return dataclasses.replace(self, count=min(images, MAX_COUNT) if self.count is None else self.count)
 
     def chosen(self, *, has_data: bool) -> tuple[str, ...]:
         """The metrics to compute, in the table's order.
@@ -76,7 +95,7 @@ class EvalSettings:
         """
         missing = [name for name in self.metrics if name in NEED_DATA and not has_data]
         if missing:
-            raise ConfigError(f"{', '.join(missing)} compare with real pictures; name them with --data PATH")
+            raise ConfigError(f"{', '.join(missing)} compare with real images; name them with --data PATH")
         if self.metrics:
             return tuple(name for name in METRICS if name in self.metrics)
         possible = [name for name in METRICS if has_data or name not in NEED_DATA]

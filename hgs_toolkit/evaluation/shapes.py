@@ -11,8 +11,8 @@ from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.critters.drawing import critter
 from hgs_toolkit.devices import device_of
-from hgs_toolkit.evaluation.consistency import Shooter, View
-from hgs_toolkit.evaluation.samples import Advance, draw_latents
+from hgs_toolkit.evaluation.consistency import Shooter, ViewLayers
+from hgs_toolkit.evaluation.samples import OnDone, draw_latents
 from hgs_toolkit.evaluation.settings import EvalSettings
 from hgs_toolkit.footprint import footprint, widen
 from hgs_toolkit.gaussians import GaussianHierarchy
@@ -30,9 +30,9 @@ GREY = 0.5
 
 @torch.inference_mode()
 def generated_scenes(
-    model: Generator, config: Config, settings: EvalSettings, size: int, advance: Advance
+    model: Generator, config: Config, settings: EvalSettings, size: int, advance: OnDone
 ) -> Iterator[GaussianHierarchy]:
-    """Subjects (batches of one) without the background's Gaussians, widened for pictures of ``size``, on the CPU."""
+    """Subjects (batches of one) without the background's Gaussians, widened for images of ``size``, on the CPU."""
     for latent in draw_latents(config, settings.seed, settings.scenes):
         w = model.map(latent[None].to(device_of(model)), None, settings.psi)
         yield widen(model.synthesize(w, background=False), footprint(config.generator, size)).to("cpu")
@@ -40,10 +40,10 @@ def generated_scenes(
 
 
 @torch.inference_mode()
-def shoot_scene(scene: GaussianHierarchy, camera: Cameras, size: int) -> View:
+def shoot_scene(scene: GaussianHierarchy, camera: Cameras, size: int) -> ViewLayers:
     """The view of a scene (a batch of one) from one camera (1,), over grey."""
     drawn, alpha = render(scene, camera, size, size, (GREY,) * 3, render_mode="RGB+ED")
-    return View(drawn[0, 0, ..., :3].clamp(0, 1), drawn[0, 0, ..., 3], alpha[0, 0, ..., 0])
+    return ViewLayers(drawn[0, 0, ..., :3].clamp(0, 1), drawn[0, 0, ..., 3], alpha[0, 0, ..., 0])
 
 
 def shooters(scenes: Iterator[GaussianHierarchy]) -> Iterator[Shooter]:
@@ -52,15 +52,15 @@ def shooters(scenes: Iterator[GaussianHierarchy]) -> Iterator[Shooter]:
         yield lambda camera, scene=scene: shoot_scene(scene, camera, SIZE)  # type: ignore[misc]
 
 
-def critter_shooters(count: int, advance: Advance) -> Iterator[Shooter]:
+def critter_shooters(count: int, advance: OnDone) -> Iterator[Shooter]:
     """The same for ``count`` true critters."""
     for index in range(count):
         subject = critter(TRUTH_SEED, index)
 
-        def shoot(camera: Cameras, subject=subject) -> View:  # type: ignore[no-untyped-def]
+        def shoot(camera: Cameras, subject=subject) -> ViewLayers:  # type: ignore[no-untyped-def]
             truth = subject.render(camera.labels[0].numpy(), SIZE)
             alpha = torch.from_numpy(truth.alpha)
-            return View(over_grey(torch.from_numpy(truth.rgb), alpha), torch.from_numpy(truth.depth), alpha)
+            return ViewLayers(over_grey(torch.from_numpy(truth.rgb), alpha), torch.from_numpy(truth.depth), alpha)
 
         yield shoot
         advance(1)

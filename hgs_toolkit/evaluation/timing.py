@@ -1,4 +1,4 @@
-"""Milliseconds a picture, in the form of the paper's table: the whole pipeline, and the rasteriser alone."""
+"""Milliseconds an image, in the form of the paper's table: the whole pipeline, and the rasteriser alone."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from hgs_toolkit.rendering import choose_backend, render, warm_up
 SIZES = (256, 512)
 
 REPEATS = 7
-"""Pictures of which the median is taken, after one that does not count."""
+"""Images of which the median is taken, after one that does not count."""
 
 
-class Timing(NamedTuple):
-    """Medians in milliseconds, one scene, one camera: from the latent to the picture, and from Gaussians to it."""
+class RenderTimes(NamedTuple):
+    """Medians in milliseconds, one scene, one camera: from the latent to the image, and from Gaussians to it."""
 
     pipeline: float
     raster: float
@@ -41,8 +41,8 @@ def machine(model: Generator) -> dict[str, str | int]:
     }  # fmt: skip
 
 
-def measure_timing(model: Generator, config: Config, size: int, seed: int) -> Timing:
-    """Time pictures of ``size`` x ``size`` pixels, one scene at a time, on the model's device."""
+def measure_timing(model: Generator, config: Config, size: int, seed: int) -> RenderTimes:
+    """Time images of ``size`` x ``size`` pixels, one scene at a time, on the model's device."""
     if device_of(model).type == "cpu":
         warm_up()
     latent, poses = draw_latents(config, seed, 1).to(device_of(model)), config.generator.poses
@@ -50,7 +50,7 @@ def measure_timing(model: Generator, config: Config, size: int, seed: int) -> Ti
     variance = footprint(config.generator, size)
     scene = widen(model(latent), variance)
     pipeline = _median_ms(lambda: render(widen(model(latent), variance), camera, size, size), device_of(model))
-    return Timing(pipeline, _median_ms(lambda: render(scene, camera, size, size), device_of(model)))
+    return RenderTimes(pipeline, _median_ms(lambda: render(scene, camera, size, size), device_of(model)))
 
 
 def _median_ms(draw: Callable[[], object], device: torch.device) -> float:

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from hgs_toolkit.cameras import Cameras, frontal
-from hgs_toolkit.evaluation.consistency import Shooter, View, measure_consistency, reproject, unproject
+from hgs_toolkit.evaluation.consistency import Shooter, ViewLayers, measure_consistency, reproject, unproject
 
 SIZE, FOCAL, DISTANCE, RADIUS = 96, 2.0, 2.7, 0.6
 
 
-def ball(camera: Cameras, swell: float = 0.0) -> View:
+def ball(camera: Cameras, swell: float = 0.0) -> ViewLayers:
     """A ball whose colour is its world position; ``swell`` moves its depth towards whatever camera looks at it."""
     one = camera[0]
     rays = unproject(torch.ones(SIZE, SIZE), one) - one.cam_to_world[:3, 3]  # camera z of 1
@@ -22,14 +22,14 @@ def ball(camera: Cameras, swell: float = 0.0) -> View:
     depth = (-b - inside.clamp(min=0).sqrt()) / a
     hit = (inside > 0).float()
     color = (0.5 + 0.5 * (origin + rays * depth[..., None])).clamp(0, 1)
-    return View(color * hit[..., None], (depth - swell) * hit, hit)
+    return ViewLayers(color * hit[..., None], (depth - swell) * hit, hit)
 
 
-def empty(camera: Cameras) -> View:
-    return View(torch.zeros(SIZE, SIZE, 3), torch.zeros(SIZE, SIZE), torch.zeros(SIZE, SIZE))
+def empty(camera: Cameras) -> ViewLayers:
+    return ViewLayers(torch.zeros(SIZE, SIZE, 3), torch.zeros(SIZE, SIZE), torch.zeros(SIZE, SIZE))
 
 
-def recolored(camera: Cameras) -> View:
+def recolored(camera: Cameras) -> ViewLayers:
     """The ball in a colour that depends on the camera."""
     view = ball(camera)
     return view._replace(rgb=view.rgb * (0.5 + 0.5 * float(camera.cam_to_world[0, 0, 3] == 0)))

@@ -58,8 +58,17 @@ def test_half_of_a_small_set_is_not_measured_against_itself(model_path: Path, cr
     assert figure.floor is None
 
 
+def test_without_a_count_all_images_of_a_small_set_are_compared(model_path: Path, critters16: Path) -> None:
+    settings = EvalSettings(("kid",), extractors=("randconv",))
+    report = evaluate(model_path, critters16, settings, device="cpu")
+    assert [figure.conditions["count"] for figure in report.figures] == [60]
+    assert report.settings["count"] == 60
+    with pytest.raises(DataError, match="holds 5 images; expected at least 20"):
+        settings.of_dataset("a.zip", 5)
+
+
 def test_too_few_pictures_are_named(model_path: Path, critters16: Path) -> None:
-    with pytest.raises(DataError, match=r"holds 60 pictures, fewer than the 100"):
+    with pytest.raises(DataError, match=r"holds 60 images, fewer than the 100"):
         run(model_path, critters16, count=100)
 
 
@@ -67,7 +76,7 @@ def test_too_few_pictures_are_named(model_path: Path, critters16: Path) -> None:
     ("values", "message"),
     [
         ({"metrics": ("beauty",)}, "'beauty' is unknown; expected some of kid"),
-        ({"count": 3}, "at least 20 pictures"),
+        ({"count": 3}, "at least 20 images"),
         ({"truth": "dogs"}, "truth 'dogs'"),
         ({"metrics": ("geometry",)}, "--truth critters"),
     ],
@@ -78,7 +87,7 @@ def test_settings_that_mean_nothing_are_refused(values: dict[str, object], messa
 
 
 def test_real_pictures_must_be_named(model_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"kid compare with real pictures; name them with --data"):
+    with pytest.raises(ConfigError, match=r"kid compare with real images; name them with --data"):
         run(model_path, None, ("kid", "timing"))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from hgs_toolkit.datasets.critters.drawing import POSES
-from hgs_toolkit.evaluation.geometry import Estimator, Shape, critter_shapes
+from hgs_toolkit.evaluation.geometry import Estimator, ShapeImages, critter_shapes
 from hgs_toolkit.evaluation.pose import angles, pose_error
 from hgs_toolkit.metrics.kid import Array
 
@@ -50,5 +50,5 @@ def test_nothing_solid_has_no_geometry() -> None:
     cameras = POSES.sample(LEARNED, torch.Generator().manual_seed(0))
     shapes = critter_shapes(0, cameras[:12], lambda _: None)
     estimator = Estimator.learn(shapes, cameras[:12])
-    nothing = Shape(*(torch.zeros_like(layer) for layer in shapes[0]))
+    nothing = ShapeImages(*(torch.zeros_like(layer) for layer in shapes[0]))
     assert estimator.compare([nothing], cameras[:1]) is None

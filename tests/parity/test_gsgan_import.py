@@ -107,7 +107,7 @@ def test_a_refusal_of_tensor_data_gives_no_advice_to_read_it_unsafely(tmp_path: 
 
     class Storage:
         def __reduce__(self) -> tuple[Any, ...]:
-            return torch.storage._load_from_bytes, (content.getvalue(),)  # type: ignore[attr-defined]
+            return torch.storage._load_from_bytes, (content.getvalue(),)
 
     with pytest.raises(CheckpointError, match="the file was refused") as caught:
         import_gsgan(write(tmp_path / "a.pkl", planted(Storage, "top")))
