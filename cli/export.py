@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hgs_toolkit.cli.console import Device, Force, JsonProgress, reporting
+from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, format_bytes, parse_bytes, reporting
 from hgs_toolkit.cli.field_options import takes_fields_of
 from hgs_toolkit.cli.sources import AssetArgument, DropInvalid, Levels, Psi, open_asset, parse_levels
 from hgs_toolkit.exporters.options import ExportOptions, Frame
+
+if TYPE_CHECKING:
+    from hgs_toolkit.gaussians import GaussianHierarchy
+
+VIEWS, SIDE = 4, 256
+"""Number of images around a scene, and their size in pixels, by which a smaller file is compared with the whole."""
 
 
 @takes_fields_of(ExportOptions)
@@ -27,6 +36,14 @@ def export(
             help="Highest degree of colour harmonics to keep; fitted to models whose colour sees the view.",
         ),
     ] = None,
+    to_budget: Annotated[
+        str | None,
+        typer.Option(
+            "--to-budget",
+            help="Greatest size of the file, such as 500k: fine levels, then Gaussians that "
+            "cover little, are left out; the PSNR of what is left is said.",
+        ),
+    ] = None,
     source_frame: Annotated[
         Frame | None, typer.Option("--source-frame", help="World frame of ASSET where its format leaves it open.")
     ] = None,
@@ -39,16 +56,53 @@ def export(
 ) -> None:
     """Write an asset in any splat format; the suffix of OUT chooses it."""
     with reporting(json_progress) as report:
+        from hgs_toolkit.exporters.table import chosen_levels, format_of
         from hgs_toolkit.exporters.table import export as write
-        from hgs_toolkit.exporters.table import format_of
         from hgs_toolkit.files import refuse_overwrite
 
         # What is known to fail is refused before anything is read or sampled.
         format_of(out).check_options(ExportOptions(**options))
+        budget = None if to_budget is None else parse_bytes(to_budget, "--to-budget")
         refuse_overwrite(out, force=force)
         source = open_asset(asset, psi, device, source_frame, sh_degree, drop_invalid)
-        write(
-            source.scene, out, levels=parse_levels(levels), sh_degree=sh_degree, metadata=source.metadata, force=force,
-            **options,
-        )  # fmt: skip
+        scene = chosen_levels(source.scene, parse_levels(levels))
+        settings = options | {"sh_degree": sh_degree, "metadata": source.metadata}
+        if budget is not None:
+            scene = _within(report, scene, out, budget, device, settings)
+        write(scene, out, force=force, **settings)
         report.file(out)
+
+
+def _within(
+    report: Reporter, scene: GaussianHierarchy, out: Path, budget: int, device: str, settings: dict[str, Any]
+) -> GaussianHierarchy:
+    """The Gaussians that fit the budget; says how many they are and what their images lose."""
+    from hgs_toolkit.cameras import orbit
+    from hgs_toolkit.cli.kernels import compile_kernels
+    from hgs_toolkit.devices import choose_device
+    from hgs_toolkit.exporters.budget import scene_within
+    from hgs_toolkit.exporters.table import export as write
+    from hgs_toolkit.imaging.camera_paths import fit_cameras
+    from hgs_toolkit.inversion.quality import psnr
+    from hgs_toolkit.rendering import render
+
+    with report.progress(f"fitting {out.name} into {format_bytes(budget)}"), _silent():
+        kept = scene_within(scene, out.name, budget, lambda part, path: write(part, path, **settings))
+    target = choose_device(device)
+    compile_kernels(report, target)
+    cameras = fit_cameras(orbit(VIEWS, settings["metadata"].focal, settings["metadata"].radius), scene).to(target)
+    images = [render(part.to(target), cameras, SIDE, SIDE)[0].clamp(0, 1) for part in (scene, kept)]
+    quality = psnr(*images)
+    count = f"{kept.num_gaussians} of {scene.num_gaussians} Gaussians are kept"
+    report.note(f"{count}; PSNR against all of them {quality:.1f} dB ({VIEWS} views of {SIDE} pixels)")
+    return kept
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Attempts say nothing: the last file is written again, and says what is to be said."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)

@@ -105,23 +105,24 @@ def _streams(data: bytes) -> Parts:
         raise FormatError(f"it is truncated: {len(data)} bytes")
     header = Header.parse(data[: HEADER.size], range(4, 5))
     (table,) = TABLE_START.unpack_from(data, HEADER.size)
-    sizes = [size for size in header.plane_bytes if size]
+    sizes = [size for size in header.plane_bytes if size]  # an empty plane has no stream
     start = table + header.streams * STREAM.size
     if header.streams != len(sizes):
         raise FormatError(f"it has {header.streams} streams; expected {len(sizes)}")
     if start > len(data):
         raise FormatError(f"it is truncated: its table ends at byte {start}, the file at {len(data)}")
     check_promise(sum(sizes), len(data))
-    planes = []
+    planes = [np.empty(0, np.uint8)] * len(header.plane_bytes)
+    filled = [plane for plane, size in enumerate(header.plane_bytes) if size]
     for index, size in enumerate(sizes):
         packed, unpacked = STREAM.unpack_from(data, table + index * STREAM.size)
         if unpacked != size or packed > len(data) - start:
             raise FormatError(f"stream {index} promises {packed} bytes for {unpacked}; expected {size}, "
                               f"{len(data) - start} bytes follow")  # fmt: skip
-        planes.append(np.frombuffer(unzstd(data[start : start + packed], size), np.uint8))
+        planes[filled[index]] = np.frombuffer(unzstd(data[start : start + packed], size), np.uint8)
         start += packed
     extensions = data[HEADER.size + TABLE_START.size : table]
-    return header, planes if len(planes) == 6 else [*planes, np.empty(0, np.uint8)], extensions
+    return header, planes, extensions
 
 
 def _unpack(header: Header, planes: list[Bytes]) -> StoredSplats:
@@ -133,7 +134,7 @@ def _unpack(header: Header, planes: list[Bytes]) -> StoredSplats:
         means = _from_fixed24(positions.reshape(count, 3, 3), header.fractional_bits)
     sh = np.empty((count, bases, 3), np.float32)
     sh[:, 0] = (colours.reshape(count, 3) - np.float32(127.5)) / np.float32(COLOUR_SCALE)
-    sh[:, 1:] = harmonics.reshape(count, -1, 3)[:, : bases - 1] if bases > 1 else 0
+    sh[:, 1:] = harmonics.reshape(count, sh_bases(header.degree) - 1, 3)[:, : bases - 1]
     sh[:, 1:] -= 128
     sh[:, 1:] /= 128
     log_scales = (scales.reshape(count, 3) / 16 - 10).astype(np.float32)

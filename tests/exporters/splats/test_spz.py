@@ -117,6 +117,8 @@ def test_degree_4_is_said_to_be_lost_and_antialiasing_kept(tmp_path: Path, caplo
         (packed(3, bytes(20))[:-3], "truncated"),
         (packed(3, bytes(2**22)), "far more than it promises"),
         (packed(3, b"", count=0), "holds no Gaussians"),
+        (packed(3, b"", count=0, degree=2), "holds no Gaussians"),
+        (b"NGSP" + struct.pack("<IIBBBBI", 4, 0, 1, 8, 0, 0, 32) + bytes(12), "holds no Gaussians"),
         (b"NGSP" + bytes(10), "truncated: 14 bytes"),
         (b"NGSP" + struct.pack("<IIBBBBI", 4, 1, 0, 8, 0, 5, 10**9) + bytes(12), "its table ends at byte 1000000080"),
         (b"NGSP" + struct.pack("<IIBBBBI", 4, 1, 0, 8, 0, 5, 32) + bytes(92), "stream 0 promises 0 bytes for 0"),
