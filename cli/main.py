@@ -32,6 +32,7 @@ COMMANDS = {
 GROUPS = {
     "blender": "blender:app",
     "dataset": "dataset:app",
+    "runs": "runs:app",
     "synth": "synth:app",
 }
 """Module and typer application of each command that has commands of its own."""

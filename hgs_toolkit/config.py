@@ -249,6 +249,8 @@ class TrainingConfig:
     metric_images: int = 2000
     grid: int = 6
     """Rows and columns of the sample grid."""
+    loggers: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    """Where ticks go beside log.jsonl and report.html; each needs the extra of its name."""
     workers: int = 2
     """Threads that read the images of the next steps; the result does not depend on them."""
     memory_gib: float = 2.0

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 CHANGEABLE = (
     "name", "description", "generator.footprint", "training.kimg", "training.tick_kimg", "training.metric_kimg",
     "training.metric_images", "training.grid", "training.snapshot_kimg", "training.workers", "training.memory_gib",
+    "training.loggers",
 )  # fmt: skip
 """Settings that do not touch the trajectory of a run."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from hgs_toolkit.cameras import Cameras
+from hgs_toolkit.cameras import Cameras, from_yaw_pitch
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.devices import device_of
@@ -19,6 +20,8 @@ from hgs_toolkit.training.randomness import Purpose, dataset_indices, keyed_gene
 
 GRID_BACKGROUND = 0.5
 """Grey under what is transparent in a grid: both dark and light edges show."""
+
+TURNTABLE_FRAMES = 16
 
 CHUNK = 16
 """Scenes generated at once; bounds the memory of large grids and measurements."""
@@ -85,6 +88,29 @@ def real_chunks(
     for first in range(0, count, CHUNK):
         images, _ = data.batch(indices[first : first + CHUNK])
         yield (compose(images, torch.full((len(images), 3), color)).movedim(1, -1) + 1) / 2
+
+
+@torch.inference_mode()
+def turntable(model: Generator, config: Config) -> Tensor:
+    """Frames (TURNTABLE_FRAMES, H, W, 3) in 0..1 around the first sample of the grid.
+
+    Once around where the pose prior goes all around, else to and fro within two deviations of it.
+    """
+    poses, resolution, phase = config.generator.poses, config.generator.resolution, torch.arange(TURNTABLE_FRAMES)
+    turn = phase / TURNTABLE_FRAMES * (2 * math.pi)
+    spread = poses.yaw_spread * (2.0 if poses.yaw_law == "normal" else 1.0)
+    yaw = turn if spread > 0.9 * math.pi else poses.yaw_mean + min(spread, poses.yaw_limit) * turn.sin()
+    cameras = from_yaw_pitch(yaw, torch.full_like(yaw, poses.pitch_mean), poses.radius, config.generator.focal)
+    device = device_of(model)
+    latent = torch.randn(
+        1, config.generator.z_dim, generator=keyed_generator(config.training.seed, 0, Purpose.GRID)
+    ).to(device)
+    front = cameras[:1].to(device)
+    w = model.map(latent, front.labels if config.generator.pose_conditioned else None)
+    scene = model.synthesize(w, front.forward, background=config.generator.background != "none")
+    color = (GRID_BACKGROUND,) * 3 if config.training.background == "random" else (0.0,) * 3
+    frames, _ = render(scene, cameras.reshape(1, -1).to(device), resolution, resolution, background=color)
+    return frames[0].clamp(0, 1).cpu()
 
 
 def sample_grid(model: Generator, config: Config) -> Tensor:

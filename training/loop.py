@@ -10,17 +10,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.attribution import attribution_facts
 from hgs_toolkit.datasets.eg3d import PosedImages
+from hgs_toolkit.datasets.measured_poses import describe_poses
 from hgs_toolkit.errors import DataError
-from hgs_toolkit.imaging.images import save_png
+from hgs_toolkit.imaging.images import save_png, to_uint8
 from hgs_toolkit.training.continuing import Changes, DatasetIdentity
 from hgs_toolkit.training.distributed import World
 from hgs_toolkit.training.fitting import check_data
-from hgs_toolkit.training.grids import real_grid, sample_grid
+from hgs_toolkit.training.grids import real_grid, sample_grid, turntable
+from hgs_toolkit.training.loggers import TickLogger, TickRecord, open_loggers
 from hgs_toolkit.training.networks import Networks
 from hgs_toolkit.training.prefetching import Prefetcher
+from hgs_toolkit.training.report import write_report
 from hgs_toolkit.training.state import RunFolder
 from hgs_toolkit.training.stopping import StopRule
 from hgs_toolkit.training.ticks import TickMetric
@@ -141,12 +146,22 @@ class _Loop:
         )  # fmt: skip
         self.config, self.world = trainer.config, trainer.world
         self.metric = TickMetric.for_run(self.config, data) if self.world.is_main else None
+        self.loggers: list[TickLogger] = []
+        if self.world.is_main:
+            self.loggers = open_loggers(self.config.training.loggers, run.path, self.config)
         self.pace = _Pace()
         self.reserve = 0.0
         """Seconds that the last tick of a run with a time limit is expected to take."""
 
     def run_to_the_end(self, changes: Changes) -> None:
         """Step until the goal, the limit or a request; the tick that ends it is written in any case."""
+        try:
+            self._run(changes)
+        finally:
+            for logger_of_ticks in self.loggers:
+                logger_of_ticks.close()
+
+    def _run(self, changes: Changes) -> None:
         total, seconds = self.config.training.kimg, 0.0
         with Prefetcher(self.data, self.config, self.trainer.step, self.world) as prefetcher:
             while self.trainer.kimg < total:
@@ -191,18 +206,44 @@ class _Loop:
         }
         if changes:
             line["changed"] = {key: list(values) for key, values in changes.items()}
-        save_png(self.run.samples / f"kimg-{trainer.kimg:09.3f}.png", sample_grid(trainer.ema, trainer.config))
+        samples = sample_grid(trainer.ema, trainer.config)
+        save_png(self.run.samples / f"kimg-{trainer.kimg:09.3f}.png", samples)
         writing = time.monotonic() - started
         if final or _crosses(trainer, training.metric_kimg):
             line |= self._measure(final=final)
         started = time.monotonic()
         self.run.append_log(line)
         self.run.save(trainer, self.identity)
+        self._show(line, samples)
         if training.snapshot_kimg and (final or _crosses(trainer, training.snapshot_kimg)):
             self.run.save_snapshot(trainer)
         measuring = self.metric.estimate(trainer.ema, self.stop) if self.metric and self.reserve else 0.0
         self.reserve = writing + time.monotonic() - started + measuring
         return line
+
+    def _show(self, line: dict[str, Any], samples: Tensor) -> None:
+        """Refresh report.html and tell the loggers."""
+        write_report(self.run, self._facts, to_uint8(turntable(self.trainer.ema, self.config)))
+        if self.loggers:
+            scalars = {name: float(value) for name, value in line.items() if isinstance(value, int | float)}
+            weights = {
+                f"weights/{name}": parameter.detach().float().flatten().cpu().numpy()
+                for name, parameter in self.trainer.ema.named_parameters()
+                if parameter.ndim > 1
+            }
+            record = TickRecord(self.trainer.step, self.trainer.kimg, scalars, to_uint8(samples), weights)
+            for logger_of_ticks in self.loggers:
+                logger_of_ticks.write(record)
+
+    @property
+    def _facts(self) -> dict[str, object]:
+        """What the report says of the dataset."""
+        return {
+            "set": self.identity.name, "images": self.identity.images, "digest": self.identity.digest[:16],
+            "pixels": f"{self.data.stored_resolution} (trained at {self.data.resolution})",
+            "alpha": "yes" if self.data.has_alpha else "no",
+            "poses": describe_poses(self.config.generator.poses),
+        }  # fmt: skip
 
     def _measure(self, *, final: bool) -> dict[str, Any]:
         """Entries of the log line; the model is kept if none was better. Nothing where no time is left for it."""
