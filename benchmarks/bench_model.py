@@ -18,8 +18,8 @@ from hgs_toolkit.datasets.critters.drawing import make_critters
 from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.metrics.extractors import tick_extractor
 from hgs_toolkit.metrics.measurement import Reference
-from hgs_toolkit.training.augment import blur
 from hgs_toolkit.training.grids import real_chunks, sample_chunks
+from hgs_toolkit.training.inputs.augment import blur
 from hgs_toolkit.training.randomness import Purpose
 
 STORED = 64

@@ -24,8 +24,8 @@ from hgs_toolkit.config import Config
 from hgs_toolkit.rendering import render
 from hgs_toolkit.settings_io import load_preset
 from hgs_toolkit.training import losses
-from hgs_toolkit.training.batches import make_batch
 from hgs_toolkit.training.distributed import World
+from hgs_toolkit.training.inputs.batches import make_batch
 from hgs_toolkit.training.randomness import Purpose
 from hgs_toolkit.training.trainer import Fakes, Trainer
 

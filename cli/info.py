@@ -118,7 +118,7 @@ def _networks(path: Path) -> Facts:
 
 def _run(folder: Path) -> Facts:
     from hgs_toolkit.checkpoint import MODEL_FILE
-    from hgs_toolkit.training.plan import PLAN_FILE
+    from hgs_toolkit.training.stages.plan import PLAN_FILE
     from hgs_toolkit.training.state import RunFolder
 
     run = RunFolder(folder)

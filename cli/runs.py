@@ -30,7 +30,7 @@ def compare(
 ) -> None:
     """List the settings in which runs differ, and how far each has come."""
     from hgs_toolkit.files import refuse_overwrite
-    from hgs_toolkit.training.report import different_settings, write_comparison
+    from hgs_toolkit.training.reports.page import different_settings, write_comparison
 
     with reporting(json_progress) as report:
         if len(runs) < 2:

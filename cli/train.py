@@ -126,7 +126,7 @@ def _refuse_contradictions(
 def _read_start(init: Path | None, report: Reporter) -> Networks | None:
     if init is None:
         return None
-    from hgs_toolkit.training.warm_start import read_networks
+    from hgs_toolkit.training.stages.warm_start import read_networks
 
     networks = read_networks(init)
     if networks.discriminator is None:
@@ -136,8 +136,8 @@ def _read_start(init: Path | None, report: Reporter) -> Networks | None:
 
 def _grown(run: Path, config: Config, by_hand: set[str]) -> Networks:
     """The networks of a grown run, with the configuration that it has."""
-    from hgs_toolkit.training.growing import grow, grown_config
-    from hgs_toolkit.training.warm_start import read_networks
+    from hgs_toolkit.training.stages.growing import grow, grown_config
+    from hgs_toolkit.training.stages.warm_start import read_networks
 
     smaller = read_networks(run)
     return grow(smaller, grown_config(smaller.config, config, by_hand))
@@ -159,8 +159,8 @@ def _configuration(
     With weights to start from, the networks' settings are theirs, and a preset or file gives the training alone.
     """
     from hgs_toolkit.settings_io import load_config, load_preset, with_settings
+    from hgs_toolkit.training.stages.warm_start import starting_config
     from hgs_toolkit.training.state import RunFolder
-    from hgs_toolkit.training.warm_start import starting_config
 
     if resume and not (preset or config):
         config = RunFolder(out).config_file

@@ -24,7 +24,7 @@ def choose_stages(preset: str | None, out: Path, resume: bool, settings: list[st
     A resumed plan keeps its own. A length among the settings is that of all stages together.
     """
     from hgs_toolkit.settings_io import load_stages
-    from hgs_toolkit.training.plan import PlanFolder
+    from hgs_toolkit.training.stages.plan import PlanFolder
 
     if resume:
         folder = PlanFolder(out)
@@ -52,7 +52,7 @@ def run_stages(
     from hgs_toolkit.datasets.eg3d import open_dataset
     from hgs_toolkit.devices import choose_device
     from hgs_toolkit.training.distributed import world_from_environment
-    from hgs_toolkit.training.plan import train_plan
+    from hgs_toolkit.training.stages.plan import train_plan
 
     memory = int(stages[-1].training.memory_gib * 2**30)
 

@@ -20,8 +20,8 @@ from hgs_toolkit.evaluation.samples import see
 from hgs_toolkit.metrics.extractors import make_extractor
 from hgs_toolkit.metrics.kid import Array
 from hgs_toolkit.settings_io import load_preset
-from hgs_toolkit.training.augment import blur
 from hgs_toolkit.training.grids import real_chunks
+from hgs_toolkit.training.inputs.augment import blur
 
 Harm = Callable[[Tensor, torch.Generator], Tensor]
 """From pictures (n, H, W, 3) in 0..1 to worse ones."""

@@ -31,8 +31,8 @@ from hgs_toolkit.metrics.kid import kid
 from hgs_toolkit.metrics.measurement import standardisation
 from hgs_toolkit.rendering import render
 from hgs_toolkit.settings_io import load_preset
-from hgs_toolkit.training.augment import compose
 from hgs_toolkit.training.grids import CHUNK, GRID_BACKGROUND
+from hgs_toolkit.training.inputs.augment import compose
 from hgs_toolkit.training.randomness import Purpose, keyed_generator
 from hgs_toolkit.training.trainer import Trainer
 

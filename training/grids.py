@@ -15,7 +15,7 @@ from hgs_toolkit.devices import device_of
 from hgs_toolkit.imaging.images import grid
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import render
-from hgs_toolkit.training.augment import compose
+from hgs_toolkit.training.inputs.augment import compose
 from hgs_toolkit.training.randomness import Purpose, dataset_indices, keyed_generator
 
 GRID_BACKGROUND = 0.5

@@ -22,10 +22,10 @@ from hgs_toolkit.training.continuing import Changes, DatasetIdentity
 from hgs_toolkit.training.distributed import World
 from hgs_toolkit.training.fitting import check_data
 from hgs_toolkit.training.grids import real_grid, sample_grid, turntable
-from hgs_toolkit.training.loggers import TickLogger, TickRecord, open_loggers
+from hgs_toolkit.training.inputs.prefetching import Prefetcher
 from hgs_toolkit.training.networks import Networks
-from hgs_toolkit.training.prefetching import Prefetcher
-from hgs_toolkit.training.report import write_report
+from hgs_toolkit.training.reports.loggers import TickLogger, TickRecord, open_loggers
+from hgs_toolkit.training.reports.page import write_report
 from hgs_toolkit.training.state import RunFolder
 from hgs_toolkit.training.stopping import StopRule
 from hgs_toolkit.training.ticks import TickMetric

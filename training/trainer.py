@@ -22,11 +22,11 @@ from hgs_toolkit.model.discriminator import Discriminator, DiscriminatorOutput, 
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import render
 from hgs_toolkit.training import losses
-from hgs_toolkit.training.augment import Augmentation, blur
-from hgs_toolkit.training.batches import Batch, make_batch
 from hgs_toolkit.training.clamping import floor_with_way_back
 from hgs_toolkit.training.distributed import World, local_batch
 from hgs_toolkit.training.ema import ema_decay, update_ema
+from hgs_toolkit.training.inputs.augment import Augmentation, blur
+from hgs_toolkit.training.inputs.batches import Batch, make_batch
 from hgs_toolkit.training.networks import Networks, load_into
 from hgs_toolkit.training.optimizers import adam, discriminator_adam
 from hgs_toolkit.training.randomness import Purpose, keyed_generator

@@ -11,7 +11,7 @@ from hgs_toolkit.inversion.objective import FeatureMaps, discriminator_features,
 from hgs_toolkit.metrics.extractors import make_extractor
 from hgs_toolkit.model.discriminator import Discriminator, make_discriminator
 from hgs_toolkit.training.networks import load_into
-from hgs_toolkit.training.warm_start import read_networks
+from hgs_toolkit.training.stages.warm_start import read_networks
 
 logger = logging.getLogger(__name__)
 

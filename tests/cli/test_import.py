@@ -19,8 +19,8 @@ from hgs_toolkit.checkpoint import load_model, model_config
 from hgs_toolkit.config import GeneratorConfig
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.gsgan.snapshot import import_gsgan
+from hgs_toolkit.training.stages.warm_start import read_networks
 from hgs_toolkit.training.state import RunFolder, read_state
-from hgs_toolkit.training.warm_start import read_networks
 from tests.parity import lookalike
 from tests.parity.snapshots import mutate, small_snapshot, write
 

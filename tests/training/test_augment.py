@@ -5,7 +5,7 @@ import torch
 
 from hgs_toolkit.cameras import PosePrior, from_yaw_pitch, yaw_pitch_radius
 from hgs_toolkit.config import AugmentConfig
-from hgs_toolkit.training.augment import Augmentation, blur, blur_matrix, compose, mirror
+from hgs_toolkit.training.inputs.augment import Augmentation, blur, blur_matrix, compose, mirror
 
 
 def test_composition_shows_the_background_exactly_where_alpha_is_zero() -> None:

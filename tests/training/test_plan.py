@@ -14,11 +14,11 @@ from hgs_toolkit.datasets.critters.drawing import make_critters
 from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
 from hgs_toolkit.errors import CheckpointError, HgsError
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict, load_stages
-from hgs_toolkit.training.cost import image_cost
 from hgs_toolkit.training.loop import RunProgress
-from hgs_toolkit.training.plan import PlanFolder, train_plan
+from hgs_toolkit.training.stages.cost import image_cost
+from hgs_toolkit.training.stages.plan import PlanFolder, train_plan
+from hgs_toolkit.training.stages.warm_start import read_networks
 from hgs_toolkit.training.state import read_state
-from hgs_toolkit.training.warm_start import read_networks
 
 STEPS = 4
 """Steps of each stage of the plan below."""

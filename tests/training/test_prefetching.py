@@ -15,8 +15,8 @@ from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
 from hgs_toolkit.datasets.eg3d_writer import open_writer
 from hgs_toolkit.errors import DataError
 from hgs_toolkit.training.distributed import World
+from hgs_toolkit.training.inputs.prefetching import Prefetcher
 from hgs_toolkit.training.loop import train
-from hgs_toolkit.training.prefetching import Prefetcher
 from hgs_toolkit.training.state import read_state
 
 

@@ -15,9 +15,9 @@ from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.settings_io import load_preset
 from hgs_toolkit.training.loop import train
 from hgs_toolkit.training.networks import load_into, save_networks
+from hgs_toolkit.training.stages.warm_start import after_the_opening, read_networks, starting_config
 from hgs_toolkit.training.state import RunFolder
 from hgs_toolkit.training.trainer import Trainer
-from hgs_toolkit.training.warm_start import after_the_opening, read_networks, starting_config
 
 
 @pytest.fixture

@@ -18,14 +18,14 @@ from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
 from hgs_toolkit.datasets.eg3d_writer import open_writer
 from hgs_toolkit.errors import CheckpointError, ConfigError
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict
-from hgs_toolkit.training.augment import Augmentation, compose
-from hgs_toolkit.training.balance import MAX_REPEATS, yaw_weights
-from hgs_toolkit.training.batches import batch_indices, make_batch
 from hgs_toolkit.training.distributed import World
 from hgs_toolkit.training.fitting import check_data
-from hgs_toolkit.training.growing import grow
+from hgs_toolkit.training.inputs.augment import Augmentation, compose
+from hgs_toolkit.training.inputs.balance import MAX_REPEATS, yaw_weights
+from hgs_toolkit.training.inputs.batches import batch_indices, make_batch
 from hgs_toolkit.training.networks import Networks
 from hgs_toolkit.training.randomness import dataset_indices
+from hgs_toolkit.training.stages.growing import grow
 from hgs_toolkit.training.trainer import Trainer, new_networks
 
 

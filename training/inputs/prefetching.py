@@ -14,8 +14,8 @@ from torch import Tensor
 
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
-from hgs_toolkit.training.batches import batch_indices
 from hgs_toolkit.training.distributed import World
+from hgs_toolkit.training.inputs.batches import batch_indices
 
 AHEAD = 2
 """Number of steps, for each thread, whose images are read ahead."""

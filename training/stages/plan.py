@@ -21,14 +21,14 @@ from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.errors import CheckpointError, ConfigError, HgsError
 from hgs_toolkit.files import make_folder, write_bytes
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict, load_config
-from hgs_toolkit.training.cost import image_cost
 from hgs_toolkit.training.distributed import World
 from hgs_toolkit.training.fitting import with_measured_poses
-from hgs_toolkit.training.growing import grow, grown_config
 from hgs_toolkit.training.loop import RunProgress, train
 from hgs_toolkit.training.networks import Networks
+from hgs_toolkit.training.stages.cost import image_cost
+from hgs_toolkit.training.stages.growing import grow, grown_config
+from hgs_toolkit.training.stages.warm_start import STAGES, read_networks, starting_config
 from hgs_toolkit.training.state import RunFolder, read_state
-from hgs_toolkit.training.warm_start import STAGES, read_networks, starting_config
 
 logger = logging.getLogger(__name__)
 

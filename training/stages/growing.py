@@ -20,8 +20,8 @@ from hgs_toolkit.config import Config
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.model.residual_discriminator import ResidualDiscriminator
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict, flatten_keys
-from hgs_toolkit.training.handover import hand_over
 from hgs_toolkit.training.networks import Networks
+from hgs_toolkit.training.stages.handover import hand_over
 from hgs_toolkit.training.trainer import new_networks
 
 logger = logging.getLogger(__name__)

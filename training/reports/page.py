@@ -15,7 +15,7 @@ from PIL import Image
 
 from hgs_toolkit.files import write_bytes
 from hgs_toolkit.settings_io import config_to_dict, flatten_keys, load_config
-from hgs_toolkit.training.charts import Points, line_chart
+from hgs_toolkit.training.reports.charts import Points, line_chart
 from hgs_toolkit.training.state import RunFolder
 
 CHARTS = {
@@ -109,8 +109,8 @@ def different_settings(runs: Mapping[str, RunFolder]) -> list[tuple[str, list[st
 def _sample_figures(run: RunFolder, count: int = SHOWN_GRIDS) -> list[str]:
     """Grids evenly over the length of a run, and real images; a ``count`` of 1 is the last grid alone."""
     files = sorted(run.samples.glob("kimg-*.png"))
-    places = np.unique(np.linspace(0, len(files) - 1, count).round().astype(int)) if files else []
-    chosen = [files[place] for place in places] if count > 1 else files[-1:]
+    places = np.unique(np.linspace(0, max(len(files) - 1, 0), count).round().astype(int))
+    chosen = [files[place] for place in places] if count > 1 and files else files[-1:]
     figures = [_figure(_small_jpeg(file), file.stem.replace("kimg-", "kimg ")) for file in chosen]
     real = run.samples / "real.png"
     return [*figures, _figure(_small_jpeg(real), "real images")] if real.is_file() and count > 1 else figures

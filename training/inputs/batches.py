@@ -12,9 +12,9 @@ from torch import Tensor
 from hgs_toolkit.cameras import mirror_labels
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
-from hgs_toolkit.training.augment import compose, mirror
-from hgs_toolkit.training.balance import yaw_weights
 from hgs_toolkit.training.distributed import World
+from hgs_toolkit.training.inputs.augment import compose, mirror
+from hgs_toolkit.training.inputs.balance import yaw_weights
 from hgs_toolkit.training.randomness import Purpose, dataset_indices, keyed_generator
 
 

@@ -1,0 +1,1 @@
+"""What a training step reads: real images, random draws, and what is done to images before they are judged."""
