@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hgs_toolkit.datasets.eg3d import LABEL_FILE
@@ -14,11 +15,52 @@ from hgs_toolkit.datasets.sources.transforms import is_transforms, read_transfor
 from hgs_toolkit.datasets.storage import FileStore, open_store
 from hgs_toolkit.errors import DataError
 
-WANTED = {"transforms": "transforms.json", "cameras": CAMERAS_JSON, "colmap": f"{CAMERAS} with {IMAGES} (or .bin)"}
-KINDS = (*WANTED, "bare")
+Read = Callable[[FileStore, Sequence[str], FileStore | None, list[str] | None], list[Scene]]
+"""From a store, its camera files, the store of the images (None: the same) and a list for problems to scenes."""
+
+
+@dataclass(frozen=True)
+class SourceFormat:
+    """One row of the table of sources with cameras.
+
+    Attributes:
+        kind: name of the format, as ``hgs dataset convert --from`` takes it.
+        expected: the files that it consists of, for messages.
+        owns: whether a file of this name belongs to it.
+        read: its scenes.
+    """
+
+    kind: str
+    expected: str
+    owns: Callable[[str], bool]
+    read: Read
+
+
+def _base(*names: str) -> Callable[[str], bool]:
+    """Whether a file is called one of ``names``, in whatever folder."""
+    return lambda name: PurePosixPath(name).name in names
+
+
+SOURCES = (
+    SourceFormat("transforms", "transforms.json", is_transforms, read_transforms),
+    SourceFormat(
+        "cameras", CAMERAS_JSON, _base(CAMERAS_JSON),
+        lambda store, files, images, problems: [read_cameras_json(store, file, images, problems) for file in files],
+    ),
+    SourceFormat(
+        "colmap", f"{CAMERAS} with {IMAGES} (or .bin)", _base(*FILES),
+        lambda store, files, images, problems: [
+            read_colmap(store, folder, images, problems)
+            for folder in sorted({PurePosixPath(file).parent.as_posix() for file in files})
+        ],
+    ),
+)  # fmt: skip
+"""Sources that bring their cameras; a new one is a file with its reader and a row here."""
+
+KINDS = (*(source.kind for source in SOURCES), "bare")
 
 CAMERA_SUFFIXES = (".json", ".txt", ".bin")
-"""Of files that can be named in place of their folder."""
+"""Suffixes of files that can be named in place of their folder."""
 
 
 def read_scenes(
@@ -45,38 +87,26 @@ def read_scenes(
     one_file = path.is_file() and path.suffix.lower() in CAMERA_SUFFIXES
     store = open_store(path.parent if one_file else path)
     image_store = open_store(images) if images is not None else None
-    files = _camera_files([path.name] if one_file else store.names)
+    names = [path.name] if one_file else store.names
+    files = {source.kind: [name for name in names if source.owns(name)] for source in SOURCES}
     if kind == "auto":
         kind = _tell(path, store, files, assumed)
     if assumed is not None and kind != "bare":
         raise DataError(
             f"{path} has cameras; assumed poses are for images without any: leave --law out, or add --from bare"
         )
-    if kind != "bare" and not files[kind]:
-        raise DataError(f"{path} holds no {WANTED[kind]}; expected the format '{kind}'")
-    if kind == "transforms":
-        scenes = read_transforms(store, files[kind], image_store, problems)
-    elif kind == "cameras":
-        scenes = [read_cameras_json(store, file, image_store, problems) for file in files[kind]]
-    elif kind == "colmap":
-        folders = sorted({PurePosixPath(file).parent.as_posix() for file in files[kind]})
-        scenes = [read_colmap(store, folder, image_store, problems) for folder in folders]
-    else:
+    if kind == "bare":
         assert assumed is not None
         scenes = [read_bare(image_store or store, assumed, problems)]
+    else:
+        source = next(source for source in SOURCES if source.kind == kind)
+        if not files[kind]:
+            raise DataError(f"{path} holds no {source.expected}; expected the format '{kind}'")
+        scenes = source.read(store, files[kind], image_store, problems)
     scenes = [scene for scene in scenes if scene.photographs]
     if not scenes:
         raise DataError(f"{path} holds no usable image" + (f": {problems[0]}" if problems else ""))
     return scenes
-
-
-def _camera_files(names: Sequence[str]) -> dict[str, list[str]]:
-    """The camera files among ``names`` by kind."""
-    return {
-        "transforms": [name for name in names if is_transforms(name)],
-        "cameras": [name for name in names if PurePosixPath(name).name == CAMERAS_JSON],
-        "colmap": [name for name in names if PurePosixPath(name).name in FILES],
-    }
 
 
 def _tell(path: Path, store: FileStore, files: Mapping[str, Sequence[str]], assumed: AssumedPoses | None) -> str:
@@ -91,7 +121,7 @@ def _tell(path: Path, store: FileStore, files: Mapping[str, Sequence[str]], assu
         raise DataError(f"{path} has a {LABEL_FILE} already: hgs dataset check says whether it can be trained on")
     if assumed is None:
         raise DataError(
-            f"{path} holds no {', '.join(WANTED.values())}; for images without cameras choose the "
-            f"distribution of their poses: --law {', '.join(POSE_KINDS)}"
+            f"{path} holds no {', '.join(source.expected for source in SOURCES)}; for images without cameras choose "
+            f"the distribution of their poses: --law {', '.join(POSE_KINDS)}"
         )
     return "bare"
