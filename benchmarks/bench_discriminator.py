@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hgs_toolkit.cameras import PosePrior
 from hgs_toolkit.config import DiscriminatorConfig
 from hgs_toolkit.model.discriminator import Discriminator, make_discriminator
 from hgs_toolkit.model.precision import multiplies_bfloat16
+from hgs_toolkit.pose_prior import PosePrior
 from hgs_toolkit.settings_io import load_preset
 
 WIDE = {32: (96, 160, 192, 192), 64: (48, 96, 160, 192, 192)}

@@ -13,11 +13,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hgs_toolkit.checkpoint import load_model, model_config
+from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.datasets.critters.drawing import make_critters
 from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.metrics.extractors import tick_extractor
 from hgs_toolkit.metrics.measurement import Reference
+from hgs_toolkit.model_files import model_config
 from hgs_toolkit.training.grids import real_chunks, sample_chunks
 from hgs_toolkit.training.inputs.augment import blur
 from hgs_toolkit.training.randomness import Purpose

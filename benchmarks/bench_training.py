@@ -19,8 +19,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from hgs_toolkit.cameras import PosePrior
 from hgs_toolkit.config import Config
+from hgs_toolkit.pose_prior import PosePrior
 from hgs_toolkit.rendering import render
 from hgs_toolkit.settings_io import load_preset
 from hgs_toolkit.training import losses

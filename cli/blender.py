@@ -9,6 +9,7 @@ import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, reporting
 from hgs_toolkit.cli.sources import AssetArgument, Psi
+from hgs_toolkit.conventions import DEFAULT_PSI
 
 if TYPE_CHECKING:
     from hgs_toolkit.blender import Blender
@@ -78,7 +79,7 @@ def install(
 def launch(
     asset: AssetArgument,
     blender: BlenderOption = None,
-    psi: Psi = 0.7,
+    psi: Psi = DEFAULT_PSI,
     device: Device = "auto",
     json_progress: JsonProgress = False,
 ) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from hgs_toolkit.cli.console import Force, JsonProgress, Reporter, Seed, reporting
 from hgs_toolkit.cli.dataset_convert import convert
+from hgs_toolkit.cli.sources import check_data, check_data_out
 from hgs_toolkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -77,10 +78,11 @@ def demo(
     json_progress: JsonProgress = False,
 ) -> None:
     """Draw the built-in demo set: procedural animal heads with alpha, in front or from all sides."""
-    from hgs_toolkit.datasets.critters.drawing import make_critters
-    from hgs_toolkit.datasets.critters.prior import CritterPrior, pose_prior
-
     with reporting(json_progress) as report:
+        check_data_out(out, force=force)
+        from hgs_toolkit.datasets.critters.drawing import make_critters
+        from hgs_toolkit.datasets.critters.prior import CritterPrior, pose_prior
+
         prior = CritterPrior(pose_prior(yaw_prior, *map(_radians, (yaw, pitch_min, pitch_max))), views)
         with report.progress("drawing critters", total=count) as task:
             make_critters(
@@ -131,20 +133,21 @@ def render(
     json_progress: JsonProgress = False,
 ) -> None:
     """Render posed images with alpha of a folder of textured models."""
-    from hgs_toolkit.datasets.meshes.library import find_meshes
-    from hgs_toolkit.datasets.meshes.rendering import render_meshes
-    from hgs_toolkit.datasets.meshes.variation import Variation
-    from hgs_toolkit.datasets.scene_prior import camera_prior
-    from hgs_toolkit.files import refuse_overwrite
-
     with reporting(json_progress) as report:
+        if not list_only:
+            check_data_out(out, force=force)
+        check_data(models)
+        from hgs_toolkit.datasets.meshes.library import find_meshes
+        from hgs_toolkit.datasets.meshes.rendering import render_meshes
+        from hgs_toolkit.datasets.meshes.variation import Variation
+        from hgs_toolkit.datasets.scene_prior import camera_prior
+
         poses = camera_prior(*map(math.radians, (yaw, pitch_min, pitch_max)), yaw_prior=yaw_prior)
         variation = Variation(math.radians(vary_hue), vary_value, math.radians(vary_light), vary_scale)
         meshes = find_meshes(models, match)
         if list_only:
             report.table(["model"], [[mesh.title] for mesh in meshes])
             return
-        refuse_overwrite(out, force=force)
         meshes = _readable(meshes, up, resolution, skip_broken, report)
         _tell_licences(meshes, report)
         with report.progress(f"rendering {len(meshes)} models", total=count) as task:
@@ -166,9 +169,10 @@ def check(
     json_progress: JsonProgress = False,
 ) -> None:
     """Look at every image and label of a set; exit code 1 when it cannot be trained on."""
-    from hgs_toolkit.datasets.check import check_dataset
-
     with reporting(json_progress) as report:
+        check_data(path)
+        from hgs_toolkit.datasets.check import check_dataset
+
         with report.progress("checking") as task:
             result = check_dataset(path, progress=_follow(task))
         if as_json or json_progress:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hgs_toolkit.cli.console import Force, JsonProgress, Reporter, Seed, reporting
+from hgs_toolkit.cli.sources import check_data, check_data_out, parse_background
 from hgs_toolkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -76,13 +77,12 @@ def convert(
     json_progress: JsonProgress = False,
 ) -> None:
     """Convert images with the cameras of NeRF, 3D-GS or COLMAP, or bare images, to a set that hgs train reads."""
-    from hgs_toolkit.cli.sources import parse_background
-    from hgs_toolkit.datasets.convert import Framing, convert_scenes
-    from hgs_toolkit.datasets.sources import read_scenes
-    from hgs_toolkit.files import refuse_overwrite
-
     with reporting(json_progress) as report:
-        refuse_overwrite(out, force=force)
+        check_data(path)
+        check_data_out(out, force=force)
+        from hgs_toolkit.datasets.convert import Framing, convert_scenes
+        from hgs_toolkit.datasets.sources import read_scenes
+
         world = _world(up, front, center, radius, keep_world)
         framing = Framing(crop, resolution, parse_background(background, WHITE))
         problems: list[str] | None = [] if skip_broken else None

@@ -111,9 +111,10 @@ def _train(report: Reporter, data: Path, run: RunFolder, minutes: float, seed: i
 
 def _sample(report: Reporter, folder: Path, trained: Path, device: torch.device) -> Made:
     """Scenes of the shipped model, or of the one just trained where none ships."""
-    from hgs_toolkit.checkpoint import PRETRAINED, load_model, model_config
+    from hgs_toolkit.checkpoint import load_model
     from hgs_toolkit.cli.sample import SamplingPlan, write_manifest, write_scenes
     from hgs_toolkit.imaging.scene_images import ImageSettings
+    from hgs_toolkit.model_files import PRETRAINED, model_config
     from hgs_toolkit.sampling import sample_assets
 
     file = PRETRAINED if PRETRAINED.is_file() else trained
@@ -132,12 +133,11 @@ def _sample(report: Reporter, folder: Path, trained: Path, device: torch.device)
 
 def _export(report: Reporter, folder: Path, asset: Asset) -> Made:
     """The first scene in every format of other programs."""
-    from hgs_toolkit.asset import SUFFIX
-    from hgs_toolkit.exporters.table import FORMATS, export
+    from hgs_toolkit.exporters.table import FORMATS, NATIVE, export
 
     made = {}
     for known in FORMATS:
-        if known.writer is not None and known.suffix != SUFFIX:
+        if known.writer is not None and known.suffix != NATIVE:
             # A format whose files have a name of their own keeps to a folder.
             is_suffix = known.suffix.startswith(".")
             path = folder / (f"seed{SEEDS[0]:04d}{known.suffix}" if is_suffix else f"levels/{known.suffix}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, Seed, reporting
-from hgs_toolkit.cli.sources import ModelArgument, parse_names
+from hgs_toolkit.cli.sources import ModelArgument, check_data, parse_names
 
 if TYPE_CHECKING:
     from hgs_toolkit.evaluation import Figure
@@ -65,11 +65,15 @@ def evaluate(
     """Measure a model: distances to real images, diversity, pose, consistency of views, geometry, speed."""
     with reporting(json_progress) as report:
         from hgs_toolkit.files import refuse_overwrite
+        from hgs_toolkit.model_files import model_config
 
         chosen = tuple(parse_names(metrics, METRICS, "--metrics"))
         extractors = tuple(parse_names(extractor, EXTRACTORS, "--extractor"))
         if out is not None:
             refuse_overwrite(out, force=force)
+        if data is not None:
+            check_data(data)
+        model_config(model)
         from hgs_toolkit.evaluation import EvalSettings
         from hgs_toolkit.evaluation import evaluate as measure
 

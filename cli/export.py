@@ -13,6 +13,7 @@ import typer
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, format_bytes, parse_bytes, reporting
 from hgs_toolkit.cli.field_options import takes_fields_of
 from hgs_toolkit.cli.sources import AssetArgument, DropInvalid, Levels, Psi, open_asset, parse_levels
+from hgs_toolkit.conventions import DEFAULT_PSI
 from hgs_toolkit.exporters.options import ExportOptions, Frame
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def export(
         Frame | None, typer.Option("--source-frame", help="World frame of ASSET where its format leaves it open.")
     ] = None,
     drop_invalid: DropInvalid = False,
-    psi: Psi = 0.7,
+    psi: Psi = DEFAULT_PSI,
     device: Device = "auto",
     force: Force = False,
     json_progress: JsonProgress = False,

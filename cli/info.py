@@ -3,144 +3,211 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hgs_toolkit.cli.console import JsonProgress, facts_text, format_bytes, reporting
 from hgs_toolkit.cli.sources import DropInvalid
 
-Facts = dict[str, Any]
+if TYPE_CHECKING:
+    from hgs_toolkit.model_files import ModelHeader
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of the answer.
+
+    Attributes:
+        name: its heading in the text.
+        text: its value in the text.
+        key: its key in JSON, with the unit where there is one; empty for the name.
+        value: its value in JSON; None for the text.
+    """
+
+    name: str
+    text: object
+    key: str = ""
+    value: Any = None
 
 
 def info(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A splat file, a model, a run folder or a dataset.")],
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="PATH", help="A splat file, a model, a run folder or a dataset.", show_default=False),
+    ],
     drop_invalid: DropInvalid = False,
     json_progress: JsonProgress = False,
 ) -> None:
-    """Say what a splat file, model, run folder or dataset holds."""
+    """Tell what a splat file, model, run folder or dataset holds."""
     with reporting(json_progress) as report:
         facts = describe(path, drop_invalid)
-        report.result(facts_text(facts), **facts)
+        texts = {fact.name: fact.text for fact in facts}
+        report.result(facts_text(texts), **{f.key or f.name: f.text if f.value is None else f.value for f in facts})
 
 
-def describe(path: Path, drop_invalid: bool = False) -> Facts:
-    """Facts about what is at ``path``, ready to be printed; ``drop_invalid`` is as in ``table.load``.
+def describe(path: Path, drop_invalid: bool = False) -> list[Fact]:
+    """Facts about what is at ``path``; ``drop_invalid`` is as in ``table.load``.
 
     Raises:
         HgsError: if there is nothing, or nothing known.
     """
-    from hgs_toolkit.checkpoint import MODEL_FILE
     from hgs_toolkit.errors import HgsError
+    from hgs_toolkit.model_files import MODEL_FILE
 
     if not path.exists():
         raise HgsError(f"{path} does not exist; expected a splat file, model, run folder or dataset")
     if (path / "config.yaml").is_file() or (path / MODEL_FILE).is_file():
         return _run(path)
+    if (path / "plan.json").is_file():
+        return _synthesized(path)
     if path.is_dir() or path.suffix.lower() == ".zip":
         return _dataset(path)
     return _model(path) if path.suffix.lower() == ".safetensors" else _asset(path, drop_invalid)
 
 
-def _asset(path: Path, drop_invalid: bool) -> Facts:
-    from hgs_toolkit.exporters.table import format_of, read_asset
-    from hgs_toolkit.gaussians import BACKGROUND_LEVEL
+def _size(path: Path) -> Fact:
+    size = path.stat().st_size
+    return Fact("size", format_bytes(size), "size_bytes", size)
 
-    kind, asset = format_of(path), read_asset(path, drop_invalid=drop_invalid)
-    scene, metadata = asset.scene, asset.metadata
-    facts: Facts = {
-        "kind": f"{kind.suffix} - {kind.description}",
-        "size": format_bytes(path.stat().st_size),
-        "gaussians": scene.num_gaussians,
-        "levels": " ".join(map(str, scene.level_counts)),
-        "background": int((scene.level == BACKGROUND_LEVEL).sum()),
-        "sh degree": scene.sh_degree,
-    }
-    if scene.num_gaussians:
-        low, high = scene.means[0].amin(0), scene.means[0].amax(0)
-        facts["bounds"] = " ".join(f"{a}[{lo:.3f} {hi:.3f}]" for a, lo, hi in zip("xyz", low, high, strict=True))
+
+def _levels(counts: list[int] | tuple[int, ...]) -> Fact:
+    return Fact("levels", " ".join(map(str, counts)), "gaussians_per_level", list(counts))
+
+
+def _number(value: str) -> Any:
+    """The number that a text of a model's facts is, or the text."""
+    try:
+        return float(value) if "." in value or "e" in value.lower() else int(value)
+    except ValueError:
+        return value
+
+
+def _asset(path: Path, drop_invalid: bool) -> list[Fact]:
+    from hgs_toolkit.exporters.table import format_of
+
+    known = format_of(path)
+    from hgs_toolkit.exporters.summary import summarize_splats
+
+    found = summarize_splats(path, drop_invalid=drop_invalid)
+    metadata = found.metadata
+    facts = [
+        Fact("kind", f"{known.suffix} - {known.description}"), _size(path), Fact("gaussians", found.gaussians),
+        _levels(found.level_counts), Fact("background", found.background, "background_gaussians"),
+        Fact("sh degree", found.sh_degree, "sh_degree"),
+    ]  # fmt: skip
+    if found.low:
+        text = " ".join(f"{a}[{lo:.3f} {hi:.3f}]" for a, lo, hi in zip("xyz", found.low, found.high, strict=True))
+        facts.append(Fact("bounds", text, "bounds_world_units", [found.low, found.high]))
     if any(metadata.offset):
-        facts["offset"] = " ".join(f"{value:.15g}" for value in metadata.offset)
+        text = " ".join(f"{value:.15g}" for value in metadata.offset)
+        facts.append(Fact("offset", text, "offset_world_units", list(metadata.offset)))
     if metadata.antialiased:
-        facts["trained for"] = "antialiased rendering"
+        facts.append(Fact("trained for", "antialiased rendering", "trained_for"))
     if metadata.generator:
-        facts |= {"generator": metadata.generator, "seed": metadata.seed, "psi": metadata.psi, "model": metadata.model}
-    return facts | metadata.extra
+        facts += [Fact(name, getattr(metadata, name)) for name in ("generator", "seed", "psi", "model")]
+    return facts + [Fact(name, value) for name, value in metadata.extra.items()]
 
 
-def _model(path: Path) -> Facts:
-    from hgs_toolkit.checkpoint import NETWORKS_KEY, load_model, read_header, read_metadata
+def _facts_of(header: ModelHeader) -> list[Fact]:
+    """Facts of a model file, with one line for the credits of what it learned from."""
+    facts = dict(header.facts)
+    if "attribution" in facts:
+        from hgs_toolkit.datasets.attribution import read_credits, summarise
+
+        facts["attribution"] = summarise(read_credits(facts["attribution"]))
+    return [Fact(name, value, value=_number(value)) for name, value in facts.items()]
+
+
+def _model(path: Path) -> list[Fact]:
     from hgs_toolkit.files import sha256
+    from hgs_toolkit.model_files import NETWORKS_KEY, count_weights, read_header, read_metadata
 
     if NETWORKS_KEY in read_metadata(path):
         return _networks(path)
     header = read_header(path)
     config = header.config.generator
-    weights = sum(value.numel() for value in load_model(path, "cpu").state_dict().values())
-    return {
-        "kind": f"model '{header.config.name}' - {header.config.description or 'no description'}",
-        "size": format_bytes(path.stat().st_size),
-        "weights": f"{weights:,}",
-        "resolution": config.resolution,
-        "levels": " ".join(map(str, config.level_counts)),
-        "hierarchy": config.hierarchy,
-        "background": config.background,
-        "sha256": sha256(path),
-        **_readable(header.facts),
-    }
+    weights = count_weights(path)
+    return [
+        Fact("kind", f"model '{header.config.name}' - {header.config.description or 'no description'}"), _size(path),
+        Fact("weights", f"{weights:,}", value=weights), Fact("resolution", config.resolution, "resolution_pixels"),
+        _levels(config.level_counts), Fact("hierarchy", config.hierarchy), Fact("background", config.background),
+        Fact("sha256", sha256(path)), *_facts_of(header),
+    ]  # fmt: skip
 
 
-def _readable(facts: dict[str, str]) -> Facts:
-    """A model's facts, with one line for the credits of what it learned from."""
-    from hgs_toolkit.datasets.attribution import ATTRIBUTION, read_credits, summarise
-
-    if ATTRIBUTION not in facts:
-        return dict(facts)
-    return facts | {ATTRIBUTION: summarise(read_credits(facts[ATTRIBUTION]))}
-
-
-def _networks(path: Path) -> Facts:
-    from hgs_toolkit.checkpoint import NETWORKS_KEY, read_header
+def _networks(path: Path) -> list[Fact]:
     from hgs_toolkit.files import sha256
+    from hgs_toolkit.model_files import NETWORKS_KEY, read_header
 
     header = read_header(path, NETWORKS_KEY)
-    return {
-        "kind": f"networks to train on from: '{header.config.name}' (hgs train --init)",
-        "size": format_bytes(path.stat().st_size),
-        "resolution": header.config.generator.resolution,
-        "levels": " ".join(map(str, header.config.generator.level_counts)),
-        "discriminator": header.config.discriminator.kind,
-        "sha256": sha256(path),
-        **_readable(header.facts),
-    }
+    generator = header.config.generator
+    return [
+        Fact("kind", f"networks to train on from: '{header.config.name}' (hgs train --init)"), _size(path),
+        Fact("resolution", generator.resolution, "resolution_pixels"), _levels(generator.level_counts),
+        Fact("discriminator", header.config.discriminator.kind), Fact("sha256", sha256(path)), *_facts_of(header),
+    ]  # fmt: skip
 
 
-def _run(folder: Path) -> Facts:
-    from hgs_toolkit.checkpoint import MODEL_FILE
-    from hgs_toolkit.training.stages.plan import PLAN_FILE
-    from hgs_toolkit.training.state import RunFolder
+def _run(folder: Path) -> list[Fact]:
+    from hgs_toolkit.model_files import MODEL_FILE
 
-    run = RunFolder(folder)
-    facts: Facts = {"kind": "run folder"}
-    facts |= _model(folder / MODEL_FILE) if run.model_file.is_file() else {"model": "none yet: no tick was reached"}
-    log = run.read_log()
-    if log:
-        facts["last tick"] = json.dumps(log[-1])
-    return facts | {"resumable": run.state_file.is_file() or (folder / PLAN_FILE).is_file()}
+    facts = [Fact("kind", "run folder")]
+    if (folder / MODEL_FILE).is_file():
+        facts += [fact for fact in _model(folder / MODEL_FILE) if fact.name != "kind"]
+    else:
+        facts.append(Fact("model", "none yet: no tick was reached"))
+    if (tick := _last_tick(folder / "log.jsonl")) is not None:
+        facts.append(Fact("last tick", json.dumps(tick), "last_tick", tick))
+    resumable = (folder / "state.pt").is_file() or (folder / "plan.yaml").is_file()
+    return [*facts, Fact("resumable", resumable)]
 
 
-def _dataset(path: Path) -> Facts:
+def _last_tick(log: Path) -> dict[str, Any] | None:
+    """The last whole line of a run's log."""
+    if not log.is_file():
+        return None
+    for line in reversed(log.read_text(encoding="utf-8").splitlines()):
+        try:
+            tick: dict[str, Any] = json.loads(line)
+        except ValueError:  # a line that a killed run left unfinished
+            continue
+        return tick
+    return None
+
+
+def _synthesized(folder: Path) -> list[Fact]:
+    from hgs_toolkit.errors import DataError
+
+    try:
+        plan = json.loads((folder / "plan.json").read_bytes())
+        settings = plan["settings"]
+        images = settings["count"] * settings["views"]
+        facts = [
+            Fact("kind", f"synthesised dataset, format '{settings['format']}' (hgs synth)"),
+            Fact("images", images), Fact("scenes", settings["count"]), Fact("views", settings["views"]),
+            Fact("resolution", settings["size"], "resolution_pixels"),
+            Fact("annotations", ", ".join(settings["annotations"]), value=settings["annotations"]),
+            Fact("model", plan["model"]), Fact("model sha256", plan["model_sha256"], "model_sha256"),
+        ]  # fmt: skip
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / 'plan.json'} is no plan of 'hgs synth'; expected a synthesised dataset") from error
+    shards = sum(1 for _ in (folder / "shards").glob("*.json"))
+    complete = (folder / "manifest.json").is_file()
+    return [*facts, Fact("finished shards", shards, "finished_shards"), Fact("complete", complete)]
+
+
+def _dataset(path: Path) -> list[Fact]:
     from hgs_toolkit.datasets.attribution import ATTRIBUTION, read_credits, summarise
     from hgs_toolkit.datasets.eg3d import open_dataset
 
     images = open_dataset(path)
     known = read_credits(images.facts.get(ATTRIBUTION))
-    return {
-        "kind": "posed images (EG3D layout)",
-        "images": len(images),
-        "resolution": images.stored_resolution,
-        "alpha": images.has_alpha,
-        "views of a subject": images.views_per_subject,
-        **({ATTRIBUTION: summarise(known)} if known else {}),
-    }
+    return [
+        Fact("kind", "posed images (EG3D layout)"), Fact("images", len(images)),
+        Fact("resolution", images.stored_resolution, "resolution_pixels"), Fact("alpha", images.has_alpha),
+        Fact("views of a subject", images.views_per_subject, "views_of_a_subject"),
+        *([Fact(ATTRIBUTION, summarise(known))] if known else []),
+    ]  # fmt: skip

@@ -78,7 +78,12 @@ def invert(
 ) -> None:
     """Find the scene of a model that shows an image; its camera is estimated if none is given."""
     with reporting(json_progress) as report:
-        from hgs_toolkit.checkpoint import load_model, model_config
+        from hgs_toolkit.model_files import model_config
+
+        if not (image.startswith(CRITTER) or Path(image).exists()):
+            raise ConfigError(f"{image} does not exist; expected an image, a dataset of one subject or {CRITTER}N")
+        model_config(model)
+        from hgs_toolkit.checkpoint import load_model
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.exporters.table import export

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, parse_bytes, reporting
-from hgs_toolkit.cli.sources import AssetArgument, DropInvalid, Levels, Psi, open_asset, parse_levels
+from hgs_toolkit.cli.sources import AssetArgument, DropInvalid, Levels, Psi, check_asset, open_asset, parse_levels
+from hgs_toolkit.conventions import DEFAULT_PSI
 from hgs_toolkit.exporters.meshes.settings import (
     DEFAULT_FACES,
     MAX_TEXTURED_FACES,
@@ -78,13 +79,14 @@ def mesh(
     unlit: Annotated[bool, typer.Option("--unlit", help=".glb: show colours as they are, without lamps.")] = False,
     report: Annotated[Path | None, typer.Option("--report", help="Write the mesh's facts to this .json file.")] = None,
     drop_invalid: DropInvalid = False,
-    psi: Psi = 0.7,
+    psi: Psi = DEFAULT_PSI,
     device: Device = "auto",
     force: Force = False,
     json_progress: JsonProgress = False,
 ) -> None:
     """Make a triangle mesh of an asset."""
     with reporting(json_progress) as console:
+        check_asset(asset)
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.errors import ConfigError
         from hgs_toolkit.exporters.meshes.budget import mesh_within

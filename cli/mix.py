@@ -17,6 +17,7 @@ from hgs_toolkit.cli.sources import (
     open_model,
     parse_levels,
 )
+from hgs_toolkit.conventions import DEFAULT_PSI
 from hgs_toolkit.errors import ConfigError
 
 MAX_SEEDS = 64
@@ -39,7 +40,7 @@ def mix(
     ] = None,
     size: Annotated[int, typer.Option("--size", min=8, max=1024, help="Height and width of an image, pixels.")] = 128,
     background: Background = "auto",
-    psi: Psi = 0.7,
+    psi: Psi = DEFAULT_PSI,
     device: Device = "auto",
     force: Force = False,
     json_progress: JsonProgress = False,

@@ -12,7 +12,7 @@ def print_presets(wanted: bool) -> None:
     if not wanted:
         return
     with reporting() as report:
-        from hgs_toolkit.checkpoint import PRETRAINED
+        from hgs_toolkit.model_files import PRETRAINED
         from hgs_toolkit.settings_io import load_preset, preset_names
 
         rows = []

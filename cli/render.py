@@ -10,6 +10,7 @@ import typer
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, reporting
 from hgs_toolkit.cli.image_files import MAX_SIZE, OUT_HELP, Fps, ImageFiles, is_video
 from hgs_toolkit.cli.sources import AssetArgument, Background, DropInvalid, Levels, Psi, check_background, open_scene
+from hgs_toolkit.conventions import DEFAULT_PSI
 from hgs_toolkit.imaging.choices import Mode, SceneAnimation, Trajectory
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def render(
     ] = None,
     background: Background = "auto",
     drop_invalid: DropInvalid = False,
-    psi: Psi = 0.7,
+    psi: Psi = DEFAULT_PSI,
     device: Device = "auto",
     force: Force = False,
     json_progress: JsonProgress = False,

@@ -11,6 +11,7 @@ import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, reporting
 from hgs_toolkit.cli.sources import Background, ModelArgument, Psi, check_background, open_model
+from hgs_toolkit.conventions import DEFAULT_PSI
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +32,7 @@ def sample(
     *,
     out: Annotated[Path, typer.Option("--out", help="Folder for the files; it is made if needed.")],
     seeds: Annotated[str, typer.Option("--seeds", help="Seeds of the scenes, such as 0-31 or 1,5,9-12.")] = "0-15",
-    psi: Psi = 0.7,
+    psi: Psi = DEFAULT_PSI,
     cutoff: Annotated[
         int | None,
         typer.Option(
@@ -50,17 +51,17 @@ def sample(
 ) -> None:
     """Sample scenes from a model; the same seed always gives the same scene."""
     with reporting(json_progress) as report:
+        from hgs_toolkit.model_files import model_config
         from hgs_toolkit.ranges import parse_seeds
 
         plan = SamplingPlan(out, parse_seeds(seeds), [name.strip() for name in save.split(",")], views)
         check_background(background)
+        name = model_config(model).name
         plan.check(force)
         drawable = open_model(report, model, device, background, draws=IMAGE in plan.kinds)
-        from hgs_toolkit.checkpoint import model_config
         from hgs_toolkit.imaging.scene_images import ImageSettings
         from hgs_toolkit.sampling import sample_assets
 
-        name = model_config(model).name
         assets = sample_assets(drawable.model, plan.seeds, psi, cutoff, name)
         settings = ImageSettings(size, drawable.background)
         entries = write_scenes(report, plan, assets, settings, drawable.device)

@@ -9,6 +9,7 @@ import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, reporting
 from hgs_toolkit.cli.sources import AssetArgument, Background, Levels, Psi, check_background, open_scene
+from hgs_toolkit.conventions import DEFAULT_PSI
 from hgs_toolkit.errors import ConfigError
 
 SUFFIX = ".html"
@@ -22,7 +23,7 @@ def share(
         str | None, typer.Option("--title", help="Heading; by default the asset's name.", show_default=False)
     ] = None,
     background: Background = "auto",
-    psi: Psi = 0.7,
+    psi: Psi = DEFAULT_PSI,
     device: Device = "auto",
     force: Force = False,
     json_progress: JsonProgress = False,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hgs_toolkit.errors import ConfigError
+from hgs_toolkit.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Color = tuple[float, float, float]
 """RGB in 0..1."""
+
+OTHER_ARCHIVES = (".rar", ".7z", ".tar", ".gz", ".tgz", ".xz", ".bz2")
+"""Suffixes of archives that datasets are not written as."""
 
 ASSET_HELP = "A splat file (.hgs, .ply, ...) or MODEL@SEED; @SEED alone samples the model that ships."
 
@@ -91,11 +94,13 @@ def open_model(
     report: Reporter, path: Path | None, device: str, background: str, *, draws: bool = True
 ) -> DrawableModel:
     """The model at ``path`` (None: the one that ships); the rasteriser of ``device`` is compiled if it ``draws``."""
-    from hgs_toolkit.checkpoint import find_model, load_model
+    from hgs_toolkit.model_files import model_config
+
+    model_config(path)  # says what is wrong with the file before torch is imported
+    from hgs_toolkit.checkpoint import load_model
     from hgs_toolkit.cli.kernels import compile_kernels
     from hgs_toolkit.devices import choose_device
 
-    find_model(path)
     target = choose_device(device)
     model = load_model(path, target)
     # Scenes with a background of their own were trained over black.
@@ -120,6 +125,35 @@ def open_scene(
     return DrawableScene(asset, chosen_levels(asset.scene, wanted), color)
 
 
+def check_asset(text: str) -> None:
+    """Raise what :func:`open_asset` raises for a file or model that is missing or of an unknown kind, without torch."""
+    from hgs_toolkit.exporters.table import check_source
+    from hgs_toolkit.model_files import model_config
+    from hgs_toolkit.ranges import parse_seeds
+
+    model, at, seeds = text.rpartition("@")
+    if at and not Path(text).exists():
+        parse_seeds(seeds)
+        model_config(Path(model) if model else None)
+    else:
+        check_source(Path(text))
+
+
+def check_data(path: Path) -> None:
+    """Raise a DataError if there is no dataset at ``path``; nothing is read."""
+    if not path.exists():
+        raise DataError(f"{path} does not exist; expected a folder or a zip archive")
+
+
+def check_data_out(out: Path, *, force: bool) -> None:
+    """Raise an HgsError if no dataset can be written to ``out``: another archive than .zip, or a name in use."""
+    from hgs_toolkit.files import refuse_overwrite
+
+    if out.suffix.lower() in OTHER_ARCHIVES:
+        raise ConfigError(f"{out} has the suffix '{out.suffix}'; expected a .zip archive or a folder")
+    refuse_overwrite(out, force=force)
+
+
 def open_asset(
     text: str, psi: float, device: str, frame: str | None = None, sh_degree: int | None = None,
     drop_invalid: bool = False,
@@ -140,15 +174,18 @@ def open_asset(
 
 
 def _sampled(model_path: Path | None, seed: str, psi: float, device: str, sh_degree: int) -> Asset:
-    from hgs_toolkit.checkpoint import load_model, model_config
+    from hgs_toolkit.model_files import model_config
     from hgs_toolkit.ranges import parse_seeds
-    from hgs_toolkit.sampling import sample_assets
 
     seeds = parse_seeds(seed)
     if len(seeds) > 1:
         raise ConfigError(f"'@{seed}' names {len(seeds)} seeds; expected one, 'hgs sample' makes many")
+    name = model_config(model_path).name
+    from hgs_toolkit.checkpoint import load_model
+    from hgs_toolkit.sampling import sample_assets
+
     model = load_model(model_path, device)
-    asset = next(sample_assets(model, seeds, psi, name=model_config(model_path).name))
+    asset = next(sample_assets(model, seeds, psi, name=name))
     if not (sh_degree and model.config.view_dependent_color):
         return asset
     from hgs_toolkit.view_color import fit_view_color

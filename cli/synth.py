@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, format_bytes, reporting
 from hgs_toolkit.cli.sources import ModelArgument, Psi, parse_names
+from hgs_toolkit.conventions import DEFAULT_PSI
 
 if TYPE_CHECKING:
     from hgs_toolkit.cli.progress import Task
@@ -78,7 +79,7 @@ def make(
     count: Annotated[int, typer.Option("--count", help="Number of scenes (seeds).")] = 1000,
     views: Annotated[int, typer.Option("--views", help="Number of views of each scene.")] = 1,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the first scene.")] = 0,
-    psi: Psi = 0.7,
+    psi: Psi = DEFAULT_PSI,
     size: Annotated[
         int | None, typer.Option("--size", help="Height and width, pixels; by default the model's resolution.")
     ] = None,
@@ -155,7 +156,10 @@ def make(
     """Make a dataset: images with annotations of a model's scenes; the same settings always give the same bytes."""
     with reporting(json_progress) as report:
         chosen = None if annotations is None else parse_names(annotations, annotation_names(), "--annotations")
+        from hgs_toolkit.model_files import model_config
         from hgs_toolkit.settings_io import merge, read_yaml, with_overrides
+
+        model_config(model)
 
         typed = {
             "count": count, "views": views, "seed": seed, "psi": psi, "size": size, "format": format_,

@@ -10,12 +10,18 @@ import typer
 
 from hgs_toolkit.cli.console import Device, JsonProgress, Reporter, reporting
 from hgs_toolkit.cli.presets import print_presets
+from hgs_toolkit.cli.sources import check_data
 from hgs_toolkit.cli.train_stages import choose_stages, run_stages
 from hgs_toolkit.cli.training_display import display, stop_flag
+from hgs_toolkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from hgs_toolkit.config import Config
     from hgs_toolkit.training.networks import Networks
+
+
+RESUMABLE = ("config.yaml", "plan.yaml")
+"""Files by which the folder of a run is known: of one stage, or of several."""
 
 
 def train(
@@ -64,6 +70,7 @@ def train(
         _refuse_contradictions(preset, config, resume, init, grow)
         if minutes is not None and not minutes > 0:
             raise typer.BadParameter(f"{minutes:g}; expected more than 0", param_hint="--minutes")
+        _check_input(data, preset, out, resume)
         wishes = {"kimg": kimg, "seed": seed, "snapshot_kimg": snapshot}
         given = [f"training.{key}={value}" for key, value in wishes.items() if value is not None]
         if not (init or grow or config):
@@ -102,6 +109,17 @@ def train(
                 )  # fmt: skip
             if world.is_main:
                 report.file(run.model_file)
+
+
+def _check_input(data: Path, preset: str | None, out: Path, resume: bool) -> None:
+    """Refuse what is known to fail before torch is imported."""
+    from hgs_toolkit.settings_io import load_preset
+
+    if preset:
+        load_preset(preset)
+    if resume and not (out / "config.yaml").is_file():
+        raise ConfigError(f"{out} holds no run to resume; expected the folder of an earlier 'hgs train'")
+    check_data(data)
 
 
 def _rank() -> int:

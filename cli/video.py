@@ -17,6 +17,7 @@ from hgs_toolkit.cli.sources import (
     open_model,
     parse_levels,
 )
+from hgs_toolkit.conventions import DEFAULT_PSI
 from hgs_toolkit.imaging.choices import AnimationKind, Mode, Trajectory
 
 
@@ -46,7 +47,7 @@ def video(
         ),
     ] = None,
     background: Background = "auto",
-    psi: Psi = 0.7,
+    psi: Psi = DEFAULT_PSI,
     device: Device = "auto",
     force: Force = False,
     json_progress: JsonProgress = False,

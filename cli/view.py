@@ -9,6 +9,7 @@ import typer
 
 from hgs_toolkit.cli.console import Device, JsonProgress, reporting
 from hgs_toolkit.cli.sources import Psi, open_asset
+from hgs_toolkit.conventions import DEFAULT_PSI
 
 if TYPE_CHECKING:
     from hgs_toolkit.viewer.choice import Source
@@ -28,7 +29,7 @@ def view(
     seconds: Annotated[
         float | None, typer.Option("--seconds", min=0, help="Stop after this many seconds; by default at Ctrl-C.")
     ] = None,
-    psi: Psi = 0.7,
+    psi: Psi = DEFAULT_PSI,
     device: Device = "auto",
     json_progress: JsonProgress = False,
 ) -> None:
@@ -56,8 +57,9 @@ def view(
 
 def _source(what: list[str], psi: float, device: str) -> Source:
     """The model that is named, or one or two assets."""
-    from hgs_toolkit.checkpoint import load_model, model_config
+    from hgs_toolkit.checkpoint import load_model
     from hgs_toolkit.errors import ConfigError
+    from hgs_toolkit.model_files import model_config
     from hgs_toolkit.viewer.choice import FileSource, ModelSource
 
     if len(what) > 2:

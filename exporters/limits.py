@@ -17,6 +17,9 @@ from hgs_toolkit.errors import FormatError
 MAX_EXPANSION = 100
 """Bytes of content for each byte of a file, above which the file is taken for a decompression bomb."""
 
+BLOCK = 4096
+"""Rows that are worked on at a time: a megabyte with all harmonics, which a processor's cache holds."""
+
 FREE_EXPANSION = 2**24
 """Bytes of content that any file may have, however small it is."""
 

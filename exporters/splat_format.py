@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.options import ExportOptions, Frame
-from hgs_toolkit.exporters.splats.reading import Reading
-from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
 
-Reader = Callable[[Path], Reading]
-Writer = Callable[[Path, GaussianHierarchy, ExportOptions], None]
+if TYPE_CHECKING:
+    from hgs_toolkit.exporters.splats.reading import Reading
+    from hgs_toolkit.gaussians import GaussianHierarchy
+
+Reader = Callable[[Path], "Reading"]
+Writer = Callable[[Path, "GaussianHierarchy", ExportOptions], None]
+
+
+def late(name: str) -> Callable[..., Any]:
+    """The function ``module:function`` of ``exporters/splats``, whose module is imported at the first call."""
+    module, _, function = name.partition(":")
+
+    def call(*arguments: Any) -> Any:
+        return getattr(importlib.import_module(f"hgs_toolkit.exporters.splats.{module}"), function)(*arguments)
+
+    return call
 
 
 @dataclass(frozen=True)
@@ -66,7 +80,7 @@ class SplatFormat:
             kept = " (option 'extras' would)" if "extras" in self.options else ""
             if scene.num_levels > 1:
                 lost.append(f"the tree of {scene.num_levels} levels{kept}")
-            if bool((scene.level == BACKGROUND_LEVEL).any()):
+            if bool(scene.is_background.any()):
                 lost.append("which Gaussians are the background")
         if not self.keeps_offset and options.metadata and any(options.metadata.offset):
             place = ", ".join(f"{value:.15g}" for value in options.metadata.offset)

@@ -1,7 +1,7 @@
 """The table of splat formats, and reading and writing by a file's suffix.
 
 To add a format, write ``splats/NAME.py`` with ``read_NAME(path)`` and ``write_NAME(path, scene, options)`` and add its
-row to FORMATS.
+row to FORMATS. Readers and writers are imported when they are first called: looking at the table needs no torch.
 """
 
 from __future__ import annotations
@@ -10,43 +10,34 @@ import difflib
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
-import numpy as np
-
-from hgs_toolkit.asset import SUFFIX as NATIVE
-from hgs_toolkit.asset import Asset, AssetMetadata, load_asset, write_asset
-from hgs_toolkit.encoding import sh_bases
 from hgs_toolkit.errors import FormatError, ShapeError
-from hgs_toolkit.exporters.frames import FRAMES, convert_frame, frame_signs
-from hgs_toolkit.exporters.options import ExportOptions
-from hgs_toolkit.exporters.splat_format import SplatFormat
-from hgs_toolkit.exporters.splats.glb import read_glb, write_glb
-from hgs_toolkit.exporters.splats.ksplat import read_ksplat
-from hgs_toolkit.exporters.splats.ply.compressed import write_compressed_ply
-from hgs_toolkit.exporters.splats.ply.reader import read_ply
-from hgs_toolkit.exporters.splats.ply.writer import write_ply
-from hgs_toolkit.exporters.splats.rad.reader import read_rad
-from hgs_toolkit.exporters.splats.rad.writer import write_rad
-from hgs_toolkit.exporters.splats.reading import Reading, cleaned, offset_of
-from hgs_toolkit.exporters.splats.sog import read_sog, write_sog
-from hgs_toolkit.exporters.splats.splat import read_splat, write_splat
-from hgs_toolkit.exporters.splats.spz.reader import read_spz
-from hgs_toolkit.exporters.splats.spz.writer import write_spz
-from hgs_toolkit.exporters.splats.streamed_sog import SUFFIX as STREAMED
-from hgs_toolkit.exporters.splats.streamed_sog import read_streamed_sog, tidy_streamed_sog, write_streamed_sog
-from hgs_toolkit.exporters.splats.usd import read_usd, write_usd
-from hgs_toolkit.files import atomic_path
-from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.exporters.options import ExportOptions, Frame
+from hgs_toolkit.exporters.splat_format import Reader, SplatFormat, late
+
+if TYPE_CHECKING:
+    from hgs_toolkit.asset import Asset, AssetMetadata
+    from hgs_toolkit.exporters.splats.reading import Reading
+    from hgs_toolkit.gaussians import GaussianHierarchy
 
 logger = logging.getLogger(__name__)
 
 
+NATIVE = ".hgs"
+"""Suffix of our own format."""
+
+
 def _read_hgs(path: Path) -> Reading:
+    from hgs_toolkit.asset import load_asset
+    from hgs_toolkit.exporters.splats.reading import Reading
+
     return Reading(load_asset(path).scene)
 
 
 def _write_hgs(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
+    from hgs_toolkit.asset import Asset, AssetMetadata, write_asset
+
     write_asset(path, Asset(scene, options.metadata or AssetMetadata()))
 
 
@@ -54,47 +45,57 @@ FORMATS = (
     SplatFormat(NATIVE, "native asset, exact, with tree and provenance", _read_hgs, _write_hgs, keeps_tree=True,
            opens_in_extension=True),
     SplatFormat(
-        ".ply", "3D-GS splats: SuperSplat, Blender add-ons, Unity, Unreal, Houdini", read_ply, write_ply,
+        ".ply", "3D-GS splats: SuperSplat, Blender add-ons, Unity, Unreal, Houdini",
+        late("ply.reader:read_ply"), late("ply.writer:write_ply"),
         options=frozenset({"extras", "pad_sh", "normals", "world", "frame"}), opens_in_extension=True,
     ),
     SplatFormat(
-        ".spz", "Niantic's, 10 to 20 bytes a Gaussian: phones, Unity, Unreal, Godot, Spark", read_spz, write_spz,
+        ".spz", "Niantic's, 10 to 20 bytes a Gaussian: phones, Unity, Unreal, Godot, Spark",
+        late("spz.reader:read_spz"), late("spz.writer:write_spz"),
         options=frozenset({"frame", "spz_version"}), keeps_offset=False, assumed_frame="y_up",
         opens_in_extension=True,
     ),
     SplatFormat(
-        ".sog", "images in a zip, 14 to 20 bytes a Gaussian: SuperSplat, PlayCanvas, Spark", read_sog, write_sog,
+        ".sog", "images in a zip, 14 to 20 bytes a Gaussian: SuperSplat, PlayCanvas, Spark",
+        late("sog:read_sog"), late("sog:write_sog"),
         options=frozenset({"frame"}),
     ),
     SplatFormat(
-        ".compressed.ply", "16 bytes a Gaussian: SuperSplat, PlayCanvas", read_ply, write_compressed_ply,
+        ".compressed.ply", "16 bytes a Gaussian: SuperSplat, PlayCanvas",
+        late("ply.reader:read_ply"), late("ply.compressed:write_compressed_ply"),
         options=frozenset({"frame"}),
     ),
     SplatFormat(
-        ".splat", "32 bytes a Gaussian, without harmonics: older web viewers", read_splat, write_splat,
+        ".splat", "32 bytes a Gaussian, without harmonics: older web viewers",
+        late("splat:read_splat"), late("splat:write_splat"),
         options=frozenset({"frame"}), sh_degree=0, keeps_offset=False, assumed_frame="rdf", opens_in_extension=True,
     ),
     SplatFormat(
-        ".ksplat", "GaussianSplats3D, all compression levels; only read", read_ksplat, None, assumed_frame="rdf",
+        ".ksplat", "GaussianSplats3D, all compression levels; only read",
+        late("ksplat:read_ksplat"), None, assumed_frame="rdf",
     ),
     SplatFormat(
         ".glb", "glTF with KHR_gaussian_splatting: Cesium; other viewers show points",
-        read_glb, write_glb, options=frozenset({"nodes", "extras"}), opens_in_extension=True,
+        late("glb:read_glb"), late("glb:write_glb"), options=frozenset({"nodes", "extras"}), opens_in_extension=True,
     ),
     SplatFormat(
-        ".rad", "a tree of levels of detail: Spark 2 (three.js)", read_rad, write_rad,
+        ".rad", "a tree of levels of detail: Spark 2 (three.js)",
+        late("rad.reader:read_rad"), late("rad.writer:write_rad"),
         options=frozenset({"frame", "lods"}), keeps_tree=True,
     ),
     SplatFormat(
-        STREAMED, "folders of .sog images for each level of detail: PlayCanvas, SuperSplat",
-        read_streamed_sog, write_streamed_sog, options=frozenset({"frame", "lods"}), keeps_tree=True,
-        tidy=tidy_streamed_sog,
+        "lod-meta.json", "folders of .sog images for each level of detail: PlayCanvas, SuperSplat",
+        late("streamed_sog:read_streamed_sog"), late("streamed_sog:write_streamed_sog"),
+        options=frozenset({"frame", "lods"}), keeps_tree=True,
+        tidy=late("streamed_sog:tidy_streamed_sog"),
     ),
     SplatFormat(
-        ".usdc", "OpenUSD 26.03, binary: Omniverse, Houdini, usdview", read_usd, write_usd, options=frozenset({"lods"}),
+        ".usdc", "OpenUSD 26.03, binary: Omniverse, Houdini, usdview",
+        late("usd:read_usd"), late("usd:write_usd"), options=frozenset({"lods"}),
     ),
     SplatFormat(
-        ".usda", "OpenUSD 26.03, text: Omniverse, Houdini, usdview", read_usd, write_usd, options=frozenset({"lods"}),
+        ".usda", "OpenUSD 26.03, text: Omniverse, Houdini, usdview",
+        late("usd:read_usd"), late("usd:write_usd"), options=frozenset({"lods"}),
     ),
 )  # fmt: skip
 """Every splat format: the only place that lists their suffixes."""
@@ -122,16 +123,17 @@ def read_asset(path: str | Path, frame: str | None = None, *, drop_invalid: bool
     The metadata of other formats state only what their files do, such as an offset.
     """
     path = Path(path)
-    known = format_of(path)
-    if known.reader is None:
-        raise FormatError(f"{known.suffix} files can be written, not read; readable: {_suffixes(reading=True)}")
-    _check_frame(path, known, frame)
-    if not path.is_file():
-        raise FormatError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; expected a splat file")
+    known, reader = _readable(path, frame)
+    import numpy as np
+
+    from hgs_toolkit.asset import Asset, AssetMetadata, load_asset
+    from hgs_toolkit.exporters.frames import FRAMES, convert_frame, frame_signs
+    from hgs_toolkit.exporters.splats.reading import cleaned, offset_of
+
     try:
         if known.suffix == NATIVE:
             return load_asset(path)
-        reading = known.reader(path)
+        reading = reader(path)
     except OSError as error:
         raise FormatError(f"cannot read {path}: {error.strerror or error}") from error
     if not reading.scene.num_gaussians:
@@ -146,11 +148,27 @@ def read_asset(path: str | Path, frame: str | None = None, *, drop_invalid: bool
     return Asset(scene, AssetMetadata(offset=offset, antialiased=reading.antialiased))
 
 
+def check_source(path: Path, frame: str | None = None) -> None:
+    """Raise what :func:`load` raises for a file that is missing or of an unknown format; nothing is read."""
+    _readable(path, frame)
+
+
+def _readable(path: Path, frame: str | None) -> tuple[SplatFormat, Reader]:
+    known = format_of(path)
+    if known.reader is None:
+        raise FormatError(f"{known.suffix} files can be written, not read; readable: {_suffixes(reading=True)}")
+    _check_frame(path, known, frame)
+    if not path.is_file():
+        raise FormatError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; expected a splat file")
+    return known, known.reader
+
+
 def _check_frame(path: Path, known: SplatFormat, frame: str | None) -> None:
     if frame is None:
         return
-    if frame not in FRAMES:
-        raise FormatError(f"unknown frame '{frame}' for {path}; expected one of: {', '.join(FRAMES)}")
+    frames = get_args(Frame)
+    if frame not in frames:
+        raise FormatError(f"unknown frame '{frame}' for {path}; expected one of: {', '.join(frames)}")
     if known.assumed_frame is None:
         unsettled = ", ".join(f.suffix for f in FORMATS if f.assumed_frame)
         raise FormatError(f"{path}: the frame of {known.suffix} files is fixed or said in them; it can only be given "
@@ -185,6 +203,8 @@ def export(
         HgsError: if the file cannot be written, or exists although ``force`` is false.
         TypeError: if an option is unknown to every format.
     """
+    from hgs_toolkit.files import atomic_path
+
     known = format_of(Path(path))
     chosen = ExportOptions(**options, metadata=metadata)
     if known.writer is None:
@@ -227,6 +247,8 @@ def _suffixes(*, reading: bool) -> str:
 
 
 def _selected(scene: GaussianHierarchy, levels: Iterable[int] | None, sh_degree: int | None) -> GaussianHierarchy:
+    from hgs_toolkit.encoding import sh_bases
+
     if scene.batch != 1:
         raise FormatError(f"a batch of {scene.batch} scenes; a file holds one, so export scene[i] for each i")
     if sh_degree is not None and sh_degree not in range(4):

@@ -15,13 +15,11 @@ if TYPE_CHECKING:
     from hgs_toolkit.asset import load_asset as load_asset
     from hgs_toolkit.asset import save_asset as save_asset
     from hgs_toolkit.cameras import Cameras as Cameras
-    from hgs_toolkit.cameras import PosePrior as PosePrior
     from hgs_toolkit.cameras import ellipse as ellipse
     from hgs_toolkit.cameras import from_yaw_pitch as from_yaw_pitch
     from hgs_toolkit.cameras import frontal as frontal
     from hgs_toolkit.cameras import orbit as orbit
     from hgs_toolkit.checkpoint import load_model as load_model
-    from hgs_toolkit.checkpoint import model_config as model_config
     from hgs_toolkit.checkpoint import save_model as save_model
     from hgs_toolkit.errors import HgsError as HgsError
     from hgs_toolkit.exporters.meshes.meshing import mesh as mesh
@@ -31,6 +29,8 @@ if TYPE_CHECKING:
     from hgs_toolkit.gaussians import GaussianCloud as GaussianCloud
     from hgs_toolkit.gaussians import GaussianHierarchy as GaussianHierarchy
     from hgs_toolkit.model.generator import Generator as Generator
+    from hgs_toolkit.model_files import model_config as model_config
+    from hgs_toolkit.pose_prior import PosePrior as PosePrior
     from hgs_toolkit.ranges import parse_seeds as parse_seeds
     from hgs_toolkit.rendering import rasterize as rasterize
     from hgs_toolkit.rendering import render as render
@@ -42,8 +42,10 @@ __version__: str
 
 _HOMES = {
     "asset": ("Asset", "AssetMetadata", "load_asset", "save_asset"),
-    "cameras": ("Cameras", "PosePrior", "ellipse", "from_yaw_pitch", "frontal", "orbit"),
-    "checkpoint": ("load_model", "model_config", "save_model"),
+    "cameras": ("Cameras", "ellipse", "from_yaw_pitch", "frontal", "orbit"),
+    "checkpoint": ("load_model", "save_model"),
+    "model_files": ("model_config",),
+    "pose_prior": ("PosePrior",),
     "errors": ("HgsError",),
     "exporters.table": ("export", "load"),
     "exporters.meshes.table": ("write_mesh",),

@@ -1,4 +1,4 @@
-"""Cameras: EG3D labels, axis conventions by name, pose priors and trajectories.
+"""Cameras: EG3D labels, axis conventions by name, trajectories.
 
 A camera looks along its own axes, a world has a frame; both are converted here and by name only.
 Camera axes: ``opencv`` (x right, y down, z forward; ours) and ``opengl`` (x right, y up, z backward; NeRF, Blender).
@@ -15,13 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hgs_toolkit.conventions import DEFAULT_RADIUS
 from hgs_toolkit.errors import ShapeError
 
 LABEL_SIZE = 25
 """Numbers in an EG3D camera label: 16 of camera-to-world, 9 of normalised intrinsics."""
-
-DEFAULT_RADIUS = 2.7
-"""Distance of EG3D's cameras from the origin, world units."""
 
 CAMERA_AXES = {"opencv": (1.0, 1.0, 1.0), "opengl": (1.0, -1.0, -1.0)}
 """Signs that turn OpenCV camera axes into the named ones."""
@@ -232,59 +230,3 @@ def mirror_labels(labels: Tensor) -> Tensor:
     intrinsics = cameras.intrinsics.clone()
     intrinsics[..., 0, 2] = 1.0 - intrinsics[..., 0, 2]
     return Cameras(flip[:, None] * cameras.cam_to_world * flip, intrinsics).labels
-
-
-@dataclass(frozen=True)
-class PosePrior:
-    """A distribution of camera poses: each angle is normal or uniform, then clipped; radians.
-
-    Attributes:
-        yaw_mean, pitch_mean: centres.
-        yaw_spread, pitch_spread: standard deviation (``normal``) or half width (``uniform``).
-        yaw_law, pitch_law: ``normal`` or ``uniform``.
-        yaw_limit, pitch_limit: the angles are clipped to the mean +- this.
-        radius: distance from the origin, world units.
-        focal: normalised focal length, image widths.
-        radius_spread, focal_spread: half width of a uniform distribution around these two; 0 for one value.
-    """
-
-    yaw_mean: float = 0.0
-    pitch_mean: float = 0.05
-    yaw_spread: float = 0.35
-    pitch_spread: float = 0.18
-    yaw_law: str = "normal"
-    pitch_law: str = "normal"
-    yaw_limit: float = 1.0
-    pitch_limit: float = 0.5
-    radius: float = DEFAULT_RADIUS
-    focal: float = 2.0
-    radius_spread: float = 0.0
-    focal_spread: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("yaw_law", "pitch_law"):
-            if getattr(self, name) not in ("normal", "uniform"):
-                raise ShapeError(f"{name} is '{getattr(self, name)}'; expected 'normal' or 'uniform'")
-
-    def sample(self, count: int, generator: torch.Generator | None = None) -> Cameras:
-        """``count`` cameras drawn with ``generator``."""
-        yaw = self._angle(self.yaw_law, self.yaw_mean, self.yaw_spread, self.yaw_limit, count, generator)
-        pitch = self._angle(self.pitch_law, self.pitch_mean, self.pitch_spread, self.pitch_limit, count, generator)
-        radius = self._length(self.radius, self.radius_spread, count, generator)
-        focal = self._length(self.focal, self.focal_spread, count, generator)
-        return from_yaw_pitch(yaw, pitch, radius, focal)
-
-    @staticmethod
-    def _length(middle: float, spread: float, count: int, generator: torch.Generator | None) -> float | Tensor:
-        """Nothing is drawn where there is no spread: the stream of random numbers stays as it was without one."""
-        return middle + (torch.rand(count, generator=generator) * 2 - 1) * spread if spread else middle
-
-    @staticmethod
-    def _angle(
-        law: str, mean: float, spread: float, limit: float, count: int, generator: torch.Generator | None
-    ) -> Tensor:
-        if law == "normal":
-            offset = torch.randn(count, generator=generator) * spread
-        else:
-            offset = (torch.rand(count, generator=generator) * 2 - 1) * spread
-        return mean + offset.clamp(-limit, limit)

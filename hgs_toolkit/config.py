@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from hgs_toolkit.cameras import Cameras, PosePrior
 from hgs_toolkit.errors import ConfigError
+from hgs_toolkit.pose_prior import PosePrior
+
+if TYPE_CHECKING:
+    from hgs_toolkit.cameras import Cameras
 
 Hierarchy = Literal["full", "position", "scale", "none"]
 LevelBlock = Literal["adaptive", "local", "adain"]

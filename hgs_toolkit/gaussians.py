@@ -13,9 +13,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from hgs_toolkit.conventions import MAX_LEVELS
 from hgs_toolkit.encoding import sh_degree
 from hgs_toolkit.errors import ShapeError
-from hgs_toolkit.ranges import MAX_LEVELS
 
 BACKGROUND_LEVEL = -1
 """Level of Gaussians outside the tree: those of the background generator."""

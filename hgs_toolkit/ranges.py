@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import re
 
+from hgs_toolkit.conventions import MAX_LEVELS, MAX_SEED
 from hgs_toolkit.errors import ConfigError
 
 MAX_COUNT = 1_000_000
 """Largest number of numbers in one text."""
-
-MAX_SEED = 2**32 - 1
-"""Largest seed: numpy's generators take 32 bits."""
-
-MAX_LEVELS = 64
-"""Largest number of levels of a tree, so that a file cannot ask for millions of empty ones."""
 
 
 def parse_seeds(text: str) -> list[int]:

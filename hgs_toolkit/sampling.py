@@ -16,16 +16,14 @@ import torch
 from torch import Tensor
 
 from hgs_toolkit.asset import Asset, AssetMetadata
+from hgs_toolkit.conventions import DEFAULT_PSI, MAX_SEED
 from hgs_toolkit.devices import device_of
 from hgs_toolkit.errors import ConfigError, ShapeError
 from hgs_toolkit.footprint import footprint, widen
 from hgs_toolkit.gaussians import GaussianHierarchy, stack
-from hgs_toolkit.ranges import MAX_SEED
 
 if TYPE_CHECKING:
     from hgs_toolkit.model.generator import Generator
-
-DEFAULT_PSI = 0.7
 
 
 def latents(seeds: Sequence[int], z_dim: int) -> Tensor:

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from hgs_toolkit.cameras import Cameras
-from hgs_toolkit.checkpoint import find_model, load_model, read_header
+from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.imaging.animation import AnimationSettings, draw_animation, latent_loop
 from hgs_toolkit.imaging.camera_paths import camera_path, fit_cameras
@@ -27,6 +27,7 @@ from hgs_toolkit.imaging.looks import grown, opaque, painted_by_level, subtree
 from hgs_toolkit.imaging.mixing_sheet import mixing_sheet
 from hgs_toolkit.imaging.scene_images import ImageSettings, draw_images
 from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.model_files import find_model, read_header
 from hgs_toolkit.sampling import sample, synthesize
 
 FOLDER = "images/gallery"

@@ -20,11 +20,12 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the browser is driven as the tests do
 
-from hgs_toolkit.checkpoint import find_model, load_model, read_header
+from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.imaging.captions import labelled_sheet
 from hgs_toolkit.imaging.images import to_uint8
+from hgs_toolkit.model_files import find_model, read_header
 from hgs_toolkit.ranges import parse_seeds
 from hgs_toolkit.sampling import sample
 from tests.oracles.conftest import run_node

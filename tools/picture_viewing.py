@@ -21,8 +21,9 @@ from playwright.sync_api import Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the browser is started as the tests do
 
-from hgs_toolkit.checkpoint import find_model, load_model, read_header
+from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.model_files import find_model, read_header
 from hgs_toolkit.sampling import sample
 from hgs_toolkit.viewer.choice import BESIDE, Choice, ModelSource
 from hgs_toolkit.viewer.live import Viewer

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 import torch
 
-from hgs_toolkit.checkpoint import PRETRAINED, find_model, load_model, read_header, save_model
+from hgs_toolkit.checkpoint import load_model, save_model
 from hgs_toolkit.datasets.attribution import ATTRIBUTION, credits_to_json, read_credits, summarise
 from hgs_toolkit.files import sha256, write_json
+from hgs_toolkit.model_files import PRETRAINED, find_model, read_header
 
 
 def main() -> None:

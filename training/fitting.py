@@ -7,11 +7,11 @@ from collections.abc import Collection
 from dataclasses import fields, replace
 from typing import Any
 
-from hgs_toolkit.cameras import PosePrior
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.datasets.measured_poses import describe_poses, large_differences, measure_poses
 from hgs_toolkit.errors import ConfigError
+from hgs_toolkit.pose_prior import PosePrior
 from hgs_toolkit.settings_io import load_config
 from hgs_toolkit.training.state import RunFolder
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from hgs_toolkit.checkpoint import NETWORKS_KEY, save_weights
+from hgs_toolkit.checkpoint import save_weights
 from hgs_toolkit.config import Config
 from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.model_files import NETWORKS_KEY
 
 Weights = dict[str, Tensor]
 

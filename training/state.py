@@ -12,10 +12,11 @@ from typing import Any
 
 import torch
 
-from hgs_toolkit.checkpoint import read_header, save_model
+from hgs_toolkit.checkpoint import save_model
 from hgs_toolkit.config import Config
 from hgs_toolkit.errors import CheckpointError, HgsError
 from hgs_toolkit.files import atomic_path, make_folder, write_bytes
+from hgs_toolkit.model_files import read_header
 from hgs_toolkit.settings_io import config_to_dict, config_to_yaml
 from hgs_toolkit.training.continuing import Changes, DatasetIdentity, refuse_other_config, refuse_other_data
 from hgs_toolkit.training.trainer import Trainer

@@ -13,10 +13,10 @@ import numpy as np
 
 from hgs_toolkit.encoding import SH_C0
 from hgs_toolkit.errors import FormatError
+from hgs_toolkit.exporters.limits import BLOCK
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.reading import Reading, reading_of
 from hgs_toolkit.exporters.splats.stored import (
-    BLOCK,
     Floats,
     StoredSplats,
     logits_of_bytes,

@@ -12,12 +12,10 @@ from torch import Tensor
 
 from hgs_toolkit.encoding import MAX_OPACITY_LOGIT, normalize_quats, sh_bases, sh_degree
 from hgs_toolkit.exporters.frames import turn_signs
+from hgs_toolkit.exporters.limits import BLOCK
 from hgs_toolkit.gaussians import GaussianHierarchy
 
 Floats = NDArray[np.float32]
-
-BLOCK = 4096
-"""Rows that are worked on at a time: a megabyte with all harmonics, which a processor's cache holds."""
 
 
 @dataclass(frozen=True, eq=False)

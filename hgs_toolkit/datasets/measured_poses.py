@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 import torch
 
-from hgs_toolkit.cameras import Cameras, PosePrior, yaw_pitch_radius
+from hgs_toolkit.cameras import Cameras, yaw_pitch_radius
 from hgs_toolkit.datasets.critters.raycast import Array
 from hgs_toolkit.datasets.eg3d import Labels
+from hgs_toolkit.pose_prior import PosePrior
 
 DIGITS = 4
 """Number of decimals of a measured value: a configuration is read by people."""

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hgs_toolkit.cameras import PosePrior
 from hgs_toolkit.errors import DataError
+from hgs_toolkit.pose_prior import PosePrior
 
 Values = npt.NDArray[np.float32]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hgs_toolkit.cameras import DEFAULT_RADIUS
+from hgs_toolkit.conventions import DEFAULT_RADIUS
 from hgs_toolkit.datasets.camera_check import nearest_point
 from hgs_toolkit.datasets.sources.photographs import Matrix
 from hgs_toolkit.errors import DataError

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hgs_toolkit.checkpoint import find_model, load_model, read_header
+from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.critters.drawing import POSES
 from hgs_toolkit.datasets.eg3d import open_dataset
@@ -26,6 +26,7 @@ from hgs_toolkit.evaluation.shapes import SIZE, critter_shooters, generated_scen
 from hgs_toolkit.metrics.extractors import Extractor, make_extractor
 from hgs_toolkit.metrics.inception import make_inception
 from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.model_files import find_model, read_header
 from hgs_toolkit.training.randomness import Purpose, keyed_generator
 
 logger = logging.getLogger(__name__)

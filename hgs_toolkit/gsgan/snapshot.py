@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hgs_toolkit.cameras import PosePrior
 from hgs_toolkit.config import Config, DiscriminatorConfig, GeneratorConfig, LevelBlock
 from hgs_toolkit.errors import CheckpointError, ConfigError
 from hgs_toolkit.gsgan.constants import check_constants, check_filters, opacity_logit
@@ -23,6 +22,7 @@ from hgs_toolkit.gsgan.pickle_reader import Module, OnBytes, read_pickle
 from hgs_toolkit.gsgan.weights import State, block_name, discriminator_state, generator_state
 from hgs_toolkit.model.discriminator import make_discriminator
 from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.pose_prior import PosePrior
 
 logger = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hgs_toolkit.cameras import Cameras
+from hgs_toolkit.conventions import DEFAULT_PSI
 from hgs_toolkit.devices import device_of
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.gaussians import GaussianHierarchy
@@ -20,7 +21,7 @@ from hgs_toolkit.imaging.images import grid
 from hgs_toolkit.imaging.looks import grown
 from hgs_toolkit.imaging.scene_images import ImageSettings, draw_images
 from hgs_toolkit.model.generator import Generator
-from hgs_toolkit.sampling import DEFAULT_PSI, mix, sample_w, synthesize
+from hgs_toolkit.sampling import mix, sample_w, synthesize
 
 MIN_SPLAT_SCALE = 0.12
 """Smallest factor on the Gaussians' size in an animation of kind shrink."""

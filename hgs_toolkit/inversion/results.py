@@ -9,7 +9,7 @@ from typing import Any
 from safetensors.torch import save_file
 
 from hgs_toolkit.asset import Asset, AssetMetadata, save_asset
-from hgs_toolkit.checkpoint import MODEL_FILE, save_model
+from hgs_toolkit.checkpoint import save_model
 from hgs_toolkit.config import Config, DiscriminatorConfig
 from hgs_toolkit.datasets.critters.drawing import Critter
 from hgs_toolkit.files import atomic_path, write_json
@@ -23,6 +23,7 @@ from hgs_toolkit.inversion.objective import FeatureMaps
 from hgs_toolkit.inversion.quality import compare, novel_cameras, novel_views
 from hgs_toolkit.inversion.sheet import sheet
 from hgs_toolkit.inversion.target import Target
+from hgs_toolkit.model_files import MODEL_FILE
 
 LATENT, SCENE, SHEET, FILM, METRICS = (
     "latent.safetensors", "scene.hgs", "sheet.png", "turntable.mp4", "metrics.json",

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from hgs_toolkit.checkpoint import find_model, model_config
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.files import sha256
+from hgs_toolkit.model_files import find_model, model_config
 from hgs_toolkit.synthesis.engines.local import InlinePool, LocalPool, default_workers
 from hgs_toolkit.synthesis.engines.schedule import Event, WorkerPool, run_shards
 from hgs_toolkit.synthesis.layout import Layout, claim

@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from hgs_toolkit.cameras import PosePrior
 from hgs_toolkit.config import Config
+from hgs_toolkit.conventions import DEFAULT_PSI, MAX_SEED
 from hgs_toolkit.errors import ConfigError
-from hgs_toolkit.ranges import MAX_SEED
-from hgs_toolkit.sampling import DEFAULT_PSI
+from hgs_toolkit.pose_prior import PosePrior
 from hgs_toolkit.settings_io import build, config_to_dict, merge
 
 FormatName = Literal["folder", "wds", "eg3d", "transforms", "coco"]

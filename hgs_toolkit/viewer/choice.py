@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from hgs_toolkit.asset import Asset, AssetMetadata
+from hgs_toolkit.conventions import DEFAULT_PSI
 from hgs_toolkit.encoding import scales_to_log_scales
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
 from hgs_toolkit.imaging.camera_paths import subject_bounds
 from hgs_toolkit.imaging.looks import opaque, painted_by_level
 from hgs_toolkit.model.generator import Generator
-from hgs_toolkit.sampling import DEFAULT_PSI, sample_w, synthesize
+from hgs_toolkit.sampling import sample_w, synthesize
 from hgs_toolkit.viewer.directions import principal_directions
 
 SLIDERS = 6

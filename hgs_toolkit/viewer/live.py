@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hgs_toolkit.asset import Asset, save_asset
+from hgs_toolkit.conventions import MAX_LEVELS
 from hgs_toolkit.exporters.table import export
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL
 from hgs_toolkit.imaging.camera_paths import SUBJECT_RADIUS, subject_bounds
 from hgs_toolkit.imaging.images import save_png
-from hgs_toolkit.ranges import MAX_LEVELS
 from hgs_toolkit.viewer.choice import BESIDE, BETWEEN, Choice, Source, chosen_asset, shown_scene
 from hgs_toolkit.viewer.latest import LatestOnly
 from hgs_toolkit.viewer.server import LOCALHOST, start_server

@@ -14,6 +14,7 @@ from typer.testing import Result
 from hgs_toolkit.cli import dataset_convert, evaluate, invert, synth
 from hgs_toolkit.cli.main import COMMANDS, GROUPS
 from hgs_toolkit.cli.usage import LateCommands
+from hgs_toolkit.conventions import DEFAULT_PSI
 from hgs_toolkit.datasets.framing import CROPS
 from hgs_toolkit.datasets.sources import KINDS as SOURCE_KINDS
 from hgs_toolkit.datasets.sources.bare import POSE_KINDS
@@ -22,7 +23,6 @@ from hgs_toolkit.evaluation.settings import METRICS
 from hgs_toolkit.imaging import animation, camera_paths, choices, scene_images
 from hgs_toolkit.inversion.networks import CHOICES as PERCEPTUAL
 from hgs_toolkit.metrics.extractors import EXTRACTORS
-from hgs_toolkit.sampling import DEFAULT_PSI
 from hgs_toolkit.synthesis.annotations import ANNOTATIONS
 from hgs_toolkit.synthesis.settings import CameraPath, CameraSettings, FormatName, SynthSettings
 

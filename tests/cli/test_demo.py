@@ -9,7 +9,7 @@ import imageio.v3
 import pytest
 from typer.testing import Result
 
-from hgs_toolkit import checkpoint, config
+from hgs_toolkit import model_files, settings_io
 from hgs_toolkit.asset import Asset
 from hgs_toolkit.cli import demo
 from hgs_toolkit.cli.console import Reporter
@@ -28,8 +28,8 @@ Hgs = Callable[..., Result]
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_config: Config) -> None:
     values = config_to_dict(tiny_config)
     values["training"] |= {"batch": 2, "grid": 1, "knn_neighbors": 2}
-    monkeypatch.setattr(config, "load_preset", lambda name, overrides=None: config_from_dict(values))
-    monkeypatch.setattr(checkpoint, "PRETRAINED", tmp_path / "none.safetensors")
+    monkeypatch.setattr(settings_io, "load_preset", lambda name, overrides=None: config_from_dict(values))
+    monkeypatch.setattr(model_files, "PRETRAINED", tmp_path / "none.safetensors")
     for name, value in {
         "IMAGES": 4,
         "SEEDS": [0, 1],

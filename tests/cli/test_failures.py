@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from hgs_toolkit import checkpoint
+from hgs_toolkit import model_files
 
 Hgs = Callable[..., Result]
 
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, asset_file: Path, model_file: Path, monkeypatch: pyte
     (tmp_path / "there" / "manifest.json").write_bytes(b"mine")
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(checkpoint, "PRETRAINED", tmp_path / "none.safetensors")
+    monkeypatch.setattr(model_files, "PRETRAINED", tmp_path / "none.safetensors")
     return tmp_path
 
 

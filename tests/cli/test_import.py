@@ -15,10 +15,11 @@ import torch
 from typer.testing import Result
 
 from hgs_toolkit.asset import load_asset
-from hgs_toolkit.checkpoint import load_model, model_config
+from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.config import GeneratorConfig
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.gsgan.snapshot import import_gsgan
+from hgs_toolkit.model_files import model_config
 from hgs_toolkit.training.stages.warm_start import read_networks
 from hgs_toolkit.training.state import RunFolder, read_state
 from tests.parity import lookalike

@@ -7,11 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from typer.testing import Result
 
 from hgs_toolkit.cli.main import COMMANDS, GROUPS
+from hgs_toolkit.exporters import summary
+from hgs_toolkit.exporters.table import export, load
 
 Hgs = Callable[..., Result]
 
@@ -70,3 +73,38 @@ def test_a_frame_that_is_none_is_wrong_usage_and_lists_the_frames(flag: str, hgs
     result = hgs("export", "a.hgs", "b.ply", flag, "up")
     assert result.exit_code == 2
     assert "'up' is not one of 'rdf', 'y_up'" in plain(result)
+
+
+MISTAKES = [
+    "export missing.hgs b.ply", "export a.hgs b.foo", "render missing.hgs b.png", "render missing@1 b.png",
+    "video missing b.mp4", "mix missing b.png", "mesh missing.hgs b.glb", "share missing.hgs b.html",
+    "sample missing --out s", "synth missing --out s", "eval --data missing", "invert missing.png --out s",
+    "train --data missing --out s --preset critters32", "train --data missing --out s --preset critters",
+    "train --data missing --out s --resume", "dataset check missing", "dataset convert missing --out d.zip",
+    "dataset demo --out d.rar", "dataset render --models missing --out d.zip", "info missing",
+]  # fmt: skip
+"""Lines whose mistake can be seen without computing anything."""
+
+
+def test_mistakes_and_infos_are_told_before_torch_is_imported(asset_file: Path, model_file: Path) -> None:
+    export(load(asset_file), asset_file.with_suffix(".ply"), extras=True)
+    lines = [*MISTAKES, "info a.hgs", "info a.ply", "info run", "train --list"]
+    code = (
+        "import sys; from typer.testing import CliRunner; from hgs_toolkit.cli.main import app\n"
+        f"for line in {lines!r}:\n"
+        "    result = CliRunner().invoke(app, line.split())\n"
+        "    print(line, '|', result.exit_code, '|', 'torch' in sys.modules, '|', result.stderr.strip())"
+    )
+    done = subprocess.run([*PYTHON, "-c", code], capture_output=True, text=True, check=True, cwd=asset_file.parent)
+    rows = [line.split(" | ") for line in done.stdout.splitlines()]
+    assert [row[0] for row in rows if row[2] == "True"] == []
+    assert {row[0]: row[1] for row in rows} == {line: "1" if line in MISTAKES else "0" for line in lines}
+    assert all(row[3].startswith("error: ") for row in rows if row[0] in MISTAKES)
+
+
+def test_info_says_the_same_of_a_file_whether_or_not_it_loads_it(asset_file: Path) -> None:
+    for suffix in (".hgs", ".ply"):
+        path = asset_file.with_suffix(suffix)
+        if suffix == ".ply":
+            export(load(asset_file), path, extras=True)
+        assert summary.summarize_splats(path) == summary._summarize_loaded(path)

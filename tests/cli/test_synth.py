@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from hgs_toolkit import checkpoint
+from hgs_toolkit import model_files
 from hgs_toolkit.synthesis.maker import ShardMaker
 
 Hgs = Callable[..., Result]
@@ -137,7 +137,7 @@ def test_json_progress_counts_every_image(hgs: Hgs, model_file: Path, tmp_path: 
 def test_bad_input_is_one_sentence_and_makes_nothing(
     hgs: Hgs, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
-    monkeypatch.setattr(checkpoint, "PRETRAINED", tmp_path / "none.safetensors")
+    monkeypatch.setattr(model_files, "PRETRAINED", tmp_path / "none.safetensors")
     words = [str(model_file) if word == "MODEL" else word for word in arguments]
     result = hgs("synth", *words, "--out", tmp_path / "set", "--workers", 0)
     assert result.exit_code == 1

@@ -13,7 +13,7 @@ import imageio.v3
 import pytest
 from typer.testing import Result
 
-from hgs_toolkit import checkpoint
+from hgs_toolkit import model_files
 from hgs_toolkit.imaging.images import load_image
 
 Hgs = Callable[..., Result]
@@ -49,7 +49,7 @@ def test_panes_and_numbered_pictures(hgs: Hgs, model_file: Path, tmp_path: Path)
 def test_the_model_that_ships_is_the_default(
     hgs: Hgs, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint, "PRETRAINED", model_file)
+    monkeypatch.setattr(model_files, "PRETRAINED", model_file)
     assert hgs("video", tmp_path / "a.mp4", "--frames", 2, "--size", 16).exit_code == 0
     assert hgs("mix", tmp_path / "a.png", "--rows", "0", "--cols", "1").exit_code == 0
     assert hgs("mix", tmp_path / "a", tmp_path / "b", tmp_path / "c.png").exit_code == 2

@@ -12,7 +12,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from hgs_toolkit.asset import METADATA_KEY, Asset, AssetMetadata, load_asset, save_asset
+from hgs_toolkit.asset import Asset, AssetMetadata, load_asset, save_asset
+from hgs_toolkit.asset_metadata import METADATA_KEY
 from hgs_toolkit.errors import FormatError, HgsError, ShapeError
 from hgs_toolkit.gaussians import GaussianHierarchy
 

@@ -7,6 +7,7 @@ import torch
 
 from hgs_toolkit import cameras as cam
 from hgs_toolkit.errors import ShapeError
+from hgs_toolkit.pose_prior import PosePrior
 
 ANGLES = torch.tensor([[0.0, 0.0], [0.4, -0.3], [-1.2, 0.9], [3.0, 0.2]])
 
@@ -114,7 +115,7 @@ def test_mirrored_labels_are_an_involution_and_mirror_the_projection() -> None:
 
 
 def test_a_pose_prior_is_repeatable_and_keeps_its_limits() -> None:
-    prior = cam.PosePrior(yaw_spread=2.0, yaw_limit=0.7, pitch_law="uniform", pitch_spread=0.2, focal=3.0)
+    prior = PosePrior(yaw_spread=2.0, yaw_limit=0.7, pitch_law="uniform", pitch_spread=0.2, focal=3.0)
     first = prior.sample(500, torch.Generator().manual_seed(1))
     again = prior.sample(500, torch.Generator().manual_seed(1))
     assert torch.equal(first.labels, again.labels)
@@ -130,7 +131,7 @@ def test_wrong_shapes_and_laws_are_refused_with_what_was_expected() -> None:
     with pytest.raises(ShapeError, match="expected"):
         cam.Cameras(torch.eye(4), torch.zeros(1, 3, 3))
     with pytest.raises(ShapeError, match="normal"):
-        cam.PosePrior(yaw_law="gauss")
+        PosePrior(yaw_law="gauss")
 
 
 def test_another_focal_length_keeps_the_pose_and_none_changes_nothing() -> None:

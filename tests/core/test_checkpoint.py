@@ -10,12 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from hgs_toolkit import checkpoint
-from hgs_toolkit.checkpoint import METADATA_KEY, find_model, load_model, model_config, read_header, save_model
+from hgs_toolkit import model_files
+from hgs_toolkit.checkpoint import load_model, save_model
 from hgs_toolkit.config import Config
 from hgs_toolkit.errors import CheckpointError, HgsError
 from hgs_toolkit.files import sha256
 from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.model_files import METADATA_KEY, find_model, model_config, read_header
 from hgs_toolkit.settings_io import config_to_dict
 
 
@@ -162,15 +163,15 @@ def test_what_is_no_model_is_told_apart(tmp_path: Path) -> None:
 def test_without_a_packaged_model_the_error_says_how_to_get_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint, "PRETRAINED", tmp_path / "none.safetensors")
+    monkeypatch.setattr(model_files, "PRETRAINED", tmp_path / "none.safetensors")
     with pytest.raises(CheckpointError, match=r"none ships with this installation; .* train one"):
         find_model(None)
 
 
 def test_the_packaged_model_is_the_one_its_manifest_names() -> None:
-    manifest = json.loads(checkpoint.PRETRAINED.with_name("manifest.json").read_text())
+    manifest = json.loads(model_files.PRETRAINED.with_name("manifest.json").read_text())
     model, config = load_model(device="cpu"), model_config()
     assert model.fingerprint == manifest["sha256"]
     assert (config.name, model.config.resolution) == (manifest["config"], manifest["resolution"])
     assert manifest["licence"] == "CC0-1.0"
-    assert checkpoint.PRETRAINED.stat().st_size == manifest["bytes"] <= 8_000_000
+    assert model_files.PRETRAINED.stat().st_size == manifest["bytes"] <= 8_000_000

@@ -8,9 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hgs_toolkit.conventions import MAX_SEED
 from hgs_toolkit.errors import ConfigError, ShapeError
 from hgs_toolkit.model.generator import Generator
-from hgs_toolkit.ranges import MAX_SEED, parse_seeds
+from hgs_toolkit.ranges import parse_seeds
 from hgs_toolkit.sampling import interpolate, latents, mix, sample, sample_w, slerp
 
 

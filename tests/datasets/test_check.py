@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from hgs_toolkit.cameras import Cameras, PosePrior, convert_camera_axes, from_yaw_pitch, world_rotation
+from hgs_toolkit.cameras import Cameras, convert_camera_axes, from_yaw_pitch, world_rotation
 from hgs_toolkit.datasets.camera_check import measure_cameras
 from hgs_toolkit.datasets.check import DatasetReport, check_dataset
 from hgs_toolkit.datasets.critters.drawing import make_critters
 from hgs_toolkit.datasets.eg3d_writer import open_writer
 from hgs_toolkit.datasets.images import Pixels, encode_png
 from hgs_toolkit.errors import DataError
+from hgs_toolkit.pose_prior import PosePrior
 
 CAMERAS = PosePrior().sample(40, torch.Generator().manual_seed(0))
 

@@ -6,12 +6,13 @@ import pytest
 import torch
 import trimesh
 
-from hgs_toolkit.cameras import Cameras, PosePrior, from_yaw_pitch, mirror_labels, yaw_pitch_radius
+from hgs_toolkit.cameras import Cameras, from_yaw_pitch, mirror_labels, yaw_pitch_radius
 from hgs_toolkit.datasets.critters.anatomy import BACK_PARTS, PART_NAMES
 from hgs_toolkit.datasets.critters.drawing import Critter, critter, critter_image
 from hgs_toolkit.datasets.critters.patterns import PATTERNS
 from hgs_toolkit.datasets.critters.raycast import Ellipsoids, Values
 from hgs_toolkit.errors import ShapeError
+from hgs_toolkit.pose_prior import PosePrior
 
 CROWD = [critter(7, index) for index in range(120)]
 

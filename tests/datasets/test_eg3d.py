@@ -15,11 +15,11 @@ import pytest
 import torch
 from PIL import Image
 
-from hgs_toolkit.cameras import PosePrior
 from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
 from hgs_toolkit.datasets.eg3d_writer import open_writer
 from hgs_toolkit.datasets.images import Pixels
 from hgs_toolkit.errors import DataError
+from hgs_toolkit.pose_prior import PosePrior
 
 LABELS = PosePrior().sample(12, torch.Generator().manual_seed(0)).labels.numpy()
 

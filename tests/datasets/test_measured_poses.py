@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from hgs_toolkit.cameras import PosePrior, from_yaw_pitch
+from hgs_toolkit.cameras import from_yaw_pitch
 from hgs_toolkit.datasets.measured_poses import describe_poses, large_differences, measure_poses
+from hgs_toolkit.pose_prior import PosePrior
 
 PRIORS = {
     "frontal": PosePrior(),

@@ -5,9 +5,10 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from hgs_toolkit.cameras import PosePrior, from_yaw_pitch, world_rotation
+from hgs_toolkit.cameras import from_yaw_pitch, world_rotation
 from hgs_toolkit.datasets.world import PlacementOptions, place_scene, upright
 from hgs_toolkit.errors import DataError
+from hgs_toolkit.pose_prior import PosePrior
 
 AROUND = from_yaw_pitch(torch.linspace(0, 6, 12).double(), torch.linspace(-0.4, 0.8, 12).double()).cam_to_world.numpy()
 """Twelve cameras 2.7 from the origin of our own world."""

@@ -10,8 +10,9 @@ from blender_addon.core.projection import BLUR, Lens, Solids, cropped, in_camera
 from blender_addon.core.rasterizing import SplatImage, rasterize
 from blender_addon.core.splats import ActivatedSplats, splats_from_stored
 from hgs_toolkit.cameras import Cameras, from_yaw_pitch, frontal
-from hgs_toolkit.checkpoint import PRETRAINED, load_model
+from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.gaussians import PARAMETERS, GaussianHierarchy
+from hgs_toolkit.model_files import PRETRAINED
 from hgs_toolkit.rendering import render
 from hgs_toolkit.rendering.harmonics import sh_basis
 from hgs_toolkit.sampling import sample_assets

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hgs_toolkit.cameras import PosePrior
 from hgs_toolkit.config import DiscriminatorConfig
 from hgs_toolkit.errors import ConfigError, ShapeError
 from hgs_toolkit.model.discriminator import Discriminator, make_discriminator
 from hgs_toolkit.model.discriminator_base import append_minibatch_std, blur
+from hgs_toolkit.pose_prior import PosePrior
 
 STYLEGAN2: dict[str, Any] = {"kind": "stylegan2", "resolution": 16, "channel_base": 128, "channel_max": 16}
 RESIDUAL: dict[str, Any] = {"kind": "residual", "resolution": 16, "channels": (8, 16, 24), "pose": "projection"}

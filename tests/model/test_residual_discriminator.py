@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hgs_toolkit.cameras import PosePrior
 from hgs_toolkit.config import DiscriminatorConfig
 from hgs_toolkit.model import precision
 from hgs_toolkit.model.precision import autocast_dtype, cpu_flags, multiplies_bfloat16
 from hgs_toolkit.model.residual_discriminator import ResidualDiscriminator
+from hgs_toolkit.pose_prior import PosePrior
 
 CPU = torch.device("cpu")
 

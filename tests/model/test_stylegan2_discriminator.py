@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hgs_toolkit.cameras import PosePrior
 from hgs_toolkit.config import DiscriminatorConfig
 from hgs_toolkit.model.stylegan2_discriminator import StyleGAN2Discriminator, bounded_lrelu, reference_names
+from hgs_toolkit.pose_prior import PosePrior
 
 SMALL = DiscriminatorConfig(resolution=32, channel_base=256, channel_max=16, pose_dim=8)
 

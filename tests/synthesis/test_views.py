@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from hgs_toolkit.cameras import Cameras, PosePrior, yaw_pitch_radius
+from hgs_toolkit.cameras import Cameras, yaw_pitch_radius
+from hgs_toolkit.pose_prior import PosePrior
 from hgs_toolkit.synthesis.settings import CameraSettings, SynthSettings
 from hgs_toolkit.synthesis.views import PlannedView, views_of_scene
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from hgs_toolkit.cameras import PosePrior
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
 from hgs_toolkit.datasets.eg3d_writer import open_writer
+from hgs_toolkit.pose_prior import PosePrior
 from hgs_toolkit.settings_io import config_from_dict
 
 TINY: dict[str, Any] = {

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hgs_toolkit.checkpoint import read_header
 from hgs_toolkit.cli.info import describe
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.attribution import ATTRIBUTION, Credit, credits_to_json, read_credits, summarise
 from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
 from hgs_toolkit.datasets.eg3d_writer import open_writer
+from hgs_toolkit.model_files import read_header
 from hgs_toolkit.training.loop import train
 
 CREDITS = [Credit("Chair", "Ann", "CC-BY 3.0", "Seats"), Credit("Sofa", "Ben", "CC0", "Seats")]
@@ -34,13 +34,15 @@ def test_a_model_names_the_works_it_learned_from(tiny: Config, credited: Path, t
     run = train(tiny, data, tmp_path / "run")
     assert read_credits(read_header(run.model_file).facts[ATTRIBUTION]) == CREDITS
     for path in (run.path, run.model_file, credited):
-        assert describe(path)[ATTRIBUTION] == "2 works (1 CC-BY 3.0; 1 CC0) by Ann, Ben"
+        assert {fact.name: fact.text for fact in describe(path)}[
+            ATTRIBUTION
+        ] == "2 works (1 CC-BY 3.0; 1 CC0) by Ann, Ben"
 
 
 def test_a_set_without_credits_leaves_none(tiny: Config, images: PosedImages, tmp_path: Path) -> None:
     run = train(tiny, images, tmp_path / "run")
     assert ATTRIBUTION not in read_header(run.model_file).facts
-    assert ATTRIBUTION not in describe(run.path)
+    assert ATTRIBUTION not in {fact.name: fact.text for fact in describe(run.path)}
 
 
 @pytest.mark.parametrize("broken", ["no json", 3, None, [1, {"author": "x"}], json.dumps({"work": "x"})])

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from hgs_toolkit.cameras import PosePrior, from_yaw_pitch, yaw_pitch_radius
+from hgs_toolkit.cameras import from_yaw_pitch, yaw_pitch_radius
 from hgs_toolkit.config import AugmentConfig
+from hgs_toolkit.pose_prior import PosePrior
 from hgs_toolkit.training.inputs.augment import Augmentation, blur, blur_matrix, compose, mirror
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from hgs_toolkit.checkpoint import load_model, read_header
+from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
 from hgs_toolkit.datasets.eg3d_writer import open_writer
 from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.model_files import read_header
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict
 from hgs_toolkit.training.continuing import DatasetIdentity
 from hgs_toolkit.training.loop import train

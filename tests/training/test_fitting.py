@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from hgs_toolkit.cameras import PosePrior
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
 from hgs_toolkit.datasets.eg3d_writer import open_writer
 from hgs_toolkit.errors import ConfigError
+from hgs_toolkit.pose_prior import PosePrior
 from hgs_toolkit.training.fitting import check_data, with_measured_poses, with_poses_of
 from hgs_toolkit.training.loop import train
 

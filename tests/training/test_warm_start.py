@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from hgs_toolkit.checkpoint import NETWORKS_KEY, save_weights
+from hgs_toolkit.checkpoint import save_weights
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.model_files import NETWORKS_KEY
 from hgs_toolkit.settings_io import load_preset
 from hgs_toolkit.training.loop import train
 from hgs_toolkit.training.networks import load_into, save_networks

@@ -6,9 +6,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from hgs_toolkit.checkpoint import MODEL_FILE, NETWORKS_KEY, read_header, read_metadata, read_weights
+from hgs_toolkit.checkpoint import read_weights
 from hgs_toolkit.config import Config, TrainingConfig
 from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.model_files import MODEL_FILE, NETWORKS_KEY, read_header, read_metadata
 from hgs_toolkit.settings_io import config_from_dict
 from hgs_toolkit.training.networks import PARTS, Networks, Weights
 from hgs_toolkit.training.state import RunFolder, read_state

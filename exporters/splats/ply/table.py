@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from plyfile import PlyData, PlyParseError
 
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.splats.stored import BLOCK
+from hgs_toolkit.exporters.limits import BLOCK
 
 MAX_HEADER = 128 * 1024
 """Bytes at the start of a file within which its header must end."""

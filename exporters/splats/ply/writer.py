@@ -19,9 +19,10 @@ from torch import Tensor
 
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.frames import frame_signs, turn_signs
+from hgs_toolkit.exporters.limits import BLOCK
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.ply.comments import FRAME, comment_lines
-from hgs_toolkit.exporters.splats.stored import BLOCK, rest_bases, tensor_blocks
+from hgs_toolkit.exporters.splats.stored import rest_bases, tensor_blocks
 from hgs_toolkit.gaussians import GaussianHierarchy
 
 MAX_EXACT_INDEX = 2**24

@@ -6,9 +6,9 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from hgs_toolkit.cameras import PosePrior
 from hgs_toolkit.datasets.eg3d import VIEWS
 from hgs_toolkit.datasets.scene_prior import even_pitch
+from hgs_toolkit.pose_prior import PosePrior
 
 POSES = PosePrior()
 """The pose prior of the set's cameras, unless another is asked for."""

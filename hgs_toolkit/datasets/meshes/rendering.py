@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hgs_toolkit.cameras import PosePrior
 from hgs_toolkit.datasets.attribution import ATTRIBUTION, Credit, credits_to_json
 from hgs_toolkit.datasets.critters.raycast import Values
 from hgs_toolkit.datasets.eg3d import VIEWS, OnProgress
@@ -25,6 +24,7 @@ from hgs_toolkit.datasets.meshes.textured_mesh import TexturedMesh, load_texture
 from hgs_toolkit.datasets.meshes.variation import Drawing, Variation
 from hgs_toolkit.datasets.scene_prior import brightness, camera_prior, draw_camera, generator
 from hgs_toolkit.errors import DataError, MissingExtraError
+from hgs_toolkit.pose_prior import PosePrior
 
 logger = logging.getLogger(__name__)
 

@@ -8,11 +8,12 @@ from functools import partial
 
 import torch
 
-from hgs_toolkit.cameras import Cameras, PosePrior, from_yaw_pitch
+from hgs_toolkit.cameras import Cameras, from_yaw_pitch
 from hgs_toolkit.datasets.images import is_image
 from hgs_toolkit.datasets.sources.photographs import ImageFinder, Lens, Matrix, Photograph, Scene, gather
 from hgs_toolkit.datasets.storage import FileStore
 from hgs_toolkit.errors import DataError
+from hgs_toolkit.pose_prior import PosePrior
 
 POSE_KINDS = ("frontal", "normal", "uniform", "turntable")
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import trimesh
 
-from hgs_toolkit.checkpoint import PRETRAINED, load_model
+from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.exporters.meshes.meshing import mesh
 from hgs_toolkit.exporters.meshes.placement import MeshPlacement
 from hgs_toolkit.exporters.meshes.report import describe_mesh
 from hgs_toolkit.exporters.table import load
+from hgs_toolkit.model_files import PRETRAINED
 from hgs_toolkit.sampling import sample_assets
 
 BIKER = Path(__file__).resolve().parents[3] / "shared" / "samples" / "biker.spz"

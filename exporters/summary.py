@@ -1,0 +1,122 @@
+"""What a splat file holds, in a few figures. Native and plain .ply files are read without torch."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hgs_toolkit.asset_metadata import METADATA_KEY, AssetMetadata, parse_metadata
+from hgs_toolkit.exporters.splats.ply.table import PlyFile
+from hgs_toolkit.exporters.table import NATIVE, check_source, format_of, read_asset
+from hgs_toolkit.tensor_files import open_safetensors
+
+BACKGROUND_LEVEL = -1
+
+KNOWN_COMMENTS = ("generator", "frame ", "hgs_levels ")
+"""Starts of the comments that change nothing but the frame and the order of the rows."""
+
+NEAR = 100.0
+"""Largest coordinate, world units, of a scene that is certainly not recentred when it is read."""
+
+
+@dataclass(frozen=True)
+class SplatSummary:
+    """Figures about one scene.
+
+    Attributes:
+        gaussians: number of Gaussians.
+        level_counts: number of Gaussians of each level of the tree, the coarsest first.
+        background: number of Gaussians outside of the tree.
+        sh_degree: degree of the colour harmonics.
+        low, high: (3,) corners of the box around all centres, ``y_up`` frame, world units.
+        metadata: provenance.
+    """
+
+    gaussians: int
+    level_counts: list[int]
+    background: int
+    sh_degree: int
+    low: list[float]
+    high: list[float]
+    metadata: AssetMetadata = field(default_factory=AssetMetadata)
+
+
+def summarize_splats(path: Path, *, drop_invalid: bool = False) -> SplatSummary:
+    """The summary of a splat file; arguments and errors as in :func:`hgs_toolkit.exporters.table.load`."""
+    check_source(path)
+    quick = {NATIVE: _summarize_native, ".ply": _summarize_ply}.get(format_of(path).suffix)
+    # What is unusual is left to the reader, which knows what is wrong with it.
+    return (quick(path) if quick else None) or _summarize_loaded(path, drop_invalid)
+
+
+def _summarize_native(path: Path) -> SplatSummary | None:
+    with open_safetensors(path) as file:
+        entries = file.metadata() or {}
+        if METADATA_KEY not in entries or not {"means", "level", "sh"} <= set(file.keys()):
+            return None
+        try:
+            means, level = file.get_tensor("means"), file.get_tensor("level")
+        except TypeError:  # a type that numpy does not know, such as bfloat16
+            return None
+        bases = file.get_slice("sh").get_shape()[1:2]
+    if (
+        means.ndim != 2
+        or means.shape[1:] != (3,)
+        or level.shape != means.shape[:1]
+        or bases not in ([1], [4], [9], [16])
+    ):
+        return None
+    return _summary(means, level, math.isqrt(bases[0]) - 1, parse_metadata(path, entries[METADATA_KEY]))
+
+
+def _summarize_ply(path: Path) -> SplatSummary | None:
+    ply = PlyFile.open(path)
+    vertex = ply.elements.get("vertex")
+    if vertex is None or vertex.has_lists or not {"x", "y", "z", "f_dc_0", "opacity", "scale_2"} <= set(vertex.columns):
+        return None
+    if any(not comment.startswith(KNOWN_COMMENTS) for comment in ply.comments):
+        return None
+    rest = sum(bool(re.fullmatch(r"f_rest_\d+", name)) for name in vertex.columns)
+    if rest not in (0, 9, 24, 45):
+        return None
+    means = np.empty((vertex.count, 3), np.float32)
+    level = np.zeros(vertex.count, np.float32)
+    with np.errstate(over="ignore"):
+        for rows, block in ply.blocks("vertex"):
+            for axis, name in enumerate("xyz"):
+                means[rows, axis] = block[name]
+            if "level" in vertex.columns:
+                level[rows] = block["level"]
+    # The reader leaves out rows of zeros and recentres scenes far away.
+    if not (np.abs(means) < NEAR).all() or not means.any(axis=1).all():
+        return None
+    if "frame y_up" not in ply.comments:
+        means *= np.array([1, -1, -1], np.float32)  # rdf, the frame of 3D-GS, is ours turned by half a turn about x
+    return _summary(means, level, math.isqrt(rest // 3 + 1) - 1, AssetMetadata())
+
+
+def _summary(means: NDArray[Any], level: NDArray[Any], degree: int, metadata: AssetMetadata) -> SplatSummary | None:
+    if not len(means) or not np.isfinite(means).all() or not np.isfinite(level).all():
+        return None
+    inside = level[level != BACKGROUND_LEVEL].astype(np.int64)
+    if len(inside) and inside.min() < 0:
+        return None
+    counts = np.bincount(inside).tolist() if len(inside) else []
+    low, high = means.min(0).tolist(), means.max(0).tolist()
+    return SplatSummary(len(means), counts, len(means) - len(inside), degree, low, high, metadata)
+
+
+def _summarize_loaded(path: Path, drop_invalid: bool = False) -> SplatSummary:
+    asset = read_asset(path, drop_invalid=drop_invalid)
+    scene = asset.scene
+    low, high = ([], [])
+    if scene.num_gaussians:
+        low, high = scene.means[0].amin(0).tolist(), scene.means[0].amax(0).tolist()
+    background = int(scene.is_background.sum())
+    return SplatSummary(scene.num_gaussians, scene.level_counts, background, scene.sh_degree, low, high, asset.metadata)

@@ -1,0 +1,109 @@
+"""Model files without their weights: where they are, and the configuration and facts in their headers; no torch."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from hgs_toolkit.config import Config
+from hgs_toolkit.errors import CheckpointError, ConfigError, FormatError
+from hgs_toolkit.settings_io import config_from_dict
+from hgs_toolkit.tensor_files import open_safetensors
+
+FORMAT_VERSION = 1
+
+METADATA_KEY = "hgs_model"
+
+NETWORKS_KEY = "hgs_networks"
+"""The entry's name in a file of several networks to train on from; its content is the same."""
+
+MODEL_FILE = "model.safetensors"
+"""Name of the model within a run folder."""
+
+PRETRAINED = Path(__file__).parent / "pretrained" / "critters64.safetensors"
+"""The model that ships with the package."""
+
+
+@dataclass(frozen=True)
+class ModelHeader:
+    """What a model file says without its weights: the run's configuration and facts such as its kimg."""
+
+    config: Config
+    facts: dict[str, str]
+
+
+def model_config(path: str | Path | None = None) -> Config:
+    """The whole configuration a model was trained with; ``path`` and errors as in :func:`load_model`."""
+    return read_header(find_model(path)).config
+
+
+def find_model(path: str | Path | None) -> Path:
+    """The model file that ``path`` (file, run folder, or None for the packaged one) means.
+
+    Raises:
+        CheckpointError: if there is none; the message says how to get one.
+    """
+    if path is None:
+        if not PRETRAINED.is_file():
+            raise CheckpointError(
+                "no model was named and none ships with this installation; name a model.safetensors or a run folder, "
+                "or train one: hgs demo --out demo"
+            )
+        return PRETRAINED
+    path = Path(path)
+    if path.is_dir():
+        if not (path / MODEL_FILE).is_file():
+            raise CheckpointError(f"the folder {path} holds no {MODEL_FILE}; expected a run folder of 'hgs train'")
+        return path / MODEL_FILE
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist; expected a {MODEL_FILE} or a run folder")
+    return path
+
+
+def read_header(path: Path, key: str = METADATA_KEY) -> ModelHeader:
+    """Configuration and facts of a model file (or, by ``key``, of one of several networks).
+
+    Raises:
+        CheckpointError: if the file is truncated, no model, of a newer version, or its configuration is not known.
+    """
+    entries = read_metadata(path)
+    if key not in entries:
+        what = (
+            "holds networks to train on from, for 'hgs train --init'"
+            if NETWORKS_KEY in entries
+            else ("is a safetensors file but not a model of this toolkit")
+        )
+        raise CheckpointError(f"{path} {what}; expected {MODEL_FILE}")
+    try:
+        header = json.loads(entries[key])
+        version, values, facts = header["format_version"], header["config"], header["facts"]
+        if version != FORMAT_VERSION:
+            raise CheckpointError(
+                f"{path} has format version {version}, expected {FORMAT_VERSION}; upgrade hgs_toolkit"
+            )
+        return ModelHeader(config_from_dict(values), {str(name): str(value) for name, value in facts.items()})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        reason = str(error) if isinstance(error, ConfigError) else "its metadata are damaged"
+        raise CheckpointError(f"{path} carries no usable configuration: {reason}") from error
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file; CheckpointError if it is none."""
+    try:
+        with open_safetensors(path) as file:
+            return file.metadata() or {}
+    except FormatError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def count_weights(path: Path) -> int:
+    """The number of values of all tensors of a safetensors file, by its header."""
+    try:
+        with open_safetensors(path) as file:
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    except FormatError as error:
+        raise CheckpointError(str(error)) from error

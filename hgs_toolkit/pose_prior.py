@@ -1,0 +1,77 @@
+"""The distribution of the cameras that a model is trained under. Configurations hold it, so torch is imported late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hgs_toolkit.conventions import DEFAULT_RADIUS
+from hgs_toolkit.errors import ShapeError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from hgs_toolkit.cameras import Cameras
+
+
+@dataclass(frozen=True)
+class PosePrior:
+    """A distribution of camera poses: each angle is normal or uniform, then clipped; radians.
+
+    Attributes:
+        yaw_mean, pitch_mean: centres.
+        yaw_spread, pitch_spread: standard deviation (``normal``) or half width (``uniform``).
+        yaw_law, pitch_law: ``normal`` or ``uniform``.
+        yaw_limit, pitch_limit: the angles are clipped to the mean +- this.
+        radius: distance from the origin, world units.
+        focal: normalised focal length, image widths.
+        radius_spread, focal_spread: half width of a uniform distribution around these two; 0 for one value.
+    """
+
+    yaw_mean: float = 0.0
+    pitch_mean: float = 0.05
+    yaw_spread: float = 0.35
+    pitch_spread: float = 0.18
+    yaw_law: str = "normal"
+    pitch_law: str = "normal"
+    yaw_limit: float = 1.0
+    pitch_limit: float = 0.5
+    radius: float = DEFAULT_RADIUS
+    focal: float = 2.0
+    radius_spread: float = 0.0
+    focal_spread: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("yaw_law", "pitch_law"):
+            if getattr(self, name) not in ("normal", "uniform"):
+                raise ShapeError(f"{name} is '{getattr(self, name)}'; expected 'normal' or 'uniform'")
+
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Cameras:
+        """``count`` cameras drawn with ``generator``."""
+        from hgs_toolkit.cameras import from_yaw_pitch
+
+        yaw = self._angle(self.yaw_law, self.yaw_mean, self.yaw_spread, self.yaw_limit, count, generator)
+        pitch = self._angle(self.pitch_law, self.pitch_mean, self.pitch_spread, self.pitch_limit, count, generator)
+        radius = self._length(self.radius, self.radius_spread, count, generator)
+        focal = self._length(self.focal, self.focal_spread, count, generator)
+        return from_yaw_pitch(yaw, pitch, radius, focal)
+
+    @staticmethod
+    def _length(middle: float, spread: float, count: int, generator: torch.Generator | None) -> float | Tensor:
+        """Nothing is drawn where there is no spread: the stream of random numbers stays as it was without one."""
+        import torch
+
+        return middle + (torch.rand(count, generator=generator) * 2 - 1) * spread if spread else middle
+
+    @staticmethod
+    def _angle(
+        law: str, mean: float, spread: float, limit: float, count: int, generator: torch.Generator | None
+    ) -> Tensor:
+        import torch
+
+        if law == "normal":
+            offset = torch.randn(count, generator=generator) * spread
+        else:
+            offset = (torch.rand(count, generator=generator) * 2 - 1) * spread
+        return mean + offset.clamp(-limit, limit)
