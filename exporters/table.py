@@ -75,7 +75,7 @@ FORMATS = (
         late("ksplat:read_ksplat"), None, assumed_frame="rdf",
     ),
     SplatFormat(
-        ".glb", "glTF with KHR_gaussian_splatting: Cesium; other viewers show points",
+        ".glb", "glTF with KHR_gaussian_splatting: Babylon.js, PlayCanvas; others show points",
         late("glb:read_glb"), late("glb:write_glb"), options=frozenset({"nodes", "extras"}), opens_in_extension=True,
     ),
     SplatFormat(

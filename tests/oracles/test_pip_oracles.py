@@ -49,6 +49,14 @@ def test_we_read_what_gaussforge_writes(suffix: str, tmp_path: Path) -> None:
     differences(found, splats_of(load(tmp_path / "back.ply"), "rdf")).assert_within(SAME)
 
 
+@pytest.mark.parametrize("degree", [0, 3])
+def test_gaussforge_reads_our_version_4(degree: int, tmp_path: Path) -> None:
+    export(reference_scene(degree), tmp_path / "ours.spz", frame="rdf", spz_version=4)
+    by_gaussforge(tmp_path / "ours.spz", tmp_path / "theirs.ply")
+    theirs = splats_of(load(tmp_path / "theirs.ply"), "rdf")
+    differences(theirs, splats_of(load(tmp_path / "ours.spz"), "rdf")).assert_within(SAME)
+
+
 def as_gsply(splats: StoredSplats) -> gsply.GSData:
     return gsply.GSData(
         means=splats.means, scales=splats.log_scales, quats=splats.quats, opacities=splats.logits,
@@ -64,10 +72,11 @@ def of_gsply(data: gsply.GSData) -> StoredSplats:
     return StoredSplats(data.means, data.scales, data.quats, sh.astype(np.float32), data.opacities.reshape(-1))
 
 
+@pytest.mark.parametrize("version", [3, 4])
 @pytest.mark.parametrize("degree", [0, 3])
-def test_gsply_reads_our_spz(degree: int, tmp_path: Path) -> None:
+def test_gsply_reads_our_spz(degree: int, version: int, tmp_path: Path) -> None:
     scene = reference_scene(degree)
-    export(scene, tmp_path / "a.spz")
+    export(scene, tmp_path / "a.spz", spz_version=version)
     theirs = of_gsply(read_spz(tmp_path / "a.spz"))
     differences(theirs, splats_of(load(tmp_path / "a.spz"), "y_up")).assert_within(SAME)
     differences(theirs, splats_of(scene, "y_up")).assert_within(BOUNDS[".spz"])
