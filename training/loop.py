@@ -175,7 +175,7 @@ class _Loop:
                 seconds = time.monotonic() - started
                 self.pace.add(stats, self.config.training.batch, seconds)
                 if self.metric is not None and self.stop.minutes is not None and not self.reserve:
-                    self.reserve = self.metric.estimate(self.trainer.ema, self.stop)
+                    self.reserve = _with_margin(self.metric.estimate(self.trainer.ema, self.stop), seconds)
                 ends = self.world.any(self.stop.is_due(self.reserve + seconds)) or self.trainer.kimg >= total
                 tick = None
                 if ends or _crosses(self.trainer, self.config.training.tick_kimg):
@@ -218,7 +218,7 @@ class _Loop:
         if training.snapshot_kimg and (final or _crosses(trainer, training.snapshot_kimg)):
             self.run.save_snapshot(trainer)
         measuring = self.metric.estimate(trainer.ema, self.stop) if self.metric and self.reserve else 0.0
-        self.reserve = writing + time.monotonic() - started + measuring
+        self.reserve = _with_margin(measuring, writing + time.monotonic() - started)
         return line
 
     def _show(self, line: dict[str, Any], samples: Tensor) -> None:
@@ -257,6 +257,11 @@ class _Loop:
         for measured in found.get("measurements", ()):
             self.run.keep_if_best(self.trainer, measured["name"], measured["value"])
         return found
+
+
+def _with_margin(measuring: float, writing: float) -> float:
+    """Seconds to keep for the last tick, given what measuring and writing took before: other programs may run, too."""
+    return 1.25 * measuring + 2 * writing if measuring else writing
 
 
 def _crosses(trainer: Trainer, interval: float | None) -> bool:

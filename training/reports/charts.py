@@ -51,8 +51,10 @@ def line_chart(title: str, series: Mapping[str, Points], *, x_label: str = "kimg
         if len(points) == 1:
             x, y = place(*points[0])
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{color}"/>')
-        right = WIDTH - RIGHT - 95 * (len(kept) - number - 1)
-        parts.append(f'<text x="{right}" y="15" class="end" fill="{color}">{html.escape(name)}</text>')
+        y = TOP + 10 + 12 * number  # one below the other: names of several runs are long
+        parts.append(
+            f'<text x="{WIDTH - RIGHT - 4}" y="{y}" class="end" style="fill:{color}">{html.escape(name)}</text>'
+        )
     return "".join([*parts, "</svg>"])
 
 
