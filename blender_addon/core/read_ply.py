@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The 3D-GS .ply of any program, with level and parent where the toolkit wrote them."""
+"""The 3D-GS .ply of any program, with level and parent where the toolkit wrote them.
+
+Also read: two sizes (2D Gaussian splatting), red, green and blue in place of f_dc (nerfstudio), and filter_3D
+(Mip-Splatting), which is fused into sizes and opacities.
+"""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 
-from .splats import ActivatedSplats, Array, SplatError, check_tree, splats_from_stored
+from .splats import SH_C0, ActivatedSplats, Array, SplatError, check_tree, splats_from_stored
 
 MAX_HEADER = 128 * 1024
 
@@ -21,10 +26,18 @@ TYPES = {
 }  # fmt: skip
 ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">"}
 
-REQUIRED = (
-    *("x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "scale_1", "scale_2"),
-    *("rot_0", "rot_1", "rot_2", "rot_3"),
-)
+COLORS = ("red", "green", "blue")
+COEFFICIENTS = ("f_dc_0", "f_dc_1", "f_dc_2")
+FILTER = "filter_3D"
+
+REQUIRED = ("x", "y", "z", "opacity", "scale_0", "scale_1", "rot_0", "rot_1", "rot_2", "rot_3")
+"""Columns of every file; colours are COEFFICIENTS or COLORS, and files of 2D Gaussian splatting lack scale_2."""
+
+THINNESS = math.log(1e-3)
+"""Logarithm of the ratio of a disc's thickness to the smaller of its two sizes."""
+
+RESOLUTION = 0.01
+"""Step of single precision, as a share of the Gaussians' median size, above which coordinates would be spoiled."""
 
 
 def read_ply(path: Path) -> ActivatedSplats:
@@ -35,23 +48,68 @@ def read_ply(path: Path) -> ActivatedSplats:
     """
     table, frame = _read_table(path)
     names = table.dtype.names or ()
-    if missing := [name for name in REQUIRED if name not in names]:
-        raise SplatError(f"it lacks the columns {', '.join(missing)}; it is no Gaussian splat file")
+    needed = [*REQUIRED, *(() if set(COLORS) <= set(names) else COEFFICIENTS)]
+    if missing := [name for name in needed if name not in names]:
+        packed = "packed_position" in names
+        hint = "it is a compressed one: hgs export FILE.ply FILE.hgs" if packed else "it is no Gaussian splat file"
+        raise SplatError(f"it lacks the columns {', '.join(missing)}; {hint}")
     rest = sum(name.startswith("f_rest_") for name in names)
     if rest not in (0, 9, 24, 45) or not {f"f_rest_{i}" for i in range(rest)} <= set(names):
         raise SplatError(f"it has {rest} f_rest columns; expected 0, 9, 24 or 45")
 
     # Channel-major in the file: all of red, then green, then blue.
     higher = (f"f_rest_{channel * rest // 3 + index}" for index in range(rest // 3) for channel in range(3))
-    colors = _columns(table, "f_dc_0", "f_dc_1", "f_dc_2", *higher).reshape(len(table), -1, 3)  # (N, 1 + K, 3)
+    constant = COEFFICIENTS if set(COEFFICIENTS) <= set(names) else COLORS
+    colors = _columns(table, *constant, *higher).reshape(len(table), -1, 3)  # (N, 1 + K, 3)
+    if constant is COLORS:
+        kind = table.dtype[COLORS[0]]
+        colors[:, 0] = (colors[:, 0] / (np.iinfo(kind).max if kind.kind in "iu" else 1) - 0.5) / SH_C0
+    log_scales, logits = _sizes(table), _columns(table, "opacity")[:, 0]
+    if FILTER in names:
+        log_scales, logits = _fused(log_scales, logits, _columns(table, FILTER)[:, 0])
+    _refuse_far(table, log_scales)
     splats = splats_from_stored(
-        _columns(table, "x", "y", "z"), _columns(table, "scale_0", "scale_1", "scale_2"),
-        _columns(table, "rot_0", "rot_1", "rot_2", "rot_3"), colors, _columns(table, "opacity")[:, 0], frame=frame,
+        _columns(table, "x", "y", "z"), log_scales, _columns(table, "rot_0", "rot_1", "rot_2", "rot_3"), colors, logits,
+        frame=frame,
     )  # fmt: skip
     if "level" in names and "parent" in names:
         splats.level, splats.parent = (_whole(path, table[name]) for name in ("level", "parent"))
         check_tree(splats.level, splats.parent)
     return splats
+
+
+def _sizes(table: Array) -> Array:
+    """(N, 3) log scales; discs, which have two, get a thin third one."""
+    if "scale_2" in (table.dtype.names or ()):
+        return _columns(table, "scale_0", "scale_1", "scale_2")
+    two = _columns(table, "scale_0", "scale_1")
+    return np.column_stack([two, two.min(axis=1) + np.float32(THINNESS)])
+
+
+def _fused(log_scales: Array, logits: Array, width: Array) -> tuple[Array, Array]:
+    """Log scales and logits after Mip-Splatting's 3D filter of standard deviations ``width`` (N,).
+
+    Variances add up, and opacities fall by the root of the ratio of the determinants.
+    """
+    with np.errstate(all="ignore"):  # values that are not finite are counted later
+        sizes = log_scales.astype(np.float64)
+        fused = np.log(np.exp(2 * sizes) + np.square(width.astype(np.float64))[:, None]) / 2
+        opacity = np.exp(sizes.sum(axis=1) - fused.sum(axis=1)) / (1 + np.exp(-logits.astype(np.float64)))
+        return fused.astype(np.float32), (np.log(opacity) - np.log1p(-opacity)).astype(np.float32)
+
+
+def _refuse_far(table: Array, log_scales: Array) -> None:
+    """Raise a SplatError for doubles so far from the origin that single precision would spoil them."""
+    if not len(table) or all(table.dtype[axis].itemsize < 8 for axis in "xyz"):
+        return
+    center = [float(np.median(table[axis])) for axis in "xyz"]
+    with np.errstate(all="ignore"):
+        size = float(np.exp(np.median(log_scales.max(axis=1))))
+        step = float(np.spacing(np.float32(max(map(abs, center)))))
+    if step > RESOLUTION * size:
+        place = ", ".join(f"{value:.7g}" for value in center)
+        raise SplatError(f"it lies around ({place}), where single precision would spoil it; recentre it first: "
+                         "hgs export FILE.ply FILE.hgs")  # fmt: skip
 
 
 def _columns(table: Array, *names: str) -> Array:

@@ -34,6 +34,14 @@ MAX_DEGREE = 4
 MAX_EXPANSION, FREE_EXPANSION = 100, 1 << 24
 """Unpacked bytes for one of the file beyond which it is no splat file but a trap, unless they are few."""
 
+AXES = 0xADBE0003
+"""Type of the extension in which a file declares its axes; extensions are records of type, length and content."""
+
+RECORD = struct.Struct("<II")
+
+FRAMES = {0: "y_up", 4: "y_up", 6: "rdf", 12: "z_up"}
+"""Frames by the number of the declared axes: none, RUB, RDF, RFU; the others are not turned here."""
+
 ZSTANDARD = ("compression.zstd", "zstandard")
 """Modules that unpack Zstandard: of Python 3.14, and of the package index."""
 
@@ -68,19 +76,37 @@ def read_spz(path: Path) -> ActivatedSplats:
     """
     data = path.read_bytes()
     header, planes = _packed_apart(data) if data[:4] == b"NGSP" else _packed_whole(data)
+    frame = _declared_frame(data) if header.version == 4 else "y_up"
     positions, alphas, colors, scales, rotations, rest = planes
     count = header.gaussians
     if header.version == 1:
         places = positions.view("<f2").reshape(count, 3).astype(np.float32)
     else:
         places = _fixed(positions.reshape(count, 3, 3), header.fractional_bits)
-    harmonics = rest.reshape(count, -1, 3)[:, : COUNTS[min(header.degree, 3)]]
+    harmonics = rest.reshape(count, (header.degree + 1) ** 2 - 1, 3)[:, : COUNTS[min(header.degree, 3)]]
     coefficients = np.empty((count, 1 + harmonics.shape[1], 3), np.float32)
     coefficients[:, 0] = (colors.reshape(count, 3) - np.float32(127.5)) / np.float32(0.15 * 255)
     coefficients[:, 1:] = (harmonics - np.float32(128)) / np.float32(128)
     log_scales = (scales.reshape(count, 3) / 16 - 10).astype(np.float32)
     rotation = _of_three(rotations.view("<u4")) if header.version >= 3 else _of_xyz(rotations.reshape(count, 3))
-    return splats_from_stored(places, log_scales, rotation, coefficients, bytes_to_logits(alphas), frame="y_up")
+    return splats_from_stored(places, log_scales, rotation, coefficients, bytes_to_logits(alphas), frame=frame)
+
+
+def _declared_frame(data: bytes) -> str:
+    """The frame that the extensions of a version-4 file declare; ``y_up`` if they declare none."""
+    (table,) = TABLE.unpack_from(data, HEADER.size)
+    position = HEADER.size + TABLE.size
+    while position + RECORD.size <= min(table, len(data)):
+        kind, length = RECORD.unpack_from(data, position)
+        position += RECORD.size
+        if kind == AXES and length == 4 and position + 4 <= table:
+            number = int.from_bytes(data[position : position + 4], "little")
+            if number in FRAMES or number > 16:
+                return FRAMES.get(number, "y_up")
+            raise SplatError(f"it declares axes (number {number}) that are not turned here; convert it first: "
+                             "hgs export FILE.spz FILE.ply")  # fmt: skip
+        position += length
+    return "y_up"
 
 
 def _parsed(data: bytes, versions: range) -> Header:

@@ -11,6 +11,12 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
+SH_C0 = 0.28209479177387814
+"""Value of the constant spherical harmonic."""
+
+LEAST_LOG_SCALE = np.log(np.finfo(np.float32).tiny)
+"""Log scale that stands for a size of 0."""
+
 MAX_LEVELS = 64
 NO_PARENT = -1
 
@@ -61,10 +67,12 @@ def splats_from_stored(
     """Activate parameters as files store them: logarithms of scales, logits, any quaternions, (N, 1 + K, 3) colours.
 
     Raises:
-        SplatError: if there is no Gaussian, or a value is NaN or infinite (counted; infinite logits are fine).
+        SplatError: if there is no Gaussian, or a value is NaN or infinite (counted; infinite logits are fine, and so
+            are log scales of -inf, which are a size of 0).
     """
     if not len(means):
         raise SplatError("the file has no Gaussians")
+    log_scales = np.where(np.isneginf(log_scales), LEAST_LOG_SCALE, log_scales)
     numbers = (means, log_scales, quats, coefficients, np.where(np.isinf(logits), 0, logits))
     broken = sum(int(np.count_nonzero(~np.isfinite(each))) for each in numbers)
     with np.errstate(over="ignore", invalid="ignore"):  # counted
@@ -72,7 +80,8 @@ def splats_from_stored(
         opacity = 1 / (1 + np.exp(-logits))
     broken += int(np.count_nonzero(np.isinf(scale) & np.isfinite(log_scales)))
     if broken:
-        raise SplatError(f"{broken} values are NaN or infinite; repair the file in the program that wrote it")
+        raise SplatError(f"{broken} values are NaN or infinite; this leaves such Gaussians out: "
+                         "hgs export FILE OUT.hgs --drop-invalid")  # fmt: skip
     quats = quats.astype(np.float64)  # whose squares do not overflow
     length = np.linalg.norm(quats, axis=1, keepdims=True)
     # A quaternion without a direction is no rotation at all.

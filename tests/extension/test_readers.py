@@ -20,6 +20,7 @@ from blender_addon.core.splats import ActivatedSplats, SplatError
 from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
 from tests.exporters.splats.accuracy import reference_scene
+from tests.exporters.splats.test_foreign_values import far_file, rewritten
 
 READERS = {".ply": read_ply, ".spz": read_spz, ".splat": read_splat, ".glb": read_glb, ".hgs": read_hgs}
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples"
@@ -102,6 +103,42 @@ def test_version_4_is_read_with_a_zstandard_module_and_explained_without(
     monkeypatch.setattr(spz, "ZSTANDARD", ("no_such_module",))
     with pytest.raises(SplatError, match="hgs export"):
         read_spz(tmp_path / "b.spz")
+
+
+@pytest.mark.parametrize("number", range(18))
+def test_declared_axes_of_an_spz_are_those_of_the_toolkit(number: int, tmp_path: Path) -> None:
+    pytest.importorskip("zstandard")
+    export(reference_scene(0, 50), tmp_path / "a.spz", spz_version=4)
+    data = bytearray((tmp_path / "a.spz").read_bytes())
+    data[40:44] = struct.pack("<I", number)
+    (tmp_path / "a.spz").write_bytes(data)
+    if 0 < number <= 16 and number not in spz.FRAMES:
+        with pytest.raises(SplatError, match=f"declares axes .number {number}"):
+            read_spz(tmp_path / "a.spz")
+        return
+    ours, scene = read_spz(tmp_path / "a.spz"), load(tmp_path / "a.spz")
+    turned = {"y_up": [0, 1, 2], "rdf": [0, 1, 2], "z_up": [0, 2, 1]}[ours.frame]
+    signs = np.array({"y_up": [1, 1, 1], "rdf": [1, -1, -1], "z_up": [1, 1, -1]}[ours.frame], np.float32)
+    np.testing.assert_allclose(ours.position[:, turned] * signs, scene.means[0], atol=1e-6)
+
+
+def test_values_of_other_programs_are_read_as_the_toolkit_reads_them(tmp_path: Path) -> None:
+    export(reference_scene(0, 60), tmp_path / "a.ply")
+
+    def changed(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        kept = {name: values for name, values in columns.items() if name[:4] != "f_dc" and name != "scale_2"}
+        kept["scale_0"][0] = -np.inf
+        colours = {name: np.arange(60, dtype=np.uint8) for name in ("red", "green", "blue")}
+        return kept | colours | {"filter_3D": np.linspace(0.001, 0.1, 60, dtype=np.float32)}
+
+    rewritten(tmp_path / "a.ply", changed)
+    _assert_same(read_ply(tmp_path / "a.ply"), load(tmp_path / "a.ply"), y_up=False)
+
+
+def test_far_doubles_are_refused_with_the_way_to_recentre_them(tmp_path: Path) -> None:
+    far_file(tmp_path / "a.ply", reference_scene(0, 60))
+    with pytest.raises(SplatError, match=r"it lies around \(500000.*hgs export"):
+        read_ply(tmp_path / "a.ply")
 
 
 def test_a_mesh_is_told_from_splats(tmp_path: Path) -> None:
