@@ -9,7 +9,17 @@ import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, reporting
 from hgs_toolkit.cli.image_files import MAX_SIZE, OUT_HELP, Fps, ImageFiles, is_video
-from hgs_toolkit.cli.sources import AssetArgument, Background, DropInvalid, Levels, Psi, check_background, open_scene
+from hgs_toolkit.cli.sources import (
+    AssetArgument,
+    Background,
+    DropInvalid,
+    Levels,
+    Psi,
+    Zoom,
+    check_background,
+    open_scene,
+    parse_angles,
+)
 from hgs_toolkit.conventions import DEFAULT_PSI
 from hgs_toolkit.imaging.choices import Mode, SceneAnimation, Trajectory
 
@@ -31,6 +41,19 @@ def render(
         int | None,
         typer.Option("--frames", min=1, help=f"Number of images; by default 1 for .png, {VIDEO_FRAMES} for videos."),
     ] = None,
+    yaw: Annotated[
+        str | None,
+        typer.Option(
+            "--yaw",
+            help="Direction of the camera, degrees; 0 is the front, positive the subject's left; "
+            "several, such as 0,90,180, make a grid.",
+        ),
+    ] = None,
+    pitch: Annotated[
+        str | None,
+        typer.Option("--pitch", help="Height of the camera, degrees; 90 is from above; several make rows."),
+    ] = None,
+    zoom: Zoom = 1.0,
     fps: Fps = 30,
     size: Annotated[int, typer.Option("--size", min=8, max=MAX_SIZE, help="Height and width, pixels.")] = 512,
     animate: Annotated[
@@ -56,27 +79,44 @@ def render(
 ) -> None:
     """Draw an asset: an image, a grid, numbered images or a video."""
     with reporting(json_progress) as report:
-        count = frames or (VIDEO_FRAMES if is_video(out) else 1)
+        angles = _angles(yaw, pitch, trajectory, frames)
+        count = len(angles[0]) * len(angles[1]) if angles else frames or (VIDEO_FRAMES if is_video(out) else 1)
         files = ImageFiles.planned(out, count, fps, force)
         check_background(background, opaque="a video" if is_video(out) else "")
         shown = open_scene(asset, psi, device, levels, background, drop_invalid)
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.imaging.animation import animate as draw_images
-        from hgs_toolkit.imaging.camera_paths import camera_path, fit_cameras
+        from hgs_toolkit.imaging.camera_paths import camera_path, fit_cameras, views
         from hgs_toolkit.imaging.scene_images import ImageSettings
 
         target, metadata = choose_device(device), shown.asset.metadata
         path = trajectory or ("orbit" if count > 1 else "frontal")
-        cameras = camera_path(path, count, metadata.focal, metadata.radius)
+        lens = metadata.focal, metadata.radius
+        cameras = views(*angles, *lens) if angles else camera_path(path, count, *lens)
         if not metadata.generator:
             cameras = fit_cameras(cameras, shown.asset.scene)
         scene = _changed(shown.scene, subtree, opaque, by_level).to(target)
+        cameras = cameras.with_focal(metadata.focal * zoom)
         settings = ImageSettings(size, shown.background, splat_scale)
         images = draw_images(scene, cameras.to(target), settings, mode, animate)
         compile_kernels(report, target)
         with report.progress("drawing", total=count) as task:
             files.write(report, task.counted(images))
+
+
+def _angles(
+    yaw: str | None, pitch: str | None, trajectory: str | None, frames: int | None
+) -> tuple[list[float], list[float]] | None:
+    """Yaws and pitches of the options, degrees; None if neither was given."""
+    if yaw is None and pitch is None:
+        return None
+    if trajectory is not None or frames is not None:
+        raise typer.BadParameter(
+            "directions are a camera path of their own; choose one",
+            param_hint="--yaw, --pitch / --trajectory, --frames",
+        )
+    return parse_angles(yaw or "0", "--yaw"), parse_angles(pitch or "0", "--pitch")
 
 
 def _changed(scene: GaussianHierarchy, root: int | None, opaque: bool, by_level: bool) -> GaussianHierarchy:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, reporting
-from hgs_toolkit.cli.sources import AssetArgument, Background, Levels, Psi, check_background, open_scene
+from hgs_toolkit.cli.sources import AssetArgument, Background, Levels, Psi, Zoom, check_background, open_scene
 from hgs_toolkit.conventions import DEFAULT_PSI
 from hgs_toolkit.errors import ConfigError
 
@@ -22,6 +23,13 @@ def share(
     title: Annotated[
         str | None, typer.Option("--title", help="Heading; by default the asset's name.", show_default=False)
     ] = None,
+    yaw: Annotated[
+        float, typer.Option("--yaw", min=-360, max=360, help="Direction of the first camera, degrees; 0 is the front.")
+    ] = 0.0,
+    pitch: Annotated[
+        float, typer.Option("--pitch", min=-88, max=88, help="Height of the first camera, degrees.")
+    ] = 0.0,
+    zoom: Zoom = 1.0,
     background: Background = "auto",
     psi: Psi = DEFAULT_PSI,
     device: Device = "auto",
@@ -40,6 +48,7 @@ def share(
         from hgs_toolkit.viewer.page import PageSettings, save_page
 
         settings = PageSettings.of(shown.asset.metadata, title or Path(asset).name, shown.background)
+        settings = replace(settings, yaw=yaw, pitch=pitch, zoom=zoom)
         with report.progress("packing"):
             save_page(out, shown.scene, settings, force=force)
         report.file(out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,6 +44,7 @@ ModelAndOut = Annotated[
 Psi = Annotated[
     float, typer.Option("--psi", help="Truncation of sampled scenes: 0 is the average scene, 1 the full variety.")
 ]
+Zoom = Annotated[float, typer.Option("--zoom", min=0.05, max=100, help="Factor on the size of the asset in view.")]
 Levels = Annotated[
     str | None, typer.Option("--levels", help="Keep these levels, such as 0-3; all by default.", show_default=False)
 ]
@@ -235,6 +237,21 @@ def check_background(text: str, *, opaque: str = "") -> None:
     parse_background(text, (1.0, 1.0, 1.0))
     if opaque and text == "transparent":
         raise ConfigError(f"{opaque} has no transparency; choose a colour for --background")
+
+
+def parse_angles(text: str, option: str) -> list[float]:
+    """Degrees of a list such as ``0,90,-30``.
+
+    Raises:
+        BadParameter: naming the option and what is no number.
+    """
+    try:
+        angles = [float(part) for part in text.split(",")]
+    except ValueError:
+        angles = [math.nan]
+    if not all(abs(angle) <= 360 for angle in angles):
+        raise typer.BadParameter(f"'{text}' is no list of degrees such as 0,90,-30.", param_hint=f"'{option}'")
+    return angles
 
 
 def parse_names(text: str, known: Sequence[str], option: str) -> list[str]:

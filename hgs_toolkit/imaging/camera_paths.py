@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import get_args
 
 import torch
 from torch import Tensor
 
 from hgs_toolkit.cameras import Cameras, ellipse, from_yaw_pitch, frontal, orbit
+from hgs_toolkit.conventions import DEFAULT_RADIUS
+from hgs_toolkit.encoding import logits_to_opacities
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
 from hgs_toolkit.imaging.choices import Trajectory
@@ -17,6 +21,21 @@ SUBJECT_RADIUS = 0.6
 
 SWEEP_YAW = 0.6
 """Half of the angle over which a sweep turns, radians."""
+
+FAINT = 0.05
+"""Opacity up to which a Gaussian is not visible."""
+
+EDGE = 2.0
+"""Visible half of a Gaussian, standard deviations."""
+
+USUAL_SHARE, STRAY = 0.98, 2.0
+"""Share of the Gaussians whose reach from the middle is usual, and the multiple of it beyond which one is a stray."""
+
+MARGIN = 1.05
+"""Distance of a camera over that from which the subject touches the image's border."""
+
+LEAST_SHARE = 0.35
+"""Share of the image that a subject fills at least, if it is left to the standard camera."""
 
 TRAJECTORIES: tuple[Trajectory, ...] = get_args(Trajectory)
 
@@ -48,15 +67,70 @@ def camera_path(name: str, frames: int, focal: float, radius: float) -> Cameras:
     raise ConfigError(f"trajectory '{name}' is unknown; expected one of: {', '.join(TRAJECTORIES)}")
 
 
-def fit_cameras(cameras: Cameras, scene: GaussianHierarchy) -> Cameras:
-    """``cameras`` moved and scaled so that they frame ``scene`` as ours frame a scene around the origin.
+def views(yaws: Sequence[float], pitches: Sequence[float], focal: float, radius: float) -> Cameras:
+    """Cameras (pitches * yaws,) that look at the origin from every pitch and yaw, in degrees, row by row.
 
-    For foreign files, which can be anywhere and of any size; 5 % of the Gaussians may lie outside.
+    Yaw 0 is the front, positive the subject's left; positive pitches look from above.
     """
-    center, radius = subject_bounds(scene, 0.95)
+    yaw = torch.tensor(yaws).deg2rad().repeat(len(pitches))
+    pitch = torch.tensor(pitches).deg2rad().repeat_interleave(len(yaws))
+    return from_yaw_pitch(yaw, pitch, radius, focal)
+
+
+def fit_cameras(cameras: Cameras, scene: GaussianHierarchy) -> Cameras:
+    """``cameras`` (...) that look at the origin, moved and scaled so that they show all of ``scene``.
+
+    For files of other programs, which can be anywhere and of any size. Cameras at DEFAULT_RADIUS get the distance of
+    :func:`frame_scene`, others a distance in proportion.
+    """
+    center, distance = frame_scene(scene, float(cameras.intrinsics.flatten(0, -3)[0, 0, 0]))
     moved = cameras.cam_to_world.clone()
-    moved[..., :3, 3] = moved[..., :3, 3] * (radius / SUBJECT_RADIUS) + center
+    moved[..., :3, 3] = moved[..., :3, 3] * (distance / DEFAULT_RADIUS) + center
     return Cameras(moved, cameras.intrinsics)
+
+
+def frame_scene(scene: GaussianHierarchy, focal: float) -> tuple[Tensor, float]:
+    """The point (3,) to look at and the distance from which a square image shows all that is visible of ``scene``.
+
+    A scene that the standard camera shows whole and not too small is left to it, so that an asset of ours looks alike
+    in whatever format it was stored.
+
+    Args:
+        focal: normalised focal length of the camera, image widths.
+    """
+    low, high = visible_box(scene)
+    center = (low + high) / 2
+    radius = float((high - low).norm()) / 2
+    if _standard_camera_fits(low, high, focal):
+        return torch.zeros(3), DEFAULT_RADIUS
+    return center, MARGIN * max(radius, 1e-6) / math.sin(math.atan(0.5 / focal))
+
+
+def _standard_camera_fits(low: Tensor, high: Tensor, focal: float) -> bool:
+    """Whether cameras around the origin at DEFAULT_RADIUS show the box from ``low`` to ``high`` (3,) at a good size."""
+    farthest = torch.maximum(low.abs(), high.abs())
+    half_width = 0.5 / focal * DEFAULT_RADIUS  # of the image, at the origin's distance
+    share = max(float(farthest[1]), float(farthest[[0, 2]].max())) / half_width
+    return LEAST_SHARE <= share <= 1.0
+
+
+def visible_box(scene: GaussianHierarchy) -> tuple[Tensor, Tensor]:
+    """Lowest and highest corner (3,) of what is visible of one scene: centres and sizes of its Gaussians.
+
+    The background does not count, unless there is nothing else, nor do a few Gaussians that lie far from all others.
+    """
+    keep = ~scene.is_background if not bool(scene.is_background.all()) else torch.ones_like(scene.is_background)
+    opacity = logits_to_opacities(scene.opacity_logits[0])
+    if bool((keep & (opacity > FAINT)).any()):
+        keep = keep & (opacity > FAINT)
+    means, sizes = scene.means[0][keep].cpu(), scene.log_scales[0][keep].amax(-1).exp().cpu()
+    if not len(means):
+        return -torch.ones(3), torch.ones(3)
+    reach = (means - means.median(dim=0).values).norm(dim=-1) + EDGE * sizes
+    usual = reach.kthvalue(max(1, round(USUAL_SHARE * len(reach)))).values
+    near = reach <= STRAY * usual
+    edge = EDGE * sizes[near, None]
+    return (means[near] - edge).amin(0), (means[near] + edge).amax(0)
 
 
 def subject_bounds(scene: GaussianHierarchy, share: float) -> tuple[Tensor, Tensor]:

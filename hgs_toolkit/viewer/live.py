@@ -15,7 +15,7 @@ from hgs_toolkit.asset import Asset, save_asset
 from hgs_toolkit.conventions import MAX_LEVELS
 from hgs_toolkit.exporters.table import export
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL
-from hgs_toolkit.imaging.camera_paths import SUBJECT_RADIUS, subject_bounds
+from hgs_toolkit.imaging.camera_paths import frame_scene
 from hgs_toolkit.imaging.images import save_png
 from hgs_toolkit.viewer.choice import BESIDE, BETWEEN, Choice, Source, chosen_asset, shown_scene
 from hgs_toolkit.viewer.latest import LatestOnly
@@ -98,11 +98,11 @@ class Viewer:
 
     def _aim(self, first: Asset) -> None:
         """The first camera, which 'reset view' returns to: the asset's own, or one that frames a foreign file."""
-        center, extent = subject_bounds(first.scene, 0.95)
         self._target, self._distance = (0.0, 0.0, 0.0), first.metadata.radius
         if not first.metadata.generator:
+            center, self._distance = frame_scene(first.scene, first.metadata.focal)
             x, y, z = center.tolist()
-            self._target, self._distance = (x, y, z), first.metadata.radius * float(extent) / SUBJECT_RADIUS
+            self._target = (x, y, z)
         camera = self.server.initial_camera
         camera.fov = 2 * math.atan(0.5 / first.metadata.focal)
         camera.look_at, camera.position = self._target, self._stand()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,7 +17,7 @@ import torch
 from hgs_toolkit.asset import AssetMetadata
 from hgs_toolkit.files import write_bytes
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
-from hgs_toolkit.imaging.camera_paths import SUBJECT_RADIUS, subject_bounds
+from hgs_toolkit.imaging.camera_paths import frame_scene
 from hgs_toolkit.imaging.looks import LEVEL_COLORS, level_colors
 from hgs_toolkit.imaging.scene_images import natural_background
 from hgs_toolkit.viewer.packing import pack_scene
@@ -34,12 +35,17 @@ class PageSettings:
         focal: normalised focal length of its camera, in widths of a square picture.
         radius: distance of the camera from ``center``, world units; None frames the scene wherever it lies.
         background: colour behind the scene, RGB in 0..1; None is black or white, as natural for the scene.
+        yaw, pitch: direction of the first camera, degrees; 0 is the front.
+        zoom: factor on the size of the scene in the first view.
     """
 
     title: str = "Gaussians"
     focal: float = 2.0
     radius: float | None = None
     background: Sequence[float] | None = None
+    yaw: float = 0.0
+    pitch: float = 0.0
+    zoom: float = 1.0
 
     @classmethod
     def of(cls, metadata: AssetMetadata, title: str, background: Sequence[float] | None = None) -> PageSettings:
@@ -91,14 +97,14 @@ def _part(name: str) -> str:
 
 def _view(scene: GaussianHierarchy, settings: PageSettings) -> dict[str, Any]:
     """First camera and background."""
-    center, extent = subject_bounds(scene, 0.95)
-    radius = settings.radius
+    center, radius = torch.zeros(3), settings.radius
     if radius is None:
-        radius = 2.7 * float(extent) / SUBJECT_RADIUS
-    else:
-        center = center * 0
+        center, radius = frame_scene(scene, settings.focal)
     background = settings.background or natural_background(scene)
-    return {"focal": settings.focal, "radius": radius, "center": center.tolist(), "background": list(background)}
+    return {
+        "focal": settings.focal, "radius": radius / settings.zoom, "center": center.tolist(),
+        "yaw": math.radians(settings.yaw), "pitch": math.radians(settings.pitch), "background": list(background),
+    }  # fmt: skip
 
 
 def _levels(scene: GaussianHierarchy) -> list[dict[str, Any]]:

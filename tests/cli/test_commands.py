@@ -150,3 +150,28 @@ def test_doctor_lists_what_is_there_and_how_to_get_the_rest(hgs: Hgs) -> None:
         assert word in result.stdout
     rows = json.loads(hgs("doctor", "--json-progress").stdout.splitlines()[-2])["rows"]
     assert all("pip install" in row["remark"] for row in rows if row["state"] == "missing")
+
+
+def test_render_draws_a_grid_of_directions_nearer_on_request(hgs: Hgs, asset_file: Path, tmp_path: Path) -> None:
+    size = ("--size", 32, "--background", "transparent")
+    assert hgs("render", asset_file, tmp_path / "a.png", "--yaw", "0,90,180", "--pitch", "0,60", *size).exit_code == 0
+    assert load_image(tmp_path / "a.png").shape[:2] == (64, 96)
+    for name, zoom in (("whole", 0.5), ("near", 1.5)):
+        assert hgs("render", asset_file, tmp_path / f"{name}.png", "--zoom", zoom, *size).exit_code == 0
+    whole, near = (load_image(tmp_path / f"{name}.png")[..., 3].mean() for name in ("whole", "near"))
+    assert near > 1.5 * whole
+    for options in (("--yaw", "left"), ("--yaw", "0,90", "--frames", 3), ("--pitch", "10", "--trajectory", "orbit")):
+        assert hgs("render", asset_file, tmp_path / "b.png", *options).exit_code == 2
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".spz", ".sog"])
+def test_an_asset_looks_alike_whatever_its_format(suffix: str, hgs: Hgs, tmp_path: Path) -> None:
+    assert hgs("export", "@3", tmp_path / "a.hgs").exit_code == 0
+    assert hgs("export", tmp_path / "a.hgs", tmp_path / f"a{suffix}").exit_code == 0
+    images = []
+    for name in ("a.hgs", f"a{suffix}"):
+        out = tmp_path / f"{name}.png"
+        assert hgs("render", tmp_path / name, out, "--size", 64).exit_code == 0
+        images.append(load_image(out).astype(float))
+    error = ((images[0] - images[1]) ** 2).mean()
+    assert 10 * np.log10(255**2 / max(error, 1e-9)) >= 45

@@ -59,7 +59,14 @@ def test_a_page_knows_its_levels_and_its_camera(scene: GaussianHierarchy) -> Non
     levels = facts["levels"]
     assert isinstance(levels, list)
     assert [(entry["level"], entry["count"]) for entry in levels] == [(0, 4), (1, 16), (2, 64), (-1, 5)]
-    assert facts["view"] == {"focal": 1.5, "radius": 2.5, "center": [0, 0, 0], "background": [0, 0, 0]}
+    assert facts["view"] == {
+        "focal": 1.5,
+        "radius": 2.5,
+        "center": [0, 0, 0],
+        "yaw": 0,
+        "pitch": 0,
+        "background": [0, 0, 0],
+    }
 
 
 def test_titles_cannot_end_their_elements(scene: GaussianHierarchy) -> None:
@@ -78,7 +85,14 @@ def test_share_writes_one_page(run: Run, tmp_path: Path) -> None:
     facts = facts_of(Path("page.html").read_text())
     assert facts["title"] == "Critter"
     assert facts["count"] == 4 + 16 + 5
-    assert facts["view"] == {"focal": 1.5, "radius": 2.5, "center": [0, 0, 0], "background": [1, 1, 1]}
+    assert facts["view"] == {
+        "focal": 1.5,
+        "radius": 2.5,
+        "center": [0, 0, 0],
+        "yaw": 0,
+        "pitch": 0,
+        "background": [1, 1, 1],
+    }
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.hgs", "page.html"]
 
 

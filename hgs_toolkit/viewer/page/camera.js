@@ -3,8 +3,8 @@
 const MAX_PITCH = 1.55;
 
 class OrbitCamera {
-  constructor({ center, radius, focal }) {
-    this.home = { center: [...center], radius, yaw: 0, pitch: 0 };
+  constructor({ center, radius, focal, yaw = 0, pitch = 0 }) {
+    this.home = { center: [...center], radius, yaw, pitch };
     this.focal = focal;
     this.reset();
   }

@@ -109,7 +109,7 @@ class Page {
   }
 
   async savePicture() {
-    const link = Object.assign(document.createElement("a"), { href: await this.snapshot(), download: "gaussians.png" });
+    const link = Object.assign(document.createElement("a"), { href: await this.snapshot(), download: `${this.facts.title.replace(/\.[^.]*$/, "").replace(/[^\w.-]+/g, "_") || "gaussians"}.png` });
     link.click();
   }
 }

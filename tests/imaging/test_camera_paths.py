@@ -1,0 +1,98 @@
+"""Framing: every scene is whole in the image, wherever it lies, whatever format it was stored in."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from hgs_toolkit.cameras import Cameras, frontal
+from hgs_toolkit.conventions import DEFAULT_RADIUS
+from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
+from hgs_toolkit.imaging.camera_paths import TRAJECTORIES, camera_path, fit_cameras, frame_scene, views
+from hgs_toolkit.imaging.scene_images import ImageSettings, draw_images
+
+
+def balls(positions: torch.Tensor, size: float) -> GaussianHierarchy:
+    """Opaque Gaussians (N, 3) of one size."""
+    count = len(positions)
+    return GaussianHierarchy(
+        means=positions[None],
+        log_scales=torch.full((1, count, 3), math.log(size)),
+        quats=torch.tensor([1.0, 0, 0, 0]).expand(1, count, 4),
+        sh=torch.zeros(1, count, 1, 3),
+        opacity_logits=torch.full((1, count), 16.0),
+    )
+
+
+def body(count: int = 400) -> torch.Tensor:
+    """Points of a body with thin limbs: one in ten lies far out, where a quantile of centres would cut."""
+    points = torch.randn(count, 3, generator=torch.Generator().manual_seed(0)) * 0.1
+    points[: count // 10] *= torch.tensor([1.0, 4.0, 1.0])
+    return points
+
+
+def coverage(scene: GaussianHierarchy, cameras: Cameras) -> torch.Tensor:
+    return torch.stack([image[..., 3] for image in draw_images(scene, cameras, ImageSettings(48, None))])
+
+
+def touches_no_border(alpha: torch.Tensor) -> bool:
+    edges = torch.cat([alpha[:, 0], alpha[:, -1], alpha[:, :, 0], alpha[:, :, -1]], dim=-1)
+    return bool(edges.max() < 0.2)
+
+
+SCENES = {
+    "a body elsewhere": balls(body() + torch.tensor([7.0, -3.0, 5.0]), 0.02),
+    "a large body": balls(body() * 40, 0.8),
+    "one Gaussian": balls(torch.tensor([[3.0, 3.0, 3.0]]), 0.5),
+    "all in one place": balls(torch.zeros(20, 3) + 2.0, 0.1),
+    "large Gaussians with near centres": balls(body(60) * 0.1, 1.0),
+    "a few strays far away": concatenate(
+        [balls(body(), 0.02), balls(torch.tensor([[300.0, 0, 0], [0, 0, -500.0]]), 1.0)]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("path", [path for path in TRAJECTORIES if path != "ellipse"])
+def test_every_scene_is_whole_and_large_enough_along_every_path(name: str, path: str) -> None:
+    scene = SCENES[name]
+    alpha = coverage(scene, fit_cameras(camera_path(path, 3, 2.0, DEFAULT_RADIUS), scene))
+    assert touches_no_border(alpha)
+    rows = (alpha > 0.2).any(2).sum(1)
+    columns = (alpha > 0.2).any(1).sum(1)
+    assert torch.maximum(rows, columns).min() >= 12  # a quarter of the image
+
+
+def test_a_scene_that_the_standard_camera_shows_is_left_to_it() -> None:
+    scene = balls(torch.tensor([[0.0, 0.4, 0.0], [0.0, -0.4, 0.1], [0.3, 0.0, 0.0]]), 0.03)
+    center, distance = frame_scene(scene, 2.0)
+    assert center.tolist() == [0, 0, 0]
+    assert distance == DEFAULT_RADIUS
+    moved = scene.replace(means=scene.means + 5)
+    assert frame_scene(moved, 2.0)[0].tolist() != [0, 0, 0]
+
+
+def test_what_cannot_be_seen_does_not_count() -> None:
+    seen = balls(body(), 0.02)
+    haze = balls(body() * 20, 0.02)
+    haze = haze.replace(opacity_logits=torch.full_like(haze.opacity_logits, -6.0))
+    first, second = frame_scene(seen, 2.0), frame_scene(concatenate([seen, haze]), 2.0)
+    torch.testing.assert_close(first[0], second[0])
+    assert first[1] == pytest.approx(second[1])
+
+
+def test_views_stand_where_their_angles_say() -> None:
+    cameras = views([0, 90], [0, 90], 2.0, 3.0)
+    expected = torch.tensor([[0.0, 0, 3], [3, 0, 0], [0, 3, 0], [0, 3, 0]])
+    torch.testing.assert_close(cameras.positions, expected, atol=1e-5, rtol=0)
+    assert len(cameras) == 4
+
+
+def test_a_distance_in_proportion_is_kept() -> None:
+    scene = balls(body() + 4, 0.02)
+    near, far = (fit_cameras(frontal(2.0, radius), scene) for radius in (DEFAULT_RADIUS, 2 * DEFAULT_RADIUS))
+    center, distance = frame_scene(scene, 2.0)
+    assert (near.positions[0] - center).norm() == pytest.approx(distance, rel=1e-4)
+    assert (far.positions[0] - center).norm() == pytest.approx(2 * distance, rel=1e-4)
