@@ -11,11 +11,11 @@ OUT ?= demo_output
 NODE := tests/oracles/node
 ORACLES := $(NODE)/node_modules/.ready
 
-.PHONY: help install demo evaluation test test-slow test-browser test-oracles test-blender test-blender-52 lint format benchmarks gallery clean
+.PHONY: help install demo evaluation test test-slow test-browser test-oracles test-blender test-blender-52 test-blender-53 lint format benchmarks gallery clean
 
 help:
 	@sed -n 's/^#//p' Makefile | head -4
-	@echo "  make lint | test-slow | test-browser | test-oracles | test-blender[-52] | benchmarks | gallery | evaluation | format | clean"
+	@echo "  make lint | test-slow | test-browser | test-oracles | test-blender[-52|-53] | benchmarks | gallery | evaluation | format | clean"
 
 install: $(READY)
 
@@ -46,8 +46,12 @@ test-browser: $(READY)
 # one version of Python each. Mesa draws for EEVEE: libegl1 libegl-mesa0 libgl1-mesa-dri and a few libraries of X.
 BLENDER_TESTS := -m pytest --confcutdir=tests/blender tests/blender
 BLENDER_TOOLS := numpy pytest
-PYTHON311 ?= python3.11
-PYTHON313 ?= python3.13
+# The first that starts: on PATH, of pyenv (whose commands on PATH need not start), of uv.
+python_of = $(shell for python in python$(1) $(HOME)/.pyenv/versions/$(1).*/bin/python$(1) \
+  $(HOME)/.local/share/uv/python/cpython-$(1).*/bin/python$(1); do \
+  "$$python" -c "" 2>/dev/null && echo "$$python" && exit; done; echo python$(1))
+PYTHON311 ?= $(call python_of,3.11)
+PYTHON313 ?= $(call python_of,3.13)
 
 test-blender: .venv-bpy45/.ready
 	PYTHONPATH=$(CURDIR) .venv-bpy45/bin/python $(BLENDER_TESTS)
@@ -55,15 +59,21 @@ test-blender: .venv-bpy45/.ready
 test-blender-52: .venv-bpy52/.ready
 	PYTHONPATH=$(CURDIR) .venv-bpy52/bin/python $(BLENDER_TESTS)
 
+test-blender-53: .venv-bpy53/.ready
+	PYTHONPATH=$(CURDIR) .venv-bpy53/bin/python $(BLENDER_TESTS)
+
 # The command of Python, its version, Blender's package.
 .venv-bpy45/.ready: BPY := $(PYTHON311) 3.11 bpy==4.5.15
 .venv-bpy52/.ready: BPY := $(PYTHON313) 3.13 bpy==5.2.3
-.venv-bpy45/.ready .venv-bpy52/.ready: BPY_PYTHON = $(firstword $(BPY))
-.venv-bpy45/.ready .venv-bpy52/.ready: BPY_VERSION = $(word 2,$(BPY))
-.venv-bpy45/.ready .venv-bpy52/.ready:
+.venv-bpy53/.ready: BPY := $(PYTHON313) 3.13 bpy==5.3.0
+BPY_READY := .venv-bpy45/.ready .venv-bpy52/.ready .venv-bpy53/.ready
+$(BPY_READY): BPY_PYTHON = $(firstword $(BPY))
+$(BPY_READY): BPY_VERSION = $(word 2,$(BPY))
+$(BPY_READY):
 	@$(BPY_PYTHON) -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(BPY_VERSION)")' 2>/dev/null || \
 	  { echo "$(lastword $(BPY)) is for Python $(BPY_VERSION), and '$(BPY_PYTHON)' is not that or does not start;" \
-	    "name one: make PYTHON$(subst .,,$(BPY_VERSION))=/path/to/python$(BPY_VERSION) ..."; exit 1; }
+	    "install it (uv python install $(BPY_VERSION), or pyenv install $(BPY_VERSION))," \
+	    "or name one: make PYTHON$(subst .,,$(BPY_VERSION))=/path/to/python$(BPY_VERSION) ..."; exit 1; }
 	@test -x $(@D)/bin/python || $(BPY_PYTHON) -m venv $(@D)
 	@echo "installing Blender ($(lastword $(BPY)), 400 MB) into $(@D), once"
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(lastword $(BPY)) $(BLENDER_TOOLS)

@@ -16,6 +16,7 @@ MODULES = (
     "ui.scene_setup",
     "engine.exact_engine",
     "ui.viewing",
+    "ui.appearance",
     "ui.levels",
     "ui.exporting",
     "ui.player",

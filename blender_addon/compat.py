@@ -92,25 +92,14 @@ def _has_properties() -> bool:
     return "properties" in NodesModifier.bl_rna.properties
 
 
-SPLAT_TYPE = "GAUSSIAN_SPLAT"
-"""Type of the point clouds that Blender draws as splats by itself, from 5.3 on."""
+SPLAT_TYPE, SPLAT_TYPE_NAME = "GAUSSIAN_SPLAT", "3D Gaussian Splat"
+"""Type of the point clouds that Blender 5.3 and newer draw as splats themselves, and its name in menus of nodes."""
 
 
 def draws_splats() -> bool:
-    """Whether this Blender draws splats itself, so that ours are handed over to it."""
+    """Whether this Blender can draw splats itself, so that ours can be handed over to it."""
     kind = PointCloud.bl_rna.properties.get("type")
     return has_point_clouds() and SPLAT_TYPE in getattr(kind, "enum_items", ())
-
-
-def mark_as_splats(points: Any) -> None:
-    """Let Blender draw a point cloud as splats, where it can."""
-    if draws_splats():
-        points.type = SPLAT_TYPE
-
-
-def base_type() -> str:
-    """Type of ``radiance:base``: four numbers where Blender draws it, else a colour, the one that nodes keep whole."""
-    return "FLOAT4" if draws_splats() else "FLOAT_COLOR"
 
 
 def has_point_clouds() -> bool:

@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 import bpy
 import numpy as np
 
-from .compat import base_type, has_point_clouds, mark_as_splats, resize
+from .compat import has_point_clouds, resize
 from .core.harmonics import COUNTS, HARMONICS
 from .core.splats import INDEX, ActivatedSplats, Array
 from .typed import SplatData, SplatObject
@@ -17,6 +17,9 @@ VALUE_NAMES = {
     "FLOAT_VECTOR": "vector", "FLOAT_COLOR": "color", "FLOAT4": "vector", "QUATERNION": "value", "INT": "value",
 }  # fmt: skip
 """Name of an element's value, by the attribute's type."""
+
+BASE_TYPE = "FLOAT_COLOR"
+"""Type of ``radiance:base``: geometry nodes mix all four numbers of a colour, Blender 5.3's own FLOAT4 they do not."""
 
 
 def splat_data(name: str, splats: ActivatedSplats) -> SplatData:
@@ -29,7 +32,6 @@ def splat_data(name: str, splats: ActivatedSplats) -> SplatData:
 def _points(name: str, count: int) -> bpy.types.PointCloud:
     cloud = bpy.data.pointclouds.new(name)
     resize(cloud, count)
-    mark_as_splats(cloud)
     return cloud
 
 
@@ -45,7 +47,7 @@ def fill(data: SplatData, splats: ActivatedSplats) -> None:
     set_values(data, "position", "FLOAT_VECTOR", splats.position)
     set_values(data, "scale", "FLOAT_VECTOR", splats.scale)
     set_values(data, "rotation", "QUATERNION", splats.rotation)
-    set_values(data, "radiance:base", base_type(), splats.base)
+    set_values(data, "radiance:base", BASE_TYPE, splats.base)
     for index in range(splats.harmonics.shape[1]):
         set_values(data, f"{HARMONICS}{index}", "FLOAT_VECTOR", splats.harmonics[:, index])
     if splats.level is not None and splats.parent is not None:

@@ -73,7 +73,7 @@ def gather(depsgraph: Depsgraph, to_camera: Array, *, parallel: bool = False) ->
         data = getattr(instance.object, "data", None)
         if not instance.show_self or not holds_splats(data):
             continue
-        key = data.session_uid
+        key = data.as_pointer()  # on 5.3 the session_uid of all evaluated point clouds is 0
         if key not in known:
             known[key] = read_evaluated(data)
         matrix = np.array(instance.matrix_world, np.float64)

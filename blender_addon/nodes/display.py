@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from bpy.types import Modifier, NodesModifier, Object
 
-from ..compat import draws_splats, drive_input, set_input
+from ..compat import SPLAT_TYPE, drive_input, set_input
 from ..core.harmonics import COUNTS, HARMONICS, degree_of
 from ..typed import SplatData, SplatObject
 from .display_nodes import NAME, SIGNATURE, display_group
@@ -13,17 +13,15 @@ from .material import splat_material
 from .modifiers import add_modifier, find_modifier, runs
 from .native_nodes import NATIVE_NAME, NATIVE_SIGNATURE, native_group
 
+CARDS, BLENDER = "CARDS", "BLENDER"
+"""What can draw a splat object: the cards of this extension, or the renderer of Blender 5.3 and newer."""
+
 WIDTH_EXPRESSION = "width * percentage / 100"
 WIDTH_SOURCES = {"width": "render.resolution_x", "percentage": "render.resolution_percentage"}
 
 
 def add_display(obj: SplatObject) -> NodesModifier:
-    """Give a splat object the modifier that draws it, as the last one; the modifier.
-
-    Where Blender draws splats by itself, it gets one that takes hidden Gaussians away, and Blender does the rest.
-    """
-    if draws_splats():
-        return add_modifier(obj, NATIVE_NAME, native_group())
+    """Give a splat object the modifier that draws it by cards, as the last one; the modifier."""
     modifier = add_modifier(obj, NAME, display_group(harmonics_degree(obj.data)))
     material = splat_material()
     set_input(modifier, "Material", material)
@@ -31,6 +29,28 @@ def add_display(obj: SplatObject) -> NodesModifier:
         obj.data.materials.append(material)
     drive_input(modifier, "Picture Width", WIDTH_EXPRESSION, WIDTH_SOURCES)
     return modifier
+
+
+def drawn_by(obj: SplatObject) -> str:
+    """CARDS or BLENDER: what draws a splat object."""
+    native = find_modifier(obj, NATIVE_SIGNATURE)
+    if native is not None and native.show_render:
+        return BLENDER
+    has_cards = display_of(obj) is not None
+    return BLENDER if not has_cards and getattr(obj.data, "type", None) == SPLAT_TYPE else CARDS
+
+
+def draw_by(obj: SplatObject, choice: str) -> None:
+    """Let cards (CARDS) or the renderer of Blender 5.3 (BLENDER) draw a splat object.
+
+    The modifier that does not draw is switched off, and keeps its settings and keyframes.
+    """
+    display, native = display_of(obj) or add_display(obj), find_modifier(obj, NATIVE_SIGNATURE)
+    if choice == BLENDER and native is None:
+        native = add_modifier(obj, NATIVE_NAME, native_group())
+    display.show_viewport = display.show_render = choice == CARDS
+    if native is not None:
+        native.show_viewport = native.show_render = choice == BLENDER
 
 
 def last_modifiers(obj: SplatObject) -> list[Modifier]:

@@ -76,7 +76,7 @@ def _lit(graph: Graph, color: Any) -> Any:
     """A matt surface that faces along the Gaussian's shortest axis, on the camera's side."""
     axis = graph.add("ShaderNodeAttribute", attribute_name=NORMAL)
     turn = graph.add("ShaderNodeVectorTransform", vector_type="NORMAL", convert_from="OBJECT", convert_to="WORLD")
-    graph.put(axis.outputs["Vector"], turn.inputs[0])
+    graph.put(axis.outputs["Vector"], turn.inputs["Vector"])  # 5.3 has a hidden input before it
     incoming = graph.add("ShaderNodeNewGeometry").outputs["Incoming"]
     side = graph.add("ShaderNodeVectorMath", operation="DOT_PRODUCT")
     graph.put(turn.outputs[0], side.inputs[0])

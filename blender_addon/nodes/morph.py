@@ -19,7 +19,11 @@ from .morph_nodes import NAME, SIGNATURE, Kind, morph_group
 MIXED = ("scale", "rotation", "radiance:base")
 TREE = ("level", "parent")
 
-MIXABLE_TYPES = ("FLOAT", "FLOAT_VECTOR", "FLOAT_COLOR", "QUATERNION")
+MIXED_AS = {
+    "FLOAT": "FLOAT", "FLOAT_VECTOR": "FLOAT_VECTOR", "FLOAT_COLOR": "FLOAT_COLOR", "FLOAT4": "FLOAT_COLOR",
+    "QUATERNION": "QUATERNION",
+}  # fmt: skip
+"""Types of attributes that are mixed, and as what: FLOAT4, of Blender 5.3's own importer, as a colour."""
 
 
 class MorphError(ValueError):
@@ -29,8 +33,12 @@ class MorphError(ValueError):
 def mixed_attributes(data: SplatData) -> list[Kind]:
     """The attributes of a splat object's data that a morph mixes, besides the position."""
     names = [name for name in data.attributes.keys() if name in MIXED or name.startswith(HARMONICS)]  # noqa: SIM118
-    kinds = [Kind(name, data.attributes[name].data_type) for name in sorted(names)]
-    return [kind for kind in kinds if kind.type in MIXABLE_TYPES and data.attributes[kind.name].domain == "POINT"]
+    attributes = {name: data.attributes[name] for name in sorted(names)}
+    return [
+        Kind(name, MIXED_AS[each.data_type])
+        for name, each in attributes.items()
+        if each.data_type in MIXED_AS and each.domain == "POINT"
+    ]
 
 
 def check_same_tree(data: SplatData, other: SplatData) -> None:

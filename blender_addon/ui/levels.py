@@ -9,7 +9,6 @@ from bpy.types import NodesModifier, UILayout
 
 from ..compat import draw_input, get_input, set_input
 from ..data import active_splats, get_values, is_splats
-from ..nodes.display import display_of
 from ..nodes.levels_nodes import NAME, SIGNATURE, label, levels_group
 from ..nodes.modifiers import add_modifier, find_modifier
 from ..nodes.morph import morphs_of
@@ -195,27 +194,7 @@ def _columns(layout: UILayout) -> tuple[UILayout, UILayout]:
     return split.row(align=True), split.row(align=True)
 
 
-class HGS_PT_appearance(bpy.types.Panel):
-    """How the active splat object is drawn, and the scene it is drawn in."""
-
-    bl_label = "Appearance"
-    bl_idname = "HGS_PT_appearance"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "HGS"
-
-    def draw(self, context: bpy.types.Context) -> None:
-        """The scene's set-up, and inputs of the display modifier."""
-        obj, layout = context.object, present(self.layout)
-        layout.operator("hgs.view_exactly", icon="SHADING_RENDERED")
-        layout.operator_menu_enum("hgs.set_up_scene", "colors", text="Set Up Scene")
-        display = display_of(obj) if is_splats(obj) else None
-        if display is not None:
-            for name in ("Lit", "Cards in Viewport", "Point Size"):
-                draw_input(layout, display, name)
-
-
-CLASSES = (HGS_OT_add_levels, HGS_OT_solo_level, HGS_OT_add_crop_box, HGS_PT_levels, HGS_PT_appearance)
+CLASSES = (HGS_OT_add_levels, HGS_OT_solo_level, HGS_OT_add_crop_box, HGS_PT_levels)
 
 
 def register() -> None:

@@ -9,7 +9,8 @@ import bpy
 
 from ..compat import get_input, set_input
 from ..core.projection import BLUR
-from ..nodes.display import display_of
+from ..data import is_splats
+from ..nodes.display import BLENDER, display_of, drawn_by
 from ..typed import Outcome, present
 
 BOUNCES = 1024
@@ -24,6 +25,9 @@ BOX_FILTER, BOX_VARIANCE = 1.0, 1 / 12
 MESH_SAMPLES = 32
 LIT_SAMPLES = 64
 """Cycles goes on from lit cards at random, through them or off them."""
+
+NATIVE_SAMPLES = 128
+"""Samples for Blender's own splats, which are seen or not at random in every sample."""
 
 VIEW_TRANSFORMS = {"EXACT": "Raw", "SCENE": "Standard"}
 
@@ -52,14 +56,23 @@ class HGS_OT_set_up_scene(bpy.types.Operator):
         """Set everything up, and say what is missing."""
         scene = present(context.scene)
         set_up(scene, self.colors, smooth=self.smooth)
+        if self.colors == "EXACT" and has_native(scene):
+            self.report({"INFO"}, "Blender draws some splats itself: colors are set up as Scene, and many samples")
         if scene.camera is None:
             self.report({"WARNING"}, "the scene has no camera; splats are drawn towards the camera, add one")
         return {"FINISHED"}
 
 
 def set_up(scene: bpy.types.Scene, colors: str = "EXACT", *, smooth: bool = False) -> None:
-    """As the operator; ``colors`` is EXACT or SCENE."""
+    """As the operator; ``colors`` is EXACT or SCENE.
+
+    Where Blender draws some of the splats itself, colours are SCENE and edges smooth: it knows nothing else.
+    """
+    native = has_native(scene)
+    if native:
+        colors, smooth = "SCENE", True
     samples, width = (MESH_SAMPLES, BOX_FILTER) if smooth else (1, POINT_FILTER)
+    samples = NATIVE_SAMPLES if native else samples
     displays = [display for obj in scene.objects if (display := display_of(obj))]
     lit = any(get_input(display, "Lit") > 0 for display in displays)
     cycles = present(scene.cycles)
@@ -75,6 +88,11 @@ def set_up(scene: bpy.types.Scene, colors: str = "EXACT", *, smooth: bool = Fals
     for display in displays:
         set_input(display, "Blur", BLUR - BOX_VARIANCE if smooth else BLUR)
         set_input(display, "Scene Colors", colors == "SCENE")
+
+
+def has_native(scene: bpy.types.Scene) -> bool:
+    """Whether Blender draws some of a scene's splats itself."""
+    return any(is_splats(obj) and drawn_by(obj) == BLENDER for obj in scene.objects)
 
 
 def register() -> None:

@@ -107,13 +107,19 @@ def test_frames_may_differ_in_their_count(addon: Addon, ply: Callable[..., Path]
 def test_where_blender_draws_splats_itself_they_are_handed_over(
     addon: Addon, ply: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(addon("nodes.display"), "draws_splats", lambda: True)  # stands in for Blender 5.3
+    monkeypatch.setattr(addon("ui.appearance"), "draws_splats", lambda: True)  # stands in for Blender 5.3
     bpy.ops.hgs.import_splats(filepath=str(ply("a.ply", frame="y_up")))
     obj = bpy.context.object
-    native = addon("nodes.native_nodes").NATIVE_NAME
-    assert [modifier.name for modifier in obj.modifiers] == [native]
+    native, cards = addon("nodes.native_nodes").NATIVE_NAME, addon("nodes.display").NAME
+
+    def working() -> list[str]:
+        return [modifier.name for modifier in obj.modifiers if modifier.show_render and modifier.show_viewport]
+
+    assert working() == [cards], "as trained, unless one chooses otherwise"
+    assert bpy.ops.hgs.draw_by(choice="BLENDER") == {"FINISHED"}
+    assert working() == [native]
     modifier = addon("ui.levels").add_levels(obj)
-    assert [modifier.name for modifier in obj.modifiers] == [modifier.name, native]
+    assert working() == [modifier.name, native]
     addon("compat").set_input(modifier, "Level 2 Visible", False)
     data = obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
     assert len(data.attributes["radiance:base"].data) == 100  # as points with the names that Blender looks for
@@ -123,6 +129,35 @@ def test_where_blender_draws_splats_itself_they_are_handed_over(
     out = addon("core.read_ply").read_ply(tmp_path / "out.ply")
     assert len(out) == 100
     assert (out.parent[out.level == 1] >= 0).all()
+    assert bpy.ops.hgs.draw_by(choice="CARDS") == {"FINISHED"}
+    assert working() == [modifier.name, cards]
+
+
+def test_splats_can_be_handed_only_to_a_blender_that_draws_them(addon: Addon, make_object: Callable[..., Any]) -> None:
+    make_object(0)
+    if addon("compat").draws_splats():
+        assert bpy.ops.hgs.draw_by(choice="BLENDER") == {"FINISHED"}
+    else:
+        with pytest.raises(RuntimeError, match=r"came with Blender 5\.3"):
+            bpy.ops.hgs.draw_by(choice="BLENDER")
+
+
+@pytest.mark.skipif(bpy.app.version < (5, 3), reason="this Blender draws no splats itself")
+def test_what_blender_draws_itself_are_points_of_its_type(addon: Addon, make_object: Callable[..., Any]) -> None:
+    obj = make_object(0)
+    addon("nodes.display").add_display(obj)
+
+    def evaluated_type() -> str:
+        return obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).data.type
+
+    bpy.ops.hgs.draw_by(choice="BLENDER")
+    assert evaluated_type() == "GAUSSIAN_SPLAT"
+    bpy.ops.hgs.draw_by(choice="CARDS")
+    assert evaluated_type() == "POINTS"
+
+
+def test_base_colors_are_of_a_type_that_nodes_mix(make_object: Callable[..., Any]) -> None:
+    assert make_object(0).data.attributes["radiance:base"].data_type == "FLOAT_COLOR"
 
 
 def test_blenders_that_draw_splats_are_told_by_a_type(addon: Addon, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,13 +171,9 @@ def test_blenders_that_draw_splats_are_told_by_a_type(addon: Addon, monkeypatch:
     kinds = SimpleNamespace(enum_items={"POINT": None, "GAUSSIAN_SPLAT": None})
     monkeypatch.setattr(compat, "PointCloud", stand_in(type=kinds))
     assert compat.draws_splats()
-    assert compat.base_type() == "FLOAT4"
-    cloud = SimpleNamespace(type="POINT")
-    compat.mark_as_splats(cloud)
-    assert cloud.type == "GAUSSIAN_SPLAT"
+    assert compat.SPLAT_TYPE == "GAUSSIAN_SPLAT"
     monkeypatch.setattr(compat, "PointCloud", stand_in())
     assert not compat.draws_splats()
-    assert compat.base_type() == "FLOAT_COLOR"
 
 
 def test_a_frame_shows_nothing_of_the_one_before(addon: Addon, ply: Callable[..., Path], tmp_path: Path) -> None:

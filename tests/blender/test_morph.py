@@ -124,3 +124,16 @@ def test_scenes_of_different_trees_are_refused(addon: Addon, make_object: Callab
     with pytest.raises(morph.MorphError, match="different attributes"):
         morph.add_morph(obj, make_object(3, degree=1))
     assert not obj.modifiers
+
+
+@pytest.mark.skipif(bpy.app.version < (5, 3), reason="Blender has had its own importer since 5.3")
+def test_splats_that_blender_imported_itself_mix_colors_and_opacities_as_well(
+    addon: Addon, make_object: Callable[..., Any], make_splats: Callable[..., Any]
+) -> None:
+    data, morph, objects = addon("data"), addon("nodes.morph"), [make_object(0), make_object(1)]
+    for obj in objects:
+        base = data.get_values(obj.data, "radiance:base")
+        obj.data.attributes.remove(obj.data.attributes["radiance:base"])
+        data.set_values(obj.data, "radiance:base", "FLOAT4", base)
+    morph.set_factor(morph.add_morph(*objects), 0.5)
+    assert_mixed(addon, objects[0], make_splats(0), make_splats(1), 0.5)

@@ -159,3 +159,18 @@ def test_lit_splats_are_bright_where_they_face_the_lamp(
     assert np.abs(np.diff(towards, axis=0)).mean() < 0.05, "noise: cards shadow each other, or samples are too few"
     lamp.hide_render = True
     assert draw(engine, colors="SCENE").max() < 0.02, "without a lamp, lit splats are black"
+
+
+@pytest.mark.skipif(bpy.app.version < (5, 3), reason="this Blender draws no splats itself")
+def test_blenders_own_splats_are_set_up_with_samples_and_a_filter_and_look_alike(
+    stage: Any, place: Callable[..., Any], draw: Callable[..., Array], goldens: Any
+) -> None:
+    stage.render.resolution_percentage = 25
+    bpy.context.view_layer.objects.active = place("sample")
+    bpy.ops.hgs.draw_by(choice="BLENDER")
+    picture = draw("CYCLES", colors="EXACT")
+    assert (stage.view_settings.view_transform, stage.cycles.filter_width) == ("Standard", 1.0)
+    assert min(stage.cycles.samples, stage.eevee.taa_render_samples) >= 64
+    wanted = (goldens["sample_image"] / 255).reshape(SIZE // 4, 4, SIZE // 4, 4, 3).mean((1, 3))
+    # Blender composites linear light, in which soft edges are brighter than they were trained: no more than this.
+    assert psnr(picture, wanted) > 22
