@@ -148,7 +148,7 @@ def test_what_blender_draws_itself_are_points_of_its_type(addon: Addon, make_obj
     addon("nodes.display").add_display(obj)
 
     def evaluated_type() -> str:
-        return obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).data.type
+        return str(obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).data.type)
 
     bpy.ops.hgs.draw_by(choice="BLENDER")
     assert evaluated_type() == "GAUSSIAN_SPLAT"
