@@ -13,6 +13,7 @@ from types import ModuleType
 MODULES = (
     "ui.preferences",
     "ui.import_operator",
+    "ui.transforms",
     "ui.scene_setup",
     "engine.exact_engine",
     "ui.viewing",

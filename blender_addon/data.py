@@ -10,6 +10,7 @@ import numpy as np
 
 from .compat import has_point_clouds, resize
 from .core.harmonics import COUNTS, HARMONICS
+from .core.references import bare_map, chosen
 from .core.splats import INDEX, ActivatedSplats, Array
 from .typed import SplatData, SplatObject
 
@@ -17,6 +18,9 @@ VALUE_NAMES = {
     "FLOAT_VECTOR": "vector", "FLOAT_COLOR": "color", "FLOAT4": "vector", "QUATERNION": "value", "INT": "value",
 }  # fmt: skip
 """Name of an element's value, by the attribute's type."""
+
+REMEMBERED, REMEMBERED_PLACES, REMEMBERED_COUNT = "hgs_remembered", "hgs_remembered_places", "hgs_remembered_count"
+"""Properties of data: the numbers of some Gaussians, their places, and how many Gaussians there were in all."""
 
 BASE_TYPE = "FLOAT_COLOR"
 """Type of ``radiance:base``: geometry nodes mix all four numbers of a colour, Blender 5.3's own FLOAT4 they do not."""
@@ -54,7 +58,52 @@ def fill(data: SplatData, splats: ActivatedSplats) -> None:
         set_values(data, "level", "INT", splats.level)
         set_values(data, "parent", "INT", splats.parent)
         set_values(data, INDEX, "INT", np.arange(len(splats)))
+    _remember(data, splats.position)
     data.update_tag()
+
+
+def _remember(data: SplatData, position: Array) -> None:
+    """Keep some Gaussians' places, by which :func:`bare_transform` tells what was done to positions alone."""
+    index = chosen(len(position))
+    data[REMEMBERED_COUNT], data[REMEMBERED] = len(position), index.tolist()
+    data[REMEMBERED_PLACES] = position[index].astype(np.float64).ravel().tolist()
+
+
+def bare_transform(data: SplatData) -> Array | None:
+    """The linear map (3, 3) that was applied to the positions of ``data`` and to nothing else, or None.
+
+    Blender's own Apply (Ctrl+A) does that. Gaussians may have been deleted since, where they carry their numbers.
+    """
+    if REMEMBERED not in data:
+        return None
+    wanted = np.array(data[REMEMBERED][:], np.int64)
+    before = np.array(data[REMEMBERED_PLACES][:], np.float64).reshape(-1, 3)
+    place = wanted
+    if data.attributes.domain_size("POINT") != data[REMEMBERED_COUNT]:
+        if INDEX not in data.attributes:
+            return None
+        numbers = get_values(data, INDEX)
+        order = np.argsort(numbers, kind="stable")
+        place = order[np.minimum(np.searchsorted(numbers[order], wanted), len(order) - 1)] if len(order) else order
+        there = numbers[place] == wanted[: len(place)]
+        place, before = place[there], before[: len(place)][there]
+    points: Any = data.attributes["position"].data
+    return bare_map(before, np.array([points[i].vector[:] for i in place.tolist()], np.float64).reshape(-1, 3))
+
+
+def raw_splats(data: SplatData) -> ActivatedSplats:
+    """The Gaussians of data; ``level`` and ``parent`` as they are, where they are."""
+    names = data.attributes.keys()
+    count = sum(name.startswith(HARMONICS) for name in names)
+    harmonics = [get_values(data, f"{HARMONICS}{index}") for index in range(count if count in COUNTS else 0)]
+    position = get_values(data, "position")
+    splats = ActivatedSplats(
+        position, get_values(data, "scale"), get_values(data, "rotation"), get_values(data, "radiance:base"),
+        np.stack(harmonics, 1) if harmonics else np.zeros((len(position), 0, 3), np.float32),
+    )  # fmt: skip
+    if "level" in names and "parent" in names:
+        splats.level, splats.parent = get_values(data, "level"), get_values(data, "parent")
+    return splats
 
 
 def _drop_stale(data: SplatData, splats: ActivatedSplats) -> None:

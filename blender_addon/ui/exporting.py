@@ -10,14 +10,14 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..core.harmonics import COUNTS, HARMONICS
 from ..core.splats import INDEX, TURN_X, ActivatedSplats, Array, SplatError
 from ..core.transforming import kept, moved, parents_by_index
 from ..core.write_ply import write_ply
-from ..data import active_splats, get_values, is_splats
+from ..data import active_splats, bare_transform, get_values, is_splats, raw_splats
 from ..nodes.display import last_modifiers
 from ..nodes.levels_nodes import HIDDEN
 from ..typed import ExportHelper, Outcome, SplatData, SplatObject, present
+from .transforms import WARNING
 
 
 def shown_splats(context: bpy.types.Context, obj: SplatObject, frame: str) -> ActivatedSplats:
@@ -50,20 +50,13 @@ def shown_splats(context: bpy.types.Context, obj: SplatObject, frame: str) -> Ac
 
 def _read(data: SplatData) -> tuple[ActivatedSplats, Array]:
     """The Gaussians of evaluated data, and which of them are shown."""
-    count = sum(name.startswith(HARMONICS) for name in data.attributes.keys())  # noqa: SIM118
-    harmonics = [get_values(data, f"{HARMONICS}{index}") for index in range(count if count in COUNTS else 0)]
-    position = get_values(data, "position")
-    splats = ActivatedSplats(
-        position, get_values(data, "scale"), get_values(data, "rotation"), get_values(data, "radiance:base"),
-        np.stack(harmonics, 1) if harmonics else np.zeros((len(position), 0, 3), np.float32),
-    )  # fmt: skip
-    if "level" in data.attributes and "parent" in data.attributes:
-        index = get_values(data, INDEX) if INDEX in data.attributes else np.arange(len(position))
-        splats.level = get_values(data, "level")
-        splats.parent = parents_by_index(splats.level, get_values(data, "parent"), index)
-    keep = np.ones(len(position), bool)
+    splats = raw_splats(data)
+    if splats.level is not None and splats.parent is not None:
+        index = get_values(data, INDEX) if INDEX in data.attributes else np.arange(len(splats))
+        splats.parent = parents_by_index(splats.level, splats.parent, index)
+    keep = np.ones(len(splats), bool)
     if HIDDEN in data.attributes:
-        hidden = np.empty(len(position), bool)
+        hidden = np.empty(len(splats), bool)
         marks: Any = data.attributes[HIDDEN]
         marks.data.foreach_get("value", hidden)
         keep = ~hidden
@@ -109,6 +102,8 @@ class HGS_OT_export_splats(bpy.types.Operator, ExportHelper):
         except OSError as error:
             self.report({"ERROR"}, f"cannot write {path}: {error.strerror}")
             return {"CANCELLED"}
+        if bare_transform(active_splats(context).data) is not None:
+            self.report({"WARNING"}, f"{active_splats(context).name}: {WARNING}")
         self.report({"INFO"}, f"{len(splats):,} Gaussians written to {path.name}")
         return {"FINISHED"}
 

@@ -102,7 +102,7 @@ def test_the_appearance_panel_sets_up_the_scene_and_the_display(
     addon("nodes.display").add_display(make_object(0))
     choices = ["CARDS", "BLENDER"] if bpy.app.version >= (5, 3) else []
     drawn = draw("HGS_PT_appearance")
-    assert drawn[:-3] == ["HGS_OT_view_exactly", "EXACT", "SCENE", *choices]
+    assert drawn[:-3] == ["HGS_OT_view_exactly", "EXACT", "SCENE", "HGS_OT_apply_splat_transform", *choices]
     assert drawn[-3:] == ["Lit", "Cards in Viewport", "Point Size"]
 
 

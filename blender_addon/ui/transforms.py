@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Apply Splat Transform: what Ctrl+A does to meshes, done to positions, shapes and colours of Gaussians alike.
+
+Blender's own *Apply* moves positions alone and leaves every Gaussian as large and turned as it was. Such a change is
+found by Gaussians whose places were remembered at the import, and mended by the same operator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from ..core.transforming import moved
+from ..data import active_splats, bare_transform, fill, is_splats, raw_splats
+from ..nodes.morph import morphs_of
+from ..typed import Outcome, SplatObject
+
+WARNING = (
+    "its rotation or scale was applied to positions alone (Ctrl+A), so that its Gaussians no longer fit; run HGS > "
+    "Appearance > Apply Splat Transform"
+)
+
+
+class TransformRefused(ValueError):  # noqa: N818
+    """Why a transform was not applied; the message is for the user."""
+
+
+def apply_transform(obj: SplatObject) -> None:
+    """Apply the object's own transform to its Gaussians, after any that was applied to their positions alone.
+
+    Children keep their places in the world.
+
+    Raises:
+        TransformRefused: if other objects use the same data, or the object is being edited or has morphs.
+    """
+    if obj.mode != "OBJECT":
+        raise TransformRefused(f"{obj.name} is being edited; leave the edit mode first")
+    if morphs_of(obj):
+        raise TransformRefused(f"{obj.name} has morphs, whose other seeds would stay behind; remove them first")
+    if obj.data.users > 1:
+        raise TransformRefused(
+            f"{obj.data.users} objects share the data of {obj.name}; run Object > Relations > Make Single User first"
+        )
+    bare, matrix = bare_transform(obj.data), np.array(obj.matrix_basis, np.float64)
+    linear = np.eye(4)
+    linear[:3, :3] = matrix[:3, :3] if bare is None else matrix[:3, :3] @ bare
+    splats = raw_splats(obj.data)
+    position = splats.position @ matrix[:3, :3].T + matrix[:3, 3]
+    fill(obj.data, replace(moved(splats, linear), position=position.astype(np.float32)))
+    for child in obj.children:
+        child.matrix_parent_inverse = obj.matrix_basis @ child.matrix_parent_inverse
+    obj.matrix_basis = Matrix.Identity(4)
+
+
+def warnings_of(scene: bpy.types.Scene) -> list[str]:
+    """A sentence for each splat object of a scene whose positions alone were turned or scaled."""
+    return [
+        f"{obj.name}: {WARNING}" for obj in scene.objects if is_splats(obj) and bare_transform(obj.data) is not None
+    ]
+
+
+class HGS_OT_apply_splat_transform(bpy.types.Operator):
+    """Apply location, rotation and scale to the Gaussians themselves: places, shapes and colours."""
+
+    bl_idname = "hgs.apply_splat_transform"
+    bl_label = "Apply Splat Transform"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """A splat object that may be changed must be active."""
+        return is_splats(context.object) and context.object.is_editable
+
+    def execute(self, context: bpy.types.Context) -> Outcome:
+        """Apply it, or report why not."""
+        try:
+            apply_transform(active_splats(context))
+        except TransformRefused as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+def register() -> None:
+    """Called when the extension is enabled."""
+    bpy.utils.register_class(HGS_OT_apply_splat_transform)
+
+
+def unregister() -> None:
+    """Called when it is disabled."""
+    bpy.utils.unregister_class(HGS_OT_apply_splat_transform)
