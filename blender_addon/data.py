@@ -74,7 +74,7 @@ def bare_transform(data: SplatData) -> Array | None:
 
     Blender's own Apply (Ctrl+A) does that. Gaussians may have been deleted since, where they carry their numbers.
     """
-    if REMEMBERED not in data:
+    if data.get(REMEMBERED) is None:
         return None
     wanted = np.array(data[REMEMBERED][:], np.int64)
     before = np.array(data[REMEMBERED_PLACES][:], np.float64).reshape(-1, 3)
@@ -87,7 +87,8 @@ def bare_transform(data: SplatData) -> Array | None:
         place = order[np.minimum(np.searchsorted(numbers[order], wanted), len(order) - 1)] if len(order) else order
         there = numbers[place] == wanted[: len(place)]
         place, before = place[there], before[: len(place)][there]
-    points: Any = data.attributes["position"].data
+    positions: Any = data.attributes["position"]  # whose elements' type the stubs do not know
+    points = positions.data
     return bare_map(before, np.array([points[i].vector[:] for i in place.tolist()], np.float64).reshape(-1, 3))
 
 

@@ -121,10 +121,8 @@ def test_shared_data_and_morphs_are_refused_and_left_alone(addon: Addon, make_ob
 
 
 def test_undo_takes_it_back_and_redo_brings_it_again(addon: Addon, make_object: Make, make_splats: Make) -> None:
-    obj = make_object(0)
+    obj: Any = make_object(0)
     obj.scale = (2, 2, 2)
-    if not bpy.ops.ed.undo_push.poll():
-        pytest.skip("this Blender has no undo without a window")
     bpy.ops.ed.undo_push(message="before")
     bpy.ops.hgs.apply_splat_transform()
     bpy.ops.ed.undo_push(message="after")
