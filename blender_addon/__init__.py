@@ -24,6 +24,7 @@ MODULES = (
     "ui.cameras",
     "ui.generate",
     "ui.seeds",
+    "ui.asset_library",
 )
 """Modules with ``register`` and ``unregister``, in the order in which they are registered."""
 

@@ -30,6 +30,17 @@ def import_file(context: bpy.types.Context, path: Path, frame: str | None = None
         ImportRefused: as :func:`~..core.reading.read_splats`.
         NoSplatsError: if it is a glTF file of ordinary meshes.
     """
+    obj = new_object(path, frame)
+    present(context.collection).objects.link(obj)
+    for other in context.selected_objects:
+        other.select_set(False)
+    obj.select_set(True)
+    present(context.view_layer).objects.active = obj
+    return obj
+
+
+def new_object(path: Path, frame: str | None = None) -> SplatObject:
+    """As :func:`import_file`, but the object belongs to no collection yet."""
     splats = read_splats(path)
     obj = bpy.data.objects.new(path.stem, splat_data(path.stem, splats))
     assert is_splats(obj)
@@ -38,9 +49,4 @@ def import_file(context: bpy.types.Context, path: Path, frame: str | None = None
     if isinstance(splats.facts.get("seed"), int) and splats.facts["seed"] < 2**31:
         obj[SEED] = splats.facts["seed"]
     add_display(obj)
-    present(context.collection).objects.link(obj)
-    for other in context.selected_objects:
-        other.select_set(False)
-    obj.select_set(True)
-    present(context.view_layer).objects.active = obj
     return obj

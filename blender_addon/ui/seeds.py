@@ -146,6 +146,7 @@ class HGS_PT_seeds(bpy.types.Panel):
         row.operator("hgs.import_seed", text="Import", icon="IMPORT")
         everything: Any = row.operator("hgs.import_seed", text=f"Import All {len(opened.batch.scenes)}")
         everything.every = True
+        layout.operator("hgs.write_assets", icon="ASSET_MANAGER")
         row = layout.row(align=True)
         row.operator("hgs.morph_to_seed", text="Morph to It", icon="MOD_MESHDEFORM")
         row.prop(settings, "frames")
