@@ -30,7 +30,7 @@ ADJUSTABLE = (
     "training.random_pose", "training.blur_sigma", "training.blur_kimg", "training.ema_kimg", "training.ema_rampup",
     "training.generator_delay_kimg", "training.background_kimg",
 )  # fmt: skip
-"""Settings, and beginnings of settings, that change the trajectory but leave a run that can go on."""
+"""Settings, and beginnings of settings, that a resumed run may change although they change its trajectory."""
 
 Changes = dict[str, tuple[Any, Any]]
 """Setting to its value before and now."""

@@ -1,4 +1,4 @@
-"""When a run ends before its goal: at a request, or at its time limit; long pieces of work ask in between."""
+"""Ending a run before its goal: at a request or at its time limit, also in the middle of long pieces of work."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from hgs_toolkit.training.stopping import StoppedError, StopRule
 logger = logging.getLogger(__name__)
 
 PROBED = 4
-"""Number of images of either side by which the seconds of a measurement are estimated."""
+"""Number of real and of generated images from which the seconds of a measurement are estimated."""
 
 
 @dataclass(eq=False)
@@ -70,7 +70,7 @@ class TickMetric:
         return max(self.config.training.metric_images, 2)
 
     def estimate(self, model: Generator, stop: StopRule) -> float:
-        """Seconds a measurement takes, from a few images of either side where none was made yet.
+        """Seconds that a measurement takes; before the first one, an estimate from a few images.
 
         0 where a measurement would not fit into half of the run's time: it is then left out.
         """

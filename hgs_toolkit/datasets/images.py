@@ -25,7 +25,7 @@ MAX_IMAGE_SIDE = 4096
 
 
 def is_image(name: str) -> bool:
-    """Whether ``name`` ends like an image; hidden files (such as macOS's ``._x.png``) are none."""
+    """Whether ``name`` has the suffix of an image; hidden files (such as macOS's ``._x.png``) do not count."""
     last = name.rpartition("/")[2]
     return last.lower().endswith(IMAGE_SUFFIXES) and not last.startswith(".")
 

@@ -41,7 +41,7 @@ class _Angles:
 
 
 def measure_poses(labels: Labels) -> PosePrior:
-    """The prior of EG3D labels (N, 25), N >= 1: of yaw and pitch the nearer of a normal and a uniform distribution.
+    """The prior of EG3D labels (N, 25), N >= 1; yaw and pitch are normal or uniform, whichever fits better.
 
     Focal length (horizontal, image widths) and radius (distance from the origin) are medians, with the half width of a
     uniform distribution around them where the labels differ.
@@ -77,7 +77,7 @@ def describe_poses(poses: PosePrior) -> str:
 
 
 def large_differences(given: PosePrior, measured: PosePrior) -> list[str]:
-    """What ``given`` says so differently from the labels that images come out wrong; empty if nothing."""
+    """Values of ``given`` that differ so much from the labels that images come out wrong, one sentence each."""
     found = []
     for name in ("focal", "radius"):
         value, label = getattr(given, name), getattr(measured, name)
@@ -102,7 +102,7 @@ def _spread(poses: PosePrior, name: str) -> float:
 
 
 def _fit_yaw(yaw: Array) -> _Angles:
-    """``yaw`` may go all around, or lie around the back, where -180 degrees is +180."""
+    """The distribution of yaws, which may go all around or lie around the back, where -180 degrees is +180."""
     sectors = np.unique(np.floor(np.degrees(yaw) / 10).astype(int) % 36)
     mean = math.atan2(float(np.sin(yaw).mean()), float(np.cos(yaw).mean()))
     turned = np.remainder(yaw - mean + math.pi, 2 * math.pi) - math.pi

@@ -41,12 +41,12 @@ class PixelCache:
 
     @classmethod
     def in_memory(cls, shape: Shape) -> PixelCache:
-        """An empty one in memory, whose pages are only taken as they are filled."""
+        """An empty cache in memory; its pages are only allocated as they are filled."""
         return cls(np.empty(shape, np.uint8), np.zeros(shape[0], np.uint8))
 
     @classmethod
     def on_disk(cls, dataset: Path, digest: str, shape: Shape) -> PixelCache | None:
-        """The one in the file of ``dataset``, made if there is none; None where no disk has the space."""
+        """The cache in the file of ``dataset``, which is made if there is none; None if no disk has the space."""
         count, size = shape[0], int(np.prod(shape, dtype=np.int64))
         name = f"{dataset.stem}-{shape[1]}-{digest[:16]}.pixels"
         for folder in (dataset.absolute().parent / FOLDER, cache_folder()):
@@ -67,7 +67,7 @@ class PixelCache:
 
 
 def _open(file: Path, size: int) -> Path:
-    """``file`` of exactly ``size`` bytes, sparse where it is new; those of older versions of the set go.
+    """``file`` of exactly ``size`` bytes, sparse if it is new; the files of older versions of the set are removed.
 
     Raises:
         OSError: if it cannot be written or the disk has no space for it.

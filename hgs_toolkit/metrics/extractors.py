@@ -1,4 +1,4 @@
-"""Feature extractors: what a Fréchet or kernel distance between two sets of images is measured in.
+"""Feature extractors: the networks whose features Fréchet and kernel distances between images are measured with.
 
 A distance depends on its extractor as much as on the images, so an extractor knows its name, the hash of its
 weights and how it resizes, and every number is stored with them. ``squeeze`` and ``lite0`` are networks trained on
@@ -28,10 +28,10 @@ Features = npt.NDArray[np.float32]
 ImageArray = npt.NDArray[Any] | Tensor
 
 CHUNK = 32
-"""Images that pass through a network at once: bounds the memory, does not change the result."""
+"""Number of images that pass through a network at once; it bounds the memory and does not change the result."""
 
 ROUNDING = 1e-4
-"""How far beyond 0..1 a float image may lie before it is taken for one of another range."""
+"""Distance beyond 0..1 from which a float image counts as one of another range."""
 
 
 @dataclass(frozen=True, eq=False)

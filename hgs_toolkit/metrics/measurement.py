@@ -13,7 +13,7 @@ from hgs_toolkit.metrics.fid import fid
 from hgs_toolkit.metrics.kid import Array, check_features, kid
 
 SCALE_FLOOR = 0.1
-"""Least deviation a feature is divided by, in mean deviations: one that hardly varies must not outweigh the rest."""
+"""Smallest deviation that a feature is divided by, in mean deviations: one that hardly varies must not dominate."""
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,17 @@ def test_a_limit_that_is_over_allows_one_step_and_no_second_stage(
     assert not PlanFolder(tmp_path / "run").stage(1, stages[1]).state_file.exists()
 
 
+def test_a_plan_goes_on_with_its_own_dataset_between_stages_too(
+    stages: list[Config], data_file: Path, tmp_path: Path
+) -> None:
+    train_plan(stages[:1], Opener(data_file), tmp_path / "run")
+    PlanFolder(tmp_path / "run").plan_file.unlink()
+    PlanFolder(tmp_path / "run").start(stages)  # stopped between its first two stages
+    make_critters(tmp_path / "other.zip", 12, 32, seed=1)
+    with pytest.raises(CheckpointError, match=r"was trained on set\.zip \(12 images\); other\.zip"):
+        train_plan(stages, Opener(tmp_path / "other.zip"), tmp_path / "run", resume=True)
+
+
 def test_a_broken_plan_is_named(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text("just words")
     with pytest.raises(CheckpointError, match=r"plan\.yaml is not the plan"):

@@ -1,4 +1,4 @@
-"""Posed images in other programs' formats, told apart by the names of their files."""
+"""Posed images in other programs' formats, recognised by the names of their files."""
 
 from __future__ import annotations
 

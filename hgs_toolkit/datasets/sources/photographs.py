@@ -111,7 +111,7 @@ class Scene:
 
 
 def gather(makers: Iterable[Callable[[], T]], problems: list[str] | None) -> Iterator[T]:
-    """What can be made; what is wrong with the rest goes to ``problems``, or is raised if that is None."""
+    """What ``makers`` return; the errors of those that fail are added to ``problems``, or raised if that is None."""
     for make in makers:
         try:
             made = make()
@@ -173,7 +173,7 @@ class ImageFinder:
 
 
 def read_json(store: FileStore, name: str) -> Any:
-    """A JSON file; DataError names it if it is none."""
+    """The content of a JSON file; DataError names it if it is not valid."""
     try:
         return json.loads(store.read(name, MAX_TEXT_BYTES))
     except (ValueError, RecursionError) as error:
@@ -202,7 +202,7 @@ def pose(rotation: Matrix, position: Matrix, what: str) -> Matrix:
 
 
 def check_lens(lens: Lens, what: str) -> Lens:
-    """``lens``, if it can be that of a photograph."""
+    """``lens`` as it is; DataError names ``what`` if it cannot belong to a photograph."""
     facts = (lens.fx, lens.fy, lens.cx, lens.cy, *lens.distortion)
     if not all(map(math.isfinite, facts)) or min(lens.fx, lens.fy, lens.width, lens.height) <= 0:
         raise DataError(
