@@ -22,7 +22,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -56,6 +56,17 @@ class Reporter:
         self.json_lines, self.quiet = json_lines, quiet
         self.files: list[Path] = []
         self._warned: set[str] = set()
+        self._locks = ExitStack()
+
+    def lock(self, out: Path, part: str = "") -> None:
+        """Keep other processes from writing ``out`` until the command ends; see :func:`hgs_toolkit.locks.locked`."""
+        from hgs_toolkit.locks import locked
+
+        self._locks.enter_context(locked(out, part))
+
+    def release(self) -> None:
+        """Give every lock back."""
+        self._locks.close()
 
     def event(self, kind: str, /, **facts: Any) -> None:
         """Write one JSON object to stdout, in JSON mode only."""
@@ -157,6 +168,8 @@ def reporting(json_lines: bool = False, quiet: bool = False) -> Iterator[Reporte
         if debugging():
             traceback.print_exc()
         raise typer.Exit(1) from None
+    finally:
+        report.release()
 
 
 def describe_error(error: BaseException, files: Sequence[Path] = ()) -> str:

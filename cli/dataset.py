@@ -80,6 +80,7 @@ def demo(
     """Draw the built-in demo set: procedural animal heads with alpha, in front or from all sides."""
     with reporting(json_progress) as report:
         check_data_out(out, force=force)
+        report.lock(out)
         from hgs_toolkit.datasets.critters.drawing import make_critters
         from hgs_toolkit.datasets.critters.prior import CritterPrior, pose_prior
 
@@ -136,6 +137,7 @@ def render(
     with reporting(json_progress) as report:
         if not list_only:
             check_data_out(out, force=force)
+            report.lock(out)
         check_data(models)
         from hgs_toolkit.datasets.meshes.library import find_meshes
         from hgs_toolkit.datasets.meshes.rendering import render_meshes

@@ -80,6 +80,7 @@ def convert(
     with reporting(json_progress) as report:
         check_data(path)
         check_data_out(out, force=force)
+        report.lock(out)
         from hgs_toolkit.datasets.convert import Framing, convert_scenes
         from hgs_toolkit.datasets.sources import read_scenes
 

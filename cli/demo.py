@@ -55,6 +55,7 @@ def demo(
 
         data, run = out / "critters.zip", RunFolder(out / "run")
         target = choose_device(device)
+        report.lock(out)
         refuse_leftovers(out, run, force)
         compile_kernels(report, target)
         _make_data(report, data, seed, force)

@@ -71,6 +71,7 @@ def evaluate(
         extractors = tuple(parse_names(extractor, EXTRACTORS, "--extractor"))
         if out is not None:
             refuse_overwrite(out, force=force)
+            report.lock(out)
         if data is not None:
             check_data(data)
         model_config(model)

@@ -65,6 +65,7 @@ def export(
         format_of(out).check_options(ExportOptions(**options))
         budget = None if to_budget is None else parse_bytes(to_budget, "--to-budget")
         refuse_overwrite(out, force=force)
+        report.lock(out)
         source = open_asset(asset, psi, device, source_frame, sh_degree, drop_invalid)
         scene = chosen_levels(source.scene, parse_levels(levels))
         settings = options | {"sh_degree": sh_degree, "metadata": source.metadata}

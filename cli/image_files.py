@@ -38,13 +38,14 @@ class ImageFiles:
     force: bool
 
     @classmethod
-    def planned(cls, out: Path, frames: int, fps: float, force: bool) -> ImageFiles:
+    def planned(cls, report: Reporter, out: Path, frames: int, fps: float, force: bool) -> ImageFiles:
         """The files of ``frames`` images; raises an HgsError if the name is unusable or a file exists already."""
         from hgs_toolkit.files import refuse_overwrite
 
         targets = _targets(out, frames)
         for target in targets:
             refuse_overwrite(target, force=force)
+        report.lock(out)
         return cls(targets, fps, force)
 
     def write(self, report: Reporter, images: Iterator[Tensor]) -> None:

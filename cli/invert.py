@@ -83,6 +83,7 @@ def invert(
         if not (image.startswith(CRITTER) or Path(image).exists()):
             raise ConfigError(f"{image} does not exist; expected an image, a dataset of one subject or {CRITTER}N")
         model_config(model)
+        report.lock(out)
         from hgs_toolkit.checkpoint import load_model
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.devices import choose_device

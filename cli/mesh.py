@@ -87,6 +87,7 @@ def mesh(
     """Make a triangle mesh of an asset."""
     with reporting(json_progress) as console:
         check_asset(asset)
+        console.lock(out)
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.errors import ConfigError
         from hgs_toolkit.exporters.meshes.budget import mesh_within

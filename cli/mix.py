@@ -50,7 +50,7 @@ def mix(
     with reporting(json_progress) as report:
         from hgs_toolkit.ranges import parse_seeds
 
-        files = ImageFiles.planned(out, 1, 1, force)
+        files = ImageFiles.planned(report, out, 1, 1, force)
         if out.suffix.lower() != ".png":
             raise ConfigError(f"{out} has the suffix '{out.suffix}'; expected .png")
         row_seeds, column_seeds, chosen = parse_seeds(rows), parse_seeds(cols), parse_levels(levels)

@@ -81,7 +81,7 @@ def render(
     with reporting(json_progress) as report:
         angles = _angles(yaw, pitch, trajectory, frames)
         count = len(angles[0]) * len(angles[1]) if angles else frames or (VIDEO_FRAMES if is_video(out) else 1)
-        files = ImageFiles.planned(out, count, fps, force)
+        files = ImageFiles.planned(report, out, count, fps, force)
         check_background(background, opaque="a video" if is_video(out) else "")
         shown = open_scene(asset, psi, device, levels, background, drop_invalid)
         from hgs_toolkit.cli.kernels import compile_kernels

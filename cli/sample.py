@@ -57,6 +57,7 @@ def sample(
         plan = SamplingPlan(out, parse_seeds(seeds), [name.strip() for name in save.split(",")], views)
         check_background(background)
         name = model_config(model).name
+        report.lock(out)
         plan.check(force)
         drawable = open_model(report, model, device, background, draws=IMAGE in plan.kinds)
         from hgs_toolkit.imaging.scene_images import ImageSettings

@@ -176,6 +176,7 @@ def make(
         values = merge(values, pose_values(yaw=yaw, pitch=pitch, law=law, radius=radius, focal=focal))
         values = merge(values, _given(context, typed, format="format_"))
         part, target = choose_part(shard, os.environ), choose_device(device)
+        report.lock(out, f"{part.index}/{part.count}")
         _announce(report, part)
         compile_kernels(report, target)
         with report.progress("synthesising") as task:
@@ -199,6 +200,7 @@ def merge_(folder: Folder, json_progress: JsonProgress = False) -> None:
     with reporting(json_progress) as report:
         from hgs_toolkit.synthesis import merge
 
+        report.lock(folder)
         with report.progress("merging"):
             dataset = merge(folder)
         report.file(dataset)

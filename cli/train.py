@@ -71,6 +71,8 @@ def train(
         if minutes is not None and not minutes > 0:
             raise typer.BadParameter(f"{minutes:g}; expected more than 0", param_hint="--minutes")
         _check_input(data, preset, out, resume)
+        if _rank() == 0:
+            report.lock(out)
         wishes = {"kimg": kimg, "seed": seed, "snapshot_kimg": snapshot}
         given = [f"training.{key}={value}" for key, value in wishes.items() if value is not None]
         if not (init or grow or config):

@@ -57,7 +57,7 @@ def video(
     with reporting(json_progress) as report:
         from hgs_toolkit.ranges import parse_seeds
 
-        files = ImageFiles.planned(out, frames, fps, force)
+        files = ImageFiles.planned(report, out, frames, fps, force)
         check_background(background, opaque="a video")
         chosen_seeds, chosen_levels = parse_seeds(seeds), parse_levels(levels)
         drawable = open_model(report, model_path, device, background)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from hgs_toolkit.errors import HgsError
+
+LEAST_SPACE = 2**16
+"""Free space of a disk, bytes, below which an error while writing is put down to a full disk."""
 
 
 @contextmanager
@@ -40,8 +45,18 @@ def atomic_path(path: str | Path, *, force: bool = True) -> Iterator[Path]:
         _sync(path.parent)
     except OSError as error:
         raise HgsError(f"cannot write {path}: {error.strerror or error}; nothing was changed") from error
+    except Exception as error:
+        # Libraries report a full disk as errors of their own.
+        if isinstance(error, HgsError) or not _tells_of_full_disk(error, path.parent):
+            raise
+        raise HgsError(f"cannot write {path}: {os.strerror(errno.ENOSPC)}; nothing was changed") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _tells_of_full_disk(error: Exception, folder: Path) -> bool:
+    """Whether an error of another library came from a full disk: by its words, or by what is left of the disk."""
+    return os.strerror(errno.ENOSPC) in str(error) or shutil.disk_usage(folder).free < LEAST_SPACE
 
 
 def make_folder(path: Path) -> Path:

@@ -78,3 +78,16 @@ def test_json_is_readable_and_has_no_nan(tmp_path: Path) -> None:
 def test_the_hash_is_that_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
     assert files.sha256(tmp_path / "x").startswith("ba7816bf")
+
+
+def test_a_library_that_meets_a_full_disk_ends_in_our_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    with (
+        pytest.raises(HgsError, match=r"cannot write .*a: No space left on device; nothing was changed"),
+        files.atomic_path(tmp_path / "a"),
+    ):
+        raise RuntimeError("SafetensorError: I/O error: No space left on device (os error 28)")
+    with pytest.raises(RuntimeError, match="something else"), files.atomic_path(tmp_path / "a"):
+        raise RuntimeError("something else")
+    assert (tmp_path / "a").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
