@@ -118,7 +118,8 @@ def far_offset(means: NDArray[np.floating], log_scales: Floats) -> Doubles:
     and if the scene is FAR from the origin, so that a shift helps. The point is a round number near the median.
     """
     step = max(1, len(means) // SAMPLES)
-    sample = means[::step].astype(np.float64)
+    with np.errstate(invalid="ignore"):  # the cast of a signalling NaN
+        sample = means[::step].astype(np.float64)
     finite = np.isfinite(sample).all(axis=1)
     sizes = log_scales[::step].max(axis=1, initial=-np.inf)[finite]
     sample, sizes = sample[finite], sizes[np.isfinite(sizes)]

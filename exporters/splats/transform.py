@@ -57,9 +57,9 @@ def transform_scenes(
     Raises:
         FormatError: if a matrix mirrors, shears or stretches.
     """
-    centres = [scene.means[0].numpy() @ matrix[:3, :3].T + matrix[:3, 3] for scene, matrix in parts]
     sizes = np.concatenate([scene.log_scales[0].numpy() for scene, _ in parts])
     with np.errstate(all="ignore"):  # values that are not finite are counted later
+        centres = [scene.means[0].numpy() @ matrix[:3, :3].T + matrix[:3, 3] for scene, matrix in parts]
         shift = far_offset(np.concatenate(centres), sizes)
     if shift.any():
         tell_offset(path, shift)
