@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import tempfile
 
@@ -10,7 +11,7 @@ import tempfile
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # Tests leave the user's cache alone; the commands they start inherit this folder.
-os.environ.setdefault("HGS_CACHE", os.path.join(tempfile.gettempdir(), f"hgs-test-cache-{os.getuid()}"))
+os.environ.setdefault("HGS_CACHE", os.path.join(tempfile.gettempdir(), f"hgs-test-cache-{getpass.getuser()}"))
 
 from collections.abc import Callable
 
