@@ -1,4 +1,4 @@
-"""``hgs blender``: pack the Blender extension, install it, open an asset in Blender."""
+"""``hgs blender``: pack the Blender extension, install it, open an asset in Blender, write a library of assets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hgs_toolkit.blender import Blender
 
 app = typer.Typer(
-    help="The Blender extension: pack it, install it, open an asset with it.",
+    help="The Blender extension: pack it, install it, open an asset or write an asset library with it.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -96,6 +96,42 @@ def launch(
             with report.progress(f"{path.name} is open in Blender {target.version_text}"):
                 extension.open_in(target, identifier, path)
         report.result("Blender was closed", blender=target.path)
+
+
+@app.command()
+def assets(
+    folder: Annotated[Path, typer.Argument(help="Folder of the library; it is made if needed.")],
+    seeds: Annotated[str, typer.Option("--seeds", help="Seeds of the scenes, such as 0-31 or 1,5,9-12.")] = "0-15",
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="Model to sample; by default the one that is shipped.", show_default=False),
+    ] = None,
+    author: Annotated[
+        str, typer.Option("--author", help="The author that stands in every asset.", show_default=False)
+    ] = "",
+    blender: BlenderOption = None,
+    psi: Psi = DEFAULT_PSI,
+    device: Device = "auto",
+    force: Force = False,
+    json_progress: JsonProgress = False,
+) -> None:
+    """Sample seeds and write them as a library for Blender's Asset Browser; needs the extension installed."""
+    from hgs_toolkit.cli.sample import sample
+
+    library = folder / f"{folder.resolve().name}.blend"
+    with reporting(json_progress):
+        from hgs_toolkit import blender as extension
+        from hgs_toolkit.files import refuse_overwrite
+
+        target = extension.find_blender(blender)
+        identifier = extension.read_manifest(extension.extension_folder())["id"]
+        refuse_overwrite(library, force=force)
+    batch = folder / folder.resolve().name  # the catalogue is called as this folder
+    sample(model, out=batch, seeds=seeds, psi=psi, device=device, force=force, json_progress=json_progress)
+    with reporting(json_progress) as report:
+        with report.progress(f"Blender {target.version_text} writes {library}"):
+            extension.write_assets(target, identifier, batch, library, author, replace=force)
+        report.file(library)
 
 
 def _package(report: Reporter, out: Path, checker: Blender | None, force: bool) -> None:

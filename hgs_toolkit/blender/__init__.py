@@ -6,7 +6,7 @@ toolkit: here its files are data. Nothing here imports ``bpy``.
 
 from hgs_toolkit.blender.checking import check_archive, find_checker
 from hgs_toolkit.blender.extension import check_manifest, extension_folder, package, read_manifest
-from hgs_toolkit.blender.programs import Blender, find_blender, find_blenders, install, open_in
+from hgs_toolkit.blender.programs import Blender, find_blender, find_blenders, install, open_in, write_assets
 
 __all__ = [
     "Blender",
@@ -20,4 +20,5 @@ __all__ = [
     "open_in",
     "package",
     "read_manifest",
+    "write_assets",
 ]

@@ -132,11 +132,7 @@ def open_arguments(identifier: str, asset: Path) -> list[str]:
 
     The path travels as an argument of its own, behind ``--``, and never as source text.
     """
-    module = f"bl_ext.{REPOSITORY}.{identifier}"
-    code = (
-        "import sys, bpy, addon_utils\n"
-        f"if addon_utils.enable('{module}') is None:\n"
-        "    sys.exit('the extension is not installed: run hgs blender install')\n"
+    code = _enabling(identifier) + (
         "cube = None if bpy.data.filepath else bpy.data.objects.get('Cube')\n"
         "if cube is not None:\n"  # of the startup file: the splats would be inside of it
         "    bpy.data.objects.remove(cube)\n"
@@ -148,6 +144,50 @@ def open_arguments(identifier: str, asset: Path) -> list[str]:
         "bpy.ops.hgs.view_exactly(approach=True)\n"
     )
     return ["--python-exit-code", "1", "--python-expr", code, "--", str(asset.resolve())]
+
+
+def assets_arguments(identifier: str, batch: Path, library: Path, author: str, *, replace: bool) -> list[str]:
+    """Arguments with which Blender, without a window, writes the seeds in the folder ``batch`` into a .blend of assets.
+
+    Paths and the author travel as arguments of their own, as in :func:`open_arguments`.
+    """
+    code = _enabling(identifier) + (
+        "author, replace, batch, library = sys.argv[-4:]\n"
+        "bpy.context.scene.hgs_seeds.folder = batch\n"
+        "try:\n"
+        "    bpy.ops.hgs.write_assets(filepath=library, author=author, replace=replace == 'replace', show=False)\n"
+        "except RuntimeError as error:\n"
+        "    sys.exit(str(error).splitlines()[0].removeprefix('Error: '))\n"
+    )
+    words = [author, "replace" if replace else "keep", str(batch.resolve()), str(library.resolve())]
+    return ["--background", "--python-exit-code", "1", "--python-expr", code, "--", *words]
+
+
+def write_assets(
+    blender: Blender, identifier: str, batch: Path, library: Path, author: str = "", *, replace: bool = False
+) -> None:
+    """Let Blender write the seeds that ``hgs sample`` left in ``batch`` into the asset library ``library`` (.blend).
+
+    Raises:
+        HgsError: with Blender's words, if it fails.
+    """
+    command = [str(blender.path), *assets_arguments(identifier, batch, library, author, replace=replace)]
+    try:
+        answer = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+                                check=False)  # fmt: skip
+    except OSError as error:
+        raise HgsError(f"cannot start {blender.path}: {error.strerror}") from error
+    if answer.returncode or not library.is_file():
+        raise HgsError(f"{blender.path} did not write {library}: {_last_line(answer.stderr or answer.stdout)}")
+
+
+def _enabling(identifier: str) -> str:
+    """The beginning of a script for Blender: it enables the extension for this session."""
+    return (
+        "import sys, bpy, addon_utils\n"
+        f"if addon_utils.enable('bl_ext.{REPOSITORY}.{identifier}') is None:\n"
+        "    sys.exit('the extension is not installed: run hgs blender install')\n"
+    )
 
 
 def open_in(blender: Blender, identifier: str, asset: Path, extra: Sequence[str] = ()) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
+
+from hgs_toolkit.blender.programs import assets_arguments
 
 Addon = Callable[[str], Any]
 SEEDS = (3, 11)
@@ -101,3 +104,20 @@ def test_without_a_batch_there_is_a_sentence(addon: Addon, tmp_path: Path) -> No
     with pytest.raises(RuntimeError, match="no batch is open"):
         bpy.ops.hgs.write_assets(filepath=str(tmp_path / "a.blend"))
     assert not list(tmp_path.iterdir())
+
+
+def test_what_hgs_blender_assets_runs_writes_the_library(
+    batch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "it's one.blend"
+
+    def run() -> None:
+        arguments = assets_arguments("hgs_toolkit", batch, path, "Somebody's", replace=False)
+        monkeypatch.setattr(sys, "argv", ["blender", *arguments])
+        exec(arguments[arguments.index("--python-expr") + 1], {})
+
+    run()
+    found = load(path, link=True)
+    assert [obj.asset_data.author for obj in found] == ["Somebody's"] * 2
+    with pytest.raises(SystemExit, match="exists already"):
+        run()

@@ -103,3 +103,27 @@ def test_without_a_blender_the_commands_say_what_to_do(
         result = hgs("blender", *arguments)
         assert result.exit_code == 1
         assert "no Blender was found" in result.stderr
+
+
+def test_assets_samples_seeds_and_lets_blender_write_them(hgs: Hgs, blender: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "critters"
+    script = (
+        f"#!{sys.executable}\nimport json, os, pathlib, sys\n"
+        "if sys.argv[1:] == ['--version']: print('Blender 4.5.15 LTS'); sys.exit()\n"
+        "batch, library = map(pathlib.Path, sys.argv[-2:])\n"
+        "seeds = [scene['seed'] for scene in json.loads((batch / 'manifest.json').read_text())['scenes']]\n"
+        "library.write_text(json.dumps([seeds, *sys.argv[-4:-2]]))\n"
+    )
+    blender.write_text(script)
+    result = hgs("blender", "assets", folder, "--seeds", "3,5", "--author", "Some Body")
+    assert result.exit_code == 0, result.output
+    library = folder / "critters.blend"
+    assert str(library) in result.stdout
+    assert json.loads(library.read_text()) == [[3, 5], "Some Body", "keep"]
+    again = hgs("blender", "assets", folder, "--seeds", "3,5")
+    assert (again.exit_code, "exists already; add --force" in again.stderr) == (1, True)
+    assert hgs("blender", "assets", folder, "--seeds", "7", "--force").exit_code == 0
+    assert json.loads(library.read_text())[2] == "replace"
+    blender.write_text(script.replace("batch, library", "sys.exit('the extension is not installed')\nbatch, library"))
+    failed = hgs("blender", "assets", tmp_path / "more", "--seeds", "3")
+    assert (failed.exit_code, "the extension is not installed" in failed.stderr) == (1, True)
