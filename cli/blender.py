@@ -103,7 +103,7 @@ def assets(
     folder: Annotated[Path, typer.Argument(help="Folder of the library; it is made if needed.")],
     seeds: Annotated[str, typer.Option("--seeds", help="Seeds of the scenes, such as 0-31 or 1,5,9-12.")] = "0-15",
     model: Annotated[
-        str | None,
+        Path | None,
         typer.Option("--model", help="Model to sample; by default the one that is shipped.", show_default=False),
     ] = None,
     author: Annotated[
