@@ -19,6 +19,7 @@ from hgs_toolkit.training.stages.cost import image_cost
 from hgs_toolkit.training.stages.plan import PlanFolder, train_plan
 from hgs_toolkit.training.stages.warm_start import read_networks
 from hgs_toolkit.training.state import read_state
+from tests.training.conftest import TINY
 
 STEPS = 4
 """Steps of each stage of the plan below."""
@@ -31,11 +32,14 @@ def changed(config: Config, name: str, **sections: dict[str, Any]) -> Config:
     return config_from_dict(values)
 
 
-@pytest.fixture
-def stages(tiny: Config) -> list[Config]:
+@pytest.fixture(scope="module")
+def stages() -> list[Config]:
     """16 pixels, 32 pixels, and a polish at 32."""
     first = changed(
-        tiny, "at16", generator={"points": 64}, training={"kimg": STEPS * 0.004, "tick_kimg": 0.008, "workers": 0}
+        config_from_dict(TINY),
+        "at16",
+        generator={"points": 64},
+        training={"kimg": STEPS * 0.004, "tick_kimg": 0.008, "workers": 0},
     )
     second = changed(
         first, "at32", generator={"resolution": 32, "channels": [32, 16, 8], "level_blocks": ["adain", "adain"]},
@@ -49,6 +53,14 @@ def data_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "set.zip"
     make_critters(path, 12, 32)
     return path
+
+
+@pytest.fixture(scope="module")
+def whole(stages: list[Config], data_file: Path, tmp_path_factory: pytest.TempPathFactory) -> PlanFolder:
+    """The plan, trained without a stop."""
+    folder = PlanFolder(tmp_path_factory.mktemp("whole"))
+    train_plan(stages, Opener(data_file), folder.path)
+    return folder
 
 
 class Opener:
@@ -83,9 +95,8 @@ def test_stages_follow_each_other_and_the_newest_model_lies_on_top(
 
 @pytest.mark.parametrize("stops", [(1, STEPS - 1, STEPS), (STEPS, 2 * STEPS + 2), (3, 5, 6, 9)])
 def test_a_plan_stopped_anywhere_ends_as_an_undisturbed_one_bit_for_bit(
-    stages: list[Config], data_file: Path, tmp_path: Path, stops: tuple[int, ...]
+    stages: list[Config], data_file: Path, tmp_path: Path, whole: PlanFolder, stops: tuple[int, ...]
 ) -> None:
-    whole = train_plan(stages, Opener(data_file), tmp_path / "whole")
     steps = 0
 
     def count(_: RunProgress) -> None:
@@ -106,12 +117,11 @@ def test_a_plan_stopped_anywhere_ends_as_an_undisturbed_one_bit_for_bit(
         torch.manual_seed(steps)
     assert steps >= 3 * STEPS
     for number, stage in enumerate(stages):
-        first, second = (
-            read_state(PlanFolder(tmp_path / name).stage(number, stage).state_file) for name in ("whole", "torn")
-        )
+        runs = (folder.stage(number, stage) for folder in (whole, PlanFolder(tmp_path / "torn")))
+        first, second = (read_state(run.state_file) for run in runs)
         for network in ("generator", "ema", "discriminator"):
             assert all(torch.equal(first[network][key], second[network][key]) for key in first[network])
-    assert whole.model_file.read_bytes() == PlanFolder(tmp_path / "torn").newest.model_file.read_bytes()
+    assert whole.newest.model_file.read_bytes() == PlanFolder(tmp_path / "torn").newest.model_file.read_bytes()
 
 
 def test_a_complete_plan_is_left_as_it_is(stages: list[Config], data_file: Path, tmp_path: Path) -> None:
