@@ -18,8 +18,14 @@ from .seeds import SETTINGS as SEEDS
 
 POLL_SECONDS = 0.2
 
+INSTALL_COMMAND = "pip install hgs_toolkit"
+
 current: Generation | None = None
 """The newest generation, running or ended."""
+
+
+def _install_command(settings: HgsGenerateSettings) -> str:
+    return INSTALL_COMMAND
 
 
 class HgsGenerateSettings(bpy.types.PropertyGroup):
@@ -38,6 +44,11 @@ class HgsGenerateSettings(bpy.types.PropertyGroup):
         description="Truncation: 0 is the average scene, 1 everything the model knows, with its failures",
         default=0.7, min=0.0, soft_max=1.0, max=2.0,
     )  # fmt: skip
+    command: bpy.props.StringProperty(
+        name="Install",
+        description="Run this in a terminal, then start Blender anew; Ctrl+C over the field copies it",
+        get=_install_command,
+    )
     size: bpy.props.IntProperty(
         name="Thumbnails", description="Side of the thumbnails, pixels", default=128, min=16, max=1024
     )
@@ -118,6 +129,12 @@ class HGS_PT_generate(bpy.types.Panel):
             row = layout.row()
             row.progress(factor=current.job.fraction, text=current.job.text)
             row.operator("hgs.cancel_generation", text="", icon="CANCEL")
+            return
+        try:
+            chosen_program(preferences(context))
+        except JobError as error:
+            paragraph(layout, context, f"Generate needs hgs_toolkit beside Blender: {error}", icon="INFO")
+            layout.prop(settings, "command")
             return
         layout.operator("hgs.generate", icon="PLAY")
         if current is not None:

@@ -10,7 +10,7 @@ from bpy.types import Context, UILayout
 
 from ..typed import present
 
-Icon = Literal["NONE", "CHECKMARK", "ERROR"]
+Icon = Literal["NONE", "CHECKMARK", "ERROR", "INFO"]
 
 LETTER = 7.0
 """Width of a letter of Blender's interface, pixels at a resolution scale of 1; rather too wide than too narrow."""

@@ -33,6 +33,15 @@ MIN_BLENDER = (4, 5, 0)
 VERSION = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 BLENDER_VERSION = re.compile(r"\d+\.\d+\.\d+")
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*")
+COPYRIGHT = re.compile(r"\d{4}(-\d{4})? \S.*")
+TAGS = frozenset({
+    "3D View", "Add Curve", "Add Mesh", "Animation", "Bake", "Camera", "Compositing", "Development", "Game Engine",
+    "Geometry Nodes", "Grease Pencil", "Import-Export", "Lighting", "Material", "Mesh", "Modeling", "Node", "Object",
+    "Paint", "Physics", "Pipeline", "Render", "Rigging", "Scene", "Sculpt", "Sequencer", "System", "Text Editor",
+    "Tracking", "User Interface", "UV",
+})  # fmt: skip
+"""Tags of add-ons that Blender's platform knows."""
+
 PERMISSIONS = frozenset({"files", "network", "clipboard", "camera", "microphone"})
 TEXTS = ("schema_version", "id", "version", "name", "tagline", "maintainer", "type", "blender_version_min")
 
@@ -78,7 +87,12 @@ def check_manifest(manifest: Mapping[str, Any]) -> list[str]:
         ("tagline", _is_short(manifest["tagline"]), f"at most {MAX_TEXT} characters without a full stop"),
         ("blender_version_min", bool(BLENDER_VERSION.fullmatch(manifest["blender_version_min"])), "three numbers"),
         ("license", _are_texts(manifest.get("license"), "SPDX:"), "a list of SPDX:... texts"),
-        ("tags", "tags" not in manifest or _are_texts(manifest["tags"]), "a list of texts"),
+        ("tags", "tags" not in manifest or _are_tags(manifest["tags"]), f"a list of: {', '.join(sorted(TAGS))}"),
+        (
+            "copyright",
+            "copyright" not in manifest or _are_copyrights(manifest["copyright"]),
+            "a list of texts such as '2026 Somebody'",
+        ),
         ("wheels", "wheels" not in manifest, "none: this extension bundles no packages"),
     )
     problems = [f"{key} is {manifest.get(key)!r}; expected {wanted}" for key, good, wanted in rules if not good]
@@ -141,6 +155,14 @@ def _is_text(value: object) -> bool:
 
 def _is_short(value: str) -> bool:
     return len(value) <= MAX_TEXT and value[-1] not in ".!?:;,"
+
+
+def _are_tags(value: object) -> bool:
+    return isinstance(value, list) and _are_texts(value) and all(tag in TAGS for tag in value)
+
+
+def _are_copyrights(value: object) -> bool:
+    return isinstance(value, list) and _are_texts(value) and all(COPYRIGHT.fullmatch(text) for text in value)
 
 
 def _are_texts(value: object, prefix: str = "") -> bool:

@@ -174,3 +174,20 @@ def test_the_seeds_panel_shows_the_morphs_of_the_active_object(
     modifier = addon("nodes.morph").add_morph(obj, make_object(1))
     bpy.context.view_layer.objects.active = obj
     assert [text for text in draw("HGS_PT_seeds") if text not in before] == [modifier.name]
+
+
+def test_generate_offers_the_command_that_installs_what_is_missing(
+    addon: Addon, draw: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    addon("ui.generate")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    drawn = draw("HGS_PT_generate")
+    assert "command" in drawn
+    assert "HGS_OT_generate" not in drawn
+    assert bpy.context.scene.hgs_generate.command == "pip install hgs_toolkit"
+    program = tmp_path / "hgs"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    drawn = draw("HGS_PT_generate")
+    assert "HGS_OT_generate" in drawn
+    assert "command" not in drawn

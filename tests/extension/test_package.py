@@ -81,6 +81,7 @@ BREAKS: list[tuple[dict[str, Any], str]] = [
     ({"tagline": "x" * 65}, "tagline"), ({"blender_version_min": "4.5"}, "blender_version_min"),
     ({"license": "GPL"}, "license"), ({"license": ["GPL-3.0"]}, "license"), ({"maintainer": ""}, "maintainer"),
     ({"wheels": ["a.whl"]}, "wheels"), ({"permissions": {"files": ""}}, "permission"), ({"tags": [1]}, "tags"),
+    ({"tags": ["Splats"]}, "tags"), ({"copyright": ["Somebody"]}, "copyright"), ({"copyright": "2026 A"}, "copyright"),
     ({"permissions": {"everything": "Because"}}, "permission"), ({"permissions": ["files"]}, "permissions"),
 ]  # fmt: skip
 
@@ -127,6 +128,7 @@ def test_our_extension_packs_and_passes(tmp_path: Path) -> None:
     manifest = read_manifest(extension_folder())
     assert manifest["license"] == ["SPDX:GPL-3.0-or-later"]
     assert set(manifest["permissions"]) == {"files"}
+    assert manifest["copyright"]
     assert archive.stat().st_size < 1_000_000
 
 
