@@ -1,4 +1,4 @@
-"""Tables that ``hgs train`` prints instead of training: the presets."""
+"""Tables that ``hgs train`` prints instead of training: the presets and the settings."""
 
 from __future__ import annotations
 
@@ -23,4 +23,16 @@ def print_presets(wanted: bool) -> None:
             trained = (PRETRAINED.parent / f"{name}.safetensors").is_file()
             rows.append([name, size, "ships with the package" if trained else "no", config.description])
         report.table(["preset", "size", "trained", "description"], rows)
+    raise typer.Exit
+
+
+def print_settings(wanted: bool) -> None:
+    """Callback of --settings: print every setting and end."""
+    if not wanted:
+        return
+    with reporting() as report:
+        from hgs_toolkit.settings_table import list_settings
+
+        rows = [[one.key, one.kind, one.default, one.meaning] for one in list_settings()]
+        report.table(["key", "type", "default", "meaning"], rows)
     raise typer.Exit

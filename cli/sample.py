@@ -12,6 +12,7 @@ import typer
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, reporting
 from hgs_toolkit.cli.sources import Background, ModelArgument, Psi, check_background, open_model
 from hgs_toolkit.conventions import DEFAULT_PSI
+from hgs_toolkit.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
@@ -63,6 +64,8 @@ def sample(
         from hgs_toolkit.imaging.scene_images import ImageSettings
         from hgs_toolkit.sampling import sample_assets
 
+        if cutoff is not None and cutoff > drawable.model.num_ws:
+            raise ConfigError(f"--cutoff {cutoff}; this model has {drawable.model.num_ws} style slots")
         assets = sample_assets(drawable.model, plan.seeds, psi, cutoff, name)
         settings = ImageSettings(size, drawable.background)
         entries = write_scenes(report, plan, assets, settings, drawable.device)

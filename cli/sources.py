@@ -28,6 +28,14 @@ OTHER_ARCHIVES = (".rar", ".7z", ".tar", ".gz", ".tgz", ".xz", ".bz2")
 
 ASSET_HELP = "A splat file (.hgs, .ply, ...) or MODEL@SEED; @SEED alone samples the model that ships."
 
+
+def _finite(value: float) -> float:
+    """Refuse NaN, which no bound of an option does."""
+    if math.isnan(value):
+        raise typer.BadParameter("nan is no number.")
+    return value
+
+
 AssetArgument = Annotated[str, typer.Argument(metavar="ASSET", help=ASSET_HELP, show_default=False)]
 ModelArgument = Annotated[
     Path | None,
@@ -42,7 +50,14 @@ ModelAndOut = Annotated[
     typer.Argument(metavar="[MODEL] OUT", help="A model (by default the one that ships), then the file to write."),
 ]
 Psi = Annotated[
-    float, typer.Option("--psi", help="Truncation of sampled scenes: 0 is the average scene, 1 the full variety.")
+    float,
+    typer.Option(
+        "--psi",
+        min=-2,
+        max=2,
+        callback=_finite,
+        help="Truncation of sampled scenes: 0 is the average scene, 1 the full variety.",
+    ),
 ]
 Zoom = Annotated[float, typer.Option("--zoom", min=0.05, max=100, help="Factor on the size of the asset in view.")]
 Levels = Annotated[

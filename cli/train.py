@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from hgs_toolkit.cli.console import Device, JsonProgress, Reporter, reporting
-from hgs_toolkit.cli.presets import print_presets
+from hgs_toolkit.cli.presets import print_presets, print_settings
 from hgs_toolkit.cli.sources import check_data
 from hgs_toolkit.cli.train_stages import choose_stages, run_stages
 from hgs_toolkit.cli.training_display import display, stop_flag
@@ -32,7 +32,7 @@ def train(
         Path | None, typer.Option("--config", help="YAML file of the configuration, in place of a preset.")
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Change one setting, such as training.batch=8.")
+        list[str] | None, typer.Option("--set", help="Change one setting, such as training.batch=8; see --settings.")
     ] = None,
     kimg: Annotated[
         float | None, typer.Option("--kimg", help="Length of the run, thousands of real images shown.")
@@ -56,6 +56,16 @@ def train(
     seed: Annotated[
         int | None, typer.Option("--seed", help="Seed of everything that is random; by default the preset's.")
     ] = None,
+    list_settings: Annotated[  # noqa: ARG001
+        bool,
+        typer.Option(
+            "--settings",
+            is_eager=True,
+            callback=print_settings,
+            help="List every setting of --set and stop.",
+            show_default=False,
+        ),
+    ] = False,
     list_presets: Annotated[  # noqa: ARG001
         bool,
         typer.Option(

@@ -27,8 +27,11 @@ class GeneratorConfig:
     resolution: int = 256
     """Image size it is trained for; the finest scale is s_end = ln(1/resolution)."""
     z_dim: int = 512
+    """Size of the latent z."""
     w_dim: int = 512
+    """Size of a style vector w."""
     mapping_layers: int = 2
+    """Number of layers of the mapping network."""
     mapping_lr: float = 0.01
     """Learning-rate multiplier of the mapping layers."""
     pose_conditioned: bool = True
@@ -45,7 +48,9 @@ class GeneratorConfig:
     """Block of each level >= 1: ``adaptive`` (neighbours in feature space, AdaIN), ``local`` (edge block over the
     siblings, no style) or ``adain`` (no edge block, AdaIN MLP only: the lean choice for a CPU)."""
     transformer_blocks: int = 6
+    """Number of transformer blocks of the coarsest level."""
     heads: int = 8
+    """Number of attention heads of a transformer block."""
     neighbors: int = 16
     """Nearest neighbours of an adaptive edge block, k."""
     hierarchy: Hierarchy = "full"
@@ -53,12 +58,17 @@ class GeneratorConfig:
     head_init: tuple[float, float, float, float, float] = (1.0, 0.1, 0.1, 1.0, 1.0)
     """Initial factors of the output heads: mean, scale, rotation, colour, opacity."""
     initial_opacity_logit: float = math.log(0.1 / 0.9)
+    """Logit of the Gaussians' opacity before training."""
     soft_clamp: float | None = None
     """Raw head outputs x become c*tanh(x/c); None leaves them alone."""
     background: Literal["generator", "none"] = "generator"
+    """Whether Gaussians behind the subject are generated."""
     background_points: int = 2000
+    """Number of background Gaussians."""
     background_channels: int = 128
+    """Feature width of the background generator."""
     background_radius: float = 3.0
+    """Distance of the background Gaussians from the origin, world units."""
     render_focal: float | None = None
     """Normalised focal length that replaces the camera's (imported checkpoints: 2.507573); None honours the camera."""
     mirrored_x: bool = False
@@ -125,10 +135,13 @@ class DiscriminatorConfig:
     """The discriminator: StyleGAN2 type with a pose branch, or the lean residual one with camera projection."""
 
     kind: Literal["stylegan2", "residual"] = "stylegan2"
+    """``stylegan2``, or the lean ``residual`` one."""
     resolution: int = 256
+    """Image size that it judges, pixels."""
     channel_base: int = 32768
     """``stylegan2``: width at resolution r is min(channel_base / r, channel_max)."""
     channel_max: int = 512
+    """``stylegan2``: largest width."""
     channels: tuple[int, ...] = ()
     """``residual``: widths from the image's resolution down to 4x4, one each resolution."""
     alpha: bool = False
@@ -137,7 +150,9 @@ class DiscriminatorConfig:
     """Images of one subject that it judges together, channels side by side, with all their cameras (needs a set with
     groups of views, and as many ``training.views``)."""
     pose: Literal["branch", "projection", "none"] = "branch"
+    """How the camera is judged: by a ``branch`` of its own, by ``projection``, or not."""
     pose_dim: int = 64
+    """Size of the pose branch's embedding."""
     mbstd_group: int = 4
     """Minibatch-standard-deviation group size; 0 switches the layer off."""
     downsample: Literal["average", "blur"] = "average"
@@ -145,6 +160,7 @@ class DiscriminatorConfig:
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     """``auto``: bfloat16 where the hardware multiplies it natively (AMX, AVX512-BF16, CUDA), else float32."""
     channels_last: bool = False
+    """Whether features are stored channels last, which is faster on some machines."""
 
     @property
     def image_channels(self) -> int:
@@ -186,15 +202,21 @@ class TrainingConfig:
     """Losses, schedules, optimisers and bookkeeping of a run."""
 
     batch: int = 32
+    """Number of real images in a step."""
     kimg: float = 15000.0
     """Length of the run in thousands of real images shown."""
     seed: int = 0
+    """Seed of everything that is random."""
     loss: Literal["logistic", "relativistic"] = "logistic"
+    """``logistic`` (non-saturating), or ``relativistic`` pairing of real and generated images."""
     r1_gamma: float = 1.0
+    """Weight of the gradient penalty on real images."""
     r2_gamma: float = 0.0
+    """Weight of the gradient penalty on generated images."""
     gamma_final: float | None = None
     """If given, both gammas move geometrically to this fraction of their value over ``gamma_kimg``."""
     gamma_kimg: float = 1000.0
+    """Length of the gammas' change, kimg."""
     penalty_interval: int = 16
     """Gradient penalties are computed every so many steps and weighted by as much."""
     penalty_step: Literal["separate", "merged"] = "separate"
@@ -205,9 +227,11 @@ class TrainingConfig:
     pose_weight: float = 1.0
     """Weight of the pose InfoNCE loss (branch discriminator only)."""
     pose_temperature: float = 0.1
+    """Temperature of the pose InfoNCE loss."""
     pose_swap: float = 0.5
     """Final probability that G's pose label is another sample's; falls from 1 over ``pose_swap_kimg``."""
     pose_swap_kimg: float = 1000.0
+    """Length of the fall of ``pose_swap``, kimg."""
     random_pose: float = 0.0
     """Probability that a generated image's camera is drawn from ``generator.poses`` in place of the dataset's."""
     views: int = 1
@@ -218,22 +242,29 @@ class TrainingConfig:
     pose_balance: float = 0.0
     """How strongly rare yaws are repeated: 0 shows every image once an epoch, 1 shows all yaws equally often."""
     knn_weight: float = 10.0
+    """Weight of the nearest-neighbour regulariser."""
     knn_neighbors: int = 64
     """Regulariser on the coarse anchors: mean squared distance to that many nearest neighbours."""
     center_weight: float = 1.0
     """Regulariser on the squared mean position of the coarse anchors."""
     generator_lr: float = 0.0025
+    """Learning rate of the generator."""
     discriminator_lr: float = 0.002
+    """Learning rate of the discriminator."""
     generator_delay_kimg: float = 0.0
     """kimg at the start in which D learns alone: after growing, its new block must first learn to see."""
     warmup_steps: int = 0
     """Steps over which both learning rates rise from zero."""
     betas: tuple[float, float] = (0.0, 0.99)
+    """Adam's decay rates of both networks."""
     generator_clip: float = 20.0
+    """Largest norm of the generator's gradient."""
     discriminator_clip: float = 5.0
+    """Largest norm of the discriminator's gradient."""
     blur_sigma: float = 10.0
     """Initial Gaussian blur of what D sees, pixels at the training resolution."""
     blur_kimg: float = 200.0
+    """Length of the blur's fall to zero, kimg."""
     ema_kimg: float | None = None
     """Half-life of the weights' moving average; None is batch * 10 / 32 kimg."""
     ema_rampup: float | None = 0.05
@@ -250,6 +281,7 @@ class TrainingConfig:
     metric_kimg: float | None = None
     """Interval of KID measurements where an extractor is installed; None and 0 switch them off."""
     metric_images: int = 2000
+    """Number of generated images of a KID measurement."""
     grid: int = 6
     """Rows and columns of the sample grid."""
     loggers: tuple[Literal["tensorboard", "wandb"], ...] = ()
@@ -280,7 +312,9 @@ class Config:
     """A whole run: what a preset names and a checkpoint carries."""
 
     name: str = "unnamed"
+    """Name of the configuration; a preset's is that of its file."""
     description: str = ""
+    """What the configuration is for, one line."""
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

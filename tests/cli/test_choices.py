@@ -23,6 +23,7 @@ from hgs_toolkit.evaluation.settings import METRICS
 from hgs_toolkit.imaging import animation, camera_paths, choices, scene_images
 from hgs_toolkit.inversion.networks import CHOICES as PERCEPTUAL
 from hgs_toolkit.metrics.extractors import EXTRACTORS
+from hgs_toolkit.settings_table import list_settings, settings_page
 from hgs_toolkit.synthesis.annotations import ANNOTATIONS
 from hgs_toolkit.synthesis.settings import CameraPath, CameraSettings, FormatName, SynthSettings
 
@@ -149,3 +150,28 @@ def test_train_lists_the_presets_without_data_or_a_run(hgs: Hgs) -> None:
     assert "Procedural animal heads" in row
     other = next(line for line in result.stdout.splitlines() if line.startswith("ffhq512 "))
     assert re.search(r"px +no +FFHQ", other)
+
+
+def test_every_setting_is_explained_by_the_command_and_on_its_page(hgs: Hgs) -> None:
+    settings = list_settings()
+    assert [one.key for one in settings if not one.meaning] == []
+    assert {"training.batch", "generator.poses.focal", "training.augment.mirror"} <= {one.key for one in settings}
+    printed = hgs("train", "--settings")
+    assert printed.exit_code == 0
+    assert all(one.key in printed.stdout for one in settings)
+    page = Path(__file__).parents[2] / "docs" / "settings.md"
+    assert page.read_text() == settings_page(), "make the page anew: python -m hgs_toolkit.settings_table"
+
+
+@pytest.mark.parametrize("line", ["sample --out s --psi nan", "sample --out s --psi 5", "render @1 a.png --psi=-9"])
+def test_a_truncation_out_of_sense_is_wrong_usage(line: str, hgs: Hgs, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = hgs(*line.split())
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+    assert "psi" in result.stderr
+
+
+def test_more_style_slots_than_a_model_has_are_refused(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:
+    result = hgs("sample", model_file, "--out", tmp_path / "s", "--seeds", 0, "--cutoff", 999, "--save", "hgs")
+    assert result.exit_code == 1
+    assert re.search(r"--cutoff 999; this model has \d+ style slots", result.stderr)
