@@ -12,6 +12,14 @@ from typing import Any, get_type_hints
 from hgs_toolkit.config import Config
 from hgs_toolkit.pose_prior import PosePrior
 
+PAGE_START = """# Settings of a training run
+
+Each is a key of a configuration file and of `hgs train --set key=value`; `hgs train --settings` prints this table.
+Defaults are those of the reference model; presets change them.
+
+| key | type | default | meaning |
+|---|---|---|---|"""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -48,17 +56,7 @@ def list_settings(cls: type = Config, prefix: str = "") -> list[Setting]:
 
 def settings_page() -> str:
     """The table as a page of Markdown."""
-    rows = [
-        "# Settings of a training run",
-        "",
-        (
-            "Each is a key of a configuration file and of `hgs train --set key=value`; `hgs train --settings` prints this "
-            "table. Defaults are those of the reference model; presets change them."
-        ),
-        "",
-        "| key | type | default | meaning |",
-        "|---|---|---|---|",
-    ]
+    rows = [PAGE_START]
     for one in list_settings():
         cells = (f"`{one.key}`", one.kind, f"`{one.default}`" if one.default else "", one.meaning.replace("``", "`"))
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
