@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import itertools
 import re
 from dataclasses import dataclass
 from typing import Any, get_type_hints
@@ -71,10 +72,11 @@ def _meanings(cls: type) -> dict[str, str]:
     (definition,) = ast.parse(inspect.getsource(cls)).body
     assert isinstance(definition, ast.ClassDef)
     found = {}
-    for before, after in zip(definition.body, definition.body[1:], strict=False):
-        named = isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name)
-        if named and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-            found[before.target.id] = _one_line(str(after.value.value))  # type: ignore[union-attr]
+    for before, after in itertools.pairwise(definition.body):
+        if not (isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name)):
+            continue
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            found[before.target.id] = _one_line(str(after.value.value))
     return found
 
 
