@@ -1,4 +1,4 @@
-"""Compiling the CPU rasteriser's kernels, once on each machine, with a note about the wait."""
+"""The wait for the rasteriser's kernels, which are compiled once on each machine, made visible."""
 
 from __future__ import annotations
 
@@ -11,10 +11,25 @@ if TYPE_CHECKING:
 
 
 def compile_kernels(report: Reporter, device: torch.device | str) -> None:
-    """Compile the CPU kernels now if they will be needed and are not in the cache yet."""
+    """Compile the kernels for ``device`` now if they will be needed and are not compiled yet.
+
+    Raises:
+        HgsError: if gsplat does not work on the CUDA device.
+    """
+    import torch
+
     from hgs_toolkit.rendering import choose_backend, needs_compiling, warm_up
 
-    if choose_backend(device).name == "cpu" and needs_compiling():
+    on_gpu = torch.device(device).type == "cuda"
+    if not on_gpu and choose_backend(device).name != "cpu":
+        return
+    if not needs_compiling(device):
+        if on_gpu:
+            warm_up(device)  # loads gsplat's kernels and draws one Gaussian: a fault is found before the work
+        return
+    if on_gpu:
+        report.note("compiling gsplat's CUDA kernels, once on this machine: about ten minutes of one core, shared")
+    else:
         report.note("compiling the CPU rasteriser, once on this machine: up to a minute")
-        with report.progress("compiling"):
-            warm_up()
+    with report.progress("compiling"):
+        warm_up(device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -73,6 +73,10 @@ def train(
         ),
     ] = False,
     device: Device = "auto",
+    backend: Annotated[
+        Literal["auto", "torch"],
+        typer.Option("--backend", help="Rasteriser: auto, or torch, the slow reference for a GPU where gsplat fails."),
+    ] = "auto",
     json_progress: JsonProgress = False,
 ) -> None:
     """Train a hierarchical Gaussian GAN on posed images; Ctrl-C stops it with its state saved."""
@@ -99,12 +103,17 @@ def train(
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.datasets.eg3d import open_dataset
         from hgs_toolkit.devices import choose_device
+        from hgs_toolkit.rendering import using_backend
         from hgs_toolkit.training.distributed import world_from_environment
         from hgs_toolkit.training.fitting import POSES, with_measured_poses, with_poses_of
         from hgs_toolkit.training.loop import train as run_training
         from hgs_toolkit.training.state import RunFolder
 
-        with world_from_environment(choose_device(device)) as world, stop_flag(report) as should_stop:
+        with (
+            using_backend(backend),
+            world_from_environment(choose_device(device)) as world,
+            stop_flag(report) as should_stop,
+        ):
             if world.is_main:
                 compile_kernels(report, world.device)
             world.barrier()

@@ -186,7 +186,7 @@ def from_yaw_pitch(
     """
     yaw, pitch = torch.broadcast_tensors(yaw, pitch)
     direction = torch.stack([yaw.sin() * pitch.cos(), pitch.sin(), yaw.cos() * pitch.cos()], dim=-1)
-    position = direction * torch.as_tensor(radius, dtype=direction.dtype)[..., None]
+    position = direction * torch.as_tensor(radius).to(direction)[..., None]
     return Cameras(look_at(position), make_intrinsics(focal, tuple(yaw.shape)).to(direction))
 
 

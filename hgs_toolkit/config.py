@@ -276,10 +276,14 @@ class TrainingConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     tick_kimg: float = 4.0
     """Interval of log lines, the sample grid and the state file."""
+    tick_seconds: float | None = None
+    """Shortest time between two of them, in seconds; None is 30 on a GPU, which would stop all the time, and else 0."""
     snapshot_kimg: float | None = None
     """Interval at which the average is kept in ``snapshots/``; None and 0 keep none."""
     metric_kimg: float | None = None
     """Interval of KID measurements where an extractor is installed; None and 0 switch them off."""
+    metric_seconds: float | None = None
+    """Shortest time between two measurements, in seconds; None is 120 on a GPU and else 0."""
     metric_images: int = 2000
     """Number of generated images of a KID measurement."""
     grid: int = 6
@@ -292,7 +296,7 @@ class TrainingConfig:
     """GiB of decoded images that are kept in memory; those of a larger set are kept in a file beside it."""
 
     def __post_init__(self) -> None:
-        for name in ("snapshot_kimg", "metric_kimg"):
+        for name in ("snapshot_kimg", "metric_kimg", "tick_seconds", "metric_seconds"):
             value = getattr(self, name)
             require(value is None or value >= 0, f"training.{name}", value, "0 or more")
         require(0 <= self.workers <= 64, "training.workers", self.workers, "0 ... 64")

@@ -87,20 +87,23 @@ class GaussianHierarchy(GaussianCloud):
             A parent's level is lower than its child's.
         anchors: the generator's invisible anchors, on which children are placed; None where they are unknown.
 
-    Without ``level`` every Gaussian is a root of level 0 (a foreign, flat splat file).
+    Without ``level`` every Gaussian is a root of level 0 (a foreign, flat splat file). ``check_forest=False`` leaves
+    out the check of levels and parents, which waits for the device: for a forest that was checked before.
     """
 
     level: Tensor = None  # type: ignore[assignment]
     parent: Tensor = None  # type: ignore[assignment]
     anchors: GaussianHierarchy | None = None
+    check_forest: InitVar[bool] = True
 
-    def __post_init__(self, check_finite: bool) -> None:
+    def __post_init__(self, check_finite: bool, check_forest: bool) -> None:
         super().__post_init__(check_finite)
         if self.level is None:
             object.__setattr__(self, "level", self._constant(0))
         if self.parent is None:
             object.__setattr__(self, "parent", self._constant(NO_PARENT))
-        self._check_forest()
+        if check_forest:
+            self._check_forest()
 
     def _constant(self, value: int) -> Tensor:
         return torch.full((self.num_gaussians,), value, dtype=torch.int64, device=self.device)
@@ -189,12 +192,19 @@ class GaussianHierarchy(GaussianCloud):
                           anchors=None if self.anchors is None else self.anchors.detach())  # fmt: skip
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed, checked like a new one (``check_finite=False``: like a new one so made)."""
-        return self._with({}, **({"check_finite": True} | changes))
+        """A copy with some fields changed, checked like a new one (``check_finite=False``: like a new one so made).
 
-    def _with(self, parameters: dict[str, Tensor], check_finite: bool = False, **changes: Any) -> Self:
+        The forest is checked only if ``level`` or ``parent`` are among the changes.
+        """
+        checks = {"check_finite": True, "check_forest": bool({"level", "parent"} & changes.keys())}
+        return self._with({}, **(checks | changes))
+
+    def _with(
+        self, parameters: dict[str, Tensor], check_finite: bool = False, check_forest: bool = False, **changes: Any
+    ) -> Self:
+        """A copy with other values; a part of a checked forest need not be checked again."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return type(self)(**(values | parameters | changes), check_finite=check_finite)
+        return type(self)(**(values | parameters | changes), check_finite=check_finite, check_forest=check_forest)
 
 
 def concatenate(clouds: list[GaussianHierarchy]) -> GaussianHierarchy:
@@ -274,7 +284,8 @@ def _check_parameters(parameters: dict[str, Tensor], check_finite: bool) -> None
 def _check_finite(parameters: dict[str, Tensor]) -> None:
     """Raise a ShapeError that counts the non-finite values of each parameter, if there are any."""
     # A sum is finite only if all its terms are, and is far quicker than looking at each.
-    if all(bool(value.sum().isfinite()) for value in parameters.values()):
+    # All sums are looked at together: on a GPU each look waits for everything before it.
+    if bool(torch.stack([value.sum() for value in parameters.values()]).isfinite().all()):
         return
     bad = {name: int((~value.isfinite()).sum()) for name, value in parameters.items()}
     found = ", ".join(f"{count} in {name}" for name, count in bad.items() if count)

@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 CHANGEABLE = (
     "name", "description", "generator.footprint", "training.kimg", "training.tick_kimg", "training.metric_kimg",
+    "training.tick_seconds", "training.metric_seconds",
     "training.metric_images", "training.grid", "training.snapshot_kimg", "training.workers", "training.memory_gib",
     "training.loggers",
 )  # fmt: skip

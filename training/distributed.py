@@ -44,22 +44,18 @@ class World:
             for tensor in module.state_dict().values():
                 dist.broadcast(tensor, src=0)
 
-    def average_gradients(self, parameters: list[torch.nn.Parameter]) -> int:
-        """Average gradients over the ranks in one flat message; non-finite entries become 0.
+    def average_gradients(self, parameters: list[torch.nn.Parameter]) -> None:
+        """Average gradients over the ranks in one flat message.
 
         A parameter without a gradient counts as zero on every rank, so that unused parameters do no harm.
-        Returns the number of non-finite entries found.
         """
         if self.size == 1:
-            flat = [p.grad for p in parameters if p.grad is not None]
-            return sum(_zero_non_finite(gradient) for gradient in flat)
+            return
         message = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters])
         dist.all_reduce(message)
         message /= self.size
-        bad = _zero_non_finite(message)
         for parameter, part in zip(parameters, message.split([p.numel() for p in parameters]), strict=True):
             parameter.grad = part.view_as(parameter).clone()
-        return bad
 
     def gather(self, rows: Tensor) -> Tensor:
         """Rows (b, ...) of all ranks in the order of the global batch (B, ...); only this rank's carry gradients.
@@ -122,12 +118,3 @@ def local_batch(batch: int, world: World) -> int:
     if batch % world.size:
         raise ConfigError(f"training.batch = {batch} over {world.size} processes; expected a multiple of {world.size}")
     return batch // world.size
-
-
-def _zero_non_finite(gradient: Tensor) -> int:
-    """Set NaN and infinite entries to 0 in place; return how many there were."""
-    if bool(gradient.sum().isfinite()):  # one pass in the usual case: a NaN or infinity always reaches the sum
-        return 0
-    bad = int((~gradient.isfinite()).sum())
-    gradient.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
-    return bad

@@ -22,7 +22,7 @@ from hgs_toolkit.training.continuing import Changes, DatasetIdentity
 from hgs_toolkit.training.distributed import World
 from hgs_toolkit.training.fitting import check_data
 from hgs_toolkit.training.grids import real_grid, sample_grid, turntable
-from hgs_toolkit.training.inputs.prefetching import Prefetcher
+from hgs_toolkit.training.inputs.prefetching import DeviceImages, Prefetcher
 from hgs_toolkit.training.networks import Networks
 from hgs_toolkit.training.reports.loggers import TickLogger, TickRecord, open_loggers
 from hgs_toolkit.training.reports.page import write_report
@@ -32,6 +32,9 @@ from hgs_toolkit.training.ticks import TickMetric
 from hgs_toolkit.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
+
+GPU_SECONDS = {"tick": 30.0, "metric": 120.0}
+"""Shortest seconds between two ticks and two measurements on a GPU, which makes many kimg in a minute."""
 
 
 @dataclass(frozen=True)
@@ -145,13 +148,17 @@ class _Loop:
             trainer, data, identity, run, stop, report,
         )  # fmt: skip
         self.config, self.world = trainer.config, trainer.world
-        self.metric = TickMetric.for_run(self.config, data) if self.world.is_main else None
+        self.metric = TickMetric.for_run(self.config, data, self.world.device) if self.world.is_main else None
         self.loggers: list[TickLogger] = []
         if self.world.is_main:
             self.loggers = open_loggers(self.config.training.loggers, run.path, self.config)
         self.pace = _Pace()
         self.reserve = 0.0
         """Seconds that the last tick of a run with a time limit is expected to take."""
+        self.last = dict.fromkeys(("tick", "metric"), time.monotonic())
+        """When the last tick and the last measurement were made."""
+        self.metric_is_due = False
+        """Whether the next tick measures."""
 
     def run_to_the_end(self, changes: Changes) -> None:
         """Step until the goal, the limit or a request; the tick that ends it is written in any case."""
@@ -163,7 +170,8 @@ class _Loop:
 
     def _run(self, changes: Changes) -> None:
         total, seconds = self.config.training.kimg, 0.0
-        with Prefetcher(self.data, self.config, self.trainer.step, self.world) as prefetcher:
+        images_on_device = DeviceImages.if_they_fit(self.data, self.world.device)
+        with Prefetcher(self.data, self.config, self.trainer.step, self.world, images_on_device) as prefetcher:
             while self.trainer.kimg < total:
                 started = time.monotonic()
                 try:
@@ -176,16 +184,26 @@ class _Loop:
                 self.pace.add(stats, self.config.training.batch, seconds)
                 if self.metric is not None and self.stop.minutes is not None and not self.reserve:
                     self.reserve = _with_margin(self.metric.estimate(self.trainer.ema, self.stop), seconds)
+                self.metric_is_due |= self._is_due("metric", self.config.training.metric_kimg)
                 ends = self.world.any(self.stop.is_due(self.reserve + seconds)) or self.trainer.kimg >= total
                 tick = None
-                if ends or _crosses(self.trainer, self.config.training.tick_kimg):
+                if ends or self._is_due("tick", self.config.training.tick_kimg):
                     tick = self._tick(changes, final=ends) if self.world.is_main else None
-                    changes, self.pace = {}, _Pace(self.pace.started)
+                    changes, self.pace, self.last["tick"] = {}, _Pace(self.pace.started), time.monotonic()
                     self.world.barrier()
                 if self.world.is_main and self.report is not None:
                     self.report(_progress(self.trainer, stats, self.pace, self.stop, tick))
                 if ends:
                     break
+
+    def _is_due(self, event: str, interval: float | None) -> bool:
+        """Whether the last step passed a multiple of ``interval`` kimg, long enough after the last such event."""
+        if not _crosses(self.trainer, interval):
+            return False
+        shortest = getattr(self.config.training, f"{event}_seconds")
+        if shortest is None:
+            shortest = GPU_SECONDS[event] if self.world.device.type == "cuda" else 0.0
+        return self.world.any(self.world.is_main and time.monotonic() - self.last[event] >= shortest)
 
     def _end_after_a_broken_image(self) -> None:
         """Save the state, so that the steps since the last tick are not lost."""
@@ -209,8 +227,9 @@ class _Loop:
         samples = sample_grid(trainer.ema, trainer.config)
         save_png(self.run.samples / f"kimg-{trainer.kimg:09.3f}.png", samples)
         writing = time.monotonic() - started
-        if final or _crosses(trainer, training.metric_kimg):
+        if final or self.metric_is_due:
             line |= self._measure(final=final)
+            self.metric_is_due, self.last["metric"] = False, time.monotonic()
         started = time.monotonic()
         self.run.append_log(line)
         self.run.save(trainer, self.identity)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -52,8 +53,8 @@ class TickMetric:
     _reference: Reference | None = field(default=None, repr=False)
 
     @classmethod
-    def for_run(cls, config: Config, data: PosedImages) -> TickMetric | None:
-        """The metric of a run.
+    def for_run(cls, config: Config, data: PosedImages, device: torch.device | None = None) -> TickMetric | None:
+        """The metric of a run, whose extractor computes on ``device`` (None: the CPU).
 
         None where it is switched off (``training.metric_kimg``), or where there are fewer than two images.
         """
@@ -62,7 +63,7 @@ class TickMetric:
             return None
         extractor = tick_extractor()
         logger.info("measuring KID with the extractor %s (%s) on %d images", extractor.name, extractor.sha256, count)
-        return cls(config, data, extractor, count)
+        return cls(config, data, extractor if device is None else extractor.to(device), count)
 
     @property
     def fake_count(self) -> int:

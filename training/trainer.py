@@ -28,7 +28,14 @@ from hgs_toolkit.training.ema import ema_decay, update_ema
 from hgs_toolkit.training.inputs.augment import Augmentation, blur
 from hgs_toolkit.training.inputs.batches import Batch, make_batch
 from hgs_toolkit.training.networks import Networks, load_into
-from hgs_toolkit.training.optimizers import adam, discriminator_adam
+from hgs_toolkit.training.optimizers import (
+    Figures,
+    adam,
+    clip_gradients,
+    discriminator_adam,
+    load_optimizer,
+    read_figures,
+)
 from hgs_toolkit.training.randomness import Purpose, keyed_generator
 
 DARKEST_DC = -0.499 / SH_C0
@@ -112,7 +119,7 @@ class Trainer:
             stats |= self._generator_step(fakes, real_logits)
         self.step += 1
         update_ema(self.ema, self.generator, ema_decay(self.config.training, self.images_seen))
-        return stats
+        return read_figures(stats)
 
     def generate(self, batch: Batch, latents: Tensor) -> Fakes:
         """Scenes of ``latents`` (b, z_dim) drawn under the batch's cameras; tracks the mean latent w."""
@@ -146,8 +153,9 @@ class Trainer:
         s is the number of ``rows`` for every scene: 1 where there are as many scenes as rows.
         """
         stride = self.config.training.batch // self.config.scenes
-        views = torch.arange(self.config.training.views)
-        return (torch.arange(0, rows, stride)[:, None] + views) % rows
+        device = self.world.device
+        views = torch.arange(self.config.training.views, device=device)
+        return (torch.arange(0, rows, stride, device=device)[:, None] + views) % rows
 
     def _paired(self, real_logits: Tensor) -> Tensor:
         """The logit of the real image (or of the real views judged together) that each generated one is paired with."""
@@ -166,7 +174,7 @@ class Trainer:
         output: DiscriminatorOutput = self.discriminator(images, labels)
         return output
 
-    def _discriminator_step(self, batch: Batch, fakes: Fakes) -> tuple[dict[str, float], Tensor]:
+    def _discriminator_step(self, batch: Batch, fakes: Fakes) -> tuple[Figures, Tensor]:
         training = self.config.training
         penalise = self.step % training.penalty_interval == 0
         merged = penalise and training.penalty_step == "merged"
@@ -176,10 +184,14 @@ class Trainer:
         real = self._discriminate(real_images, batch.labels, Purpose.AUGMENT_REAL)
         fake = self._discriminate(fake_images, fakes.labels, Purpose.AUGMENT_FAKE_D)
         loss = self._adversarial_discriminator_loss(real.logits, fake.logits)
-        stats = {"loss_d": loss.item(), "real": real.logits.mean().item(), "fake": fake.logits.mean().item()}
+        stats: Figures = {
+            "loss_d": loss.detach(),
+            "real": real.logits.detach().mean(),
+            "fake": fake.logits.detach().mean(),
+        }
         if real.pose_features is not None and training.pose_weight:
             pose = self._pose_loss(real)
-            stats["pose_d"] = pose.item() / self.world.size
+            stats["pose_d"] = pose.detach() / self.world.size
             loss = loss + training.pose_weight * pose
         if merged:
             penalty, penalties = self._penalty((real.logits, real_images), (fake.logits, fake_images))
@@ -188,11 +200,11 @@ class Trainer:
         stats |= self._update(self.discriminator, self.discriminator_optimizer, loss, training.discriminator_clip, "d")
         if penalise and not merged:
             stats |= self._separate_penalty_step(batch, fakes)
-        sign = self.world.mean(real.logits.sign().mean()).item()
-        self.augmentation.adapt(sign, training.batch)
+        if training.augment.adaptive_target is not None:
+            self.augmentation.adapt(self.world.mean(real.logits.sign().mean()).item(), training.batch)
         return stats, real.logits.detach()
 
-    def _separate_penalty_step(self, batch: Batch, fakes: Fakes) -> dict[str, float]:
+    def _separate_penalty_step(self, batch: Batch, fakes: Fakes) -> Figures:
         """Lazy regularisation as StyleGAN2 does it: an optimiser step on the penalty alone."""
         pairs = []
         for images, labels, purpose, gamma in (
@@ -206,14 +218,14 @@ class Trainer:
         self._update(self.discriminator, self.discriminator_optimizer, penalty, clip, "d")
         return stats
 
-    def _penalty(self, real: tuple[Tensor, Tensor], fake: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    def _penalty(self, real: tuple[Tensor, Tensor], fake: tuple[Tensor, Tensor]) -> tuple[Tensor, Figures]:
         """R1 and R2 of (logits, images), weighted by gamma / 2 and the interval they are computed at."""
         training = self.config.training
-        total, stats = torch.zeros((), device=self.world.device), {}
+        total, stats = torch.zeros((), device=self.world.device), Figures()
         for name, gamma, (logits, images) in (("r1", training.r1_gamma, real), ("r2", training.r2_gamma, fake)):
             if gamma:
                 penalty = losses.gradient_penalty(logits, images)
-                stats[name] = penalty.item()
+                stats[name] = penalty.detach()
                 total = total + penalty * (0.5 * gamma * self.gamma_factor * training.penalty_interval)
         return total, stats
 
@@ -225,7 +237,7 @@ class Trainer:
             return 1.0
         return float(training.gamma_final ** min(self.kimg / training.gamma_kimg, 1.0))
 
-    def _generator_step(self, fakes: Fakes, real_logits: Tensor) -> dict[str, float]:
+    def _generator_step(self, fakes: Fakes, real_logits: Tensor) -> Figures:
         """``real_logits`` are those of D's step, one update old: D(real) only shifts the pairing's weights here."""
         training = self.config.training
         self.discriminator.requires_grad_(False)
@@ -234,22 +246,22 @@ class Trainer:
             loss = losses.relativistic_generator_loss(self._paired(real_logits), fake.logits)
         else:
             loss = losses.logistic_generator_loss(fake.logits)
-        stats = {"loss_g": loss.item()}
+        stats: Figures = {"loss_g": loss.detach()}
         if fake.pose_features is not None and training.pose_weight:
             pose = self._pose_loss(fake)
-            stats["pose_g"] = pose.item() / self.world.size
+            stats["pose_g"] = pose.detach() / self.world.size
             loss = loss + training.pose_weight * pose
         loss = loss + self._anchor_losses(fakes.scene, stats)
         return stats | self._update(self.generator, self.generator_optimizer, loss, training.generator_clip, "g")
 
-    def _anchor_losses(self, scene: GaussianHierarchy, stats: dict[str, float]) -> Tensor:
+    def _anchor_losses(self, scene: GaussianHierarchy, stats: Figures) -> Tensor:
         """The regularisers on the level-0 anchors (on the level-0 Gaussians of a tree of one level)."""
         training = self.config.training
         coarse = scene if scene.anchors is None else scene.anchors
-        anchors = coarse.means[:, coarse.level == 0]  # (b, N_0, 3)
+        anchors = coarse.means[:, : self.config.generator.points]  # (b, N_0, 3)
         neighbor = losses.neighbor_loss(anchors, training.knn_neighbors)
         center = losses.center_loss(anchors)
-        stats |= {"knn": neighbor.item(), "center": center.item()}
+        stats |= {"knn": neighbor.detach(), "center": center.detach()}
         return training.knn_weight * neighbor + training.center_weight * center
 
     def _adversarial_discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -265,15 +277,15 @@ class Trainer:
 
     def _update(
         self, network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, clip: float, name: str
-    ) -> dict[str, float]:
+    ) -> Figures:
         """Backward, average over ranks, guard against non-finite gradients, clip, step."""
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         parameters = list(network.parameters())
-        bad = self.world.average_gradients(parameters)
-        norm = nn.utils.clip_grad_norm_(parameters, clip)
+        self.world.average_gradients(parameters)
+        norm, bad = clip_gradients(parameters, clip)
         optimizer.step()
-        return {f"grad_{name}": norm.item()} | ({f"bad_{name}": float(bad)} if bad else {})
+        return {f"grad_{name}": norm, **({f"bad_{name}": float(bad)} if bad else {})}
 
     def _warm_up(self) -> None:
         """Set both learning rates for this step: a linear rise over ``warmup_steps``."""
@@ -303,16 +315,11 @@ class Trainer:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue where :meth:`state` was taken."""
-        settings = {
-            name: [(group["base_lr"], group["betas"]) for group in getattr(self, name).param_groups]
-            for name in STATEFUL
-            if name.endswith("_optimizer")
-        }
         for name in STATEFUL:
-            getattr(self, name).load_state_dict(state[name])
-        for name, rates in settings.items():  # those of the configuration, which a resumed run may change
-            for group, (lr, betas) in zip(getattr(self, name).param_groups, rates, strict=True):
-                group["base_lr"], group["betas"] = lr, betas
+            if name.endswith("_optimizer"):
+                load_optimizer(getattr(self, name), state[name])
+            else:
+                getattr(self, name).load_state_dict(state[name])
         self.step = int(state["step"])
         self.augmentation.strength = float(state["augment_strength"])
 

@@ -8,6 +8,7 @@ ImageNet that optional packages carry; ``randconv`` needs nothing.
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -61,6 +62,12 @@ class Extractor:
         """How images get their size, for the record."""
         return f"bilinear-{'antialias-' if self.antialias else ''}{self.size}"
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes; images are moved there."""
+        tensors = itertools.chain(self.network.parameters(), self.network.buffers())
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))
+
     def to(self, device: torch.device) -> Extractor:
         """The same network, moved to another device."""
         return replace(self, network=self.network.to(device))
@@ -79,13 +86,16 @@ class Extractor:
 
     @torch.inference_mode()
     def _chunk(self, pixels: Tensor) -> Features:  # (B, H, W, 3) -> (B, dim)
-        images = _unit_range(pixels).movedim(-1, 1)  # (B, 3, H, W)
+        images = _unit_range(pixels.to(self.device)).movedim(-1, 1)  # (B, 3, H, W)
         if images.shape[-2:] != (self.size, self.size):
             images = functional.interpolate(
                 images, size=(self.size, self.size), mode="bilinear", align_corners=False, antialias=self.antialias
             )
-        features: Features = self.network(images.contiguous(memory_format=torch.channels_last)).numpy()
-        return features
+        # TensorFloat-32 would give other distances than the CPU.
+        with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
+            features = self.network(images.contiguous(memory_format=torch.channels_last))
+        found: Features = features.cpu().numpy()
+        return found
 
 
 def make_extractor(name: str) -> Extractor:

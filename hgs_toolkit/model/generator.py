@@ -211,6 +211,7 @@ class Generator(nn.Module):
             parent=self.tree_parent[:count],
             anchors=anchors,
             check_finite=not self.training,
+            check_forest=False,  # the tree is made in __init__, and a GPU would have to wait for the check
         )
 
 

@@ -6,6 +6,7 @@ from hgs_toolkit.rendering.dispatch import (
     choose_backend,
     needs_compiling,
     rasterize,
+    using_backend,
     warm_up,
 )
 from hgs_toolkit.rendering.ellipsoids import render_ellipsoids
@@ -36,5 +37,6 @@ __all__ = [
     "render_level_map",
     "render_normals",
     "shortest_axes",
+    "using_backend",
     "warm_up",
 ]

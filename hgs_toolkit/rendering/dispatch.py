@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from hgs_toolkit.errors import ShapeError
-from hgs_toolkit.rendering import gsplat_backend, reference
+from hgs_toolkit.errors import HgsError, ShapeError
+from hgs_toolkit.rendering import gsplat_backend, gsplat_build, reference
 from hgs_toolkit.rendering.harmonics import sh_to_rgb
 from hgs_toolkit.rendering.inputs import check_inputs
 from hgs_toolkit.rendering.settings import DEFAULT_EPS2D, RasterSettings
 
 BACKENDS = ("auto", "gsplat", "cpu", "torch")
+
+_chosen = ContextVar("backend that auto means", default="auto")
 
 MIN_ALPHA_FOR_DEPTH = 1e-10
 """Lower bound of the alpha that expected depth is divided by: empty pixels get depth 0."""
@@ -75,7 +79,7 @@ def rasterize(
 
     Raises:
         ShapeError: if shapes, types or devices do not fit, an option is unknown or a value is not finite.
-        HgsError: if the backend asked for does not work here.
+        HgsError: if the backend asked for does not work here, or if "auto" finds that gsplat fails on a CUDA device.
     """
     settings = RasterSettings(
         int(width), int(height), float(near_plane), float(far_plane), float(radius_clip), float(eps2d),
@@ -83,7 +87,7 @@ def rasterize(
     )  # fmt: skip
     gaussians = {"means": means, "quats": quats, "scales": scales, "opacities": opacities}
     check_inputs(gaussians, colors, viewmats, Ks, backgrounds, sh_degree)
-    name = choose_backend(means.device, means.dtype).name if backend == "auto" else backend
+    name = _checked_choice(means.device, means.dtype) if backend == "auto" else backend
     with torch.autocast(means.device.type, enabled=False):
         if name == "gsplat" and means.shape[1] > 0:
             return gsplat_backend.rasterize(
@@ -103,7 +107,13 @@ def rasterize(
 
 
 def choose_backend(device: torch.device | str | None = None, dtype: torch.dtype = torch.float32) -> BackendChoice:
-    """What "auto" picks for tensors on ``device`` (None: the best device of this machine), and why."""
+    """What "auto" picks for tensors on ``device`` (None: the best device of this machine), and why.
+
+    On a CUDA device where gsplat fails it names the dense reference, hundreds of times slower, and the reason;
+    :func:`rasterize` then refuses, unless :func:`using_backend` asks for it.
+    """
+    if (chosen := _chosen.get()) != "auto":
+        return BackendChoice(chosen, "it was asked for")
     if device is None:
         device = "cpu" if gsplat_backend.unavailable_reason() else "cuda"
     if torch.device(device).type == "cuda":
@@ -118,6 +128,38 @@ def choose_backend(device: torch.device | str | None = None, dtype: torch.dtype 
     return BackendChoice("cpu", "the tensors are on the CPU" if torch.cuda.is_available() else "no CUDA device")
 
 
+@contextmanager
+def using_backend(name: str) -> Iterator[None]:
+    """Within the block, ``backend="auto"`` means the backend ``name``.
+
+    Raises:
+        ShapeError: if there is no backend of that name.
+    """
+    if name not in BACKENDS:
+        raise ShapeError(f"backend is '{name}'; expected one of {', '.join(BACKENDS)}")
+    token = _chosen.set(name)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def _checked_choice(device: torch.device, dtype: torch.dtype) -> str:
+    """The name that :func:`choose_backend` gives.
+
+    Raises:
+        HgsError: if a CUDA device would draw float32 with the dense reference because gsplat fails.
+    """
+    choice = choose_backend(device, dtype)
+    asked = _chosen.get() != "auto"
+    if choice.name == "torch" and device.type == "cuda" and dtype == torch.float32 and not asked:
+        raise HgsError(
+            f"{choice.reason}; see 'hgs doctor', or compute on the CPU (--device cpu), or ask for the slow reference "
+            "(backend 'torch')"
+        )
+    return choice.name
+
+
 def _renderer(name: str) -> Callable[..., tuple[Tensor, Tensor]]:
     if name not in BACKENDS:
         raise ShapeError(f"backend is '{name}'; expected one of {', '.join(BACKENDS)}")
@@ -128,8 +170,10 @@ def _renderer(name: str) -> Callable[..., tuple[Tensor, Tensor]]:
     return reference.render
 
 
-def needs_compiling() -> bool:
-    """Whether the next drawing on this machine's CPU compiles kernels first, half a minute once per installation."""
+def needs_compiling(device: torch.device | str = "cpu") -> bool:
+    """Whether the next drawing on ``device`` compiles kernels first: minutes, once per installation."""
+    if torch.device(device).type == "cuda":
+        return _chosen.get() == "auto" and not gsplat_build.kernels_are_compiled()
     if choose_backend("cpu").name != "cpu":
         return False
     from hgs_toolkit.rendering import cpu
@@ -137,11 +181,17 @@ def needs_compiling() -> bool:
     return cpu.needs_compiling()
 
 
-def warm_up() -> None:
-    """Compile the CPU kernels, forward and backward, or load them from Numba's cache, by drawing one Gaussian.
+def warm_up(device: torch.device | str = "cpu") -> None:
+    """Compile the kernels for ``device``, forward and backward, or load compiled ones, by drawing one Gaussian.
 
     Of several processes one compiles; the others wait for it.
+
+    Raises:
+        HgsError: if gsplat does not work on the CUDA device.
     """
+    if torch.device(device).type == "cuda":
+        _checked_choice(torch.device(device), torch.float32)
+        return
     if choose_backend("cpu").name != "cpu":
         return
     from hgs_toolkit.rendering import cpu

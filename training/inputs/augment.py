@@ -33,17 +33,17 @@ def mirror(images: Tensor, labels: Tensor, flags: Tensor) -> tuple[Tensor, Tenso
     return images, torch.where(flags[:, None], mirror_labels(labels), labels)
 
 
-def blur_matrix(size: int, sigma: float) -> Tensor:
+def blur_matrix(size: int, sigma: float, device: torch.device | None = None) -> Tensor:
     """Matrix (size, size) that blurs a row of ``size`` pixels with a Gaussian of ``sigma`` pixels, edges repeated.
 
     As matrices two small multiplications blur an image; a depthwise convolution is several times slower on a CPU.
     """
     radius = max(1, math.ceil(3 * sigma))
-    offsets = torch.arange(-radius, radius + 1)
+    offsets = torch.arange(-radius, radius + 1, device=device)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
     kernel = kernel / kernel.sum()
-    columns = (torch.arange(size)[:, None] + offsets).clamp(0, size - 1)  # (size, 2 radius + 1)
-    return torch.zeros(size, size).scatter_add_(1, columns, kernel.expand(size, -1))
+    columns = (torch.arange(size, device=device)[:, None] + offsets).clamp(0, size - 1)  # (size, 2 radius + 1)
+    return torch.zeros(size, size, device=device).scatter_add_(1, columns, kernel.expand(size, -1))
 
 
 def blur(images: Tensor, sigma: float) -> Tensor:
@@ -51,8 +51,8 @@ def blur(images: Tensor, sigma: float) -> Tensor:
     if sigma < 0.1:
         return images
     height, width = images.shape[-2:]
-    vertical = blur_matrix(height, sigma).to(images)
-    horizontal = vertical if width == height else blur_matrix(width, sigma).to(images)
+    vertical = blur_matrix(height, sigma, images.device).to(images)
+    horizontal = vertical if width == height else blur_matrix(width, sigma, images.device).to(images)
     return vertical @ images @ horizontal.mT
 
 

@@ -79,7 +79,9 @@ def make_batch(
     images, local_labels = loaded or data.batch(own)
     mirrored = torch.rand(size // views, generator=draw(Purpose.MIRROR)) < training.augment.mirror
     mirrored = mirrored.repeat_interleave(views)
-    images, local_labels = mirror(images, local_labels, own_rows(mirrored, config, world))
+    # Bytes are moved, not floats, and changed where they are trained on.
+    images, local_labels = (value.to(world.device) for value in (images, local_labels))
+    images, local_labels = mirror(images, local_labels, own_rows(mirrored, config, world).to(world.device))
     # Labels of the whole global batch: swapping poses looks at the neighbouring row, which another rank may hold.
     labels = torch.as_tensor(data.labels)[indices]
     labels = torch.where(mirrored[:, None], mirror_labels(labels), labels)
@@ -88,7 +90,7 @@ def make_batch(
     backgrounds = torch.zeros(size, 3)
     if training.background == "random":
         backgrounds = torch.rand(size, 3, generator=draw(Purpose.BACKGROUND))
-    backgrounds = own_rows(backgrounds, config, world)
+    backgrounds = own_rows(backgrounds, config, world).to(world.device)
     z_dim = config.generator.z_dim
     parts = {
         "images": compose(images, backgrounds, with_alpha=config.discriminator.alpha),

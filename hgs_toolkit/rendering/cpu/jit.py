@@ -10,7 +10,8 @@ from typing import Any
 
 from numba import njit
 
-from hgs_toolkit.rendering.cpu.kernel_cache import KernelCache, locked
+from hgs_toolkit.rendering.cpu.kernel_cache import KernelCache
+from hgs_toolkit.rendering.locking import locked
 
 logger = logging.getLogger(__name__)
 

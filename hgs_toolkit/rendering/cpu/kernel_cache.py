@@ -11,14 +11,14 @@ import contextlib
 import hashlib
 import logging
 import pickle
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numba
-from filelock import FileLock
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+from hgs_toolkit.rendering.locking import locked
 
 logger = logging.getLogger(__name__)
 
@@ -77,20 +77,6 @@ class KernelCache(FunctionCache):
             with contextlib.suppress(OSError):
                 if not path.name.startswith(self._stem) and path.stat().st_mtime < newest:
                     path.unlink()
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Wait for the lock file ``path`` and hold it; where a file system has no locks, or is read-only, go on without."""
-    lock = FileLock(path)
-    try:
-        lock.acquire()
-    except (OSError, NotImplementedError) as error:
-        logger.debug("working without the lock %s: %s", path, error)
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _digest(sources: Iterable[Path]) -> str:
