@@ -107,7 +107,9 @@ class EqualConv2d(nn.Module):
 def blur(x: Tensor, *, padding: int, stride: int = 1) -> Tensor:
     """Low-pass filter every channel of ``x`` (B, C, H, W) with outer([1, 3, 3, 1]) / 64, zero-padded."""
     channels = x.shape[1]
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype, device=x.device) / 8
+    taps = torch.ones(4, dtype=x.dtype, device=x.device)
+    taps[1:3].fill_(3.0)  # made on the device: nothing is copied there
+    taps = taps / 8
     kernel = torch.outer(taps, taps).expand(channels, 1, 4, 4)
     return functional.conv2d(x, kernel, stride=stride, padding=padding, groups=channels)
 
