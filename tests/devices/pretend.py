@@ -4,6 +4,9 @@ For tests of device placement on machines without a GPU: mixed devices, ``.numpy
 CPU are errors, and every wait for the device is counted. It says nothing about CUDA's kernels.
 """
 
+# mypy: ignore-errors
+# torch declares few of the types of what is overridden here.
+
 from __future__ import annotations
 
 import contextlib
@@ -52,7 +55,7 @@ class PretendCuda(Tensor):
 
     @staticmethod
     def __new__(cls, inner: Tensor, requires_grad: bool = False) -> PretendCuda:
-        return Tensor._make_wrapper_subclass(  # type: ignore[attr-defined,no-any-return]
+        return Tensor._make_wrapper_subclass(
             cls, inner.size(), strides=inner.stride(), storage_offset=inner.storage_offset(), dtype=inner.dtype,
             layout=inner.layout, device=inner.device, requires_grad=requires_grad,
         )  # fmt: skip
@@ -60,7 +63,7 @@ class PretendCuda(Tensor):
     def __init__(self, inner: Tensor, requires_grad: bool = False) -> None:
         self.inner = inner
 
-    def __repr__(self, **_: Any) -> str:  # type: ignore[override]
+    def __repr__(self, **_: Any) -> str:
         return f"PretendCuda({self.inner!r})"
 
     def __tensor_flatten__(self) -> tuple[list[str], None]:
@@ -73,15 +76,15 @@ class PretendCuda(Tensor):
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     @property
-    def device(self) -> torch.device:  # type: ignore[override]
+    def device(self) -> torch.device:
         return CUDA
 
     @property
-    def is_cuda(self) -> bool:  # type: ignore[override]
+    def is_cuda(self) -> bool:
         return True
 
     @property
-    def is_cpu(self) -> bool:  # type: ignore[override]
+    def is_cpu(self) -> bool:
         return False
 
     def numpy(self, *_: Any, **__: Any) -> Any:
@@ -92,7 +95,7 @@ class PretendCuda(Tensor):
 
     def tolist(self) -> Any:
         _note(WAITS, "tolist")
-        return self.inner.tolist()  # type: ignore[no-untyped-call]
+        return self.inner.tolist()
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -117,7 +120,7 @@ class _Up(torch.autograd.Function):
 class _Down(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Any) -> Tensor:
-        return x.inner.detach()  # type: ignore[no-any-return]
+        return x.inner.detach()
 
     @staticmethod
     def backward(ctx: Any, gradient: Any) -> Any:
@@ -338,7 +341,7 @@ def _note(counter: Counter[str], what: str) -> None:
         if name != __file__ and "site-packages" not in name and "/tests/" not in name and "torch" not in name:
             counter[f"{what} {name.rsplit('/', 1)[-1]}:{frame.f_lineno}"] += 1
             return
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     counter[what] += 1
 
 
@@ -348,7 +351,7 @@ def _engine_is_at_work(*functions: str) -> bool:
     while frame is not None:
         if frame.f_code.co_name in ("_engine_run_backward", *functions) or "/optim/" in frame.f_code.co_filename:
             return True
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return False
 
 
