@@ -136,6 +136,6 @@ def _draw_one_gaussian() -> None:
     )  # fmt: skip
     if not float(alphas.max()) > 0.5:
         raise RuntimeError("a Gaussian in front of the camera was not drawn")
-    images[..., :4, :].sum().backward()  # type: ignore[no-untyped-call]
+    images[..., :4, :].sum().backward()
     if means.grad is None or not bool(means.grad.isfinite().all()) or not bool(means.grad.any()):
         raise RuntimeError("the gradient of a Gaussian in front of the camera is missing or not finite")
