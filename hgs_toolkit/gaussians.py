@@ -228,7 +228,12 @@ def concatenate(clouds: list[GaussianHierarchy]) -> GaussianHierarchy:
     }
     level = torch.cat([cloud.level for cloud in clouds])
     return GaussianHierarchy(
-        **parameters, level=level, parent=torch.cat(parents), anchors=clouds[0].anchors, check_finite=False
+        **parameters,
+        level=level,
+        parent=torch.cat(parents),
+        anchors=clouds[0].anchors,
+        check_finite=False,
+        check_forest=True,
     )
 
 
@@ -247,6 +252,7 @@ def stack(scenes: list[GaussianHierarchy]) -> GaussianHierarchy:
         parent=first.parent,
         anchors=stack(anchors) if len(anchors) == len(scenes) else None,
         check_finite=False,
+        check_forest=False,
     )
 
 

@@ -91,7 +91,7 @@ def test_padding_to_whole_warps_changes_neither_images_nor_gradients(
         inputs["colors"] = torch.rand(2, count, 9, 3, generator=torch.Generator().manual_seed(1)).double()
     names = ("means", "quats", "scales", "opacities", "colors")
     leaves = {name: inputs[name].requires_grad_() for name in names}
-    padded = dict(zip(names, gsplat_backend.pad_to_warps(*leaves.values(), sh_degree), strict=True))
+    padded = dict(zip(names, gsplat_backend.pad_to_warps(**leaves, sh_degree=sh_degree), strict=True))
     assert {value.shape[1] for value in padded.values()} == {-(-count // 32) * 32}
 
     def draw(gaussians: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 import pytest
 
-from hgs_toolkit.rendering.cpu import jit, kernel_cache
+from hgs_toolkit.rendering.cpu import jit
 
 KERNEL = """
 import sys, time
@@ -97,9 +97,9 @@ def test_code_that_cannot_be_kept_or_read_is_compiled_again(
 
 
 def test_a_lock_that_cannot_be_made_does_not_stop_the_work(tmp_path: Path) -> None:
-    with kernel_cache.locked(tmp_path / "no folder" / "x.lock"):
+    with locking.locked(tmp_path / "no folder" / "x.lock"):
         pass
-    with kernel_cache.locked(tmp_path / "x.lock"):
+    with locking.locked(tmp_path / "x.lock"):
         assert (tmp_path / "x.lock").exists()
 
 
