@@ -12,6 +12,7 @@ import numba
 import numpy as np
 import pytest
 
+from hgs_toolkit.rendering import locking
 from hgs_toolkit.rendering.cpu import jit
 
 KERNEL = """
