@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hgs_toolkit.conventions import MAX_LEVELS
-from hgs_toolkit.encoding import sh_degree
+from hgs_toolkit.encoding import log_scales_to_scales, logits_to_opacities, sh_degree
 from hgs_toolkit.errors import ShapeError
 
 BACKGROUND_LEVEL = -1
@@ -63,6 +63,16 @@ class GaussianCloud:
     def sh_degree(self) -> int:
         """Degree of the stored spherical harmonics, 0 to 3."""
         return sh_degree(self.sh.shape[2])
+
+    @property
+    def scales(self) -> Tensor:
+        """(B, N, 3) standard deviations, world units: the activated form of ``log_scales``."""
+        return log_scales_to_scales(self.log_scales)
+
+    @property
+    def opacities(self) -> Tensor:
+        """(B, N) opacities in 0..1: the activated form of ``opacity_logits``."""
+        return logits_to_opacities(self.opacity_logits)
 
     @property
     def device(self) -> torch.device:
@@ -142,6 +152,13 @@ class GaussianHierarchy(GaussianCloud):
     def level_counts(self) -> list[int]:
         """Number of Gaussians of each level 0 .. L-1."""
         return [int((self.level == level).sum()) for level in range(self.num_levels)]
+
+    def __repr__(self) -> str:
+        kind = str(self.means.dtype).removeprefix("torch.")
+        return (
+            f"{type(self).__name__}({self.batch} x {self.num_gaussians} Gaussians, levels {self.level_counts}, "
+            f"{int(self.is_background.sum())} background, SH degree {self.sh_degree}, {kind} on {self.device})"
+        )
 
     def __len__(self) -> int:
         return self.batch

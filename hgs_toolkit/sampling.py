@@ -50,6 +50,8 @@ def sample_w(
         cutoff: truncate only the first so many style slots (the coarse levels).
         label: (25,) or (B, 25) EG3D camera label for a pose-conditioned model; None is the frontal camera.
     """
+    if not hasattr(model, "config"):
+        raise ConfigError(f"the model is {model!r}; expected a generator: hgs_toolkit.load_model(path) makes one")
     device = device_of(model)
     if label is not None:
         label = label.to(device).expand(len(seeds), -1)
@@ -81,10 +83,17 @@ def sample(
     cutoff: int | None = None,
     label: Tensor | None = None,
 ) -> GaussianHierarchy:
-    """The scenes of ``seeds`` as one batch; arguments as in :func:`sample_w`.
+    """The scenes of ``seeds`` as one batch.
+
+    Args:
+        model: a generator, as :func:`hgs_toolkit.load_model` returns it.
+        seeds: whole numbers from 0; the same seed always gives the same scene.
+        psi: truncation: 0 is the average scene, 1 the full variety.
+        cutoff: number of style slots that are truncated, the coarse ones first; None truncates all.
+        label: (25,) or (B, 25) EG3D camera label for a pose-conditioned model; None is the frontal camera.
 
     Raises:
-        ConfigError: if there is no seed, or one is out of range.
+        ConfigError: if there is no seed, one is out of range, or ``model`` is no generator.
     """
     return stack(list(synthesize(model, sample_w(model, seeds, psi, cutoff, label))))
 

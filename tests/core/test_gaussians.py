@@ -151,3 +151,14 @@ def test_an_empty_cloud_is_allowed() -> None:
     empty = GaussianHierarchy(**_tensors(count=0))
     assert empty.num_levels == 0
     assert empty.levels(0).num_gaussians == 0
+
+
+def test_a_scene_describes_itself_in_one_line(scene: GaussianHierarchy) -> None:
+    assert repr(scene) == (
+        "GaussianHierarchy(1 x 89 Gaussians, levels [4, 16, 64], 5 background, SH degree 0, float32 on cpu)"
+    )
+
+
+def test_stored_and_activated_values_are_both_there(scene: GaussianHierarchy) -> None:
+    torch.testing.assert_close(scene.scales.log(), scene.log_scales)
+    torch.testing.assert_close(scene.opacities.logit(), scene.opacity_logits)

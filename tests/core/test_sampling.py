@@ -128,3 +128,8 @@ def test_levels_without_styles_are_refused(levels: list[int], tiny_model: Genera
     w = sample_w(tiny_model, [1])
     with pytest.raises(ShapeError, match=r"this model has styles at the levels \[0, 1, 2\]"):
         mix(tiny_model, w, w, levels)
+
+
+def test_a_path_in_place_of_a_model_is_told_what_is_expected() -> None:
+    with pytest.raises(ConfigError, match=r"the model is 'runs/x'; expected a generator: hgs_toolkit.load_model"):
+        sample("runs/x", [0])  # type: ignore[arg-type]
