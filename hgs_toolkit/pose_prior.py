@@ -51,11 +51,17 @@ class PosePrior:
         """``count`` cameras drawn with ``generator``."""
         from hgs_toolkit.cameras import from_yaw_pitch
 
+        return from_yaw_pitch(*self.draw(count, generator))
+
+    def draw(
+        self, count: int, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor, float | Tensor, float | Tensor]:
+        """Yaw and pitch (count,) in radians, radius and focal length, which are numbers where they do not vary."""
         yaw = self._angle(self.yaw_law, self.yaw_mean, self.yaw_spread, self.yaw_limit, count, generator)
         pitch = self._angle(self.pitch_law, self.pitch_mean, self.pitch_spread, self.pitch_limit, count, generator)
         radius = self._length(self.radius, self.radius_spread, count, generator)
         focal = self._length(self.focal, self.focal_spread, count, generator)
-        return from_yaw_pitch(yaw, pitch, radius, focal)
+        return yaw, pitch, radius, focal
 
     @staticmethod
     def _length(middle: float, spread: float, count: int, generator: torch.Generator | None) -> float | Tensor:

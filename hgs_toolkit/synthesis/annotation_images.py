@@ -65,9 +65,11 @@ def depth_image(layers: Layers, scale: int) -> NDArray[np.uint16]:
 def normal_image(layers: Layers) -> Pixels:
     """World normals (H, W, 3), normalised, as (n + 1) / 2 of 255; 128 where nothing is drawn."""
     assert layers.normal is not None
-    normal = np.ascontiguousarray(layers.normal)
+    normal = layers.normal
     length = np.sqrt(np.einsum("hwc,hwc->hw", normal, normal))
-    return to_bytes(normal * (0.5 / np.maximum(length, np.float32(1e-12)))[..., None] + np.float32(0.5))
+    scaled = normal * (np.float32(127.5) / np.maximum(length, np.float32(1e-12)))[..., None]
+    scaled += np.float32(128)  # rounded: 127.5 and a half
+    return scaled.astype(np.uint8)
 
 
 def level_image(layers: Layers) -> Pixels:

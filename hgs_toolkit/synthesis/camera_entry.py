@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from hgs_toolkit.cameras import Cameras, convert_camera_axes, invert_rigid
+from hgs_toolkit.cameras import CAMERA_AXES
 from hgs_toolkit.synthesis.views import PlannedView
 
 
@@ -17,13 +16,17 @@ def describe_camera(view: PlannedView, size: int) -> dict[str, Any]:
 
     Matrices are 4 x 4, row by row; intrinsics are in pixels, whose centres are at +0.5.
     """
-    camera = Cameras.from_labels(torch.from_numpy(view.label.astype(np.float64)))
-    K = camera.pixel_intrinsics(size, size)
+    matrix, K = (
+        view.label[:16].astype(np.float64).reshape(4, 4),
+        view.label[16:].astype(np.float64).reshape(3, 3) * size,
+    )
+    inverse = np.eye(4)
+    inverse[:3, :3], inverse[:3, 3] = matrix[:3, :3].T, -matrix[:3, :3].T @ matrix[:3, 3]
     return {
         "eg3d_label": shortest(view.label),
-        "cam_to_world_opencv": shortest(camera.cam_to_world.numpy()),
-        "cam_to_world_opengl": shortest(convert_camera_axes(camera.cam_to_world, "opencv", "opengl").numpy()),
-        "world_to_cam_opencv": shortest(invert_rigid(camera.cam_to_world).numpy()),
+        "cam_to_world_opencv": shortest(matrix),
+        "cam_to_world_opengl": shortest(matrix * [*CAMERA_AXES["opengl"], 1.0]),
+        "world_to_cam_opencv": shortest(inverse),
         "fx": float(K[0, 0]), "fy": float(K[1, 1]), "cx": float(K[0, 2]), "cy": float(K[1, 2]),
         "width": size, "height": size,
     }  # fmt: skip
@@ -31,6 +34,5 @@ def describe_camera(view: PlannedView, size: int) -> dict[str, Any]:
 
 def shortest(values: NDArray[np.floating]) -> Any:
     """Nested lists of the shortest decimals that give the same float32 numbers again; -0 becomes 0."""
-    if values.ndim:
-        return [shortest(value) for value in values]
-    return float(str(np.float32(values) + np.float32(0)))
+    positive_zero = values.astype(np.float32) + np.float32(0)
+    return np.reshape([float(str(value)) for value in positive_zero.ravel()], values.shape).tolist()

@@ -41,7 +41,7 @@ class SynthPlan:
         model: name of the model's configuration.
         model_sha256: of the model's file.
         depth_scale: 16-bit depth is the camera's z in world units times this.
-        versions: of the packages that can change a bit, and of the zlib that packs images.
+        versions: of the packages that can change a bit.
     """
 
     settings: SynthSettings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import zlib
 from pathlib import Path
 
 from PIL import ImageColor
@@ -17,7 +16,7 @@ from hgs_toolkit.synthesis.formats import FORMATS, DatasetFormat
 from hgs_toolkit.synthesis.plan import BackgroundKind, SynthPlan
 from hgs_toolkit.synthesis.settings import AUTO, RANDOM, TRANSPARENT, SynthSettings
 
-PACKAGES = ("hgs_toolkit", "torch", "numpy", "numba", "pillow")
+PACKAGES = ("hgs_toolkit", "torch", "numpy", "numba", "pillow", "isal")
 """Packages whose version can change a bit of the result."""
 
 USUAL_SHARDS, MIN_SHARD_IMAGES, MAX_SHARD_IMAGES = 64, 16, 1000
@@ -50,7 +49,7 @@ def make_plan(settings: SynthSettings, model: Config, model_sha256: str) -> Synt
         settings, annotations=annotations, background=settings.background if not images else "pictures",
         shard_images=settings.shard_images or _shard_images(settings), category=settings.category or model.name,
     )  # fmt: skip
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES} | {"zlib": zlib.ZLIB_RUNTIME_VERSION}
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return SynthPlan(
         settings, background, color, images, model.name, model_sha256,
         _depth_scale(settings, model.generator, background), versions,

@@ -1,17 +1,17 @@
-"""PNG files written fast: one filter for all rows, zlib's quickest compression.
+"""PNG files written fast: one filter for all rows, and deflate by ISA-L (https://github.com/intel/isa-l).
 
 Pillow tries every filter on every row, which took a third of the time of a scene with eight views and all annotations.
 Two choices suffice here, twice as fast: the difference to the left neighbour where values change gradually, plain
-values where there are few different ones. Source: Portable Network Graphics (Second Edition), W3C 2003, sections 5, 9
-and 10.
+values where there are few different ones. ISA-L packs them four times as fast as zlib's quickest level, and smaller.
+Source: Portable Network Graphics (Second Edition), W3C 2003, sections 5, 9 and 10.
 """
 
 from __future__ import annotations
 
 import struct
-import zlib
 
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -24,11 +24,11 @@ PLAIN, LEFT = 0, 1
 """Filter types."""
 
 EFFORT = 1
-"""Compression level of zlib."""
+"""Compression level of ISA-L."""
 
 
 def png_bytes(pixels: Pixels, *, gradual: bool) -> bytes:
-    """A PNG file of (H, W) or (H, W, 3 | 4), 8 or 16 bits; the same pixels give the same bytes from the same zlib.
+    """A PNG file of (H, W) or (H, W, 3 | 4), 8 or 16 bits; the same pixels give the same bytes from the same ISA-L.
 
     Args:
         gradual: whether neighbours resemble each other without being equal; only the size depends on it.
@@ -44,9 +44,9 @@ def png_bytes(pixels: Pixels, *, gradual: bool) -> bytes:
         rows[:, 1 + step :] -= raw[:, :-step]  # modulo 256, as the filter wants it
     color = COLOR_TYPES[channels[0] if channels else 1]
     head = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
-    body = zlib.compress(rows.tobytes(), EFFORT)
+    body = isal_zlib.compress(rows.tobytes(), EFFORT)
     return SIGNATURE + _chunk(b"IHDR", head) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", isal_zlib.crc32(data, isal_zlib.crc32(kind)))

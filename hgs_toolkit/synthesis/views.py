@@ -6,15 +6,17 @@ same in whatever dataset it appears, and switching one kind of randomness on cha
 
 from __future__ import annotations
 
-import dataclasses
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from hgs_toolkit.datasets.scene_prior import LABEL_DECIMALS, draw_camera, generator
+from hgs_toolkit.datasets.scene_prior import LABEL_DECIMALS, generator
 from hgs_toolkit.imaging.camera_paths import camera_path
+from hgs_toolkit.pose_prior import PosePrior
 from hgs_toolkit.synthesis.background_images import Crop
 from hgs_toolkit.synthesis.settings import RANDOM, CameraSettings, SynthSettings
 
@@ -22,6 +24,9 @@ Label = npt.NDArray[np.float32]
 
 FOCAL_X, CENTER_X, FOCAL_Y, CENTER_Y = 16, 18, 20, 21
 """Positions of the intrinsics in a label."""
+
+POLE = 1.4e-3
+"""Sine of the angle to the vertical below which a camera is straight above or below its subject."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +71,27 @@ def _draw_view(settings: SynthSettings, index: int, seed: int, number: int) -> P
 def _camera(cameras: CameraSettings, views: int, number: int, scale: float, rng: np.random.Generator) -> Label:
     """A view's label; ``scale`` multiplies the focal length."""
     if cameras.path == RANDOM:
-        label = draw_camera(dataclasses.replace(cameras.poses, focal=cameras.poses.focal * scale), rng)
+        label = _draw_label(cameras.poses, scale, rng)
     else:
         label = _path_labels(cameras, views)[number].copy()
         label[[FOCAL_X, FOCAL_Y]] = np.float32(round(cameras.poses.focal * scale, LABEL_DECIMALS))
     label[[CENTER_X, CENTER_Y]] = cameras.center
     return label
+
+
+def _draw_label(poses: PosePrior, scale: float, rng: np.random.Generator) -> Label:
+    """A label drawn from ``poses``, computed number by number: a tensor operation costs more than the whole of it."""
+    drawn = poses.draw(1, torch.Generator().manual_seed(int(rng.integers(2**63))))
+    yaw, pitch, radius, focal = (float(value) for value in drawn)
+    x, y, z = math.sin(yaw) * math.cos(pitch), math.sin(pitch), math.cos(yaw) * math.cos(pitch)  # towards the camera
+    level = math.hypot(x, z)
+    # Straight above or below, the image's up is -z or +z, as in look_at.
+    right = (z / level, 0.0, -x / level) if level > POLE else (1.0, 0.0, 0.0)
+    down = (z * right[1] - y * right[2], x * right[2] - z * right[0], y * right[0] - x * right[1])
+    columns = zip(right, down, (-x, -y, -z), (radius * x, radius * y, radius * z), strict=True)
+    numbers = [number for row in columns for number in row] + [0.0, 0.0, 0.0, 1.0]
+    numbers += [focal * scale, 0.0, 0.5, 0.0, focal * scale, 0.5, 0.0, 0.0, 1.0]
+    return np.round(np.array(numbers), LABEL_DECIMALS).astype(np.float32)
 
 
 @lru_cache(maxsize=4)

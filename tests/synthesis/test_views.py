@@ -1,12 +1,14 @@
 """The law of views: everything follows from seed and number, and nothing from what else is asked for."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 import torch
 
 from hgs_toolkit.cameras import Cameras, yaw_pitch_radius
+from hgs_toolkit.datasets.scene_prior import draw_camera, generator
 from hgs_toolkit.pose_prior import PosePrior
 from hgs_toolkit.synthesis.settings import CameraSettings, SynthSettings
 from hgs_toolkit.synthesis.views import PlannedView, views_of_scene
@@ -50,6 +52,18 @@ def test_variations_stay_within_their_bounds_and_use_them() -> None:
     exposure = np.array([view.exposure for view in views])
     assert 0.9 <= focal.min() < 0.92 < 1.08 < focal.max() <= 1.1
     assert -1.5 <= exposure.min() < -1.3 < 1.3 < exposure.max() <= 1.5
+
+
+@pytest.mark.parametrize("pitch", [0.1, -0.4, math.pi / 2, -math.pi / 2])
+def test_drawn_cameras_are_those_of_the_prior(pitch: float) -> None:
+    poses = PosePrior(pitch_mean=pitch, pitch_spread=0.0, radius_spread=0.3, focal_spread=0.2)
+    settings = SynthSettings(cameras=CameraSettings(poses=poses))
+    for seed in range(20):
+        rng = generator(seed, 0)
+        rng.random(8)  # what a view draws before its camera
+        expected = draw_camera(poses, rng)
+        (view,) = views_of_scene(dataclasses.replace(settings, seed=seed), 0)
+        np.testing.assert_allclose(view.label, expected, atol=1e-6)
 
 
 def test_drawn_cameras_follow_the_law() -> None:
