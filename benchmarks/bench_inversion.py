@@ -33,6 +33,7 @@ from hgs_toolkit.inversion.results import measure
 from hgs_toolkit.inversion.sheet import sheet
 from hgs_toolkit.inversion.tuning import TuningSettings
 from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.training.stages.warm_start import load_discriminator
 
 STAGES = {"w+": "_before_tuning", "tuned": ""}
 """What a stage's figures end in, in metrics.json."""
@@ -44,7 +45,9 @@ def run(model: Generator, number: int, options: argparse.Namespace, strip: Path)
     """The figures of one subject; its pictures go to ``strip``."""
     start = time.process_time()
     target, truth = read_target(f"critter:{number}", model, None, None)
-    networks = feature_networks(options.perceptual, options.model, target.cameras)
+    networks = feature_networks(
+        options.perceptual, lambda: load_discriminator(options.model), model.config.label_cameras(target.cameras)
+    )
     settings = InversionSettings(LatentSettings(steps=options.steps), TuningSettings(steps=options.tuning_steps))
     found = invert(model, target, Objective(networks=networks), settings)
     seconds = time.process_time() - start

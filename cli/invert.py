@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hgs_toolkit.cli.console import Device, Force, JsonProgress, Seed, reporting
+from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, Seed, reporting
 from hgs_toolkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from hgs_toolkit.cameras import Cameras
     from hgs_toolkit.datasets.critters.drawing import Critter
-    from hgs_toolkit.inversion.inversion import InversionSettings
+    from hgs_toolkit.inversion.inversion import Inversion, InversionSettings
     from hgs_toolkit.inversion.target import Target
     from hgs_toolkit.model.generator import Generator
 
@@ -93,6 +93,7 @@ def invert(
         from hgs_toolkit.inversion.networks import feature_networks
         from hgs_toolkit.inversion.objective import Objective
         from hgs_toolkit.inversion.results import for_files, measure, result_names, write_results
+        from hgs_toolkit.training.stages.warm_start import load_discriminator
 
         for name in [*result_names(tuned=space == "pti"), SPLAT]:
             refuse_overwrite(out / name, force=force)
@@ -105,12 +106,15 @@ def invert(
         settings = _settings(space, steps, tuning_steps, seed, refine=refine, estimate=not known)
         make_folder(out)
         compile_kernels(report, target_device)
-        networks = feature_networks(perceptual, model, target.cameras)
+        networks = feature_networks(
+            perceptual, lambda: load_discriminator(model), generator.config.label_cameras(target.cameras)
+        )
         with report.progress("searching", total=steps + (tuning_steps if space == "pti" else 0)) as task:
             found = run_inversion(
                 generator, target, Objective(networks=networks), settings,
                 lambda stage, _step, _steps, _loss: task.advance(text=stage),
             )  # fmt: skip
+        _tell_camera(report, found)
         metrics = measure(found, target, truth, networks)
         for file in write_results(out, found, target, metrics, model_config(model).name, truth):
             report.file(file)
@@ -118,6 +122,25 @@ def invert(
         report.file(out / SPLAT)
         summary = metrics["views"][0]
         report.result("  ".join(f"{key} {value:.3g}" for key, value in summary.items()), **summary)
+
+
+def _tell_camera(report: Reporter, found: Inversion) -> None:
+    """Say which camera was estimated, and what to do where others fit nearly as well."""
+    estimate = found.estimate
+    if estimate is None:
+        return
+    angles = (
+        f"yaw {estimate.yaw:.0f} +- {estimate.yaw_std:.0f} and pitch {estimate.pitch:.0f} +- "
+        f"{estimate.pitch_std:.0f} degrees"
+    )
+    if estimate.is_sure:
+        report.note(f"the camera was estimated: {angles}")
+    else:
+        report.note(
+            f"the camera is not sure: {angles}; if the image was taken from elsewhere, give --yaw and --pitch, or "
+            "--camera with its label",
+            level="warning",
+        )
 
 
 def given_camera(
@@ -151,7 +174,7 @@ def read_target(
     from hgs_toolkit.cameras import Cameras, frontal
     from hgs_toolkit.datasets.critters.drawing import critter
     from hgs_toolkit.datasets.eg3d import open_dataset
-    from hgs_toolkit.inversion.target import Target, read_photograph, target_of_rgba
+    from hgs_toolkit.inversion.target import Target, read_photograph, subject_fill, target_of_rgba
 
     resolution = model.config.resolution
     if mask is not None and (_is_dataset(image) or image.startswith(CRITTER)):
@@ -172,7 +195,7 @@ def read_target(
             raise ConfigError(f"{image} holds {len(views)} pictures; expected at most {MAX_VIEWS} views of one subject")
         images, labels = views.batch(range(len(views)))
         return target_of_rgba(images.float() / 255, model.config.render_cameras(Cameras.from_labels(labels))), None
-    colors, coverage = read_photograph(image, resolution, mask)
+    colors, coverage = read_photograph(image, resolution, mask, subject_fill(model))
     if camera is None:
         camera = frontal(model.config.focal, model.config.poses.radius)
     return Target(colors[None], None if coverage is None else coverage[None], camera), None

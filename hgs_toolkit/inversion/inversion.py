@@ -13,7 +13,7 @@ from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.inversion.latent import Fit, LatentSettings, draw, fit_latent
 from hgs_toolkit.inversion.objective import Objective
-from hgs_toolkit.inversion.poses import estimate_camera
+from hgs_toolkit.inversion.poses import CameraEstimate, estimate_camera
 from hgs_toolkit.inversion.target import Target
 from hgs_toolkit.inversion.tuning import TuningSettings, tune
 from hgs_toolkit.model.generator import Generator
@@ -47,6 +47,7 @@ class Inversion:
         before: the scene of the latent in the generator given; None where nothing was tuned.
         scene: the scene, a batch of one.
         losses: of the last stage's steps.
+        estimate: of the camera, where that was estimated.
     """
 
     model: Generator
@@ -54,6 +55,7 @@ class Inversion:
     before: GaussianHierarchy | None
     scene: GaussianHierarchy
     losses: list[float]
+    estimate: CameraEstimate | None = None
 
 
 def invert(
@@ -64,21 +66,22 @@ def invert(
     Raises:
         ConfigError: if a camera is to be estimated from several photographs.
     """
-    target = target.to(device_of(model))
+    target, estimate = target.to(device_of(model)), None
     if settings.estimate_camera:
         if len(target.cameras) > 1:
             raise ConfigError(
                 f"the camera of {len(target.cameras)} photographs is not known; expected one photograph, or cameras"
             )
-        target = target.seen_from(estimate_camera(model, target, objective, settings.latent))
+        estimate = estimate_camera(model, target, objective, settings.latent)
+        target = target.seen_from(estimate.camera)
         settings = replace(settings, latent=replace(settings.latent, refine_camera=True))
     fit = fit_latent(model, target, objective, settings.latent, _stage(report, "latent", settings.latent.steps))
     before = show(model, fit)
     if settings.tuning is None:
-        return Inversion(model, fit, None, before, fit.losses)
+        return Inversion(model, fit, None, before, fit.losses, estimate)
     on_step = _stage(report, "tuning", settings.tuning.steps)
     tuned, losses = tune(model, target, fit, objective, settings.tuning, on_step)
-    return Inversion(tuned, fit, before, show(tuned, fit), losses)
+    return Inversion(tuned, fit, before, show(tuned, fit), losses, estimate)
 
 
 @torch.no_grad()
@@ -88,7 +91,7 @@ def show(model: Generator, fit: Fit) -> GaussianHierarchy:
 
 
 @torch.no_grad()
-def pictures(scene: GaussianHierarchy, target: Target, fit: Fit) -> Tensor:
+def draw_photographs(scene: GaussianHierarchy, target: Target, fit: Fit) -> Tensor:
     """What ``scene`` looks like (V, H, W, 3) from the photographs' cameras, in 0..1, over the fit's background."""
     return draw(scene, fit.cameras, target.resolution, fit.background).clamp(0, 1)
 

@@ -20,7 +20,7 @@ from hgs_toolkit.inversion.target import Target
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import render
 
-Space = Literal["w", "w+"]
+LatentSpace = Literal["w", "w+"]
 Step = Callable[[int, float], None]
 
 SPREAD_SAMPLES = 2000
@@ -52,7 +52,7 @@ class LatentSettings:
         seed: of the candidates and backgrounds.
     """
 
-    space: Space = "w+"
+    space: LatentSpace = "w+"
     steps: int = 300
     rate: float = 0.16
     pull: float = 2e-4
@@ -100,9 +100,9 @@ def fit_latent(
     slots = model.num_ws if settings.space == "w+" else 1
     offsets = nn.Parameter(((start - statistics.mean) / statistics.deviation).repeat(slots, 1))  # (S, W)
     cameras = AdjustableCameras(target.cameras, refined=settings.refine_camera)
-    backdrop = Backdrop(target, settings.seed)
+    behind = BackgroundColor(target, settings.seed)
     optimizer = torch.optim.Adam(
-        [{"params": [offsets], "base": settings.rate}, {"params": list(backdrop.parameters()), "base": 0.02}]
+        [{"params": [offsets], "base": settings.rate}, {"params": list(behind.parameters()), "base": 0.02}]
         + [{"params": list(cameras.parameters()), "base": settings.camera_rate}] * settings.refine_camera,
         lr=settings.rate, betas=(0.9, 0.999),
     )  # fmt: skip
@@ -115,7 +115,7 @@ def fit_latent(
     losses = []
     for step in range(settings.steps):
         set_rates(optimizer, learning_rate(step, settings.steps))
-        corrected, color = cameras(), backdrop(step)
+        corrected, color = cameras(), behind(step)
         scene = model.synthesize(styles(step), corrected.forward[:1])
         loss = objective(draw(scene, corrected, target.resolution, color), target.over(color))
         pull = settings.pull * offsets.square().mean() + settings.spread * offsets.var(0, unbiased=False).mean()
@@ -128,7 +128,7 @@ def fit_latent(
     with torch.no_grad():
         return Fit(
             styles(settings.steps).clone(),
-            Cameras(cameras().cam_to_world.clone(), target.cameras.intrinsics), backdrop.color.clone(), losses,
+            Cameras(cameras().cam_to_world.clone(), target.cameras.intrinsics), behind.color.clone(), losses,
         )  # fmt: skip
 
 
@@ -158,7 +158,7 @@ class StyleStatistics:
 def best_candidate(
     model: Generator, target: Target, objective: Objective, statistics: StyleStatistics, settings: LatentSettings
 ) -> Tensor:
-    """The style vector (W,) among the average and random ones whose picture is closest to the photographs."""
+    """The style vector (W,) among the average and random ones whose image is closest to the photographs."""
     tried = torch.cat([statistics.mean[None], statistics.samples[: settings.candidates]])
     color = neutral(target)
     photographs = target.over(color)
@@ -170,7 +170,7 @@ def best_candidate(
     return tried[min(range(len(tried)), key=lambda index: distance(tried[index]))]
 
 
-class Backdrop(nn.Module):
+class BackgroundColor(nn.Module):
     """The colour (3,) behind the scene: a new random one at every step where the coverage is known, so that the
     scene's own must match; one learned colour where it is not, beginning with that of the photographs' borders."""
 
@@ -197,7 +197,7 @@ def neutral(target: Target) -> Tensor:
 
 
 def draw(scene: GaussianHierarchy, cameras: Cameras, resolution: int, background: Tensor) -> Tensor:
-    """Pictures (V, H, W, 3) of one scene, not clamped above: what exceeds white must learn not to."""
+    """Images (V, H, W, 3) of one scene, not clamped above: what exceeds white must learn not to."""
     images, _ = render(scene, cameras.reshape(1, -1), resolution, resolution, background=background)
     return images[0]
 

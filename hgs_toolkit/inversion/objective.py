@@ -1,4 +1,4 @@
-"""How far pictures are from the photographs: colours at several scales, their gradients, and features of networks."""
+"""How far images are from the photographs: colours at several scales, their gradients, and features of networks."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from hgs_toolkit.metrics.extractors import Extractor
 from hgs_toolkit.model.discriminator import Discriminator
 
 SCALES = 4
-"""Scales of the pyramid; each halves the picture."""
+"""Scales of the pyramid; each halves the image."""
 
 NETWORK_SIZE = 112
-"""Pixels a side of what an extractor sees, where its own size is larger: a quarter of the work, and on pictures of 64
+"""Pixels a side of what an extractor sees, where its own size is larger: a quarter of the work, and on images of 64
 pixels the same figures (docs/inversion.md)."""
 
 FeatureMaps = Callable[[Tensor], list[Tensor]]
-"""Pictures (V, 3, H, W) in 0..1 to feature maps (V, C, h, w)."""
+"""Images (V, 3, H, W) in 0..1 to feature maps (V, C, h, w)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """A weighted sum of distances between pictures (V, H, W, 3) in 0..1.
+    """A weighted sum of distances between images (V, H, W, 3) in 0..1.
 
     Attributes:
         color: weight of the mean absolute difference, averaged over the scales.
@@ -42,9 +42,9 @@ class Objective:
     feature: float = 0.1
     networks: dict[str, FeatureMaps] = field(default_factory=dict)
 
-    def __call__(self, pictures: Tensor, photographs: Tensor) -> Tensor:
-        """The distance (), differentiable in ``pictures``."""
-        a, b = pictures.movedim(-1, 1), photographs.movedim(-1, 1)  # (V, 3, H, W)
+    def __call__(self, images: Tensor, photographs: Tensor) -> Tensor:
+        """The distance (), differentiable in ``images``."""
+        a, b = images.movedim(-1, 1), photographs.movedim(-1, 1)  # (V, 3, H, W)
         total = self.square * (a - b).square().mean()
         for small_a, small_b in zip(pyramid(a), pyramid(b), strict=True):
             total = total + self.color / SCALES * (small_a - small_b).abs().mean()
@@ -70,7 +70,7 @@ def gradient_distance(a: Tensor, b: Tensor) -> Tensor:
 
 
 def feature_distances(features: FeatureMaps, a: Tensor, b: Tensor) -> Tensor:
-    """Distances (V,) of pictures (V, 3, H, W): squared, of feature maps scaled to length 1 at each place, averaged over
+    """Distances (V,) of images (V, 3, H, W): squared, of feature maps scaled to length 1 at each place, averaged over
     places and layers.
 
     The unlearned form of LPIPS (Zhang et al. 2018, arXiv 1801.03924, equation 1 with all weights 1).
@@ -82,12 +82,12 @@ def feature_distances(features: FeatureMaps, a: Tensor, b: Tensor) -> Tensor:
 
 
 def discriminator_features(discriminator: Discriminator, labels: Tensor) -> FeatureMaps:
-    """Outputs of the blocks of a discriminator that sees pictures under the cameras ``labels`` (V, 25)."""
+    """Outputs of the blocks of a discriminator that sees images under the cameras ``labels`` (V, 25)."""
     blocks = discriminator.get_submodule("blocks")
 
-    def features(pictures: Tensor) -> list[Tensor]:
+    def features(images: Tensor) -> list[Tensor]:
         with _outputs(list(blocks.children())) as found:
-            discriminator(pictures * 2 - 1, labels)
+            discriminator(images * 2 - 1, labels)
         return [layer.float() for layer in found]
 
     return features
@@ -99,9 +99,9 @@ def extractor_features(extractor: Extractor) -> FeatureMaps:
     layers: list[nn.Module] = list(convolutions[2::4])  # a spread of depths
     size = min(extractor.size, NETWORK_SIZE)
 
-    def features(pictures: Tensor) -> list[Tensor]:
+    def features(images: Tensor) -> list[Tensor]:
         resized = functional.interpolate(
-            pictures, size=(size, size), mode="bilinear", align_corners=False, antialias=True
+            images, size=(size, size), mode="bilinear", align_corners=False, antialias=True
         )
         with _outputs(layers) as found:
             extractor.network(resized.clamp(0, 1))

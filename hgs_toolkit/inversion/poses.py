@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
-from hgs_toolkit.cameras import Cameras, from_yaw_pitch
+from hgs_toolkit.cameras import Cameras, from_yaw_pitch, yaw_pitch_radius
 from hgs_toolkit.devices import device_of
 from hgs_toolkit.inversion.latent import (
     LatentSettings,
@@ -20,29 +20,83 @@ from hgs_toolkit.inversion.target import Target
 from hgs_toolkit.model.generator import Generator
 
 YAWS, PITCHES = 9, 5
-"""Size of the grid, which spans two standard deviations of the model's law of poses on either side."""
+"""Size of the grid, which spans two standard deviations of the model's prior of poses on either side."""
 
 FINALISTS = 4
 SHORT_SEARCH = 40
 """Poses that are searched from, and the steps each gets."""
 
+NEARLY = 0.05
+"""Share by which a pose may be farther from the photograph than the best one and still count as nearly as good."""
+
+SURE_DEGREES = 8.0
+"""Degrees by which poses that are nearly as good may scatter for the camera to count as known."""
+
 IDENTITIES = 8
 """Random scenes, beside the average one, that stand for the unknown subject in the grid."""
 
 
-def estimate_camera(model: Generator, target: Target, objective: Objective, settings: LatentSettings) -> Cameras:
-    """The camera (1,) of a target of one photograph, whose own camera plays no part."""
+@dataclass(frozen=True, eq=False)
+class CameraEstimate:
+    """A camera that was found, and how sure it is.
+
+    Attributes:
+        camera: (1,).
+        yaw, pitch: its angles, degrees.
+        yaw_std, pitch_std: standard deviations of the angles that show the photograph nearly as well, degrees.
+    """
+
+    camera: Cameras
+    yaw: float
+    pitch: float
+    yaw_std: float
+    pitch_std: float
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether other poses show the photograph clearly worse."""
+        return self.yaw_std <= SURE_DEGREES and self.pitch_std <= SURE_DEGREES
+
+
+def estimate_camera(model: Generator, target: Target, objective: Objective, settings: LatentSettings) -> CameraEstimate:
+    """The camera of a target of one photograph, whose own camera plays no part."""
     grid = pose_grid(model)
-    order = sorted(range(len(grid)), key=_grid_distances(model, target, objective, settings.seed, grid).__getitem__)
+    distances = _grid_distances(model, target, objective, settings.seed, grid)
+    order = sorted(range(len(grid)), key=distances.__getitem__)
     short = replace(settings, steps=SHORT_SEARCH, refine_camera=True, camera_rate=0.01, space="w", candidates=16)
     fits = [
         fit_latent(model, target.seen_from(grid[index : index + 1]), objective, short) for index in order[:FINALISTS]
     ]
-    return min(fits, key=lambda fit: fit.losses[-1]).cameras
+    cameras = Cameras(
+        *(
+            torch.cat(parts)
+            for parts in zip(*((fit.cameras.cam_to_world, fit.cameras.intrinsics) for fit in fits), strict=True)
+        )
+    )
+    losses = [fit.losses[-1] for fit in fits]
+    best = min(range(len(fits)), key=losses.__getitem__)
+    spreads = [angle_spread(grid, distances), angle_spread(cameras, losses)]
+    yaw, pitch = (float(angle.rad2deg()) for angle in yaw_pitch_radius(cameras[best].cam_to_world)[:2])
+    return CameraEstimate(fits[best].cameras, yaw, pitch, *(max(pair) for pair in zip(*spreads, strict=True)))
+
+
+def angle_spread(cameras: Cameras, distances: list[float]) -> tuple[float, float]:
+    """Standard deviations of yaw and pitch, degrees, of cameras (N,) weighted by how near their images come.
+
+    A camera whose distance is larger than the smallest one by the share NEARLY has the weight 1/e.
+    """
+    values = torch.tensor(distances, dtype=torch.float64)
+    weights = (-(values / values.min().clamp_min(1e-12) - 1) / NEARLY).exp()
+    weights = weights / weights.sum()
+    yaw, pitch, _ = (angle.double().cpu() for angle in yaw_pitch_radius(cameras.cam_to_world))
+    yaw_std, pitch_std = (
+        float((weights * (angle - (weights * angle).sum()).square()).sum().sqrt().rad2deg()) for angle in (yaw, pitch)
+    )
+    return yaw_std, pitch_std
 
 
 def pose_grid(model: Generator) -> Cameras:
-    """Cameras (YAWS · PITCHES,) spread over the model's law of poses."""
+    """Cameras (YAWS · PITCHES,) spread over the model's prior of poses."""
     poses = model.config.poses
     yaw = poses.yaw_mean + 2 * poses.yaw_spread * torch.linspace(-1, 1, YAWS)
     pitch = poses.pitch_mean + 2 * poses.pitch_spread * torch.linspace(-1, 1, PITCHES)
@@ -62,7 +116,7 @@ def _grid_distances(
     best = [float("inf")] * len(grid)
     for w in torch.cat([statistics.mean[None], statistics.samples[:IDENTITIES]]):
         scene = model.synthesize(w[None])
-        pictures = draw(scene, grid, target.resolution, color)
-        distances = [float(objective(picture[None], photograph)) for picture in pictures]
+        images = draw(scene, grid, target.resolution, color)
+        distances = [float(objective(image[None], photograph)) for image in images]
         best = [min(pair) for pair in zip(best, distances, strict=True)]
     return best

@@ -16,7 +16,7 @@ from hgs_toolkit.inversion.objective import FeatureMaps, feature_distances
 from hgs_toolkit.rendering import render, render_depth
 
 NOVEL_YAWS = (-0.7, -0.35, 0.35, 0.7)
-"""Radians: the views from which a known subject is compared, one and two standard deviations of the critters' law."""
+"""Radians: the views from which a known subject is compared, one and two standard deviations of the critters' prior."""
 
 GREY = 0.5
 
@@ -24,25 +24,25 @@ SSIM_WINDOW = 7
 
 
 def psnr(a: Tensor, b: Tensor) -> float:
-    """Peak signal-to-noise ratio of pictures in 0..1, decibels; infinite for equal ones."""
+    """Peak signal-to-noise ratio of images in 0..1, decibels; infinite for equal ones."""
     error = float((a - b).square().mean())
     return math.inf if error == 0 else -10 * math.log10(error)
 
 
 def ssim(a: Tensor, b: Tensor) -> float:
-    """Structural similarity (Wang et al. 2004) of two pictures (H, W, 3) in 0..1, window of 7 pixels."""
+    """Structural similarity (Wang et al. 2004) of two images (H, W, 3) in 0..1, window of 7 pixels."""
     window = min(SSIM_WINDOW, a.shape[0] - 1 + a.shape[0] % 2)
     value = structural_similarity(a.cpu().numpy(), b.cpu().numpy(), win_size=window, channel_axis=2, data_range=1.0)
     return float(value)
 
 
-def compare(pictures: Tensor, photographs: Tensor, networks: dict[str, FeatureMaps]) -> list[dict[str, float]]:
-    """For each of the pictures (V, H, W, 3) in 0..1: psnr, ssim, and the feature distance of each network."""
-    rows = [{"psnr": psnr(a, b), "ssim": ssim(a, b)} for a, b in zip(pictures, photographs, strict=True)]
+def compare(images: Tensor, photographs: Tensor, networks: dict[str, FeatureMaps]) -> list[dict[str, float]]:
+    """For each of the images (V, H, W, 3) in 0..1: psnr, ssim, and the feature distance of each network."""
+    rows = [{"psnr": psnr(a, b), "ssim": ssim(a, b)} for a, b in zip(images, photographs, strict=True)]
     for name, features in networks.items():
         # All views at once: a discriminator has the camera of each.
         with torch.no_grad():
-            distances = feature_distances(features, pictures.movedim(-1, 1), photographs.movedim(-1, 1))
+            distances = feature_distances(features, images.movedim(-1, 1), photographs.movedim(-1, 1))
         for row, distance in zip(rows, distances.tolist(), strict=True):
             row[f"features_{name}"] = distance
     return rows
@@ -72,7 +72,7 @@ def novel_cameras(focal: float, radius: float, pitch: float = 0.05) -> Cameras:
 
 
 def over(rendering: Rendering, background: Tensor) -> Tensor:
-    """The picture (H, W, 3) of a known subject over a colour, () or (3,)."""
+    """The image (H, W, 3) of a known subject over a colour, () or (3,)."""
     alpha = torch.from_numpy(rendering.alpha)[..., None]
     return torch.from_numpy(rendering.rgb) * alpha + background * (1 - alpha)
 

@@ -1,4 +1,4 @@
-"""What an inversion leaves: latent, scene, pictures, numbers, and the tuned model."""
+"""What an inversion leaves: latent, scene, images, numbers, and the tuned model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.imaging.camera_paths import camera_path
 from hgs_toolkit.imaging.images import save_png, save_video, to_uint8
 from hgs_toolkit.imaging.scene_images import ImageSettings, draw_images
-from hgs_toolkit.inversion.inversion import Inversion, pictures
+from hgs_toolkit.inversion.inversion import Inversion, draw_photographs
 from hgs_toolkit.inversion.objective import FeatureMaps
 from hgs_toolkit.inversion.quality import compare, novel_cameras, novel_views
 from hgs_toolkit.inversion.sheet import sheet
@@ -77,19 +77,25 @@ def measure(
 
     Args:
         truth: what the photographs show, where that is known.
-        networks: in whose features pictures are compared.
+        networks: in whose features images are compared.
     """
     photographs = target.over(found.fit.background).clamp(0, 1)
     metrics: dict[str, Any] = {
-        "views": compare(pictures(found.scene, target, found.fit), photographs, networks),
+        "views": compare(draw_photographs(found.scene, target, found.fit), photographs, networks),
         "label": found.model.config.label_cameras(found.fit.cameras).labels[0].tolist(),
         "loss": found.losses[-1],
         "steps": len(found.fit.losses),
         "resolution": target.resolution,
         "model": found.model.fingerprint,
     }
+    if found.estimate is not None:
+        metrics["camera_estimate"] = {
+            name: getattr(found.estimate, name) for name in ("yaw", "pitch", "yaw_std", "pitch_std")
+        }
     if found.before is not None:
-        metrics["views_before_tuning"] = compare(pictures(found.before, target, found.fit), photographs, networks)
+        metrics["views_before_tuning"] = compare(
+            draw_photographs(found.before, target, found.fit), photographs, networks
+        )
         metrics["tuning_steps"] = len(found.losses)
     if truth is not None:
         config = found.model.config

@@ -6,17 +6,24 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from hgs_toolkit.cameras import LABEL_SIZE, Cameras
+from hgs_toolkit.cameras import LABEL_SIZE, Cameras, frontal
+from hgs_toolkit.devices import device_of
 from hgs_toolkit.errors import DataError, ShapeError
 from hgs_toolkit.imaging.images import Bytes, load_image
+from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.rendering import render
 
 logger = logging.getLogger(__name__)
+
+USUAL_FILL, LEAST_FILL = 0.9, 0.4
+"""Largest share of a square's side that a subject is given, and the smallest."""
 
 MAX_PHOTOGRAPH_SIDE = 16384
 """Pixels a side; larger files are refused before they are decoded."""
@@ -29,7 +36,7 @@ class Target:
     Attributes:
         colors: (V, H, W, 3) display RGB in 0..1, multiplied by ``coverage`` where that is known.
         coverage: (V, H, W, 1) share of each pixel that the subject covers; None where nobody knows, and the whole
-            picture counts.
+            image counts.
         cameras: (V,).
     """
 
@@ -69,21 +76,27 @@ class Target:
 
 
 def target_of_rgba(pixels: Tensor, cameras: Cameras) -> Target:
-    """The target of pictures (V, H, W, 3 or 4) in 0..1; alpha is straight, as files have it."""
+    """The target of images (V, H, W, 3 or 4) in 0..1; alpha is straight, as files have it."""
     if pixels.shape[-1] == 3:
         return Target(pixels, None, cameras)
     return Target(pixels[..., :3] * pixels[..., 3:], pixels[..., 3:], cameras)
 
 
-def read_photograph(path: str | Path, resolution: int, mask: str | Path | None = None) -> tuple[Tensor, Tensor | None]:
-    """A picture of any size and mode as colours (H, H, 3) and coverage (H, H, 1) of ``resolution`` pixels.
+def read_photograph(
+    path: str | Path, resolution: int, mask: str | Path | None = None, fill: float | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """An image of any size and mode as colours (H, H, 3) and coverage (H, H, 1) of ``resolution`` pixels.
 
-    The middle square of an oblong picture is taken. Coverage is the picture's own alpha, times ``mask`` (white: the
-    subject); None if it has neither.
+    Coverage is the image's own alpha, times ``mask`` (white: the subject); None if it has neither. Where it is known,
+    the square around the subject is taken, and reaches beyond the image if it must; else the middle square.
+
+    Args:
+        fill: share of the square that the subject's longer side takes; None takes the middle square, moved and widened
+            only as far as the subject needs.
 
     Raises:
-        DataError: if a file is too large, or the mask has another size than the picture.
-        HgsError: if a file is no readable picture.
+        DataError: if a file is too large, or the mask has another size than the image.
+        HgsError: if a file is no readable image.
     """
     pixels = _read(path)
     coverage = pixels[..., 3:] if pixels.shape[2] == 4 and pixels[..., 3].min() < 255 else None
@@ -91,14 +104,67 @@ def read_photograph(path: str | Path, resolution: int, mask: str | Path | None =
         shown = _read(mask)[..., :3].mean(axis=2, keepdims=True).round().astype(np.uint8)
         if shown.shape[:2] != pixels.shape[:2]:
             raise DataError(
-                f"the mask {mask} is {shown.shape[1]} x {shown.shape[0]}, the picture {path} {pixels.shape[1]} x "
+                f"the mask {mask} is {shown.shape[1]} x {shown.shape[0]}, the image {path} {pixels.shape[1]} x "
                 f"{pixels.shape[0]}; expected the same size"
             )
         coverage = shown if coverage is None else (coverage.astype(np.float32) * shown / 255).astype(np.uint8)
     if coverage is None:
-        return _resized(path, pixels[..., :3], resolution), None
+        square = middle_square(*pixels.shape[:2])
+        _tell_crop(path, pixels, "its middle square", square)
+        return _resized(pixels[..., :3], square, resolution), None
+    square = subject_square(coverage[..., 0], fill)
+    _tell_crop(path, pixels, "the square around its subject", square)
     weight = coverage.astype(np.float32) / 255
-    return _resized(path, pixels[..., :3] * weight, resolution), _resized(path, coverage, resolution)
+    return _resized(pixels[..., :3] * weight, square, resolution), _resized(coverage, square, resolution)
+
+
+class Square(NamedTuple):
+    """A square part of an image, pixels; it may reach beyond the borders."""
+
+    top: int
+    left: int
+    side: int
+
+
+def subject_fill(model: Generator) -> float:
+    """Share of an image's side that the longer side of the model's average scene takes, from the front."""
+    with torch.no_grad():
+        w = model.map(torch.zeros(1, model.config.z_dim, device=device_of(model)), None, psi=0.0)
+        scene = model.synthesize(w, background=False)
+        camera = frontal(model.config.focal, model.config.poses.radius).to(device_of(model))
+        size = model.config.resolution
+        _, alpha = render(scene, camera, size, size)
+    shown = alpha[0, 0, ..., 0] > 0.5
+    if not shown.any():
+        return USUAL_FILL
+    spans = [shown.any(axis).nonzero() for axis in (0, 1)]
+    share = max(int(span.max() - span.min()) + 1 for span in spans) / size
+    return min(max(share, LEAST_FILL), USUAL_FILL)
+
+
+def middle_square(height: int, width: int) -> Square:
+    """The largest square in the middle of an image."""
+    side = min(height, width)
+    return Square((height - side) // 2, (width - side) // 2, side)
+
+
+def subject_square(coverage: Bytes, fill: float | None) -> Square:
+    """The square around what ``coverage`` (H, W) of 0..255 shows at least half; see :func:`read_photograph`."""
+    middle, shown = middle_square(*coverage.shape), coverage >= 128
+    if not shown.any():
+        return middle
+    spans = [np.flatnonzero(shown.any(axis))[[0, -1]] + [0, 1] for axis in (1, 0)]  # rows, columns: first, after last
+    longest = int(max(end - start for start, end in spans))
+    if fill is not None:
+        side = max(1, round(longest / fill))
+        top, left = (int(start + end - side) // 2 for start, end in spans)
+        return Square(top, left, side)
+    side = max(middle.side, longest)
+    corners = []
+    for (start, end), size in zip(spans, coverage.shape, strict=True):
+        corner = (size - side) // 2
+        corners.append(int(min(max(corner, end - side), start)))
+    return Square(*corners, side)
 
 
 def read_camera(path: str | Path) -> Cameras:
@@ -119,30 +185,43 @@ def read_camera(path: str | Path) -> Cameras:
 
 def _read(path: str | Path) -> Bytes:
     try:
-        with Image.open(path) as picture:
-            width, height = picture.size
+        with Image.open(path) as image:
+            width, height = image.size
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise DataError(f"cannot read the picture {path}: {reason}") from error
+        raise DataError(f"cannot read the image {path}: {reason}") from error
     if max(width, height) > MAX_PHOTOGRAPH_SIDE:
         raise DataError(f"{path} is {width} x {height}; expected at most {MAX_PHOTOGRAPH_SIDE} pixels a side")
     return load_image(path)
 
 
-def _resized(path: str | Path, values: Bytes | np.ndarray, resolution: int) -> Tensor:
-    """(h, w, C) of 0..255 as the middle square (resolution, resolution, C) of 0..1."""
-    height, width = values.shape[:2]
-    side = min(height, width)
-    if height != width:
-        logger.info("%s is %d x %d: its middle square is used", path, width, height)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = torch.from_numpy(np.ascontiguousarray(values[top : top + side, left : left + side], dtype=np.float32))
-    channels = square.movedim(2, 0)[None] / 255  # (1, C, side, side)
-    if side != resolution:
+def _tell_crop(path: str | Path, pixels: Bytes, part: str, square: Square) -> None:
+    height, width = pixels.shape[:2]
+    if square != (0, 0, max(height, width)):
+        logger.info("%s is %d x %d: %s is used (%d pixels)", path, width, height, part, square.side)
+
+
+def _resized(values: Bytes | np.ndarray, square: Square, resolution: int) -> Tensor:
+    """(h, w, C) of 0..255 as the part ``square`` (resolution, resolution, C) of 0..1; 0 beyond the borders.
+
+    Only what lies within the image is resampled, so that a square far larger than the image needs no memory.
+    """
+    ranges = []
+    for start, length in zip(square[:2], values.shape[:2], strict=True):
+        first, last = max(start, 0), min(start + square.side, length)  # within the image
+        places = [round((edge - start) * resolution / square.side) for edge in (first, last)]  # within the square
+        ranges.append((slice(first, last), slice(places[0], max(places[1], places[0] + 1))))
+    (rows, to_rows), (columns, to_columns) = ranges
+    inside = torch.from_numpy(np.ascontiguousarray(values[rows, columns], dtype=np.float32))
+    channels = inside.movedim(2, 0)[None] / 255  # (1, C, h, w)
+    size = (to_rows.stop - to_rows.start, to_columns.stop - to_columns.start)
+    if channels.shape[2:] != size:
         channels = torch.nn.functional.interpolate(
-            channels, size=(resolution, resolution), mode="bilinear", align_corners=False, antialias=True
+            channels, size=size, mode="bilinear", align_corners=False, antialias=True
         )
-    return channels[0].movedim(0, 2).contiguous()
+    found = torch.zeros(resolution, resolution, values.shape[2])
+    found[to_rows, to_columns] = channels[0].movedim(0, 2)
+    return found
 
 
 def _is_number(value: object) -> bool:

@@ -15,7 +15,7 @@ import torch
 from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.devices import device_of
 from hgs_toolkit.errors import ConfigError
-from hgs_toolkit.inversion.latent import Backdrop, Fit, Step, draw, learning_rate, set_rates
+from hgs_toolkit.inversion.latent import BackgroundColor, Fit, Step, draw, learning_rate, set_rates
 from hgs_toolkit.inversion.objective import Objective
 from hgs_toolkit.inversion.target import Target
 from hgs_toolkit.model.generator import Generator
@@ -29,7 +29,7 @@ class TuningSettings:
         steps: of the optimiser.
         rate: learning rate of every layer but the mapping network, which has no part in it.
         hold: weight of the difference from the untuned scene, seen by other cameras.
-        held_views: other cameras a step, drawn from the model's law of poses.
+        held_views: other cameras a step, drawn from the model's prior of poses.
         seed: of those cameras and the backgrounds.
     """
 
@@ -59,13 +59,13 @@ def tune(
     tuned.mapping.requires_grad_(False)
     weights = [parameter for parameter in tuned.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam([{"params": weights, "base": settings.rate}], lr=settings.rate, betas=(0.9, 0.999))
-    backdrop = Backdrop(target, settings.seed)
-    backdrop.color.data = fit.background.clone()
+    behind = BackgroundColor(target, settings.seed)
+    behind.color.data = fit.background.clone()
     losses = []
     for step in range(settings.steps):
         set_rates(optimizer, learning_rate(step, settings.steps))
         scene = tuned.synthesize(fit.ws, fit.cameras.forward[:1])
-        color = backdrop(step).detach()
+        color = behind(step).detach()
         loss = objective(draw(scene, fit.cameras, target.resolution, color), target.over(color))
         cameras = other_cameras(model, settings, step)
         with torch.no_grad():

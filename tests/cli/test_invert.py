@@ -38,10 +38,12 @@ def test_a_known_subject_leaves_every_file_and_novel_views(hgs: Hgs, model_file:
 
 def test_a_picture_without_a_camera_gets_one(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:
     picture = tmp_path / "photo.png"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30, 4), np.uint8)).save(picture)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)).save(picture)
     result = hgs("invert", picture, model_file, "--out", tmp_path / "found", *QUICK)
     assert result.exit_code == 0, result.stderr
     assert "middle square" in result.stderr
+    assert "give --yaw and --pitch" in result.stderr or "the camera was estimated" in result.stderr
+    assert json.loads((tmp_path / "found" / "metrics.json").read_text())["camera_estimate"]["yaw_std"] >= 0
     assert not (tmp_path / "found" / "model.safetensors").exists()
 
 

@@ -19,7 +19,7 @@ from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.config import DiscriminatorConfig
 from hgs_toolkit.devices import device_of
 from hgs_toolkit.gaussians import GaussianHierarchy
-from hgs_toolkit.inversion.inversion import InversionSettings, invert, pictures
+from hgs_toolkit.inversion.inversion import InversionSettings, draw_photographs, invert
 from hgs_toolkit.inversion.latent import LatentSettings
 from hgs_toolkit.inversion.objective import Objective, discriminator_features
 from hgs_toolkit.inversion.target import Target
@@ -61,7 +61,7 @@ def test_photographs_on_the_cpu_are_searched_for_on_the_models_device(
 ) -> None:
     photographs = target if covered else Target(target.colors, None, target.cameras)
     found = invert(elsewhere, photographs, Objective(), replace(QUICK, estimate_camera=estimated))
-    shown = pictures(found.scene, photographs, found.fit)
+    shown = draw_photographs(found.scene, photographs, found.fit)
     tensors = (found.fit.ws, found.fit.background, found.fit.cameras.cam_to_world, found.scene.means, shown)
     assert {tensor.device for tensor in tensors} == {META}
     assert device_of(found.model) == META

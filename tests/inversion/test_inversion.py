@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
-from hgs_toolkit.cameras import Cameras, frontal, yaw_pitch_radius
+from hgs_toolkit.cameras import Cameras, from_yaw_pitch, frontal, yaw_pitch_radius
 from hgs_toolkit.errors import ConfigError
-from hgs_toolkit.inversion.inversion import InversionSettings, invert, pictures
+from hgs_toolkit.inversion.inversion import InversionSettings, draw_photographs, invert
 from hgs_toolkit.inversion.latent import LatentSettings, fit_latent, learning_rate
 from hgs_toolkit.inversion.objective import Objective
-from hgs_toolkit.inversion.poses import estimate_camera
+from hgs_toolkit.inversion.poses import CameraEstimate, angle_spread, estimate_camera
 from hgs_toolkit.inversion.quality import psnr
 from hgs_toolkit.inversion.target import Target
 from hgs_toolkit.inversion.tuning import TuningSettings, tune
@@ -23,7 +24,7 @@ SHORT = LatentSettings(steps=80, candidates=32)
 
 def _quality(model: Generator, target: Target, settings: LatentSettings) -> float:
     found = invert(model, target, Objective(), InversionSettings(settings))
-    return psnr(pictures(found.scene, target, found.fit), target.over(found.fit.background))
+    return psnr(draw_photographs(found.scene, target, found.fit), target.over(found.fit.background))
 
 
 def test_the_search_comes_close_to_a_picture_of_the_model_itself(model: Generator, target: Target) -> None:
@@ -66,9 +67,21 @@ def test_a_wrong_camera_is_corrected(model: Generator, target: Target) -> None:
 
 
 def test_an_unknown_camera_is_found_on_the_right_side(model: Generator, target: Target) -> None:
-    camera = estimate_camera(model, target.seen_from(frontal()), Objective(), LatentSettings())
-    yaw, _, _ = yaw_pitch_radius(camera.cam_to_world)
+    estimate = estimate_camera(model, target.seen_from(frontal()), Objective(), LatentSettings())
+    yaw, _, _ = yaw_pitch_radius(estimate.camera.cam_to_world)
     assert abs(float(yaw) - 0.3) < 0.2
+    assert estimate.yaw == pytest.approx(math.degrees(float(yaw)), abs=1e-3)
+    assert estimate.yaw_std > 0
+
+
+def test_a_camera_is_sure_if_only_one_pose_fits() -> None:
+    cameras = from_yaw_pitch(torch.tensor([-0.4, 0.0, 0.4]), torch.zeros(3))
+    clear, vague = angle_spread(cameras, [3.0, 1.0, 3.0]), angle_spread(cameras, [1.0, 1.0, 1.0])
+    assert clear[0] < 0.1 < 15 < vague[0]
+    assert clear[1] < 1e-3
+    one = cameras[1:2]
+    assert CameraEstimate(one, 0.0, 0.0, *clear).is_sure
+    assert not CameraEstimate(one, 0.0, 0.0, *vague).is_sure
 
 
 def test_the_camera_of_several_photographs_must_be_known(model: Generator, target: Target) -> None:

@@ -87,6 +87,34 @@ def test_a_mask_says_where_the_subject_is(tmp_path: Path) -> None:
         read_photograph(picture, 8, _save(tmp_path / "n.png", white[:, :4]))
 
 
+def test_the_square_follows_the_mask_so_that_nothing_of_the_subject_is_cut_off(tmp_path: Path) -> None:
+    """A standing figure, higher than the image is wide, at the lower border."""
+    picture = _save(tmp_path / "a.png", np.full((40, 20, 3), 200, np.uint8))
+    figure = np.zeros((40, 20), np.uint8)
+    figure[10:40, 6:12] = 255
+    mask = _save(tmp_path / "m.png", figure)
+    for fill in (None, 0.75):
+        _, coverage = read_photograph(picture, 40, mask, fill)
+        assert coverage is not None
+        side = 30 if fill is None else 40
+        assert float(coverage.sum()) == pytest.approx(figure.sum() / 255 * (40 / side) ** 2, rel=0.05)
+    rows = coverage[..., 0].any(1).nonzero()
+    assert (int(rows.min()), int(rows.max())) == (5, 34)  # in the middle, and three quarters of the square
+
+
+def test_a_subject_within_the_middle_square_leaves_it_there(tmp_path: Path) -> None:
+    picture = _save(tmp_path / "a.png", np.full((10, 30, 3), 200, np.uint8))
+    spot = np.zeros((10, 30), np.uint8)
+    spot[4:6, 12:18] = 255
+    _, coverage = read_photograph(picture, 10, _save(tmp_path / "m.png", spot))
+    assert coverage is not None
+    assert torch.equal(coverage[..., 0], torch.from_numpy(spot[:, 10:20] / np.float32(255)))
+    spot[:, 20:22] = 255
+    _, moved = read_photograph(picture, 10, _save(tmp_path / "m.png", spot))
+    assert moved is not None
+    assert float(moved.sum()) == pytest.approx((spot[:, 12:22] / 255).sum())
+
+
 def test_what_is_no_picture_is_refused_by_name(tmp_path: Path) -> None:
     text = tmp_path / "a.png"
     text.write_text("no picture")

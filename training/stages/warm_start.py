@@ -9,9 +9,10 @@ from pathlib import Path
 from hgs_toolkit.checkpoint import read_weights
 from hgs_toolkit.config import Config, TrainingConfig
 from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.model.discriminator import Discriminator, make_discriminator
 from hgs_toolkit.model_files import MODEL_FILE, NETWORKS_KEY, read_header, read_metadata
 from hgs_toolkit.settings_io import config_from_dict
-from hgs_toolkit.training.networks import PARTS, Networks, Weights
+from hgs_toolkit.training.networks import PARTS, Networks, Weights, load_into
 from hgs_toolkit.training.state import RunFolder, read_state
 
 STAGES = "stages"
@@ -65,6 +66,22 @@ def read_networks(path: str | Path) -> Networks:
     return Networks(
         read_header(path, NETWORKS_KEY).config, parts["generator"], parts["ema"], parts["discriminator"] or None
     )
+
+
+def load_discriminator(model: Path | None) -> Discriminator | None:
+    """The discriminator of a run folder or an import, frozen; None where there is none, as for the model that ships.
+
+    Raises:
+        CheckpointError: if the file is broken.
+    """
+    if model is None:
+        return None
+    networks = read_networks(model)
+    if networks.discriminator is None:
+        return None
+    discriminator = make_discriminator(networks.config.discriminator)
+    load_into(discriminator, networks.discriminator, "discriminator")
+    return discriminator.eval().requires_grad_(False)
 
 
 def _of_run(folder: Path) -> Networks:
