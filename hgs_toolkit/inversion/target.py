@@ -160,11 +160,11 @@ def subject_square(coverage: Bytes, fill: float | None) -> Square:
         top, left = (int(start + end - side) // 2 for start, end in spans)
         return Square(top, left, side)
     side = max(middle.side, longest)
-    corners = []
+    corners: list[int] = []
     for (start, end), size in zip(spans, coverage.shape, strict=True):
         corner = (size - side) // 2
         corners.append(int(min(max(corner, end - side), start)))
-    return Square(*corners, side)
+    return Square(corners[0], corners[1], side)
 
 
 def read_camera(path: str | Path) -> Cameras:

@@ -69,7 +69,8 @@ def normal_image(layers: Layers) -> Pixels:
     length = np.sqrt(np.einsum("hwc,hwc->hw", normal, normal))
     scaled = normal * (np.float32(127.5) / np.maximum(length, np.float32(1e-12)))[..., None]
     scaled += np.float32(128)  # rounded: 127.5 and a half
-    return scaled.astype(np.uint8)
+    pixels: Pixels = scaled.astype(np.uint8)
+    return pixels
 
 
 def level_image(layers: Layers) -> Pixels:

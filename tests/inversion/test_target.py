@@ -98,6 +98,7 @@ def test_the_square_follows_the_mask_so_that_nothing_of_the_subject_is_cut_off(t
         assert coverage is not None
         side = 30 if fill is None else 40
         assert float(coverage.sum()) == pytest.approx(figure.sum() / 255 * (40 / side) ** 2, rel=0.05)
+    assert coverage is not None
     rows = coverage[..., 0].any(1).nonzero()
     assert (int(rows.min()), int(rows.max())) == (5, 34)  # in the middle, and three quarters of the square
 
