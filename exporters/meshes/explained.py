@@ -1,56 +1,72 @@
 """Which coarse Gaussians finer ones explain, and must not carry the surface a second time.
 
 The levels of a hierarchy cover the same surface again and again. A coarse disc is flat where the surface turns, and
-reaches beyond edges into holes; wherever finer Gaussians cover its centre, they know better. Only sizes and places are
-compared, not the levels, so that files of other programs, which have none, profit alike.
+reaches beyond edges into holes, and training leaves it a little beside the surface. Wherever finer Gaussians pass its
+centre, they describe the surface better. Only sizes and positions are compared, not levels, so the same holds for files
+of other programs, which have none.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 
 from hgs_toolkit.exporters.meshes.density import sum_on_grid
-from hgs_toolkit.exporters.meshes.grid import FLOOR, Grid
+from hgs_toolkit.exporters.meshes.grid import Grid
 from hgs_toolkit.exporters.meshes.visible import Floats, VisibleGaussians
 
-BAND = 0.5
+BAND = 0.25
 """Width, octaves of size, of the bands in which Gaussians are compared."""
 
 BANDS_BETWEEN = 2
-"""Number of bands by which finer Gaussians are below: at least a factor of 1.4 in size, at most 2 is passed over."""
+"""Number of bands between a coarse Gaussian and finer ones: their sizes differ by a factor of 1.2 at least, and from a
+factor of 1.7 they always count."""
 
 FULL = 0.5
-"""Summed opacity of finer Gaussians at the centre of a coarse one from which it is explained in full."""
+"""Summed opacity of finer Gaussians that counts as a wall; less is haze, which explains in part."""
 
-REACH = 1.5
-"""Distance along the normal, in thicknesses, up to which finer Gaussians explain a coarse one."""
+LEAST_SIZE = 1e-4
+"""Size, as a share of the largest, below which all Gaussians are equally fine."""
+
+TINY = float(np.finfo(np.float32).tiny)
+
+NEIGHBOURS = 6
+"""Number of the nearest finer Gaussians that are asked whether they lie close enough."""
+
+ALONG, ACROSS = 1.25, 2.0
+"""Distances, in sizes of the coarse Gaussian, within which finer ones explain it: along its disc, and across it, since
+training leaves coarse discs beside the surface."""
 
 
 def explained_shares(gaussians: VisibleGaussians, grid: Grid, device: torch.device | str = "cpu") -> Floats:
-    """(N,) from 0, no finer Gaussian covers its centre, to 1, finer ones cover it as a wall does."""
-    sizes = np.sqrt(gaussians.scales[:, 1] * gaussians.scales[:, 2]) / grid.voxel
-    bands = np.floor(np.log2(np.maximum(sizes, FLOOR) / FLOOR) / BAND).astype(int)
+    """(N,) from 0, no finer Gaussian is near its centre, to 1, finer ones pass it as a wall does."""
+    sizes = np.sqrt(gaussians.scales[:, 1] * gaussians.scales[:, 2])
+    octaves = np.log2(np.maximum(sizes / max(float(sizes.max()), TINY), LEAST_SIZE))
+    bands = np.floor((octaves - octaves.min()) / BAND).astype(int)
     explained = np.zeros(len(gaussians), np.float32)
-    finer = np.zeros(grid.shape, np.float32)
+    density = np.zeros(grid.shape, np.float32)
     summed = -1
     for band in np.unique(bands):
-        new = (bands > summed) & (bands <= band - BANDS_BETWEEN)
+        last = band - BANDS_BETWEEN
+        new = (bands > summed) & (bands <= last)
         if new.any():
-            finer += sum_on_grid(gaussians.select(new), gaussians.opacities[new, None], grid, device)[0]
-            summed = band - BANDS_BETWEEN
-        if summed >= 0:
+            density += sum_on_grid(gaussians.select(new), gaussians.opacities[new, None], grid, device)[0]
+            summed = last
+        finer = bands <= last
+        if np.count_nonzero(finer) >= NEIGHBOURS:
             own = bands == band
-            explained[own] = _covered(gaussians.select(own), finer, grid)
+            walls = np.clip(grid.sample(density, gaussians.means[finer]) / FULL, 0, 1)
+            explained[own] = _passed_by(gaussians.select(own), sizes[own], gaussians.means[finer], walls)
     return explained
 
 
-def _covered(gaussians: VisibleGaussians, finer: Floats, grid: Grid) -> Floats:
-    """(M,) the most of ``finer`` that a line along the normal meets near the centre, over FULL."""
-    reach = np.maximum(REACH * gaussians.scales[:, 0], grid.voxel)  # a surface between grid points is met, too
-    steps = int(np.clip(np.ceil(reach.max() / grid.voxel), 1, 8))
-    most = np.zeros(len(gaussians), np.float32)
-    for step in np.linspace(-1, 1, 2 * steps + 1):
-        points = gaussians.means + (step * reach)[:, None] * gaussians.axes[:, 0]
-        most = np.maximum(most, grid.sample(finer, points))
-    return np.asarray(np.clip(most / FULL, 0, 1))
+def _passed_by(coarse: VisibleGaussians, sizes: Floats, points: Floats, walls: Floats) -> Floats:
+    """(M,) how much of a wall the nearest of ``points`` (K, 3) are, which are walls to the degree ``walls`` (K,)."""
+    nearest = cKDTree(points).query(coarse.means, NEIGHBOURS)[1]  # (M, NEIGHBOURS)
+    offsets = points[nearest] - coarse.means[:, None]
+    across = np.einsum("mki,mi->mk", offsets, coarse.axes[:, 0])
+    along = (offsets**2).sum(axis=-1) - across**2
+    near = along / ALONG**2 + across**2 / ACROSS**2 <= sizes[:, None] ** 2
+    share = (near * walls[nearest]).mean(axis=1)
+    return np.asarray(share**2 * (3 - 2 * share), np.float32)  # few neighbours hardly count, nearly all count in full

@@ -50,6 +50,15 @@ def test_holes_stay_open_at_low_resolution(name: str, levels: tuple[int, ...], h
     check(name, levels, haze, 96)
 
 
+def test_coarse_discs_that_lie_beside_the_surface_do_not_fill_the_hole() -> None:
+    coarse = [cover(shapes.FRAME, count, jitter=0.5, tilt=0.3, seed=seed) for seed, count in enumerate((300, 3000))]
+    scene = concatenate([*coarse, cover(shapes.FRAME, 12_000, seed=2)])
+    quality = judge(mesh(scene, resolution=96, faces=0, color="none"), shapes.FRAME)
+    assert quality.error <= 0.3
+    assert 0.97 <= quality.volume <= 1.03
+    assert (quality.euler, quality.parts) == (0, 1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("haze", [False, True])
 @pytest.mark.parametrize("levels", [(89_000,), (300, 3000, 89_000)], ids=["one level", "three levels"])
@@ -58,7 +67,7 @@ def test_holes_stay_open(name: str, levels: tuple[int, ...], haze: bool) -> None
     check(name, levels, haze, 160)
 
 
-def test_only_gaussians_whose_centre_finer_ones_cover_are_explained() -> None:
+def test_only_gaussians_that_finer_ones_pass_are_explained() -> None:
     fine = cover(shapes.BOX, 4000)
     left = fine.select(fine.means[0, :, 0] < 0)
     coarse = visible_gaussians(cover(shapes.BOX, 200, seed=1))
@@ -67,4 +76,4 @@ def test_only_gaussians_whose_centre_finer_ones_cover_are_explained() -> None:
     assert explained[: left.num_gaussians].mean() < 0.2  # sizes within a level differ, too
     x = coarse.means[:, 0]
     assert explained[left.num_gaussians :][x < -0.1].mean() > 0.95
-    assert explained[left.num_gaussians :][x > 0.1].mean() < 0.1
+    assert explained[left.num_gaussians :][x > 0.3].mean() < 0.1
