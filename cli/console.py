@@ -59,8 +59,8 @@ class Reporter:
         self._locks = ExitStack()
 
     def lock(self, out: Path, part: str = "") -> None:
-        """Keep other processes from writing ``out`` until the command ends; see :func:`hgs_toolkit.locks.locked`."""
-        from hgs_toolkit.locks import locked
+        """Keep other processes from writing ``out`` until the command ends; see :mod:`hgs_toolkit.cli.locks`."""
+        from hgs_toolkit.cli.locks import locked
 
         self._locks.enter_context(locked(out, part))
 

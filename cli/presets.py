@@ -31,7 +31,7 @@ def print_settings(wanted: bool) -> None:
     if not wanted:
         return
     with reporting() as report:
-        from hgs_toolkit.settings_table import list_settings
+        from hgs_toolkit.cli.settings_table import list_settings
 
         rows = [[one.key, one.kind, one.default, one.meaning] for one in list_settings()]
         report.table(["key", "type", "default", "meaning"], rows)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hgs_toolkit.asset_metadata import METADATA_KEY, AssetMetadata, parse_metadata
 from hgs_toolkit.exporters.splats.ply.table import PlyFile
 from hgs_toolkit.exporters.table import NATIVE, check_source, format_of, read_asset
-from hgs_toolkit.tensor_files import open_safetensors
+from hgs_toolkit.files import open_safetensors
 
 BACKGROUND_LEVEL = -1
 

@@ -23,9 +23,8 @@ from torch import Tensor
 from hgs_toolkit.asset_metadata import FORMAT_VERSION, METADATA_KEY, parse_metadata
 from hgs_toolkit.asset_metadata import AssetMetadata as AssetMetadata
 from hgs_toolkit.errors import FormatError, ShapeError
-from hgs_toolkit.files import atomic_path
+from hgs_toolkit.files import atomic_path, read_safetensors
 from hgs_toolkit.gaussians import PARAMETERS, GaussianHierarchy
-from hgs_toolkit.tensor_files import read_safetensors
 
 logger = logging.getLogger(__name__)
 

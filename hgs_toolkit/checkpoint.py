@@ -18,10 +18,9 @@ from torch import Tensor
 from hgs_toolkit.config import Config, GeneratorConfig
 from hgs_toolkit.devices import choose_device
 from hgs_toolkit.errors import CheckpointError, FormatError
-from hgs_toolkit.files import atomic_path, sha256
+from hgs_toolkit.files import atomic_path, read_safetensors, sha256
 from hgs_toolkit.model_files import FORMAT_VERSION, METADATA_KEY, find_model, read_header
 from hgs_toolkit.settings_io import config_to_dict
-from hgs_toolkit.tensor_files import read_safetensors
 
 if TYPE_CHECKING:
     from hgs_toolkit.model.generator import Generator

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from hgs_toolkit.errors import ConfigError
+from hgs_toolkit.errors import ConfigError, require
 from hgs_toolkit.pose_prior import PosePrior
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ class GeneratorConfig:
     bounded_color: bool = False
     """Whether colours are squashed smoothly into 0..1; otherwise (the reference) only the renderer clamps them."""
     footprint: float = 1.0
-    """Sampled Gaussians are widened by this much of the filter that training pictures had; 0 leaves them as they are
-    (imported checkpoints), see :mod:`hgs_toolkit.footprint`."""
+    """Share of the training images' filter by which sampled Gaussians are widened, see :mod:`hgs_toolkit.footprint`."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     """Of the features between the mapping network and the heads; ``auto`` as for the discriminator."""
     poses: PosePrior = field(default_factory=PosePrior)
@@ -147,8 +146,7 @@ class DiscriminatorConfig:
     alpha: bool = False
     """Whether it sees alpha as a fourth channel, so that it judges silhouettes directly (needs data with alpha)."""
     views: int = 1
-    """Images of one subject that it judges together, channels side by side, with all their cameras (needs a set with
-    groups of views, and as many ``training.views``)."""
+    """Number of images of one subject that it judges together; needs a set with as many, and ``training.views``."""
     pose: Literal["branch", "projection", "none"] = "branch"
     """How the camera is judged: by a ``branch`` of its own, by ``projection``, or not."""
     pose_dim: int = 64
@@ -220,8 +218,7 @@ class TrainingConfig:
     penalty_interval: int = 16
     """Gradient penalties are computed every so many steps and weighted by as much."""
     penalty_step: Literal["separate", "merged"] = "separate"
-    """``separate``: a discriminator step of its own (StyleGAN2's lazy regularisation, Adam corrected for it);
-    ``merged``: added to the main loss of that step, which saves a forward pass."""
+    """``separate``: a step of its own (StyleGAN2's lazy regularisation); ``merged``: added to the step's main loss."""
     share_fakes: bool = False
     """Whether D and G look at the same generated images within a step, which saves generating a second batch."""
     pose_weight: float = 1.0
@@ -237,8 +234,7 @@ class TrainingConfig:
     views: int = 1
     """Cameras per generated scene, each with a background of its own."""
     scenes: int | None = None
-    """Generated scenes a step, a divisor of ``batch``; None is ``batch``, or ``batch / views`` for a discriminator that
-    judges views together. With ``batch / views`` there are as many generated images as real ones."""
+    """Generated scenes in a step; None: ``batch``, or ``batch / views`` if the discriminator judges views together."""
     pose_balance: float = 0.0
     """How strongly rare yaws are repeated: 0 shows every image once an epoch, 1 shows all yaws equally often."""
     knn_weight: float = 10.0
@@ -352,9 +348,3 @@ class Config:
         if self.training.scenes is not None:
             return self.training.scenes
         return max(self.training.batch // self.discriminator.views, 1)
-
-
-def require(condition: bool, key: str, value: Any, expected: str) -> None:
-    """Raise a ConfigError unless ``condition``; it names the setting ``key``, its ``value`` and what was expected."""
-    if not condition:
-        raise ConfigError(f"{key} is {value!r}; expected {expected}")

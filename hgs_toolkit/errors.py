@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class HgsError(Exception):
     """Base of every error that is the input's fault: says what was given, what was expected, what to do."""
@@ -34,3 +36,9 @@ class MissingExtraError(HgsError, ImportError):
         super().__init__(
             f"{purpose} needs the package '{package}', which is not installed; run: pip install 'hgs_toolkit[{extra}]'"
         )
+
+
+def require(condition: bool, key: str, value: Any, expected: str) -> None:
+    """Raise a ConfigError unless ``condition``; it names the setting ``key``, its ``value`` and what was expected."""
+    if not condition:
+        raise ConfigError(f"{key} is {value!r}; expected {expected}")

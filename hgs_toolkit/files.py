@@ -1,4 +1,4 @@
-"""Writing files so that an interrupt, a full disk or a crash never leaves a broken one behind."""
+"""Writing files so that an interrupt, a full disk or a crash never leaves a broken one; opening safetensors files."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hgs_toolkit.errors import HgsError
+from safetensors import SafetensorError, safe_open
+
+from hgs_toolkit.errors import FormatError, HgsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LEAST_SPACE = 2**16
 """Free space of a disk, bytes, below which an error while writing is put down to a full disk."""
@@ -118,3 +123,32 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file.
+
+    The header's sizes are compared with the file's before anything is read, and nothing is executed.
+
+    Raises:
+        FormatError: if the file is missing, truncated or no safetensors file.
+    """
+    with open_safetensors(path, "pt") as file:
+        # Copies: the originals are a map of the file, which must stay replaceable.
+        return {name: file.get_tensor(name).clone() for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+def open_safetensors(path: Path, framework: str = "numpy") -> Any:
+    """A safetensors file, opened as a context; raises as :func:`read_safetensors`.
+
+    Args:
+        framework: what its tensors become, ``numpy`` or ``pt`` (torch).
+    """
+    if not path.is_file():
+        raise FormatError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; expected a file")
+    try:
+        return safe_open(path, framework=framework)
+    except SafetensorError as error:
+        raise FormatError(f"{path} is truncated or no safetensors file ({error}); write or download it anew") from error
+    except OSError as error:
+        raise FormatError(f"cannot read {path}: {error.strerror or error}") from error

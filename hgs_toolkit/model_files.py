@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hgs_toolkit.config import Config
 from hgs_toolkit.errors import CheckpointError, ConfigError, FormatError
+from hgs_toolkit.files import open_safetensors
 from hgs_toolkit.settings_io import config_from_dict
-from hgs_toolkit.tensor_files import open_safetensors
 
 FORMAT_VERSION = 1
 

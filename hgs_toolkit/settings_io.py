@@ -15,8 +15,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import yaml
 
-from hgs_toolkit.config import Config, require
-from hgs_toolkit.errors import ConfigError
+from hgs_toolkit.config import Config
+from hgs_toolkit.errors import ConfigError, require
 
 PRESET_FOLDER = Path(__file__).parent / "presets"
 

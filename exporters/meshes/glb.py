@@ -16,7 +16,7 @@ import trimesh
 from numpy.typing import NDArray
 
 from hgs_toolkit.exporters.meshes.color import Texture, png, texture, vertex_colors
-from hgs_toolkit.srgb import srgb_to_linear
+from hgs_toolkit.imaging.srgb import srgb_to_linear
 from hgs_toolkit.version import program_name
 
 MAGIC, CONTAINER_VERSION = 0x46546C67, 2

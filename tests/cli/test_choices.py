@@ -13,6 +13,7 @@ from typer.testing import Result
 
 from hgs_toolkit.cli import dataset_convert, evaluate, invert, synth
 from hgs_toolkit.cli.main import COMMANDS, GROUPS
+from hgs_toolkit.cli.settings_table import list_settings, settings_page
 from hgs_toolkit.cli.usage import LateCommands
 from hgs_toolkit.conventions import DEFAULT_PSI
 from hgs_toolkit.datasets.framing import CROPS
@@ -23,7 +24,6 @@ from hgs_toolkit.evaluation.settings import METRICS
 from hgs_toolkit.imaging import animation, camera_paths, choices, scene_images
 from hgs_toolkit.inversion.networks import CHOICES as PERCEPTUAL
 from hgs_toolkit.metrics.extractors import EXTRACTORS
-from hgs_toolkit.settings_table import list_settings, settings_page
 from hgs_toolkit.synthesis.annotations import ANNOTATIONS
 from hgs_toolkit.synthesis.settings import CameraPath, CameraSettings, FormatName, SynthSettings
 
@@ -160,7 +160,7 @@ def test_every_setting_is_explained_by_the_command_and_on_its_page(hgs: Hgs) -> 
     assert printed.exit_code == 0
     assert all(one.key in printed.stdout for one in settings)
     page = Path(__file__).parents[2] / "docs" / "settings.md"
-    assert page.read_text() == settings_page(), "make the page anew: python -m hgs_toolkit.settings_table"
+    assert page.read_text() == settings_page(), "make the page anew: python -m hgs_toolkit.cli.settings_table"
 
 
 @pytest.mark.parametrize("line", ["sample --out s --psi nan", "sample --out s --psi 5", "render @1 a.png --psi=-9"])

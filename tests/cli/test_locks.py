@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from hgs_toolkit.cli.locks import locked
 from hgs_toolkit.errors import HgsError
-from hgs_toolkit.locks import locked
 
 Hgs = Callable[..., Result]
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from hgs_toolkit.locks import locked
+from hgs_toolkit.cli.locks import locked
 
 with locked(Path(sys.argv[1])):
     print("held", flush=True)

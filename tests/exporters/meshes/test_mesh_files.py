@@ -24,7 +24,7 @@ from hgs_toolkit.exporters.meshes.report import describe_mesh
 from hgs_toolkit.exporters.meshes.settings import MeshSettings
 from hgs_toolkit.exporters.meshes.table import MESH_FORMATS, mesh_format_of, write_mesh
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
-from hgs_toolkit.srgb import srgb_to_linear
+from hgs_toolkit.imaging.srgb import srgb_to_linear
 from tests.conftest import make_scene
 from tests.exporters.meshes import shapes
 from tests.exporters.meshes.shapes import cover, paint
