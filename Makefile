@@ -11,7 +11,7 @@ OUT ?= demo_output
 NODE := tests/oracles/node
 ORACLES := $(NODE)/node_modules/.ready
 
-.PHONY: help install demo evaluation test test-slow test-browser test-oracles test-blender test-blender-52 test-blender-53 lint format benchmarks gallery clean
+.PHONY: help install demo evaluation test test-slow test-browser test-oracles test-blender test-blender-52 test-blender-53 lint format benchmarks gallery gpu-check gpu-train gpu-pack clean
 
 help:
 	@sed -n 's/^#//p' Makefile | head -4
@@ -115,6 +115,20 @@ evaluation: $(READY)
 	mkdir -p $(EVAL)
 	test -f $(EVAL)/held.zip || $(BIN)/hgs dataset demo --kind critters --seed 1 --count 1000 --resolution 64 --out $(EVAL)/held.zip
 	$(BIN)/hgs eval $(MODEL) --data $(EVAL)/held.zip --count 500 --scenes 20 --truth critters --force --out $(EVAL)/numbers.json
+
+# The CUDA path on a machine with a GPU (docs/cuda.md); DRY=1 runs the same steps, small, on the CPU.
+GPU := PYTHON=$(BIN)/python && . gpu/env.sh && $(BIN)/python gpu/steps.py
+GPU_FLAGS := $(if $(DRY),--dry) $(if $(GPU_OUT),--out $(GPU_OUT))
+
+gpu-check: $(READY)
+	$(GPU) check $(GPU_FLAGS)
+
+gpu-train: $(READY)
+	$(GPU) train $(GPU_FLAGS) $(if $(MINUTES),--minutes $(MINUTES))
+
+# The wheels for a machine with a GPU and without a network.
+gpu-pack: $(READY)
+	PYTHON=$(BIN)/python $(if $(DRY),DRY=1) gpu/pack.sh $(GPU_OUT)
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache $(OUT)

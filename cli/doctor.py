@@ -31,9 +31,11 @@ Row = tuple[str, str, str]
 
 def doctor(json_progress: JsonProgress = False) -> None:
     """Check this machine: Python, torch, devices, renderer, optional packages, disk."""
+    from hgs_toolkit.cli.gpu_report import measured_row
+
     with reporting(json_progress) as report:
         with report.progress("checking"):
-            rows = [*_programs(), *_devices(), *_kernels(), *_extras(), *_disk()]
+            rows = [*_programs(), *_devices(), *_kernels(), measured_row(), *_extras(), *_disk()]
         report.table(["what", "state", "remark"], rows)
 
 
@@ -59,15 +61,11 @@ def _precision() -> str:
 
 
 def _devices() -> list[Row]:
-    import torch
-
-    from hgs_toolkit.devices import cuda_works
+    from hgs_toolkit.cli.gpu_report import gpu_rows
     from hgs_toolkit.rendering import choose_backend
 
-    cuda = torch.cuda.get_device_name() if cuda_works() else "none"
-    remark = "" if cuda != "none" else f"torch was built for {torch.version.cuda or 'the CPU only'}"
     backend = choose_backend()
-    return [("CUDA", cuda, remark), ("renderer", backend.name, backend.reason)]
+    return [*gpu_rows(), ("renderer", backend.name, backend.reason)]
 
 
 def _kernels() -> list[Row]:

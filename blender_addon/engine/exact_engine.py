@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import bpy
-import gpu
 import numpy as np
 from bpy.types import Depsgraph, RenderPass, RenderSettings, Scene, ViewLayer, World
+
+import gpu
 
 from ..core.projection import Lens, cropped, project
 from ..core.rasterizing import OnProgress, SplatImage, rasterize

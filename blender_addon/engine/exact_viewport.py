@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import bpy
-import gpu
 import numpy as np
 from bpy.types import Context, Depsgraph, RenderEngine
 from gpu_extras.presets import draw_texture_2d
+
+import gpu
 
 from ..core.projection import Lens
 from ..core.splats import Array

@@ -28,7 +28,7 @@ def model_file(tmp_path: Path, tiny_model: Generator, tiny_config: Config) -> Pa
     ("command", "made"),
     [
         (("sample", "MODEL", "--out", "OUT/s", "--seeds", "0", "--save", "png,hgs"), "s"),
-        (("video", "MODEL", "OUT/v.gif", "--seeds", "0", "--frames", "2", "--size", "16"), "v.gif"),
+        (("video", "MODEL", "OUT/v.gif", "--seeds", "0,1", "--frames", "2", "--size", "16"), "v.gif"),
         (("mix", "MODEL", "OUT/m.png", "--rows", "0", "--cols", "1", "--size", "16"), "m.png"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
