@@ -28,7 +28,7 @@ def view(stage: Any, addon: Addon) -> Callable[[], Any]:
         camera = stage.camera.evaluated_get(depsgraph)
         projection = camera.calc_matrix_camera(depsgraph, x=SIZE, y=SIZE)
         matrix = camera.matrix_world.normalized().inverted()
-        return addon("engine.exact_viewport").View(rows(matrix), rows(projection), SIZE, SIZE)
+        return addon("engine.exact_viewport").ViewportCamera(rows(matrix), rows(projection), SIZE, SIZE)
 
     return look
 
