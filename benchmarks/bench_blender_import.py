@@ -27,12 +27,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=500_000)
     arguments = parser.parse_args(sys.argv[1:])
-    names = ("data", "core.splats", "core.write_ply")
+    names = ("data", "core.splats", "core.files.write_ply")
     addon = {name: importlib.import_module(f"blender_addon.{name}") for name in names}
     splats = random_splats(addon["core.splats"], arguments.count)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "many.ply"
-        addon["core.write_ply"].write_ply(path, splats)
+        addon["core.files.write_ply"].write_ply(path, splats)
         rows = []
         for _ in range(ROUNDS):
             start = time.perf_counter()

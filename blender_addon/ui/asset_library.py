@@ -9,7 +9,7 @@ import bpy
 
 from ..core.batches import Batch, BatchError
 from ..core.catalogs import add_catalog
-from ..core.reading import ImportRefused
+from ..core.files.reading import ImportRefused
 from ..core.saving import FileExists, whole_file
 from ..typed import ExportHelper, Outcome, SplatObject, present
 from .importing import new_object

@@ -10,8 +10,8 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..core.camera_files import LABELS, TRANSFORMS, read_cameras, write_cameras
 from ..core.camera_views import CameraFileError, CameraView, turntable
+from ..core.files.camera_files import LABELS, TRANSFORMS, read_cameras, write_cameras
 from ..core.saving import FileExists
 from ..typed import ExportHelper, ImportHelper, Outcome, present
 

@@ -10,9 +10,9 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
+from ..core.files.write_ply import write_ply
 from ..core.splats import INDEX, TURN_X, ActivatedSplats, Array, SplatError
 from ..core.transforming import kept, moved, parents_by_index
-from ..core.write_ply import write_ply
 from ..data import active_splats, bare_transform, get_values, is_splats, raw_splats
 from ..nodes.display import last_modifiers
 from ..nodes.levels_nodes import HIDDEN

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import bpy
 
-from ..core.read_glb import NoSplatsError
-from ..core.reading import READERS, ImportRefused
+from ..core.files.read_glb import NoSplatsError
+from ..core.files.reading import READERS, ImportRefused
 from ..typed import ImportHelper, Outcome, present
 from .importing import import_file
 

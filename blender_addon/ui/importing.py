@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bpy
 
-from ..core.reading import read_splats
+from ..core.files.reading import read_splats
 from ..core.splats import TURN_X
 from ..data import is_splats, splat_data
 from ..nodes.display import add_display

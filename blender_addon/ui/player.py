@@ -13,9 +13,9 @@ from pathlib import Path
 import bpy
 
 from ..compat import has_point_clouds, resize
+from ..core.files.read_glb import NoSplatsError
+from ..core.files.reading import READERS, ImportRefused, read_splats
 from ..core.numbered import BOUNCE, HOLD, LOOP, frame_index, list_frames
-from ..core.read_glb import NoSplatsError
-from ..core.reading import READERS, ImportRefused, read_splats
 from ..data import fill, is_splats
 from ..typed import ImportHelper, Outcome, SplatData, SplatObject, present
 from .importing import import_file

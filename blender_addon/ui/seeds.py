@@ -9,7 +9,7 @@ import bpy
 
 from ..compat import draw_input
 from ..core.batches import BatchError, BatchScene
-from ..core.reading import ImportRefused
+from ..core.files.reading import ImportRefused
 from ..data import active_splats, is_splats
 from ..nodes.morph import MorphError, add_morph, animate, morphs_of
 from ..typed import Outcome, SplatObject, present

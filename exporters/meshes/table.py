@@ -11,12 +11,12 @@ import trimesh
 
 from hgs_toolkit.errors import ConfigError, FormatError
 from hgs_toolkit.exporters.meshes.color import color_kind
-from hgs_toolkit.exporters.meshes.glb import encode_glb
-from hgs_toolkit.exporters.meshes.obj import encode_obj
+from hgs_toolkit.exporters.meshes.files.glb import encode_glb
+from hgs_toolkit.exporters.meshes.files.obj import encode_obj
+from hgs_toolkit.exporters.meshes.files.ply import encode_ply
+from hgs_toolkit.exporters.meshes.files.stl import encode_stl
+from hgs_toolkit.exporters.meshes.files.vox import encode_vox
 from hgs_toolkit.exporters.meshes.placement import MeshPlacement, place_meshes
-from hgs_toolkit.exporters.meshes.ply import encode_ply
-from hgs_toolkit.exporters.meshes.stl import encode_stl
-from hgs_toolkit.exporters.meshes.vox import encode_vox
 from hgs_toolkit.files import atomic_path, refuse_overwrite
 
 Meshes = dict[str, trimesh.Trimesh]

@@ -21,7 +21,7 @@ def imported(addon: Addon, make_splats: Callable[..., Any], tmp_path: Path) -> C
         splats = make_splats(0, degree=degree)
         splats.frame = frame
         path = tmp_path / "in.ply"
-        addon("core.write_ply").write_ply(path, splats)
+        addon("core.files.write_ply").write_ply(path, splats)
         return addon("ui.importing").import_file(bpy.context, path), path
 
     return make
@@ -43,7 +43,7 @@ def test_what_was_not_touched_comes_back_as_it_was(
     _, path = imported(frame, degree)
     out = tmp_path / "out.ply"
     assert bpy.ops.hgs.export_splats(filepath=str(out), frame=frame) == {"FINISHED"}
-    read = addon("core.read_ply").read_ply
+    read = addon("core.files.read_ply").read_ply
     _same(read(out), read(path))
     assert read(out).frame == frame
 
@@ -62,7 +62,7 @@ def test_levels_filters_morphs_and_the_objects_place_are_applied(
     bpy.context.view_layer.objects.active = obj
     out = tmp_path / "out.ply"
     assert bpy.ops.hgs.export_splats(filepath=str(out), frame="y_up") == {"FINISHED"}
-    read = addon("core.read_ply").read_ply
+    read = addon("core.files.read_ply").read_ply
     before, after, key = read(path), read(out), addon("data").get_values(other.data, "position")
     keep = before.level > 0
     assert len(after) == keep.sum()
@@ -90,7 +90,7 @@ def test_gaussians_deleted_by_hand_take_no_parents_along(
     graph.finish(graph.call("GeometryNodeDeleteGeometry", graph.geometry, picked, domain="POINT"))
     obj.modifiers.new("some", "NODES").node_group = group
     assert bpy.ops.hgs.export_splats(filepath=str(tmp_path / "out.ply"), frame="y_up") == {"FINISHED"}
-    after = addon("core.read_ply").read_ply(tmp_path / "out.ply")
+    after = addon("core.files.read_ply").read_ply(tmp_path / "out.ply")
     assert len(after) == 336
     wanted = [np.flatnonzero(keep == old)[0] if old in keep else -1 for old in tree[keep]]
     np.testing.assert_array_equal(after.parent, wanted)
@@ -103,7 +103,7 @@ def test_levels_that_are_blended_away_stay_behind(
     for name, value in (("Blend Levels", True), ("Keep Coarser", False), ("Blend", 0.5)):
         addon("compat").set_input(modifier, name, value)
     bpy.ops.hgs.export_splats(filepath=str(tmp_path / "out.ply"))
-    level = addon("core.read_ply").read_ply(tmp_path / "out.ply").level
+    level = addon("core.files.read_ply").read_ply(tmp_path / "out.ply").level
     assert np.bincount(level).tolist() == [20, 80]
 
 

@@ -23,7 +23,7 @@ def ply(addon: Addon, make_splats: Callable[..., Any], tmp_path: Path) -> Callab
     def make(name: str, seed: int = 0, frame: str = "rdf", **options: Any) -> Path:
         splats = make_splats(seed, **options)
         splats.frame = frame
-        addon("core.write_ply").write_ply(tmp_path / name, splats)
+        addon("core.files.write_ply").write_ply(tmp_path / name, splats)
         return tmp_path / name
 
     return make
@@ -126,7 +126,7 @@ def test_where_blender_draws_splats_itself_they_are_handed_over(
     assert {"position", "scale", "rotation"} <= set(data.attributes.keys())
     assert bpy.ops.hgs.set_up_scene() == {"FINISHED"}
     assert bpy.ops.hgs.export_splats(filepath=str(tmp_path / "out.ply")) == {"FINISHED"}
-    out = addon("core.read_ply").read_ply(tmp_path / "out.ply")
+    out = addon("core.files.read_ply").read_ply(tmp_path / "out.ply")
     assert len(out) == 100
     assert (out.parent[out.level == 1] >= 0).all()
     assert bpy.ops.hgs.draw_by(choice="CARDS") == {"FINISHED"}

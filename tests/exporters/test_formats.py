@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from blender_addon.core import numbered
-from blender_addon.core.reading import READERS
+from blender_addon.core.files.reading import READERS
 from hgs_toolkit.asset import AssetMetadata
 from hgs_toolkit.cli.export import export as export_command
 from hgs_toolkit.errors import FormatError, HgsError

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from blender_addon.core.camera_files import LABELS, TRANSFORMS, read_cameras, write_cameras
 from blender_addon.core.camera_views import CameraFileError, CameraView, label_of, turntable, view_of_label
+from blender_addon.core.files.camera_files import LABELS, TRANSFORMS, read_cameras, write_cameras
 from blender_addon.core.saving import FileExists
 from hgs_toolkit.cameras import Cameras, convert_camera_axes, orbit
 from hgs_toolkit.datasets.eg3d import read_labels

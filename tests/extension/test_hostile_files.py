@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import zstandard
 
-from blender_addon.core.read_glb import EXTENSION, read_glb
-from blender_addon.core.read_hgs import read_hgs
-from blender_addon.core.read_ply import read_ply
-from blender_addon.core.read_splat import read_splat
-from blender_addon.core.read_spz import read_spz
+from blender_addon.core.files.read_glb import EXTENSION, read_glb
+from blender_addon.core.files.read_hgs import read_hgs
+from blender_addon.core.files.read_ply import read_ply
+from blender_addon.core.files.read_splat import read_splat
+from blender_addon.core.files.read_spz import read_spz
+from blender_addon.core.files.write_ply import write_ply
 from blender_addon.core.splats import ActivatedSplats, SplatError, splats_from_stored
-from blender_addon.core.write_ply import write_ply
 
 COUNT = 30
 MUTATIONS = 150

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blender_addon.core import read_spz as spz
-from blender_addon.core.read_glb import NoSplatsError, read_glb
-from blender_addon.core.read_hgs import read_hgs
-from blender_addon.core.read_ply import read_ply
-from blender_addon.core.read_splat import read_splat
-from blender_addon.core.read_spz import read_spz
+from blender_addon.core.files import read_spz as spz
+from blender_addon.core.files.read_glb import NoSplatsError, read_glb
+from blender_addon.core.files.read_hgs import read_hgs
+from blender_addon.core.files.read_ply import read_ply
+from blender_addon.core.files.read_splat import read_splat
+from blender_addon.core.files.read_spz import read_spz
 from blender_addon.core.splats import ActivatedSplats, SplatError
 from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from blender_addon.core.read_ply import read_ply
+from blender_addon.core.files.read_ply import read_ply
+from blender_addon.core.files.write_ply import write_ply
 from blender_addon.core.rotations import matrices_to_quaternions, quaternions_to_matrices
 from blender_addon.core.saving import FileExists
 from blender_addon.core.splats import ActivatedSplats, splats_from_stored
 from blender_addon.core.transforming import kept, moved, parents_by_index
-from blender_addon.core.write_ply import write_ply
 from hgs_toolkit.exporters.table import load
 from hgs_toolkit.rendering.harmonics import sh_basis
 

@@ -16,11 +16,11 @@ from hgs_toolkit.errors import ConfigError, FormatError, MissingExtraError
 from hgs_toolkit.exporters.meshes.budget import mesh_within
 from hgs_toolkit.exporters.meshes.collision import collision_hulls, collision_path, write_collision
 from hgs_toolkit.exporters.meshes.color import texture
+from hgs_toolkit.exporters.meshes.files.vox import encode_vox, surface_voxels
 from hgs_toolkit.exporters.meshes.meshing import Reconstruction, mesh, reconstruct
 from hgs_toolkit.exporters.meshes.placement import MeshPlacement
 from hgs_toolkit.exporters.meshes.settings import Color, MeshSettings
 from hgs_toolkit.exporters.meshes.table import encode_mesh, write_mesh
-from hgs_toolkit.exporters.meshes.vox import encode_vox, surface_voxels
 from tests.exporters.meshes import shapes
 from tests.exporters.meshes.shapes import cover, paint
 

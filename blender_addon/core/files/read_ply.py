@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .splats import SH_C0, ActivatedSplats, Array, SplatError, check_tree, splats_from_stored
+from ..splats import SH_C0, ActivatedSplats, Array, SplatError, check_tree, splats_from_stored
 
 MAX_HEADER = 128 * 1024
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from .rotations import quaternions_to_matrices
-from .splats import NO_PARENT, ActivatedSplats, Array, SplatError, check_tree, splats_from_stored
-from .transforming import moved
+from ..rotations import quaternions_to_matrices
+from ..splats import NO_PARENT, ActivatedSplats, Array, SplatError, check_tree, splats_from_stored
+from ..transforming import moved
 
 EXTENSION = "KHR_gaussian_splatting"
 PREFIX = f"{EXTENSION}:"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .splats import ActivatedSplats, Array, SplatError, check_tree, splats_from_stored
+from ..splats import ActivatedSplats, Array, SplatError, check_tree, splats_from_stored
 
 MAX_HEADER = 16 * 1024 * 1024
 """Bytes; ours has two thousand."""

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from .camera_views import CameraFileError, CameraView, checked, label_of, view_of_label
-from .saving import whole_file
+from ..camera_views import CameraFileError, CameraView, checked, label_of, view_of_label
+from ..saving import whole_file
 
 MAX_BYTES = 256 << 20
 MAX_FRAMES = 1_000_000

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .saving import whole_file
-from .splats import ActivatedSplats, Array
+from ..saving import whole_file
+from ..splats import ActivatedSplats, Array
 
 MAX_LOGIT = 16.0
 """Opacities of 0 and 1 become logits of this size: 1e-7 away from them."""

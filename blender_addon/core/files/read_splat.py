@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .harmonics import C0
-from .splats import ActivatedSplats, SplatError, bytes_to_logits, splats_from_stored
+from ..harmonics import C0
+from ..splats import ActivatedSplats, SplatError, bytes_to_logits, splats_from_stored
 
 ROW = np.dtype([("position", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("rotation", "u1", 4)])
 

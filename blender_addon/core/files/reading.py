@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ..splats import ActivatedSplats, SplatError
 from .read_glb import NoSplatsError, read_glb
 from .read_hgs import read_hgs
 from .read_ply import read_ply
 from .read_splat import read_splat
 from .read_spz import read_spz
-from .splats import ActivatedSplats, SplatError
 
 READERS: dict[str, Callable[[Path], ActivatedSplats]] = {
     ".hgs": read_hgs,

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .harmonics import COUNTS
-from .splats import ActivatedSplats, Array, SplatError, bytes_to_logits, splats_from_stored
+from ..harmonics import COUNTS
+from ..splats import ActivatedSplats, Array, SplatError, bytes_to_logits, splats_from_stored
 
 HEADER = struct.Struct("<4sIIBBBB")
 """Letters NGSP, version, count, degree of the harmonics, fractional bits, flags, streams (version 4)."""
