@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError, safe_open
-
 from hgs_toolkit.errors import FormatError, HgsError
 
 if TYPE_CHECKING:
@@ -144,6 +142,8 @@ def open_safetensors(path: Path, framework: str = "numpy") -> Any:
     Args:
         framework: what its tensors become, ``numpy`` or ``pt`` (torch).
     """
+    from safetensors import SafetensorError, safe_open  # here: the extension is packed and tested without it
+
     if not path.is_file():
         raise FormatError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; expected a file")
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -136,3 +138,10 @@ def test_our_extension_imports_neither_torch_nor_the_toolkit() -> None:
     for path in extension_folder().rglob("*.py"):
         imported = re.findall(r"^\s*(?:import|from)\s+(\w+)", path.read_text(), re.MULTILINE)
         assert not {"torch", "hgs_toolkit"} & set(imported), path
+
+
+def test_packing_needs_no_package_but_the_standard_library() -> None:
+    """Blender's own Python, which packs the extension in its tests, has neither torch nor safetensors."""
+    code = "import hgs_toolkit.blender, sys; print(*sorted(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "safetensors", "yaml", "typer"} & set(run.stdout.split())
