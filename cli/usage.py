@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import sys
 from collections.abc import Callable, ItemsView, Iterator, MutableMapping, Sequence
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 PACKAGE = "hgs_toolkit.cli"
@@ -33,9 +34,14 @@ class LateCommands(MutableMapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._built:
-            module, _, attribute = self._homes[name].partition(":")
-            self._built[name] = build_command(name, getattr(importlib.import_module(f"{PACKAGE}.{module}"), attribute))
+            self._built[name] = build_command(name, self.source(name))
         return self._built[name]
+
+    def source(self, name: str) -> Callable[..., None] | typer.Typer:
+        """The function or application that the command ``name`` is built from."""
+        module, _, attribute = self._homes[name].partition(":")
+        source: Callable[..., None] | typer.Typer = getattr(importlib.import_module(f"{PACKAGE}.{module}"), attribute)
+        return source
 
     def __setitem__(self, name: str, command: Any) -> None:
         self._homes.setdefault(name, "")
@@ -67,6 +73,12 @@ def build_command(name: str, source: Callable[..., None] | typer.Typer) -> Any:
     return command
 
 
+def _listed(name: str, source: Callable[..., None] | typer.Typer) -> TyperCommand:
+    """A command that has a name and a help text, and no options."""
+    text = source.info.help if isinstance(source, typer.Typer) else inspect.getdoc(source)
+    return TyperCommand(name, help=text if isinstance(text, str) else None)
+
+
 def root_group(homes: dict[str, str]) -> type[TyperGroup]:
     """The class of the root command, with the commands of ``homes`` (see :class:`LateCommands`)."""
 
@@ -75,7 +87,15 @@ def root_group(homes: dict[str, str]) -> type[TyperGroup]:
 
         def __init__(self, **settings: Any) -> None:
             super().__init__(**settings)
-            self.commands = LateCommands(homes)
+            self.commands = self._late = LateCommands(homes)
+
+        def format_help(self, ctx: Any, formatter: Any) -> None:
+            """The list of commands, each with the text of its help alone: their options need not be built for that."""
+            self.commands = {name: _listed(name, self._late.source(name)) for name in homes}
+            try:
+                super().format_help(ctx, formatter)
+            finally:
+                self.commands = self._late
 
         def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
             """Names in the order of the table."""
