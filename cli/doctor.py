@@ -74,7 +74,7 @@ def _kernels() -> list[Row]:
     from hgs_toolkit.rendering import needs_compiling
 
     if needs_compiling():
-        return [("CPU kernels", "not compiled yet", "the first picture takes up to a minute longer")]
+        return [("CPU kernels", "not compiled yet", "the first image takes up to a minute longer")]
     return [("CPU kernels", "compiled", f"numba {version('numba')}")]
 
 

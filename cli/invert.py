@@ -178,7 +178,7 @@ def read_target(
 
     resolution = model.config.resolution
     if mask is not None and (_is_dataset(image) or image.startswith(CRITTER)):
-        raise ConfigError(f"--mask {mask} belongs to one picture; '{image}' brings its own alpha, leave the mask out")
+        raise ConfigError(f"--mask {mask} belongs to one image; '{image}' brings its own alpha, leave the mask out")
     if image.startswith(CRITTER):
         number = image.removeprefix(CRITTER)
         if not number.isdecimal() or len(number) > CRITTER_DIGITS:
@@ -192,7 +192,7 @@ def read_target(
         if camera is not None:
             raise ConfigError(f"{image} names the camera of each view; leave --camera, --yaw and --pitch out")
         if len(views) > MAX_VIEWS:
-            raise ConfigError(f"{image} holds {len(views)} pictures; expected at most {MAX_VIEWS} views of one subject")
+            raise ConfigError(f"{image} holds {len(views)} images; expected at most {MAX_VIEWS} views of one subject")
         images, labels = views.batch(range(len(views)))
         return target_of_rgba(images.float() / 255, model.config.render_cameras(Cameras.from_labels(labels))), None
     colors, coverage = read_photograph(image, resolution, mask, subject_fill(model))

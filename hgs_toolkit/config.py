@@ -22,7 +22,7 @@ LevelBlock = Literal["adaptive", "local", "adain"]
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """The generator: mapping, one block per level, heads, background (design: generator.md)."""
+    """The generator: mapping, one block per level, heads, background (docs/architecture.md)."""
 
     resolution: int = 256
     """Image size it is trained for; the finest scale is s_end = ln(1/resolution)."""

@@ -1,7 +1,7 @@
 """One training step of the two recipes: the discriminator's update, the generator's, the moving average.
 
 ``gsgan`` is the reference (non-saturating logistic loss, lazy R1, pose InfoNCE); ``r3`` the relativistic pairing loss
-with R1 and R2 (R3GAN, Huang et al. 2024). Which one runs is a matter of configuration values, not of code paths.
+with R1 and R2 (R3GAN, Huang et al. 2024). Values of the configuration choose between them; both share one trainer.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Fakes:
 
 
 def new_networks(config: Config) -> tuple[Generator, Discriminator]:
-    """Generator and discriminator of ``config`` at their random start, which ``training.seed`` decides."""
+    """Generator and discriminator of ``config`` with initial weights drawn by ``training.seed``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(keyed_generator(config.training.seed, 0, Purpose.WEIGHTS).initial_seed())
         return Generator(config.generator), make_discriminator(config.discriminator)
@@ -164,7 +164,7 @@ class Trainer:
         return real_logits[self._view_index(len(real_logits)).flatten()]
 
     def _discriminate(self, images: Tensor, labels: Tensor, purpose: Purpose) -> DiscriminatorOutput:
-        """D's verdict on images (n, C, H, W), views of a group in a row, after this step's augmentation and blur."""
+        """D's output for images (n, C, H, W), views of a group in a row, after this step's augmentation and blur."""
         if self.augmentation.active:
             generator = keyed_generator(self.config.training.seed, self.step, purpose)
             numbers = self.augmentation.draw(len(images) * self.world.size, generator)
@@ -231,14 +231,14 @@ class Trainer:
 
     @property
     def gamma_factor(self) -> float:
-        """Factor of both gammas by now: moves geometrically from 1 to ``gamma_final``."""
+        """Current factor of both gammas: moves geometrically from 1 to ``gamma_final``."""
         training = self.config.training
         if training.gamma_final is None:
             return 1.0
         return float(training.gamma_final ** min(self.kimg / training.gamma_kimg, 1.0))
 
     def _generator_step(self, fakes: Fakes, real_logits: Tensor) -> Figures:
-        """``real_logits`` are those of D's step, one update old: D(real) only shifts the pairing's weights here."""
+        """``real_logits`` are those of D's step, one update old; in the pairing D(real) only shifts the weights."""
         training = self.config.training
         self.discriminator.requires_grad_(False)
         fake = self._discriminate(fakes.images, fakes.labels, Purpose.AUGMENT_FAKE_G)

@@ -58,7 +58,7 @@ class BatchScene:
 
     @property
     def thumbnail(self) -> Path | None:
-        """Its picture, where there is one."""
+        """Its image, where there is one."""
         return self.files.get(THUMBNAIL)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from .splats import Array
 
 LABEL_SIZE = 25
-"""Numbers of an EG3D label: 16 of camera-to-world with OpenCV's axes, 9 of intrinsics divided by the picture's size."""
+"""Numbers of an EG3D label: 16 of camera-to-world with OpenCV's axes, 9 of intrinsics divided by the image's size."""
 
 OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 """OpenCV's camera axes (y down, z forward) in OpenGL's (y up, z backward), and back."""
@@ -58,7 +58,7 @@ def checked(name: str, view: CameraView) -> CameraView:
 
 
 def view_of_label(name: str, label: object, width: int, height: int) -> CameraView:
-    """The camera of an EG3D label, for pictures of ``width`` x ``height`` pixels.
+    """The camera of an EG3D label, for images of ``width`` x ``height`` pixels.
 
     Raises:
         CameraFileError: if it is no list of 25 numbers, or as :func:`checked`.
@@ -89,8 +89,8 @@ def turntable(frames: int, size: Sequence[int], focal: float, radius: float, pit
 
     Args:
         frames: how many; one more would be the first again.
-        size: width and height of the pictures, pixels.
-        focal: focal length, picture widths.
+        size: width and height of the images, pixels.
+        focal: focal length, image widths.
         radius: distance, world units.
         pitch: radians above the horizon.
     """

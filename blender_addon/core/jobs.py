@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A program that runs beside Blender: started once, asked how it is with ``poll()``, never waited for.
+"""A program that runs beside Blender: it is started once, polled, and never waited for.
 
 Nothing here knows Blender. Two threads move the program's output into queues, so that it can never block on a full
 pipe; everything else happens in :meth:`Job.poll`, which a timer or a modal operator calls a few times a second.
@@ -35,7 +35,7 @@ MAX_FILES = 100_000
 """Files of one job that are remembered."""
 
 GRACE_SECONDS = 5.0
-"""From the polite signal, at which ``hgs`` removes unfinished files, to the one that cannot be refused."""
+"""Seconds from the polite signal, at which ``hgs`` removes unfinished files, to the one that cannot be refused."""
 
 MAX_NUMBER = 1e15
 """Bound on progress and totals; whole numbers up to it are exact."""

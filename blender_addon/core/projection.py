@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Gaussians as a camera sees them: 3D Gaussian Splatting's projection, with the toolkit's constants.
 
-Nothing here knows Blender. Cameras have OpenCV's axes (x right, y down, z forward), pictures their origin in the upper
+Nothing here knows Blender. Cameras have OpenCV's axes (x right, y down, z forward), images their origin in the upper
 left corner and pixel centres at +0.5.
 """
 
@@ -17,13 +17,13 @@ from .rotations import quaternions_to_matrices
 from .splats import ActivatedSplats, Array
 
 MIN_ALPHA = 1 / 255
-"""Below it, 3D Gaussian Splatting draws nothing."""
+"""Alpha below which 3D Gaussian Splatting draws nothing."""
 
 BLUR = 0.3
 """Pixels squared that are added to the variances of projected Gaussians."""
 
 MARGIN = 1.3
-"""The affine map is taken at most this many half pictures away from the middle; further out it explodes."""
+"""Largest distance from the middle, half images, at which the affine map is taken; further out it explodes."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def joined(parts: list[Solids]) -> Solids:
 
 def project(solids: Solids, lens: Lens) -> Projected:
     """Local affine approximation of the projection (EWA splatting, Zwicker et al. 2001, eq. 29); what is not in the
-    picture, not between the clipping planes or too transparent is left out."""
+    image, not between the clipping planes or too transparent is left out."""
     depths = solids.points[:, 2]
     kept = (depths >= lens.near) & (depths <= lens.far) & (solids.opacities >= MIN_ALPHA)
     order = np.flatnonzero(kept)
@@ -114,7 +114,7 @@ def project(solids: Solids, lens: Lens) -> Projected:
 
 
 def cropped(splats: Projected, left: int, top: int, width: int, height: int) -> Projected:
-    """Those that reach into a rectangle of the picture, whose upper left corner becomes the origin."""
+    """Those that reach into a rectangle of the image, whose upper left corner becomes the origin."""
     centres = splats.centres - (left, top)
     seen = ((centres + splats.extents > 0) & (centres - splats.extents < (width, height))).all(1)
     return Projected(*(values[seen] for values in splats._replace(centres=centres)))
@@ -135,7 +135,7 @@ def _colors(splats: ActivatedSplats, linear: Array, shift: Array, *, parallel: b
 
 
 def _slope(value: Array, depth: Array, focal: float, centre: float, size: int, lens: Lens) -> Any:
-    """x / z (or y / z) as a column, kept near the picture; 0 where rays are parallel."""
+    """x / z (or y / z) as a column, kept near the image; 0 where rays are parallel."""
     if lens.orthographic:
         return 0.0
     margin = (MARGIN - 1) * 0.5 * size / focal

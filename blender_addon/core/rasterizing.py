@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Projected Gaussians as a picture, in numpy: tiles of pixels, each with the Gaussians that reach it, nearest first.
+"""Projected Gaussians as an image, in numpy: tiles of pixels, each with the Gaussians that reach it, nearest first.
 
-The law is the toolkit's: alpha = min(0.999, o exp(-sigma)), left out below 1/255, and a pixel ends before the Gaussian
-that would leave a ten-thousandth of its light or less.
+Compositing is the toolkit's: alpha = min(0.999, o exp(-sigma)), left out below 1/255, and a pixel ends before the
+Gaussian that would leave a ten-thousandth of its light or less.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ SMALL_TILE, TILE = 8, 16
 """Sides of tiles, pixels: smaller ones cost more calls, larger ones more pixels that a Gaussian does not reach."""
 
 SMALL = 6.0
-"""Half the width, pixels, below which most of a picture's Gaussians are better drawn in small tiles."""
+"""Half the width, pixels, below which most of an image's Gaussians are better drawn in small tiles."""
 
 CHUNK = 96
 """Gaussians of a tile taken at a time, so that arrays of (CHUNK, TILE^2) stay in the processor's cache."""
 
 OnProgress = Callable[[float], bool]
-"""Told the fraction that is done; answers whether to go on."""
+"""Called with the fraction that is done; returns whether to go on."""
 
 
 class SplatImage(NamedTuple):
@@ -61,7 +61,7 @@ def rasterize(
 
     Args:
         splats: nearest first.
-        width, height: of the picture, pixels.
+        width, height: of the image, pixels.
         limits: (H, W) depth beyond which a pixel shows something else, infinite where it does not.
         progress: called after every row of tiles.
     """

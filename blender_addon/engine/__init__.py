@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The exact render engine: the toolkit's own pictures inside Blender."""
+"""The exact render engine: the toolkit's own images inside Blender."""

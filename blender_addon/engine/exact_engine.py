@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The render engine "HGS Splat (exact)": F12 gives the toolkit's own picture."""
+"""The render engine "HGS Splat (exact)": F12 gives the toolkit's own image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .gathering import NotDrawable, gather, lens_of, world_to_camera
 from .solid_objects import SurfaceLayer, draw_solids
 
 RAW = "Raw"
-"""The view transform under which a picture's numbers are what is shown."""
+"""The view transform under which an image's numbers are what is shown."""
 
 FAR = 1e10
 """Depth of a pixel with nothing in it, as Blender's own engines have it."""
@@ -31,7 +31,7 @@ SMALLEST = 1e-12
 
 
 class HGS_RE_exact(bpy.types.RenderEngine):
-    """Draws Gaussians in numpy, by the toolkit's law; other objects hide them and are shaded plainly."""
+    """Draws Gaussians in numpy, composited as the toolkit does; other objects hide them and are shaded plainly."""
 
     bl_idname = "HGS_EXACT"
     bl_label = "HGS Splat (exact)"
@@ -46,7 +46,7 @@ class HGS_RE_exact(bpy.types.RenderEngine):
             self.register_pass(scene, renderlayer, "Depth", 1, "Z", "VALUE")
 
     def render(self, depsgraph: Depsgraph) -> None:  # type: ignore[override]  # the stubs have a property beside it
-        """Called by Blender for every picture: F12, animations and the command line."""
+        """Called by Blender for every image: F12, animations and the command line."""
         scene = present(depsgraph.scene)
         if scene.camera is None:
             self.report({"ERROR"}, "the scene has no camera")
@@ -105,7 +105,7 @@ def draw(
     depsgraph: Depsgraph, to_camera: Array, lens: Lens, part: tuple[int, int, int, int], *,
     tell: Callable[[str], None] | None = None, progress: OnProgress | None = None,
 ) -> tuple[SplatImage, SurfaceLayer | None] | None:  # fmt: skip
-    """The part (left, top, width, height) of a picture, and what is behind its Gaussians; None if it was stopped.
+    """The part (left, top, width, height) of an image, and what is behind its Gaussians; None if it was stopped.
 
     Args:
         to_camera: (4, 4) from the world to the camera, OpenCV's axes.
@@ -123,7 +123,7 @@ def draw(
 
 
 def whole_picture(depsgraph: Depsgraph, to_camera: Array, lens: Lens) -> Array:
-    """All of a picture as :func:`over_background` makes it."""
+    """All of an image as :func:`over_background` makes it."""
     drawn = draw(depsgraph, to_camera, lens, (0, 0, lens.width, lens.height))
     assert drawn is not None, "nothing stops it"
     return over_background(*drawn, present(depsgraph.scene))
@@ -136,7 +136,7 @@ def picture_size(render: RenderSettings) -> tuple[int, int]:
 
 
 def border(render: RenderSettings, width: int, height: int) -> tuple[int, int, int, int]:
-    """Left, top, width and height of the part of the picture that is asked for, pixels."""
+    """Left, top, width and height of the part of the image that is asked for, pixels."""
     if not render.use_border:
         return 0, 0, width, height
     left, right = (int(edge * width) for edge in (render.border_min_x, render.border_max_x))
@@ -151,7 +151,7 @@ def nearest(picture: SplatImage, backdrop: SurfaceLayer | None) -> Array:
 
 
 def over_background(picture: SplatImage, backdrop: SurfaceLayer | None, scene: Scene) -> Array:
-    """(H, W, 4) as Blender keeps pictures: linear light of the colours that are to be seen, alpha multiplied in.
+    """(H, W, 4) as Blender keeps images: linear light of the colours that are to be seen, alpha multiplied in.
 
     Gaussians are composited in display colours, in which they were trained, and all that is behind them likewise. Under
     the view transform Raw numbers are shown as they are, under any other one they are taken to be linear.
@@ -171,7 +171,7 @@ def over_background(picture: SplatImage, backdrop: SurfaceLayer | None, scene: S
 
 
 def world_color(world: World | None) -> Array:
-    """The colour of a world of one colour, linear; where it has a picture, the colour that its viewport shows."""
+    """The colour of a world of one colour, linear; where it has an image, the colour that its viewport shows."""
     if world is None:
         return np.zeros(3, np.float32)
     nodes: Any = world.node_tree.nodes if world.node_tree else ()  # their inputs' values depend on the sockets' kinds

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The exact engine in a 3D view (its shading Rendered): a coarse picture while something moves, finer ones at rest."""
+"""The exact engine in a 3D view (its shading Rendered): a coarse image while something moves, finer ones at rest."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from ..typed import present
 from .gathering import OPENCV, lens_of_matrix
 
 STEPS = (6, 3, 1)
-"""Sides of a picture's pixels on the screen, the coarsest first."""
+"""Sides of an image's pixels on the screen, the coarsest first."""
 
 REST = 0.25
-"""Seconds without a change after which a finer picture is begun."""
+"""Seconds without a change after which a finer image is begun."""
 
 PATIENCE = 1.5
-"""Seconds of a picture after which no finer one is begun: Blender stands still meanwhile. With many Gaussians all
-pictures take about as long, with few of them, or with meshes, their pixels count."""
+"""Seconds of drawing an image after which no finer one is begun: Blender stands still meanwhile. With many Gaussians
+all images take about as long; with few of them, or with meshes, their pixels count."""
 
 Draw = Callable[[Depsgraph, Array, Lens], Array]
-"""A picture (H, W, 4), upper row first, from a depsgraph, the matrix from world to camera and a lens."""
+"""An image (H, W, 4), upper row first, from a depsgraph, the matrix from world to camera and a lens."""
 
 Rows = tuple[tuple[float, ...], ...]
 
@@ -54,7 +54,7 @@ def view_of(context: Context) -> ViewportCamera:
 
 
 def view_picture(draw: Draw, depsgraph: Depsgraph, view: ViewportCamera, step: int) -> Array:
-    """The picture of ``view`` with pixels that are ``step`` pixels of the screen wide.
+    """The image of ``view`` with pixels that are ``step`` pixels of the screen wide.
 
     It begins in the lower left corner, as textures do, and may reach over the right and the upper edge.
     """
@@ -67,7 +67,7 @@ def view_picture(draw: Draw, depsgraph: Depsgraph, view: ViewportCamera, step: i
 
 
 class ViewportPicture:
-    """The newest picture of one 3D view, and when a finer one is due."""
+    """The newest image of one 3D view, and when a finer one is due."""
 
     def __init__(self, draw: Draw) -> None:
         self._draw = draw
@@ -81,7 +81,7 @@ class ViewportPicture:
         self._view = None
 
     def refresh(self, engine: RenderEngine, depsgraph: Depsgraph, view: ViewportCamera) -> None:
-        """Draw what is missing: the coarsest picture of another view, or the next finer one of the same when due."""
+        """Draw what is missing: the coarsest image of another view, or the next finer one of the same when due."""
         if view != self._view:
             self._view, self._stage = view, 0
         elif self._due and self._finer_is_worth_it():
@@ -97,7 +97,7 @@ class ViewportPicture:
             bpy.app.timers.register(lambda: self._ask(engine, view), first_interval=REST)
 
     def show(self) -> None:
-        """Put the picture on the screen."""
+        """Put the image on the screen."""
         if self._texture is not None:
             step = STEPS[self._stage]
             draw_texture_2d(self._texture, (0, 0), self._texture.width * step, self._texture.height * step)

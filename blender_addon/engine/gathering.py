@@ -18,7 +18,7 @@ from ..nodes.display_nodes import CENTER
 from ..typed import SplatData, present
 
 CORNERS = 4
-"""Of a card, all of which carry the Gaussian's values."""
+"""Number of a card's corners, each of which carries the Gaussian's values."""
 
 OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 """Blender's camera axes (y up, z backward) to ours."""
@@ -28,11 +28,11 @@ NOTHING = Solids(np.empty((0, 3)), np.empty((0, 3, 3)), np.empty((0, 3)), np.emp
 
 
 class NotDrawable(ValueError):  # noqa: N818
-    """Why there is no picture, for the user."""
+    """Why there is no image, for the user."""
 
 
 def lens_of(camera: Object, depsgraph: Depsgraph, width: int, height: int) -> Lens:
-    """The lens of a camera object for pictures of so many pixels.
+    """The lens of a camera object for images of so many pixels.
 
     Raises:
         NotDrawable: if it is a panorama's, or no camera.
@@ -48,7 +48,7 @@ def lens_of(camera: Object, depsgraph: Depsgraph, width: int, height: int) -> Le
 
 
 def lens_of_matrix(p: Array, width: int, height: int) -> Lens:
-    """The lens that OpenGL's (4, 4) projection matrix ``p`` means for pictures of so many pixels."""
+    """The lens that OpenGL's (4, 4) projection matrix ``p`` means for images of so many pixels."""
     fx, fy = 0.5 * width * p[0][0], 0.5 * height * p[1][1]
     parallel = bool(p[3][3])
     side = 3 if parallel else 2

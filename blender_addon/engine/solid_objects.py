@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ordinary objects in the exact engine's pictures: they hide what is behind them, and are shaded plainly.
+"""Ordinary objects in the exact engine's images: they hide what is behind them, and are shaded plainly.
 
 One ray through the middle of every pixel, so that a surface and a Gaussian are compared where the Gaussian is seen.
 """
@@ -26,7 +26,7 @@ DEFAULT_COLOR = (0.8, 0.8, 0.8)
 """Blender's colour of an object without a material."""
 
 SHADE = 0.4
-"""How bright a surface seen edge-on is, in parts of one that faces the camera."""
+"""Brightness of a surface seen edge-on, as a share of one that faces the camera."""
 
 
 class SurfaceLayer(NamedTuple):
@@ -48,7 +48,7 @@ class _Triangles(NamedTuple):
 def draw_solids(
     depsgraph: Depsgraph, to_camera: Array, lens: Lens, part: tuple[int, int, int, int]
 ) -> SurfaceLayer | None:
-    """The part (left, top, width, height) of the picture that is asked for; None if there is nothing but Gaussians."""
+    """The part (left, top, width, height) of the image that is asked for; None if there is nothing but Gaussians."""
     meshes = list(_collect(depsgraph, to_camera))
     if not meshes:
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The display of a splat object: the modifier that draws it, and how it knows the size of the picture."""
+"""The display of a splat object: the modifier that draws it, and how it knows the size of the image."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The node group that draws Gaussians: for each one a card through its centre, parallel to the picture.
+"""The node group that draws Gaussians: for each one a card through its centre, parallel to the image.
 
 A card is the Gaussian as 3D Gaussian Splatting projects it (the local affine map of EWA splatting, Zwicker et al. 2001)
-carried back from the picture to the depth of the centre: two half axes, as long as the opacity makes visible. At a
+carried back from the image to the depth of the centre: two half axes, as long as the opacity makes visible. At a
 card's corners stands how many standard deviations they are away, so that the material needs a single exponential, and
 cards sort by their centres' depth, as splats do. Everything is computed from the scene's camera.
 
@@ -236,7 +236,7 @@ def _ellipse(
     perspective = graph.choose(view.orthographic, 1.0, 0.0)
 
     def slope(value: Socket, zoom: Socket, shift: Socket) -> Socket:
-        """x / z (or y / z), kept near the picture; 0 where rays are parallel."""
+        """x / z (or y / z), kept near the image; 0 where rays are parallel."""
         ends = [graph.math("DIVIDE", graph.math("ADD", shift, side), zoom) for side in (-MARGIN, MARGIN)]
         inside = graph.math("MINIMUM", graph.math("MAXIMUM", graph.math("DIVIDE", value, depth), ends[0]), ends[1])
         return graph.math("MULTIPLY", inside, perspective)
@@ -249,7 +249,7 @@ def _ellipse(
     floor = graph.math("ADD", graph.math("MULTIPLY", blur, graph.math("MULTIPLY", pixel, pixel)), SMALLEST)
 
     scale, rotation = graph.read("scale", "FLOAT_VECTOR"), graph.read("rotation", "QUATERNION")
-    offsets = []  # of the Gaussian's three axes in the picture
+    offsets = []  # of the Gaussian's three axes in the image
     for axis in ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)):
         arm = graph.call("FunctionNodeRotateVector", graph.vector("MULTIPLY", scale, axis), rotation)
         right, up, back = graph.split(graph.call("FunctionNodeTransformDirection", arm, view.to_camera))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A batch of seeds as an asset library: a .blend whose objects the Asset Browser shows with their pictures."""
+"""A batch of seeds as an asset library: a .blend whose objects the Asset Browser shows with their images."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Browser:
         return str(scene.seed), f"Seed {scene.seed}", about, self._icon(scene.thumbnail), number
 
     def _icon(self, thumbnail: Path | None) -> int:
-        """Number of a thumbnail's icon, 0 for none; the picture itself is read when it is first shown."""
+        """Number of a thumbnail's icon, 0 for none; the image itself is read when it is first shown."""
         if thumbnail is None:
             return 0
         name = str(thumbnail)

@@ -25,7 +25,7 @@ SENSOR = 36.0
 def add_camera(context: bpy.types.Context, name: str, views: list[CameraView]) -> bpy.types.Object:
     """A camera that stands at the i-th view in the i-th frame from the current one on; the scene looks through it.
 
-    The picture's size becomes that of the first view, and uneven focal lengths the pixels' aspect.
+    The image's size becomes that of the first view, and uneven focal lengths the pixels' aspect.
     """
     data = bpy.data.cameras.new(name)
     data.sensor_fit, data.sensor_width = "HORIZONTAL", SENSOR

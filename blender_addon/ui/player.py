@@ -83,7 +83,7 @@ def _resize(data: SplatData, count: int, path: Path) -> None:
 
 @bpy.app.handlers.persistent  # type: ignore[untyped-decorator]  # the stubs have it without types
 def on_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> None:
-    """Called by Blender whenever the frame has changed; what is wrong is logged, the last picture stays."""
+    """Called by Blender whenever the frame has changed; what is wrong is logged, the last image stays."""
     for obj in scene.objects:
         if obj.get(FOLDER) is not None and is_splats(obj):
             try:

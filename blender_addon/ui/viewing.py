@@ -13,7 +13,7 @@ from ..engine.exact_engine import HGS_RE_exact
 from ..typed import Outcome, present
 
 FRONT = Euler((math.radians(80), 0, math.radians(20)))
-"""Of a view that approaches: a little from above and from the right."""
+"""Rotation of a view that moves to the splats: a little from above and from the right."""
 
 
 class HGS_OT_view_exactly(bpy.types.Operator):

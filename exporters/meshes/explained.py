@@ -1,4 +1,4 @@
-"""Which coarse Gaussians finer ones explain, and must not carry the surface a second time.
+"""Which coarse Gaussians are explained by finer ones, and so must not count for the surface a second time.
 
 The levels of a hierarchy cover the same surface again and again. A coarse disc is flat where the surface turns, and
 reaches beyond edges into holes, and training leaves it a little beside the surface. Wherever finer Gaussians pass its
@@ -32,7 +32,7 @@ LEAST_SIZE = 1e-4
 TINY = float(np.finfo(np.float32).tiny)
 
 NEIGHBOURS = 6
-"""Number of the nearest finer Gaussians that are asked whether they lie close enough."""
+"""Number of nearest finer Gaussians that are tested for lying close enough."""
 
 ALONG, ACROSS = 1.25, 2.0
 """Distances, in sizes of the coarse Gaussian, within which finer ones explain it: along its disc, and across it, since
@@ -40,7 +40,7 @@ training leaves coarse discs beside the surface."""
 
 
 def explained_shares(gaussians: VisibleGaussians, grid: Grid, device: torch.device | str = "cpu") -> Floats:
-    """(N,) from 0, no finer Gaussian is near its centre, to 1, finer ones pass it as a wall does."""
+    """Shares (N,) from 0 (no finer Gaussian is near the centre) to 1 (finer ones pass it as a wall does)."""
     sizes = np.sqrt(gaussians.scales[:, 1] * gaussians.scales[:, 2])
     octaves = np.log2(np.maximum(sizes / max(float(sizes.max()), TINY), LEAST_SIZE))
     bands = np.floor((octaves - octaves.min()) / BAND).astype(int)
@@ -62,7 +62,7 @@ def explained_shares(gaussians: VisibleGaussians, grid: Grid, device: torch.devi
 
 
 def _passed_by(coarse: VisibleGaussians, sizes: Floats, points: Floats, walls: Floats) -> Floats:
-    """(M,) how much of a wall the nearest of ``points`` (K, 3) are, which are walls to the degree ``walls`` (K,)."""
+    """Shares (M,) to which the nearest of ``points`` (K, 3) form a wall; each is one to the degree ``walls`` (K,)."""
     nearest = cKDTree(points).query(coarse.means, NEIGHBOURS)[1]  # (M, NEIGHBOURS)
     offsets = points[nearest] - coarse.means[:, None]
     across = np.einsum("mki,mi->mk", offsets, coarse.axes[:, 0])

@@ -18,7 +18,7 @@ CHECKER = "*/scripts/addons_core/bl_pkg/cli/blender_ext.py"
 """Where the module ``bpy`` carries the program behind ``blender --command extension``; the star is a version."""
 
 TAGS = "modules/_bpy_internal/extensions/tags.py"
-"""Below its scripts: the tags that Blender's platform knows."""
+"""File, below Blender's scripts, of the tags that its platform for extensions knows."""
 
 CHECK_SECONDS = 120
 

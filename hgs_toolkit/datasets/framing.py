@@ -62,7 +62,7 @@ def choose_square(lens: Lens, crop: str, name: str) -> Square:
     Raises:
         DataError: if the lens folds the image over itself.
     """
-    aspect = lens.fx / lens.fy  # width of a pixel's height
+    aspect = lens.fx / lens.fy  # pixel columns to a pixel row of the same length
     x, y = (lens.cx, lens.cy) if crop == "principal" else (lens.width / 2, lens.height / 2)
     extents = (x / aspect, (lens.width - x) / aspect, y, lens.height - y)
     half = max(extents) if crop == "pad" else min(extents)
@@ -166,7 +166,7 @@ def _is_covered(square: Square, lens: Lens) -> bool:
 
 
 def _refuse_folds(lens: Lens, name: str) -> None:
-    """DataError if points further out do not stay further out, to the corner of the image."""
+    """Raise a DataError if the distortion stops growing outwards before the corner of the image."""
     k1, k2, _, _ = lens.distortion
     reach = np.hypot(max(lens.cx, lens.width - lens.cx) / lens.fx, max(lens.cy, lens.height - lens.cy) / lens.fy)
     r2 = np.linspace(0, float(reach), 65) ** 2

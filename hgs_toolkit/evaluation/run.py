@@ -32,7 +32,7 @@ from hgs_toolkit.training.randomness import Purpose, keyed_generator
 logger = logging.getLogger(__name__)
 
 OnStage = Callable[[str, int], OnDone]
-"""Told what begins and its number of steps; gives the function that is called as they are done."""
+"""Called with a stage's name and number of steps; returns the function that is called as steps are done."""
 
 
 def evaluate(

@@ -13,7 +13,7 @@ METRICS = {
     "fid": "Fréchet distance of features to the real images",
     "kid_3d": "the same as kid with a model that is not told the camera",
     "fid_3d": "the same as fid with a model that is not told the camera",
-    "diversity": "spread of the features, against the real pictures'",
+    "diversity": "spread of the features, against that of the real images",
     "pose": "whether images show the pose they were drawn with",
     "consistency": "whether the depth and colour of views from the side match the front",
     "geometry": "depth and normals against those that critters of such an image have",

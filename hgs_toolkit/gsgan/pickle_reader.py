@@ -1,4 +1,4 @@
-"""A reader of the authors' pickles that runs nothing of them.
+"""A reader of the GSGAN authors' pickles that runs none of their code.
 
 Python's unpickler calls whatever a file names. This one is a small machine of its own for the opcodes that such files
 use: a name in the file is looked up in the tables below and nowhere else, calls go to the few functions of this module,
@@ -25,7 +25,7 @@ from torch import Tensor
 from hgs_toolkit.errors import CheckpointError
 
 MAX_OPCODES = 2_000_000
-"""Number of opcodes that are executed at most. A real file has some 50,000; each may build a much larger object."""
+"""Largest number of opcodes that are executed. A real file has some 50,000; each may build a much larger object."""
 
 OPCODES_PER_REPORT = 1000
 """Opcodes between two reports of progress."""
@@ -36,7 +36,7 @@ MAX_NUMBERS = 1 << 40
 
 
 OnBytes = Callable[[int, int], None]
-"""Told the bytes that are read, and the size of the file."""
+"""Called with the number of bytes read so far and the size of the file."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Name:
 
 @dataclass(frozen=True)
 class Inert:
-    """Stands for something that is not needed and was not made."""
+    """A placeholder for an object that is not needed and was not built."""
 
     what: Name
 

@@ -35,7 +35,7 @@ class Parameters:
     rest: Tensor
 
     def inside_box(self) -> Parameters:
-        """With the means clamped to [-1, 1]."""
+        """The same with the means clamped to [-1, 1]."""
         return replace(self, means=self.means.clamp(-1.0, 1.0))
 
     def of_set(self, index: int) -> Parameters:

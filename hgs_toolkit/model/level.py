@@ -85,7 +85,7 @@ class PlainMLPBlock(nn.Module):
 
 
 class NoEdges(nn.Module):
-    """The lean level's edge block: none."""
+    """Takes the place of the edge block in a level that has none."""
 
     style_slots = 0
 
@@ -95,7 +95,7 @@ class NoEdges(nn.Module):
 
 
 class Level(nn.Module):
-    """Parents' features to children's features.
+    """Turns the parents' features into those of the children.
 
     Attributes:
         style_slots: how many of w's slots the level takes (edge block first, then MLP block).

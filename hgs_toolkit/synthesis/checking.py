@@ -20,7 +20,7 @@ from hgs_toolkit.synthesis.containers import measure, read
 from hgs_toolkit.synthesis.layout import Layout, Record
 
 OnContainer = Callable[[int, int], None]
-"""Told the number of containers that were examined, and of all."""
+"""Called with the number of containers examined so far, and of all containers."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _examine(layout: Layout, container: _Container) -> tuple[int, int, list[str]
 
 
 def _open(layout: Layout, name: str, data: bytes) -> Iterator[str]:
-    """What is wrong with one file, by the end of its name; of an unknown kind only its bytes are compared."""
+    """Problems of one file, whose suffix chooses the check; a file of unknown kind is only hashed."""
     size = layout.plan.settings.size
     try:
         if name.endswith(".png"):

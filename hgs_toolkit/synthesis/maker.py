@@ -36,7 +36,7 @@ QUEUE = 16
 """Number of views that may be drawn but not stored yet; at 512² a view with every layer takes 13 MB."""
 
 OnDrawn = Callable[[int], None]
-"""Told how many more views have been drawn."""
+"""Called with the number of views drawn since the last call."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ SPLATS = "/scene"
 """Name of the Gaussians in the client's scene tree."""
 
 LARGEST_SEED = 99_999
-"""Largest seed the number field takes; any other is for 'hgs sample'."""
+"""Largest seed that the number field takes; 'hgs sample' takes larger ones."""
 
 LARGEST_PSI = 1.2
 
@@ -37,10 +37,10 @@ SLIDER_RANGE = 3.0
 """Standard deviations a latent slider reaches to either side."""
 
 PLAY_SECONDS = 6.0
-"""From A to B and back."""
+"""Seconds of one turn from A to B and back."""
 
 PLAY_STEP = 1 / 20
-"""Least seconds between two scenes while playing."""
+"""Seconds, at least, between two scenes while playing."""
 
 
 class Viewer:
@@ -97,7 +97,7 @@ class Viewer:
         )
 
     def _aim(self, first: Asset) -> None:
-        """The first camera, which 'reset view' returns to: the asset's own, or one that frames a foreign file."""
+        """Set the first camera, which 'reset view' returns to: the asset's own, or one that frames a foreign file."""
         self._target, self._distance = (0.0, 0.0, 0.0), first.metadata.radius
         if not first.metadata.generator:
             center, self._distance = frame_scene(first.scene, first.metadata.focal)
@@ -195,7 +195,7 @@ class Viewer:
         self.updates.request()
 
     def _reset_view(self, client: viser.ClientHandle | None) -> None:
-        """The first camera again, for whoever asked, or for all."""
+        """Return to the first camera, for the client that asked, or for all."""
         for one in self.server.get_clients().values() if client is None else [client]:
             with one.atomic():
                 one.camera.up_direction = (0.0, 1.0, 0.0)
@@ -203,7 +203,7 @@ class Viewer:
                 one.camera.look_at = self._target
 
     def _save(self, kind: str, event: Any) -> None:
-        """Send a file to whoever asked: the whole scene, or a picture of what they see."""
+        """Send a file to the client that asked: the whole scene, or an image of what they see."""
         client: viser.ClientHandle | None = event.client
         if client is None:
             return

@@ -32,7 +32,7 @@ class PageSettings:
 
     Attributes:
         title: text of the page's heading and tab.
-        focal: normalised focal length of its camera, in widths of a square picture.
+        focal: normalised focal length of its camera, in widths of a square image.
         radius: distance of the camera from ``center``, world units; None frames the scene wherever it lies.
         background: colour behind the scene, RGB in 0..1; None is black or white, as natural for the scene.
         yaw, pitch: direction of the first camera, degrees; 0 is the front.

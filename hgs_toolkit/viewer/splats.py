@@ -1,4 +1,4 @@
-"""Scenes as the viewer's client takes them, cameras as it reports them, and pictures of what it shows."""
+"""Scenes as the viewer's client takes them, cameras as it reports them, and images of what it shows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.rendering import render
 
 MOST_PIXELS = 2048
-"""Bound on the sides of a saved picture."""
+"""Bound on the sides of a saved image."""
 
 
 @dataclass(frozen=True)

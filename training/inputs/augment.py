@@ -1,4 +1,4 @@
-"""Changes to images before D sees them: composition over a background, blur, colour, cutout, the control of ADA."""
+"""Changes to images before D sees them: composition over a background, blur, colour, cutout, ADA's control."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Augmentation:
             self.strength = min(max(self.strength + direction * step, 0.0), 1.0)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Uniform numbers (count, 7) that decide about ``count`` images; see :meth:`apply`."""
+        """Uniform numbers (count, 7) that decide how ``count`` images change; see :meth:`apply`."""
         return torch.rand(count, 7, generator=generator)
 
     def apply(self, images: Tensor, numbers: Tensor) -> Tensor:

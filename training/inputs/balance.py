@@ -1,4 +1,4 @@
-"""Pose rebalancing: images of rare yaws are shown more often, so that a mostly frontal set still teaches backs."""
+"""Pose rebalancing: images of rare yaws are shown more often, so that backs are learned from a mostly frontal set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SMOOTHING = (0.25, 0.5, 0.25)
 """Weights of a sector's neighbours and its own in its count, so that sectors have no hard edges."""
 
 MAX_REPEATS = 10.0
-"""Largest factor by which an image is shown more often than the average one: a lone camera must not rule a set."""
+"""Largest factor by which an image is shown more often than the average, so that no single camera dominates a set."""
 
 
 @lru_cache(maxsize=2)

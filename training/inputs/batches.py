@@ -1,4 +1,4 @@
-"""One step's inputs: real images with their cameras, and everything random that generated images start from."""
+"""The inputs of one step: real images with their cameras, and all random draws behind the generated images."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def make_batch(
 
 
 def pose_swap_probability(config: Config, step: int) -> float:
-    """Falls linearly from 1 to ``pose_swap`` over ``pose_swap_kimg``: G is weaned off its independence of the pose."""
+    """Probability of a swapped pose: falls linearly from 1 to ``pose_swap`` over ``pose_swap_kimg``, as in EG3D."""
     training = config.training
     progress = min(step * training.batch / (1000 * max(training.pose_swap_kimg, 1e-9)), 1.0)
     return 1.0 + (training.pose_swap - 1.0) * progress
@@ -122,6 +122,6 @@ def _with_random_poses(labels: Tensor, config: Config, generator: torch.Generato
 
 
 def _with_swapped_poses(labels: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Labels (B, 25) of which a share is replaced by the previous row's (generator.md, pose conditioning)."""
+    """Labels (B, 25), a share of them replaced by the previous row's: EG3D's swapping of poses."""
     chosen = torch.rand(len(labels), 1, generator=generator) < probability
     return torch.where(chosen, labels.roll(1, 0), labels)

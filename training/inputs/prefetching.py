@@ -1,6 +1,6 @@
-"""Reading the images of the next steps in threads while a step is computed, or keeping them all on the GPU.
+"""Images of the next steps, read by threads while a step is computed, or all kept on the GPU.
 
-A batch is a function of (seed, step), so that reading ahead changes nothing: the same bits for any number of threads.
+A batch is a function of (seed, step), so reading ahead changes nothing: the same bits for any number of threads.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class DeviceImages:
 
 
 class Prefetcher:
-    """Images of one step after the other; a context manager, whose end waits for the threads."""
+    """The images of successive steps; a context manager that waits for its threads at the end."""
 
     def __init__(
         self, data: PosedImages, config: Config, step: int, world: World, on_device: DeviceImages | None = None

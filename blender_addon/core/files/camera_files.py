@@ -24,7 +24,7 @@ MAX_BYTES = 256 << 20
 MAX_FRAMES = 1_000_000
 
 LABELED_PIXELS = 512
-"""Side of the square pictures of cameras whose file does not say."""
+"""Side of the square images of cameras whose file does not say."""
 
 TRANSFORMS, LABELS = "TRANSFORMS", "LABELS"
 """Kinds of files that are written."""
@@ -33,7 +33,7 @@ TRANSFORMS, LABELS = "TRANSFORMS", "LABELS"
 def write_cameras(
     path: Path, views: Sequence[CameraView], numbers: Sequence[int], kind: str = TRANSFORMS, *, replace: bool = False
 ) -> None:
-    """Write ``views``, whose pictures are named by the frames' ``numbers`` as Blender names them, atomically.
+    """Write ``views``, whose images are named by the frames' ``numbers`` as Blender names them, atomically.
 
     Raises:
         FileExists: if there is such a file and ``replace`` is off.

@@ -23,13 +23,13 @@ HEADER = struct.Struct("<4sIIBBBB")
 """Letters NGSP, version, count, degree of the harmonics, fractional bits, flags, streams (version 4)."""
 
 TABLE = struct.Struct("<I12x")
-"""What follows in version 4: where the table of streams is."""
+"""What follows in version 4: the position of the table of streams."""
 
 STREAM = struct.Struct("<QQ")
 """A stream's packed and unpacked bytes."""
 
 MAX_DEGREE = 4
-"""Of the files; harmonics above degree 3 are left out."""
+"""Largest degree in the files; harmonics above degree 3 are left out."""
 
 MAX_EXPANSION, FREE_EXPANSION = 100, 1 << 24
 """Unpacked bytes for one of the file beyond which it is no splat file but a trap, unless they are few."""

@@ -1,4 +1,4 @@
-"""The law of a critter's shape: an animal's head and bust of ellipsoids, drawn from one random generator.
+"""The distribution of critters' shapes: an animal's head and bust of ellipsoids, drawn from one random generator.
 
 Lengths are in head units: the skull is about 0.8 wide. The face looks along +z, up is +y, the critter's left is +x.
 """

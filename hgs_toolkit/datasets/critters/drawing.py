@@ -39,7 +39,7 @@ BACK_KEY = 1 << 62
 
 @dataclass(frozen=True)
 class Rendering:
-    """A picture and its ground truth; every pixel averages the image points that hit.
+    """An image and its ground truth; every pixel averages the image points that hit.
 
     Attributes:
         rgb: (H, W, 3) float32 sRGB in [0, 1], not multiplied by alpha; 0 where nothing is hit.
@@ -81,7 +81,7 @@ class Critter:
     label: npt.NDArray[np.float32]
 
     def render(self, camera_label: npt.ArrayLike, resolution: int, samples: int = 2) -> Rendering:
-        """The picture (resolution x resolution) of an EG3D camera label (25,), ``samples``^2 points a pixel."""
+        """The image (resolution x resolution) of an EG3D camera label (25,), ``samples``^2 points a pixel."""
         label = np.asarray(camera_label, dtype=np.float64)
         if label.shape != (25,) or resolution < 1 or samples < 1:
             raise ShapeError(

@@ -92,7 +92,7 @@ PATTERNS: dict[str, tuple[float, Callable[[Values, PatternMeasures], Values]]] =
     "points": (0.10, points),
     "blaze": (0.10, blaze),
 }
-"""Probability and law of each pattern."""
+"""Probability and function of each pattern."""
 
 
 def saddle(place: Values, measures: PatternMeasures) -> Values:

@@ -1,4 +1,4 @@
-"""Assigning shards to workers, and again when a worker is lost; the same for every engine.
+"""Assignment of shards to workers, repeated when a worker is lost; the same for every engine.
 
 A shard's bytes do not depend on the worker that makes it, so the schedule can be simple: the next shard goes to the
 next idle worker.
