@@ -32,7 +32,7 @@ ASSET_HELP = "A splat file (.hgs, .ply, ...) or MODEL@SEED; @SEED alone samples 
 def _finite(value: float) -> float:
     """Refuse NaN, which no bound of an option does."""
     if math.isnan(value):
-        raise typer.BadParameter("nan is no number.")
+        raise typer.BadParameter("nan is not a number.")
     return value
 
 
@@ -258,7 +258,7 @@ def parse_angles(text: str, option: str) -> list[float]:
     """Degrees of a list such as ``0,90,-30``.
 
     Raises:
-        BadParameter: naming the option and what is no number.
+        BadParameter: naming the option and the text that is not a number.
     """
     try:
         angles = [float(part) for part in text.split(",")]

@@ -58,7 +58,7 @@ def save_asset(path: str | Path, asset: Asset, *, force: bool = True) -> None:
 
 
 def write_asset(path: Path, asset: Asset) -> None:
-    """As :func:`save_asset`, but straight to ``path``: for callers who make it atomic themselves."""
+    """Write as :func:`save_asset` does, but straight to ``path``: for callers that make it atomic themselves."""
     if asset.scene.batch != 1:
         raise ShapeError(f"a batch of {asset.scene.batch} scenes; a .hgs file holds one, save scene[i] for each i")
     tensors = _tensors(asset.scene, "")

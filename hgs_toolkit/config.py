@@ -79,7 +79,7 @@ class GeneratorConfig:
     footprint: float = 1.0
     """Share of the training images' filter by which sampled Gaussians are widened, see :mod:`hgs_toolkit.footprint`."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
-    """Of the features between the mapping network and the heads; ``auto`` as for the discriminator."""
+    """Number type of the features between the mapping network and the heads; ``auto`` as for the discriminator."""
     poses: PosePrior = field(default_factory=PosePrior)
     """Distribution of the cameras it is trained under; previews and drawn training poses follow it."""
 

@@ -11,7 +11,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 Terms = Sequence[tuple[str, float]]
-"""Such as ``(("xx", 1.0), ("yy", -1.0))`` for x^2 - y^2; letters in alphabetic order."""
+"""Terms, such as ``(("xx", 1.0), ("yy", -1.0))`` for x^2 - y^2; letters in alphabetic order."""
 
 C0 = 0.5 / sqrt(pi)
 """The constant harmonic: rgb = 1/2 + C0 f_dc."""

@@ -62,7 +62,7 @@ def find_executable(preferred: str = "") -> str:
     """The path of ``hgs``: ``preferred`` where it is given, otherwise the one on PATH.
 
     Raises:
-        JobError: if there is none, or it is no program.
+        JobError: if there is none, or it is not a program.
     """
     if preferred.strip():
         wanted = os.path.expanduser(preferred.strip())

@@ -13,7 +13,7 @@ from .panel_text import paragraph
 from .transforms import WARNING, HGS_OT_apply_splat_transform
 
 CHOICES = (
-    (CARDS, "Cards (as trained)", "The picture that the toolkit draws, in Cycles and EEVEE; the default"),
+    (CARDS, "Cards (as trained)", "The image that the toolkit draws, in Cycles and EEVEE; the default"),
     (BLENDER, "Blender (fast)", "Blender's own splats: quick in the viewport, other colours at soft edges"),
 )
 

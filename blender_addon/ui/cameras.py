@@ -130,7 +130,7 @@ class HGS_OT_export_cameras(bpy.types.Operator, ExportHelper):
         name="Kind",
         items=(
             (TRANSFORMS, "transforms.json", "NeRF's file, as hgs synth writes it"),
-            (LABELS, "dataset.json", "EG3D labels, as hgs train reads them beside the rendered pictures"),
+            (LABELS, "dataset.json", "EG3D labels, as hgs train reads them beside the rendered images"),
         ),
         default=TRANSFORMS,
     )
@@ -160,8 +160,8 @@ class HGS_OT_add_turntable(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     frames: bpy.props.IntProperty(name="Frames", default=72, min=1)
-    size: bpy.props.IntProperty(name="Size", description="Side of the pictures, pixels", default=512, min=1, max=65535)
-    focal: bpy.props.FloatProperty(name="Focal Length", description="In picture widths", default=2.0, min=0.1)
+    size: bpy.props.IntProperty(name="Size", description="Side of the images, pixels", default=512, min=1, max=65535)
+    focal: bpy.props.FloatProperty(name="Focal Length", description="In image widths", default=2.0, min=0.1)
     radius: bpy.props.FloatProperty(name="Distance", subtype="DISTANCE", default=2.7, min=0.01)
     pitch: bpy.props.FloatProperty(name="Height", subtype="ANGLE", default=0.1, min=-math.pi / 2, max=math.pi / 2)
 

@@ -40,7 +40,7 @@ def import_file(context: bpy.types.Context, path: Path, frame: str | None = None
 
 
 def new_object(path: Path, frame: str | None = None) -> SplatObject:
-    """As :func:`import_file`, but the object belongs to no collection yet."""
+    """Import as :func:`import_file` does, but leave the object out of every collection."""
     splats = read_splats(path)
     obj = bpy.data.objects.new(path.stem, splat_data(path.stem, splats))
     assert is_splats(obj)

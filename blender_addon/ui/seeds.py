@@ -22,7 +22,7 @@ SPACING = 1.5
 """Distance of scenes imported side by side, scene units: the toolkit's subjects have a radius of about 0.6."""
 
 browser: Browser | None = None
-"""Lives while the extension is enabled."""
+"""The browser of the open batch; None while the extension is disabled."""
 
 
 def open_browser(settings: HgsSeedsSettings) -> Browser:

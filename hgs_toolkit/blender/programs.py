@@ -49,7 +49,7 @@ class Blender:
 
     @property
     def version_text(self) -> str:
-        """Such as ``4.5.3``."""
+        """The version as text, such as ``4.5.3``."""
         return ".".join(map(str, self.version))
 
     @property
@@ -93,7 +93,7 @@ def find_blender(preferred: Path | None = None) -> Blender:
 
 
 def ask_version(path: Path) -> Blender | None:
-    """The Blender at ``path``, or None if it is no program, does not answer in time, or is another program."""
+    """The Blender at ``path``, or None if it is not a program, does not answer in time, or is another program."""
     try:
         answer = subprocess.run(
             [str(path), "--version"], capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,

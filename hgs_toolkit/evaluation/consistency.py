@@ -36,7 +36,7 @@ class ViewLayers(NamedTuple):
 
 
 class Consistency(NamedTuple):
-    """Of the points of side views that fall on the front view's surface.
+    """Measures of the points of side views that fall on the front view's surface.
 
     Attributes:
         depth: median absolute difference of depth, world units.

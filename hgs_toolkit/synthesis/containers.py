@@ -89,7 +89,7 @@ def _read_tar(path: Path) -> Files:
             _check_size(path, entry.name, entry.size)
             file = archive.extractfile(entry)
             if file is None:
-                raise DataError(f"{path} holds {entry.name}, which is no file")
+                raise DataError(f"{path} holds {entry.name}, which is not a file")
             yield entry.name, file.read()
 
 

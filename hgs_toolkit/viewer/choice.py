@@ -68,7 +68,7 @@ class Source(Protocol):
 
     @property
     def sliders(self) -> int:
-        """How many latent sliders it has; none for what is no model."""
+        """Number of latent sliders; 0 for a source that is not a model."""
         ...
 
     def asset(self, choice: Choice, place: float) -> Asset:

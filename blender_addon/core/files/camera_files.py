@@ -64,7 +64,7 @@ def read_cameras(path: Path) -> list[CameraView]:
         OSError: if it cannot be read.
     """
     if path.stat().st_size > MAX_BYTES:
-        raise CameraFileError(f"{path.name} has more than {MAX_BYTES >> 20} MB; it is no file of cameras")
+        raise CameraFileError(f"{path.name} has more than {MAX_BYTES >> 20} MB; it is not a file of cameras")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -120,7 +120,7 @@ def _view(name: str, values: dict[str, Any]) -> CameraView:
         center = (float(values.get("cx", width / 2)), float(values.get("cy", height / 2)))
     except (KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
         raise CameraFileError(
-            f"{name} is no camera ({error}); expected transform_matrix and fl_x or camera_angle_x"
+            f"{name} is not a camera ({error}); expected transform_matrix and fl_x or camera_angle_x"
         ) from error
     return checked(name, CameraView(matrix, width, height, focals, center))
 
