@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from .parsing.stored import ParseError
 
 Array = np.ndarray[Any, Any]
 
@@ -30,6 +34,15 @@ TURN_X = {"y_up": math.pi / 2, "rdf": -math.pi / 2, "z_up": 0.0}
 
 class SplatError(ValueError):
     """A file that cannot be read as Gaussians; the message is for the user."""
+
+
+@contextmanager
+def parse_errors_as_splat_errors() -> Iterator[None]:
+    """Turn the errors of the shared parsers into a :class:`SplatError` with the same message."""
+    try:
+        yield
+    except ParseError as error:
+        raise SplatError(str(error)) from error
 
 
 @dataclass

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.frames import frame_signs
 from hgs_toolkit.exporters.splats.stored import Floats, StoredSplats
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
+from hgs_toolkit.parsing.stored import ParseError
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +69,15 @@ def scene_of(splats: StoredSplats, frame: str) -> GaussianHierarchy:
     return GaussianHierarchy(
         means=means, log_scales=log_scales, quats=quats, sh=sh, opacity_logits=logits, check_finite=False
     )
+
+
+@contextmanager
+def parse_errors_name(path: Path) -> Iterator[None]:
+    """Turn the errors of the shared parsers into a FormatError that names ``path``."""
+    try:
+        yield
+    except ParseError as error:
+        raise FormatError(f"{path}: {error}") from error
 
 
 def reading_of(path: Path, splats: StoredSplats, frame: str, means: Doubles | None = None,

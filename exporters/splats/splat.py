@@ -11,28 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from hgs_toolkit.encoding import SH_C0
-from hgs_toolkit.errors import FormatError
+from hgs_toolkit.encoding import MAX_OPACITY_LOGIT, SH_C0
 from hgs_toolkit.exporters.limits import BLOCK
 from hgs_toolkit.exporters.options import ExportOptions
-from hgs_toolkit.exporters.splats.reading import Reading, reading_of
-from hgs_toolkit.exporters.splats.stored import (
-    Floats,
-    StoredSplats,
-    logits_of_bytes,
-    opacity_bytes,
-    splats_of,
-)
+from hgs_toolkit.exporters.splats.reading import Reading, parse_errors_name, reading_of
+from hgs_toolkit.exporters.splats.stored import StoredSplats, opacity_bytes, splats_of
 from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.parsing.splat import ROW, STEPS, count_rows, parse_rows
 
 logger = logging.getLogger(__name__)
 
 FRAME = "rdf"
-
-ROW = np.dtype([("means", "<f4", 3), ("scales", "<f4", 3), ("rgba", "u1", 4), ("quats", "u1", 4)])
-
-STEPS = 128
-"""Steps of a byte from 0 to 1 of a quaternion's component."""
 
 
 def write_splat(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
@@ -59,27 +48,12 @@ def read_splat(path: Path) -> Reading:
     Raises:
         FormatError: if the size is no multiple of a row, or a standard deviation is negative.
     """
-    size = path.stat().st_size
-    if size % ROW.itemsize:
-        raise FormatError(
-            f"{path} has {size} bytes; expected a multiple of {ROW.itemsize}, it is truncated or no .splat"
-        )
-    splats = StoredSplats.empty(size // ROW.itemsize)
-    with open(path, "rb") as file:
-        for block in splats.blocks():
-            _unpack(path, np.fromfile(file, ROW, BLOCK), block[1])
+    with parse_errors_name(path):
+        splats = StoredSplats.empty(count_rows(path.stat().st_size))
+        with open(path, "rb") as file:
+            for _, block in splats.blocks():
+                for part, values in zip(block.parts, parse_rows(np.fromfile(file, ROW, BLOCK)), strict=True):
+                    part[:] = values
+    # Opacities of 0 and 1 have infinite logits in the file.
+    np.clip(splats.logits, -MAX_OPACITY_LOGIT, MAX_OPACITY_LOGIT, out=splats.logits)
     return reading_of(path, splats, FRAME)
-
-
-def _unpack(path: Path, rows: np.ndarray[tuple[int], np.dtype[np.void]], block: StoredSplats) -> None:
-    """Fill ``block`` with the values of ``rows``, which are as many."""
-    scales: Floats = rows["scales"]
-    if bool((scales < 0).any()):
-        raise FormatError(f"{path} has a negative standard deviation; it is broken or no .splat file")
-    block.means[:] = rows["means"]
-    # Some programs write flat Gaussians with a size of 0; the smallest normal number has a finite logarithm.
-    with np.errstate(invalid="ignore"):  # NaN is counted later
-        block.log_scales[:] = np.log(np.maximum(scales, np.finfo(np.float32).tiny))
-    block.sh[:, 0] = (rows["rgba"][:, :3] / np.float32(255) - np.float32(0.5)) / np.float32(SH_C0)
-    block.logits[:] = logits_of_bytes(rows["rgba"][:, 3])
-    block.quats[:] = rows["quats"] / np.float32(STEPS) - 1

@@ -14,6 +14,7 @@ from hgs_toolkit.encoding import MAX_OPACITY_LOGIT, normalize_quats, sh_bases, s
 from hgs_toolkit.exporters.frames import turn_signs
 from hgs_toolkit.exporters.limits import BLOCK
 from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.parsing import stored as parsed
 
 Floats = NDArray[np.float32]
 
@@ -114,10 +115,7 @@ def opacity_bytes(logits: Floats) -> NDArray[np.uint8]:
 
 def logits_of_bytes(alphas: NDArray[np.uint8]) -> Floats:
     """Logits (N,) of opacities that are bytes; those of 0 and 255 are +-MAX_OPACITY_LOGIT."""
-    table = np.arange(256) / 255
-    with np.errstate(divide="ignore"):
-        logits = np.log(table) - np.log1p(-table)
-    return logits.clip(-MAX_OPACITY_LOGIT, MAX_OPACITY_LOGIT).astype(np.float32)[alphas]
+    return parsed.logits_of_bytes(alphas).clip(-MAX_OPACITY_LOGIT, MAX_OPACITY_LOGIT)
 
 
 def rest_bases(degree: int) -> int:

@@ -1,7 +1,8 @@
 """The Blender extension from outside: packing its folder, checking the archive, finding Blenders and driving them.
 
-The extension itself (``blender_addon/``, GPL-3.0-or-later) is a program of its own that shares no code with the
-toolkit: here its files are data. Nothing here imports ``bpy``.
+The extension itself (``blender_addon/``, GPL-3.0-or-later) is a program of its own. It shares only the parsers of
+``hgs_toolkit/parsing`` with the toolkit, which the packed extension carries as a copy: here its files are data. Nothing
+here imports ``bpy``.
 """
 
 from hgs_toolkit.blender.checking import check_archive, find_checker

@@ -15,6 +15,9 @@ from hgs_toolkit.files import atomic_path
 FOLDER = "blender_addon"
 MANIFEST = "blender_manifest.toml"
 
+PARSING = "core/parsing"
+"""Folder of the packed extension with the parsers that the toolkit shares; a link to them in a checkout."""
+
 SUFFIXES = (".py", ".toml", ".md", ".txt")
 """Kinds of files that belong to the extension, besides its licence."""
 
@@ -133,20 +136,33 @@ def package(out: Path, folder: Path | None = None, *, force: bool = False) -> Pa
         raise FormatError(f"{folder / MANIFEST}: " + "; ".join(problems))
     target = out if out.suffix.lower() == ".zip" else out / archive_name(manifest)
     with atomic_path(target, force=force) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name in sorted(_members(folder)):
+        for name, path in sorted(_members(folder)):
             entry = zipfile.ZipInfo(name, EPOCH)
             entry.create_system, entry.external_attr = 3, FILE_MODE
-            archive.writestr(entry, (folder / name).read_bytes())
+            archive.writestr(entry, path.read_bytes())
     return target
 
 
-def _members(folder: Path) -> Iterator[str]:
-    """Names, with forward slashes, of the files that belong to the extension."""
+def _members(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Names in the archive, with forward slashes, and paths of the files that belong to the extension.
+
+    The toolkit's extension gets the shared parsers from the toolkit's own folder, because the link to them does not
+    exist in an installed package and is a text file in a clone without links.
+    """
+    members = dict(_files(folder))
+    if folder.resolve() == extension_folder():
+        parsers = Path(__file__).resolve().parents[1] / "parsing"
+        members |= {f"{PARSING}/{name}": path for name, path in _files(parsers)}
+    yield from members.items()
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Names below ``folder`` and paths of the files that are of the kinds that an extension has."""
     for path in folder.rglob("*"):
         parts = path.relative_to(folder).parts
         hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
         if path.is_file() and not hidden and (path.suffix in SUFFIXES or path.name == LICENSE):
-            yield "/".join(parts)
+            yield "/".join(parts), path
 
 
 def _is_text(value: object) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import zipfile
@@ -12,8 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import hgs_toolkit.parsing
 from hgs_toolkit.blender import check_archive, check_manifest, extension_folder, package, read_manifest
 from hgs_toolkit.errors import FormatError, HgsError
 
@@ -138,6 +142,45 @@ def test_our_extension_imports_neither_torch_nor_the_toolkit() -> None:
     for path in extension_folder().rglob("*.py"):
         imported = re.findall(r"^\s*(?:import|from)\s+(\w+)", path.read_text(), re.MULTILINE)
         assert not {"torch", "hgs_toolkit"} & set(imported), path
+
+
+def test_the_packed_extension_reads_files_in_a_python_with_numpy_only(tmp_path: Path) -> None:
+    """The shared parsers are in the archive, and nothing in it asks for the toolkit."""
+    with zipfile.ZipFile(package(tmp_path)) as archive:
+        archive.extractall(tmp_path / "extensions" / "packed")
+    packages, numpy_folder = tmp_path / "packages", Path(np.__file__).parent
+    packages.mkdir()
+    for folder in (numpy_folder, numpy_folder.with_name("numpy.libs")):
+        (packages / folder.name).symlink_to(folder)
+    row = struct.pack("<6f8B", 1, 2, 3, 1, 1, 1, 255, 0, 0, 128, 255, 128, 128, 128)
+    (tmp_path / "a.splat").write_bytes(row)
+    code = (
+        "import sys, pathlib, types; sys.path[:0] = sys.argv[1:3]; "
+        "root = types.ModuleType('packed'); root.__path__ = [sys.argv[1] + '/packed']; sys.modules['packed'] = root; "
+        "from packed.core.files.reading import read_splats; "
+        "splats = read_splats(pathlib.Path(sys.argv[3])); "
+        "assert not {'hgs_toolkit', 'torch', 'blender_addon'} & set(sys.modules); "
+        "print(splats.position.tolist())"
+    )
+    command = [sys.executable, "-I", "-S", "-c", code, tmp_path / "extensions", packages, tmp_path / "a.splat"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "[[1.0, 2.0, 3.0]]\n"
+
+
+def test_the_shared_parsers_import_nothing_but_numpy_and_the_standard_library() -> None:
+    parsers = sorted(Path(hgs_toolkit.parsing.__path__[0]).glob("*.py"))
+    assert len(parsers) >= 3
+    for path in parsers:
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith("# SPDX-License-Identifier: Apache-2.0\n")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                assert node.level == 1, path
+                continue
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert {name.partition(".")[0] for name in names} <= {*sys.stdlib_module_names, "numpy"}, path
 
 
 def test_packing_needs_no_package_but_the_standard_library() -> None:

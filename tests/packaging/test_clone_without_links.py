@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from hgs_toolkit.blender import package
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -59,8 +61,22 @@ def sample(site: Path, out: Path) -> str:
     return done.stderr.splitlines()[0]
 
 
-def test_a_plain_install_samples(clone: Path, tmp_path: Path) -> None:
+def pack(place: Path, out: Path) -> bytes:
+    """The Blender extension as the toolkit in ``place`` packs it."""
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from hgs_toolkit.blender import package; import pathlib; "
+    code += "package(pathlib.Path(sys.argv[2]))"
+    subprocess.run([sys.executable, "-I", "-S", "-c", code, str(place), str(out)], check=True)
+    return out.read_bytes()
+
+
+def test_the_extension_is_packed_the_same_from_the_clone(clone: Path, tmp_path: Path) -> None:
+    assert (clone / "blender_addon" / "core" / "parsing").is_file()
+    assert pack(clone, tmp_path / "clone.zip") == package(tmp_path / "here.zip").read_bytes()
+
+
+def test_a_plain_install_samples_and_packs_the_extension(clone: Path, tmp_path: Path) -> None:
     install(clone, "build_wheel", tmp_path / "site")
+    assert pack(tmp_path / "site", tmp_path / "site.zip") == package(tmp_path / "here.zip").read_bytes()
     assert sample(tmp_path / "site", tmp_path / "out") == str(tmp_path / "site" / "hgs_toolkit")
     assert (tmp_path / "out" / "seed0000.hgs").is_file()
 

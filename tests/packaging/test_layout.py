@@ -44,6 +44,9 @@ def test_the_links_lead_to_the_folders() -> None:
         link = ROOT / "hgs_toolkit" / name
         assert link.is_symlink()
         assert link.resolve() == ROOT / name
+    parsers = ROOT / SHIPPED / "core" / "parsing"
+    assert parsers.is_symlink()
+    assert parsers.resolve() == ROOT / "hgs_toolkit" / "parsing"
 
 
 @pytest.mark.parametrize("name", sorted(FOLDERS))

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..harmonics import C0
-from ..splats import ActivatedSplats, SplatError, bytes_to_logits, splats_from_stored
-
-ROW = np.dtype([("position", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("rotation", "u1", 4)])
+from ..parsing.splat import ROW, count_rows, parse_rows
+from ..splats import ActivatedSplats, parse_errors_as_splat_errors, splats_from_stored
 
 
 def read_splat(path: Path) -> ActivatedSplats:
@@ -19,16 +17,7 @@ def read_splat(path: Path) -> ActivatedSplats:
     Raises:
         SplatError: if the size is no multiple of a row, or a value is NaN, infinite or a negative scale.
     """
-    size = path.stat().st_size
-    if size % ROW.itemsize:
-        raise SplatError(f"{size} bytes are no multiple of {ROW.itemsize}: it is truncated, or no .splat file")
-    rows = np.fromfile(path, ROW)
-    if (rows["scale"] < 0).any():
-        raise SplatError("it has a negative scale; it is broken, or no .splat file")
-    with np.errstate(invalid="ignore"):
-        log_scales = np.log(np.maximum(rows["scale"], np.finfo(np.float32).tiny))
-    colors = (rows["rgba"][:, None, :3] / np.float32(255) - np.float32(0.5)) / np.float32(C0)
-    rotation = rows["rotation"] / np.float32(128) - 1
-    return splats_from_stored(
-        rows["position"].copy(), log_scales, rotation, colors, bytes_to_logits(rows["rgba"][:, 3])
-    )
+    with parse_errors_as_splat_errors():
+        rows = np.fromfile(path, ROW, count_rows(path.stat().st_size))
+        parsed = parse_rows(rows)
+    return splats_from_stored(*parsed)
