@@ -42,10 +42,12 @@ def parse_rows(rows: NDArray[Any]) -> ParsedSplats:
     # Some programs write flat Gaussians with a size of 0; the smallest normal number has a finite logarithm.
     with np.errstate(invalid="ignore"):  # NaN is counted by the callers
         log_scales = np.log(np.maximum(rows["scales"], np.finfo(np.float32).tiny))
+    rgba: Any = rows["rgba"]
+    rotations: Any = rows["quats"]
     return ParsedSplats(
         means=rows["means"].copy(),
         log_scales=log_scales,
-        quats=rows["quats"] / np.float32(STEPS) - 1,
-        sh=(rows["rgba"][:, None, :3] / np.float32(255) - np.float32(0.5)) / np.float32(SH_C0),
-        logits=logits_of_bytes(rows["rgba"][:, 3]),
+        quats=rotations / np.float32(STEPS) - 1,
+        sh=(rgba[:, None, :3] / np.float32(255) - np.float32(0.5)) / np.float32(SH_C0),
+        logits=logits_of_bytes(rgba[:, 3]),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gzip
 import os
 import re
 import shutil
@@ -154,18 +155,20 @@ def test_the_packed_extension_reads_files_in_a_python_with_numpy_only(tmp_path: 
         (packages / folder.name).symlink_to(folder)
     row = struct.pack("<6f8B", 1, 2, 3, 1, 1, 1, 255, 0, 0, 128, 255, 128, 128, 128)
     (tmp_path / "a.splat").write_bytes(row)
+    header = struct.pack("<4sIIBBBB", b"NGSP", 2, 1, 0, 8, 0, 0)
+    (tmp_path / "a.spz").write_bytes(gzip.compress(header + bytes([0, 1, 0, 0, 2, 0, 0, 3, 0]) + bytes(10)))
     code = (
         "import sys, pathlib, types; sys.path[:0] = sys.argv[1:3]; "
         "root = types.ModuleType('packed'); root.__path__ = [sys.argv[1] + '/packed']; sys.modules['packed'] = root; "
         "from packed.core.files.reading import read_splats; "
-        "splats = read_splats(pathlib.Path(sys.argv[3])); "
-        "assert not {'hgs_toolkit', 'torch', 'blender_addon'} & set(sys.modules); "
-        "print(splats.position.tolist())"
+        "print(*(read_splats(pathlib.Path(path)).position.tolist() for path in sys.argv[3:])); "
+        "assert not {'hgs_toolkit', 'torch', 'blender_addon'} & set(sys.modules)"
     )
-    command = [sys.executable, "-I", "-S", "-c", code, tmp_path / "extensions", packages, tmp_path / "a.splat"]
+    paths = [tmp_path / "extensions", packages, tmp_path / "a.splat", tmp_path / "a.spz"]
+    command = [sys.executable, "-I", "-S", "-c", code, *map(str, paths)]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert run.stdout == "[[1.0, 2.0, 3.0]]\n"
+    assert run.stdout == "[[1.0, 2.0, 3.0]] [[1.0, 2.0, 3.0]]\n"
 
 
 def test_the_shared_parsers_import_nothing_but_numpy_and_the_standard_library() -> None:

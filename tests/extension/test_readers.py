@@ -16,6 +16,8 @@ from blender_addon.core.files.read_hgs import read_hgs
 from blender_addon.core.files.read_ply import read_ply
 from blender_addon.core.files.read_splat import read_splat
 from blender_addon.core.files.read_spz import read_spz
+from blender_addon.core.parsing import unpacking
+from blender_addon.core.parsing.spz import parse_parts
 from blender_addon.core.splats import ActivatedSplats, SplatError
 from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
@@ -94,13 +96,13 @@ def test_version_4_is_read_with_a_zstandard_module_and_explained_without(
 ) -> None:
     zstandard = pytest.importorskip("zstandard")
     export(reference_scene(1, 50), tmp_path / "a.spz")
-    header, planes = spz._packed_whole((tmp_path / "a.spz").read_bytes())
+    header, planes, _ = parse_parts((tmp_path / "a.spz").read_bytes())
     packed = [zstandard.ZstdCompressor().compress(plane.tobytes()) for plane in planes]
     head = struct.pack("<4sIIBBBBI12x", b"NGSP", 4, 50, 1, header.fractional_bits, 0, len(packed), 32)
     table = b"".join(struct.pack("<QQ", len(p), len(plane)) for p, plane in zip(packed, planes, strict=True))
     (tmp_path / "b.spz").write_bytes(head + table + b"".join(packed))
     np.testing.assert_array_equal(read_spz(tmp_path / "b.spz").position, read_spz(tmp_path / "a.spz").position)
-    monkeypatch.setattr(spz, "ZSTANDARD", ("no_such_module",))
+    monkeypatch.setattr(unpacking, "ZSTANDARD", ("no_such_module",))
     with pytest.raises(SplatError, match="hgs export"):
         read_spz(tmp_path / "b.spz")
 

@@ -12,14 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hgs_toolkit.exporters.splats.stored import Floats
-
-BOUND = np.float32(np.sqrt(0.5))
-"""Greatest magnitude of a component that is not the largest one."""
+from hgs_toolkit.parsing.quaternions import BOUND as BOUND
+from hgs_toolkit.parsing.quaternions import KEPT as KEPT
+from hgs_toolkit.parsing.quaternions import restore_largest as restore_largest
 
 Real = TypeVar("Real", np.float32, np.float64)
-
-KEPT = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
-"""Indices of the three other components for a largest component of 0, 1, 2 or 3."""
 
 
 def drop_largest(quats: Floats) -> tuple[NDArray[np.intp], Floats]:
@@ -30,16 +27,6 @@ def drop_largest(quats: Floats) -> tuple[NDArray[np.intp], Floats]:
     largest = np.abs(quats).argmax(axis=1)
     sign = np.where(np.take_along_axis(quats, largest[:, None], axis=1) < 0, np.float32(-1), np.float32(1))
     return largest, np.take_along_axis(quats, KEPT[largest], axis=1) * sign
-
-
-def restore_largest(largest: NDArray[np.integer], three: Floats) -> Floats:
-    """Unit quaternions (N, 4): the inverse of :func:`drop_largest`; ``largest`` holds 0..3."""
-    quats: Floats = np.empty((len(three), 4), np.float32)
-    np.put_along_axis(quats, KEPT[largest], three.astype(np.float32), axis=1)
-    square = np.square(three, dtype=np.float32).sum(axis=1)
-    np.put_along_axis(quats, largest[:, None].astype(np.intp), np.sqrt((1 - square).clip(0))[:, None], axis=1)
-    quats /= np.linalg.norm(quats, axis=1, keepdims=True)
-    return quats
 
 
 def equal_rotations(quats: NDArray[Real]) -> NDArray[Real]:

@@ -1,1 +1,1 @@
-"""Niantic's .spz: its header and axes, the reader and the writer."""
+"""Niantic's .spz: the reader, the writer and the axes; its planes are parsed in ``hgs_toolkit.parsing``."""

@@ -1,12 +1,6 @@
-"""The axes that an .spz declares in its extension SPZ_ADOBE_coordinate_system, and the way from them to ``y_up``.
-
-Extensions are records of type, length and content. They follow the header in version 4, and the planes before it. The
-content of this one is a number: an entry of AXES, whose letters name the directions of x, y and z.
-"""
+"""The way from the axes that an .spz declares to ``y_up``, and the extension that declares them."""
 
 from __future__ import annotations
-
-import struct
 
 import numpy as np
 import torch
@@ -15,39 +9,18 @@ from numpy.typing import NDArray
 from hgs_toolkit.encoding import rotmats_to_quats
 from hgs_toolkit.exporters.splats.transform import multiply_quats, turn_harmonics
 from hgs_toolkit.gaussians import GaussianHierarchy
-
-EXTENSION = 0xADBE0003
-"""Type of the extension: the vendor Adobe in the upper half, its third extension in the lower."""
-
-RECORD = struct.Struct("<II")
-"""Type and length of an extension."""
-
-AXES = (
-    "", "LDB", "RDB", "LUB", "RUB", "LDF", "RDF", "LUF", "RUF", "LFD", "RFD", "LFU", "RFU", "LBD", "RBD", "LBU", "RBU",
-)  # fmt: skip
-"""Names of the axes by their number (enum CoordinateSystem of Niantic's library); 0 leaves them to convention."""
+from hgs_toolkit.parsing.spz_axes import AXES, EXTENSION, RECORD
 
 DIRECTIONS = {
     "L": (-1, 0, 0), "R": (1, 0, 0), "D": (0, -1, 0), "U": (0, 1, 0), "F": (0, 0, -1), "B": (0, 0, 1),
 }  # fmt: skip
 """Directions left, right, down, up, front and back in the ``y_up`` frame."""
 
+FRAME = "y_up"
+"""Frame of a file that declares no axes."""
+
 FRAMES = {"RUB": "y_up", "RDF": "rdf"}
 """Axes that are a frame of the toolkit."""
-
-
-def declared_axes(extensions: bytes) -> str:
-    """The name of the axes that the records of ``extensions`` declare; empty if they declare none that is known."""
-    position = 0
-    while position + RECORD.size <= len(extensions):
-        kind, length = RECORD.unpack_from(extensions, position)
-        position += RECORD.size
-        content = extensions[position : position + length]
-        if kind == EXTENSION and len(content) == length == 4:
-            number = int.from_bytes(content, "little")
-            return AXES[number] if number < len(AXES) else ""
-        position += length
-    return ""
 
 
 def axes_record(frame: str) -> bytes:

@@ -19,29 +19,40 @@ from numpy.typing import NDArray
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.packing.quaternions import BOUND, drop_largest
-from hgs_toolkit.exporters.splats.spz.axes import axes_record
-from hgs_toolkit.exporters.splats.spz.layout import (
+from hgs_toolkit.exporters.splats.spz.axes import FRAME, axes_record
+from hgs_toolkit.exporters.splats.stored import Floats, StoredSplats, opacity_bytes, splats_of
+from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.parsing.spz_layout import (
     ANTIALIASED,
     COLOUR_SCALE,
     EXTENDED,
-    FRAME,
     HEADER,
     MAGIC,
     MAGNITUDE,
-    MAX_COUNT,
-    MAX_FIXED,
-    MAX_FRACTIONAL_BITS,
-    SH_STEPS,
     STREAM,
     TABLE_START,
-    VERSIONS,
-    XYZW,
     Bytes,
 )
-from hgs_toolkit.exporters.splats.stored import Floats, StoredSplats, opacity_bytes, splats_of
-from hgs_toolkit.gaussians import GaussianHierarchy
 
 logger = logging.getLogger(__name__)
+
+VERSIONS = (3, 4)
+"""Versions that are written, the default first."""
+
+MAX_COUNT = 10_000_000
+"""Greatest number of Gaussians that the reference program reads from versions 1 to 3."""
+
+MAX_FRACTIONAL_BITS = 20
+"""Fractional bits at most: a step of 2^-20 (1e-6), which every reader tried takes; float32 has no finer one at 8."""
+
+MAX_FIXED = 2**23 - 1
+"""Greatest fixed-point coordinate, in steps."""
+
+SH_STEPS = (8, 16)
+"""Bytes to whose multiples harmonics of degree 1, and of higher degrees, are rounded, so that they pack well."""
+
+XYZW = [1, 2, 3, 0]
+"""Order of the file's components among wxyz."""
 
 ZSTD_LEVEL = 12
 """Effort of the compressor; higher levels take far longer for a few per cent."""

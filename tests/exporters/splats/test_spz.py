@@ -15,9 +15,10 @@ import torch
 from hgs_toolkit.asset import AssetMetadata
 from hgs_toolkit.encoding import quats_to_rotmats
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.splats.spz.axes import AXES, EXTENSION, axes_matrix
+from hgs_toolkit.exporters.splats.spz.axes import axes_matrix
 from hgs_toolkit.exporters.table import export, load, read_asset
 from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.parsing.spz_axes import AXES, EXTENSION
 
 SceneFactory = Callable[..., GaussianHierarchy]
 

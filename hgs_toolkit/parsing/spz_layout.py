@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The header and the planes of an .spz, of every version.
 
 A header of 16 bytes (magic, version, count, SH degree, fractional bits, flags) is followed by one plane each for
@@ -16,14 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hgs_toolkit.encoding import sh_bases
-from hgs_toolkit.errors import FormatError
+from .stored import ParseError
 
 Bytes = NDArray[np.uint8]
-
-FRAME = "y_up"
-VERSIONS = (3, 4)
-"""Versions that are written, the default first."""
 
 HEADER = struct.Struct("<IIIBBBB")
 """Magic, version, count, SH degree, fractional bits, flags, and the number of streams (0 before version 4)."""
@@ -38,29 +34,14 @@ MAGIC = 0x5053474E
 ANTIALIASED, EXTENDED = 1, 2
 """Flags: the scene was trained for antialiased rendering; extensions are in the file."""
 
-MAX_COUNT = 10_000_000
-"""Greatest number of Gaussians that the reference program reads from versions 1 to 3."""
-
-MAX_FRACTIONAL_BITS = 20
-"""Fractional bits at most: a step of 2^-20 (1e-6), which every reader tried takes; float32 has no finer one at 8."""
-
-MAX_FIXED = 2**23 - 1
-"""Greatest fixed-point coordinate, in steps."""
-
 MAX_DEGREE = 4
 """Greatest SH degree of a file; the harmonics of degree 4 are not kept."""
 
 COLOUR_SCALE = 0.15 * 255
 """Steps of a colour byte for each unit of the constant coefficient, from 127.5: up to +-3.3, RGB -0.44 to 1.44."""
 
-SH_STEPS = (8, 16)
-"""Bytes to whose multiples harmonics of degree 1, and of higher degrees, are rounded, so that they pack well."""
-
 MAGNITUDE = 511
 """Greatest 9-bit magnitude of a quaternion's component, which stands for sqrt(1/2)."""
-
-XYZW = [1, 2, 3, 0]
-"""Order of the file's components among wxyz."""
 
 WXYZ = [3, 0, 1, 2]
 """Order of wxyz among the file's components."""
@@ -88,16 +69,16 @@ class Header:
 
     @classmethod
     def parse(cls, data: bytes, versions: range) -> Header:
-        """Read a header; raises a FormatError unless it is one of the ``versions``."""
+        """Read a header; raises a ParseError unless it is one of the ``versions``."""
         magic, version, *rest = HEADER.unpack(data)
         if magic != MAGIC:
-            raise FormatError("it does not start with the letters NGSP; expected a .spz file")
+            raise ParseError("it does not start with the letters NGSP; expected a .spz file")
         if version not in versions:
             expected = f"{versions[0]} to {versions[-1]} in this packing" if len(versions) > 1 else f"{versions[0]}"
-            raise FormatError(f"its version is {version}; expected {expected}")
+            raise ParseError(f"its version is {version}; expected {expected}")
         header = cls(version, *rest)
         if header.degree > MAX_DEGREE or not 0 <= header.fractional_bits < 24:
-            raise FormatError(
+            raise ParseError(
                 f"it has SH degree {header.degree} and {header.fractional_bits} fractional bits; "
                 f"expected at most {MAX_DEGREE} and 23"
             )
@@ -108,4 +89,4 @@ class Header:
         """Sizes in bytes of the planes: positions, alphas, colours, scales, rotations, harmonics."""
         position = 6 if self.version == 1 else 9
         rotation = 3 if self.version <= 2 else 4
-        return [self.count * size for size in (position, 1, 3, 3, rotation, 3 * (sh_bases(self.degree) - 1))]
+        return [self.count * size for size in (position, 1, 3, 3, rotation, 3 * ((self.degree + 1) ** 2 - 1))]

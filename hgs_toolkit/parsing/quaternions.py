@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Unit quaternions of which files leave out the largest component.
+
+Since q and -q are the same rotation and |q| = 1, the component of largest magnitude can be made positive, and then
+follows from the other three, which lie within +-1/sqrt(2).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .stored import Floats
+
+BOUND = np.float32(np.sqrt(0.5))
+"""Greatest magnitude of a component that is not the largest one."""
+
+KEPT = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
+"""Indices of the three other components for a largest component of 0, 1, 2 or 3."""
+
+
+def restore_largest(largest: NDArray[Any], three: Floats) -> Floats:
+    """Unit quaternions (N, 4): the inverse of leaving the largest component out; ``largest`` holds 0..3."""
+    quats: Floats = np.empty((len(three), 4), np.float32)
+    np.put_along_axis(quats, KEPT[largest], three.astype(np.float32), axis=1)
+    square = np.square(three, dtype=np.float32).sum(axis=1)
+    np.put_along_axis(quats, largest[:, None].astype(np.intp), np.sqrt((1 - square).clip(0))[:, None], axis=1)
+    quats /= np.linalg.norm(quats, axis=1, keepdims=True)
+    return quats
