@@ -6,11 +6,10 @@ stop at what was promised.
 
 from __future__ import annotations
 
-from typing import TypeGuard
-
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.parsing import unpacking
 from hgs_toolkit.parsing.stored import ParseError
+from hgs_toolkit.parsing.unpacking import is_count as is_count
 from hgs_toolkit.parsing.unpacking import most_content as most_content
 
 BLOCK = 4096
@@ -23,8 +22,3 @@ def check_promise(needed: int, size: int) -> None:
         unpacking.check_promise(needed, size)
     except ParseError as error:
         raise FormatError(str(error)) from error
-
-
-def is_count(value: object, least: int, most: int) -> TypeGuard[int]:
-    """Whether ``value``, from a file's JSON, is a whole number from ``least`` to ``most``."""
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

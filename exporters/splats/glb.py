@@ -32,10 +32,12 @@ from hgs_toolkit.encoding import (
 from hgs_toolkit.errors import FormatError, ShapeError
 from hgs_toolkit.exporters.limits import check_promise
 from hgs_toolkit.exporters.options import ExportOptions
-from hgs_toolkit.exporters.splats.gltf import Glb, Json, write_chunks
+from hgs_toolkit.exporters.splats.gltf import write_chunks
 from hgs_toolkit.exporters.splats.reading import NO_OFFSET, Reading
 from hgs_toolkit.exporters.splats.transform import transform_scenes
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy, concatenate
+from hgs_toolkit.parsing.gltf import Glb, Json
+from hgs_toolkit.parsing.stored import ParseError
 from hgs_toolkit.version import program_name
 
 logger = logging.getLogger(__name__)
@@ -121,7 +123,7 @@ def read_glb(path: Path) -> Reading:
     try:
         glb = Glb(path)
         return _joined(path, _parts(glb, path.stat().st_size))
-    except (FormatError, ShapeError) as error:
+    except (FormatError, ParseError, ShapeError) as error:
         raise FormatError(f"{path}: {error}") from error
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Unit quaternions of which files leave out the largest component.
+"""Quaternions of files: as a matrix, and unit ones without their largest component.
 
 Since q and -q are the same rotation and |q| = 1, the component of largest magnitude can be made positive, and then
 follows from the other three, which lie within +-1/sqrt(2).
@@ -19,6 +19,17 @@ BOUND = np.float32(np.sqrt(0.5))
 
 KEPT = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
 """Indices of the three other components for a largest component of 0, 1, 2 or 3."""
+
+
+def rotation_matrix(quat: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The matrix (3, 3) of a quaternion wxyz (4,) of any length."""
+    w, x, y, z = quat.tolist()
+    s = 2.0 / max(w * w + x * x + y * y + z * z, np.finfo(np.float64).tiny)
+    return np.array([
+        [1 - s * (y * y + z * z), s * (x * y - w * z), s * (x * z + w * y)],
+        [s * (x * y + w * z), 1 - s * (x * x + z * z), s * (y * z - w * x)],
+        [s * (x * z - w * y), s * (y * z + w * x), 1 - s * (x * x + y * y)],
+    ])  # fmt: skip
 
 
 def restore_largest(largest: NDArray[Any], three: Floats) -> Floats:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Streams of gzip and Zstandard that unpack to no more than a file of their size may hold."""
+"""Bounds on what headers promise, and streams of gzip and Zstandard that unpack to no more."""
 
 from __future__ import annotations
 
 import importlib
 import io
 import zlib
-from typing import Any
+from typing import Any, TypeGuard
 
 from .stored import ParseError
 
@@ -41,6 +41,11 @@ def check_promise(needed: int, size: int) -> None:
         raise ParseError(
             f"{needed} bytes of content promised by a file of {size}; taken for a decompression bomb, a trap"
         )
+
+
+def is_count(value: object, least: int, most: int) -> TypeGuard[int]:
+    """Whether ``value``, from a file's JSON, is a whole number from ``least`` to ``most``."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 class Gunzip:
