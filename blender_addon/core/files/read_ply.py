@@ -7,34 +7,35 @@ Also read: two sizes (2D Gaussian splatting), red, green and blue in place of f_
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
 
-from ..splats import SH_C0, ActivatedSplats, Array, SplatError, check_tree, splats_from_stored
-
-MAX_HEADER = 128 * 1024
+from ..harmonics import COUNTS
+from ..parsing.ply import read_header
+from ..parsing.ply_columns import (
+    COLOURS,
+    FILTER,
+    SIZES,
+    coefficients_of_colours,
+    degree_of,
+    fuse_filter,
+    missing_columns,
+    thin_scale,
+)
+from ..splats import (
+    ActivatedSplats,
+    Array,
+    SplatError,
+    check_tree,
+    parse_errors_as_splat_errors,
+    splats_from_stored,
+)
 
 BLOCK = 4096
 """Rows whose columns are put in place at a time: a megabyte with all harmonics, which stays in the cache."""
 
-TYPES = {
-    "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
-    "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
-    "double": "f8", "float64": "f8",
-}  # fmt: skip
-ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">"}
-
-COLORS = ("red", "green", "blue")
 COEFFICIENTS = ("f_dc_0", "f_dc_1", "f_dc_2")
-FILTER = "filter_3D"
-
-REQUIRED = ("x", "y", "z", "opacity", "scale_0", "scale_1", "rot_0", "rot_1", "rot_2", "rot_3")
-"""Columns of every file; colours are COEFFICIENTS or COLORS, and files of 2D Gaussian splatting lack scale_2."""
-
-THINNESS = math.log(1e-3)
-"""Logarithm of the ratio of a disc's thickness to the smaller of its two sizes."""
 
 RESOLUTION = 0.01
 """Step of single precision, as a share of the Gaussians' median size, above which coordinates would be spoiled."""
@@ -46,27 +47,20 @@ def read_ply(path: Path) -> ActivatedSplats:
     Raises:
         SplatError: if the file is truncated, text, no splats, or holds NaN or infinite values (counted).
     """
-    table, frame = _read_table(path)
-    names = table.dtype.names or ()
-    needed = [*REQUIRED, *(() if set(COLORS) <= set(names) else COEFFICIENTS)]
-    if missing := [name for name in needed if name not in names]:
-        packed = "packed_position" in names
-        hint = "it is a compressed one: hgs export FILE.ply FILE.hgs" if packed else "it is no Gaussian splat file"
-        raise SplatError(f"it lacks the columns {', '.join(missing)}; {hint}")
-    rest = sum(name.startswith("f_rest_") for name in names)
-    if rest not in (0, 9, 24, 45) or not {f"f_rest_{i}" for i in range(rest)} <= set(names):
-        raise SplatError(f"it has {rest} f_rest columns; expected 0, 9, 24 or 45")
+    with parse_errors_as_splat_errors():
+        table, frame = _read_table(path)
+        names = table.dtype.names or ()
+        rest = 3 * COUNTS[degree_of(names)]
 
     # Channel-major in the file: all of red, then green, then blue.
     higher = (f"f_rest_{channel * rest // 3 + index}" for index in range(rest // 3) for channel in range(3))
-    constant = COEFFICIENTS if set(COEFFICIENTS) <= set(names) else COLORS
+    constant = COEFFICIENTS if set(COEFFICIENTS) <= set(names) else COLOURS
     colors = _columns(table, *constant, *higher).reshape(len(table), -1, 3)  # (N, 1 + K, 3)
-    if constant is COLORS:
-        kind = table.dtype[COLORS[0]]
-        colors[:, 0] = (colors[:, 0] / (np.iinfo(kind).max if kind.kind in "iu" else 1) - 0.5) / SH_C0
+    if constant is COLOURS:
+        colors[:, 0] = coefficients_of_colours(table)
     log_scales, logits = _sizes(table), _columns(table, "opacity")[:, 0]
     if FILTER in names:
-        log_scales, logits = _fused(log_scales, logits, _columns(table, FILTER)[:, 0])
+        log_scales, logits = fuse_filter(log_scales, logits, _columns(table, FILTER)[:, 0])
     _refuse_far(table, log_scales)
     splats = splats_from_stored(
         _columns(table, "x", "y", "z"), log_scales, _columns(table, "rot_0", "rot_1", "rot_2", "rot_3"), colors, logits,
@@ -81,21 +75,9 @@ def read_ply(path: Path) -> ActivatedSplats:
 def _sizes(table: Array) -> Array:
     """(N, 3) log scales; discs, which have two, get a thin third one."""
     if "scale_2" in (table.dtype.names or ()):
-        return _columns(table, "scale_0", "scale_1", "scale_2")
-    two = _columns(table, "scale_0", "scale_1")
-    return np.column_stack([two, two.min(axis=1) + np.float32(THINNESS)])
-
-
-def _fused(log_scales: Array, logits: Array, width: Array) -> tuple[Array, Array]:
-    """Log scales and logits after Mip-Splatting's 3D filter of standard deviations ``width`` (N,).
-
-    Variances add up, and opacities fall by the root of the ratio of the determinants.
-    """
-    with np.errstate(all="ignore"):  # values that are not finite are counted later
-        sizes = log_scales.astype(np.float64)
-        fused = np.log(np.exp(2 * sizes) + np.square(width.astype(np.float64))[:, None]) / 2
-        opacity = np.exp(sizes.sum(axis=1) - fused.sum(axis=1)) / (1 + np.exp(-logits.astype(np.float64)))
-        return fused.astype(np.float32), (np.log(opacity) - np.log1p(-opacity)).astype(np.float32)
+        return _columns(table, *SIZES)
+    two = _columns(table, *SIZES[:2])
+    return np.column_stack([two, thin_scale(two)])
 
 
 def _refuse_far(table: Array, log_scales: Array) -> None:
@@ -130,35 +112,18 @@ def _whole(path: Path, values: Array) -> Array:
 
 def _read_table(path: Path) -> tuple[Array, str]:
     """The element ``vertex`` as a structured array, and the frame that our own comment names."""
-    with open(path, "rb") as file:
-        head = file.read(MAX_HEADER)
-    end = head.find(b"end_header")
-    if not head.startswith(b"ply") or end < 0:
-        raise SplatError("it is no .ply file")
-    start = head.find(b"\n", end) + 1
-    order, frame, fields, count, element = "", "rdf", [], -1, ""
-    for line in head[:end].decode("ascii", "replace").splitlines():
-        words = line.split()
-        if words[:1] == ["format"]:
-            order = ORDERS.get(words[1] if len(words) > 1 else "", "")
-        elif words[:3] == ["comment", "frame", "y_up"]:
-            frame = "y_up"
-        elif words[:1] == ["element"] and len(words) == 3:
-            if count < 0 and words[1] != "vertex":
-                raise SplatError(f"it begins with the element '{words[1]}'; expected vertex")
-            element = words[1]
-            if element == "vertex":
-                count = int(words[2]) if words[2].isdigit() else -1
-        elif words[:1] == ["property"] and element == "vertex":
-            if len(words) != 3 or words[1] not in TYPES:
-                raise SplatError(f"it has the property '{' '.join(words[1:])}'; expected plain numbers")
-            fields.append((words[2], order + TYPES[words[1]]))
-    if not order:
+    header = read_header(path)
+    first = next(iter(header.elements), "vertex")
+    if first != "vertex":
+        raise SplatError(f"it begins with the element '{first}'; expected vertex")
+    vertex, start = header.element("vertex"), header.table_start("vertex")
+    if missing := missing_columns(vertex.columns):
+        packed = "packed_position" in vertex.columns
+        hint = "it is a compressed one: hgs export FILE.ply FILE.hgs" if packed else "it is no Gaussian splat file"
+        raise SplatError(f"it lacks the columns {', '.join(missing)}; {hint}")
+    if not header.order:
         raise SplatError("it is a text .ply; expected a binary one (hgs export writes it)")
-    if len({name for name, _ in fields}) != len(fields):
-        raise SplatError("it names a column twice")
-    dtype = np.dtype(fields)
-    available = path.stat().st_size - start
-    if count < 0 or count * dtype.itemsize > available:
-        raise SplatError(f"it is truncated: {count} Gaussians of {dtype.itemsize} bytes do not fit into it")
-    return np.fromfile(path, dtype, count, offset=start), frame
+    if start is None:
+        raise SplatError("it has lists among its Gaussians; expected plain numbers")
+    frame = "y_up" if "frame y_up" in header.comments else "rdf"
+    return np.fromfile(path, vertex.dtype(header.order), vertex.count, offset=start), frame

@@ -8,33 +8,32 @@ fused into sizes and opacities). A file whose header is that of a .compressed.pl
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from hgs_toolkit.encoding import MAX_OPACITY_LOGIT, SH_C0, sh_bases
+from hgs_toolkit.encoding import MAX_OPACITY_LOGIT, sh_bases
 from hgs_toolkit.errors import FormatError, ShapeError
 from hgs_toolkit.exporters.splats.ply.comments import PlyFacts
 from hgs_toolkit.exporters.splats.ply.compressed import is_compressed, read_compressed
-from hgs_toolkit.exporters.splats.ply.table import TYPES, PlyFile, Rows, degree_of
+from hgs_toolkit.exporters.splats.ply.table import PlyFile, degree_of
 from hgs_toolkit.exporters.splats.ply.writer import MAX_EXACT_INDEX, TREE
 from hgs_toolkit.exporters.splats.reading import Reading, reading_of
 from hgs_toolkit.exporters.splats.stored import Floats, StoredSplats
 from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.parsing.ply import TYPES
+from hgs_toolkit.parsing.ply_columns import (
+    FILTER,
+    SIZES,
+    coefficients_of_colours,
+    fuse_filter,
+    missing_columns,
+    thin_scale,
+)
 
 logger = logging.getLogger(__name__)
-
-COLOURS = ("red", "green", "blue")
-SIZES = ("scale_0", "scale_1", "scale_2")
-FILTER = "filter_3D"
-
-THINNESS = math.log(1e-3)
-"""Logarithm of the ratio of a disc's thickness to the smaller of its two sizes."""
-
-REQUIRED = ("x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", *SIZES, "rot_0", "rot_1", "rot_2", "rot_3")
 
 
 def read_ply(path: Path) -> Reading:
@@ -76,11 +75,12 @@ def _filled(ply: PlyFile) -> tuple[StoredSplats, np.ndarray | None, Floats | Non
             target[rows] = block[name]
         part = StoredSplats(*(values[rows] for values in splats.parts))
         if "f_dc_0" not in columns:
-            part.sh[:, 0] = _coefficients(block)
+            part.sh[:, 0] = coefficients_of_colours(block)
         if SIZES[2] not in columns:
-            part.log_scales[:, 2] = part.log_scales[:, :2].min(axis=1) + THINNESS
+            part.log_scales[:, 2] = thin_scale(part.log_scales[:, :2])
         if FILTER in columns:
-            _fuse_filter(part, block[FILTER])
+            part.log_scales[:], part.logits[:] = fuse_filter(part.log_scales, part.logits, block[FILTER])
+            np.clip(part.logits, -MAX_OPACITY_LOGIT, MAX_OPACITY_LOGIT, out=part.logits)
     _tell_assumptions(ply.path, set(columns))
     return splats, means, tree
 
@@ -97,32 +97,6 @@ def _columns(splats: StoredSplats) -> dict[str, Floats]:
     return columns | {f"rot_{i}": splats.quats[:, i] for i in range(4)}
 
 
-def _coefficients(block: Rows) -> Floats:
-    """Constant coefficients (M, 3) of red, green and blue, which are 0 to the greatest of their type, floats 0 to 1."""
-    colours = []
-    for name in COLOURS:
-        values = block[name]
-        greatest = np.iinfo(values.dtype).max if values.dtype.kind in "iu" else 1
-        colours.append(values.astype(np.float32) / np.float32(greatest))
-    result: Floats = (np.stack(colours, axis=1) - np.float32(0.5)) / np.float32(SH_C0)
-    return result
-
-
-def _fuse_filter(splats: StoredSplats, width: Floats) -> None:
-    """Convolve Gaussians with Mip-Splatting's 3D smoothing filter of standard deviations ``width`` (M,), in place.
-
-    The variances add up, and the opacity falls by the root of the ratio of the determinants (Yu et al.,
-    "Mip-Splatting", CVPR 2024, equation 9).
-    """
-    variances = np.exp(2 * splats.log_scales.astype(np.float64))
-    fused = np.log(variances + np.square(width.astype(np.float64))[:, None]) / 2
-    dimming = np.exp(splats.log_scales.sum(axis=1, dtype=np.float64) - fused.sum(axis=1))
-    opacities = dimming / (1 + np.exp(-splats.logits.astype(np.float64)))
-    logits = np.log(opacities) - np.log1p(-opacities)
-    splats.logits[:] = logits.clip(-MAX_OPACITY_LOGIT, MAX_OPACITY_LOGIT)
-    splats.log_scales[:] = fused
-
-
 def _tell_assumptions(path: Path, columns: set[str]) -> None:
     """Log in one line each what was not read as the reference lays it out."""
     if "f_dc_0" not in columns:
@@ -135,8 +109,7 @@ def _tell_assumptions(path: Path, columns: set[str]) -> None:
 
 def _check_required(path: Path, available: set[str]) -> None:
     """Raise a FormatError unless the columns make up Gaussians."""
-    optional = {SIZES[2]} | (set(REQUIRED[3:6]) if set(COLOURS) <= available else set())
-    missing = [name for name in REQUIRED if name not in available and name not in optional]
+    missing = missing_columns(available)
     if not missing:
         return
     hint = ""

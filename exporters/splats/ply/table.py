@@ -6,11 +6,11 @@ at a time; plyfile reads ascii files, and those with lists before or in the want
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,38 +18,11 @@ from plyfile import PlyData, PlyParseError
 
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.limits import BLOCK
-
-MAX_HEADER = 128 * 1024
-"""Bytes at the start of a file within which its header must end."""
-
-TYPES = {
-    "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
-    "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
-    "double": "f8", "float64": "f8",
-}  # fmt: skip
-"""NumPy types by the names that headers use."""
-
-BYTE_ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": ""}
-"""NumPy byte orders by the names that headers use; empty for text."""
-
-MAX_ROWS = 10**12
-"""Rows of a table above which a header is taken for broken."""
+from hgs_toolkit.parsing import ply_columns
+from hgs_toolkit.parsing.ply import Element, PlyHeader, read_header
+from hgs_toolkit.parsing.stored import ParseError
 
 Rows = NDArray[np.void]
-
-
-@dataclass
-class Element:
-    """A table: its number of rows and, by name, the header's type of each column (of a list, that of its length)."""
-
-    name: str
-    count: int
-    columns: dict[str, str]
-    has_lists: bool = False
-
-    def dtype(self, order: str) -> np.dtype[np.void]:
-        """The type of a row."""
-        return np.dtype([(name, order + TYPES[kind]) for name, kind in self.columns.items()])
 
 
 @dataclass(frozen=True)
@@ -57,10 +30,7 @@ class PlyFile:
     """A .ply file whose header was read and compared with the file's size."""
 
     path: Path
-    order: str
-    elements: dict[str, Element]
-    comments: list[str]
-    data_start: int
+    header: PlyHeader
 
     @classmethod
     def open(cls, path: Path) -> PlyFile:
@@ -69,22 +39,23 @@ class PlyFile:
         Raises:
             FormatError: if the header is broken, or promises more than the file's size allows.
         """
-        with open(path, "rb") as file:
-            lines = _header_lines(path, file)
-            start = file.tell()
-        kinds = [line.split()[1:2] for line in lines if line.startswith("format ")]
-        if len(kinds) != 1 or not kinds[0] or kinds[0][0] not in BYTE_ORDERS:
-            raise FormatError(f"{path} has no line 'format' of a known kind; expected one of: {', '.join(BYTE_ORDERS)}")
-        comments = [line.removeprefix("comment").strip() for line in lines if line.startswith("comment")]
-        ply = cls(path, BYTE_ORDERS[kinds[0][0]], _elements(path, lines), comments, start)
-        ply._check_size()
-        return ply
+        with _errors_name(path):
+            return cls(path, read_header(path))
+
+    @property
+    def elements(self) -> dict[str, Element]:
+        """The tables by name."""
+        return self.header.elements
+
+    @property
+    def comments(self) -> list[str]:
+        """The texts of the comments."""
+        return self.header.comments
 
     def element(self, name: str) -> Element:
         """The element of that name; raises a FormatError if the file has none."""
-        if name not in self.elements:
-            raise FormatError(f"{self.path} has no element '{name}'; expected a Gaussian splat .ply")
-        return self.elements[name]
+        with _errors_name(self.path):
+            return self.header.element(name)
 
     def blocks(self, name: str) -> Iterator[tuple[slice, Rows]]:
         """The rows of an element, BLOCK at a time, each time with the slice of the rows.
@@ -92,17 +63,13 @@ class PlyFile:
         Raises:
             FormatError: if a value cannot be read, or the file ends early.
         """
-        wanted, before = self.element(name), 0
-        for element in self.elements.values():
-            if not self.order or element.has_lists:
-                yield slice(0, wanted.count), self._by_plyfile(name)
-                return
-            if element is wanted:
-                break
-            before += element.count * element.dtype(self.order).itemsize
-        dtype = wanted.dtype(self.order)
+        wanted, table = self.element(name), self.header.table_start(name)
+        if table is None:
+            yield slice(0, wanted.count), self._by_plyfile(name)
+            return
+        dtype = wanted.dtype(self.header.order)
         with open(self.path, "rb") as file:
-            file.seek(self.data_start + before)
+            file.seek(table)
             for start in range(0, wanted.count, BLOCK):
                 rows = slice(start, min(start + BLOCK, wanted.count))
                 block = np.fromfile(file, dtype, rows.stop - start)
@@ -113,56 +80,13 @@ class PlyFile:
     def rows(self, name: str) -> Rows:
         """All rows of an element at once; raises as :meth:`blocks`."""
         blocks = [block for _, block in self.blocks(name)]
-        return np.concatenate(blocks) if blocks else np.empty(0, self.element(name).dtype(self.order))
+        return np.concatenate(blocks) if blocks else np.empty(0, self.element(name).dtype(self.header.order))
 
     def _by_plyfile(self, name: str) -> Any:
         try:
             return PlyData.read(str(self.path))[name].data
         except (PlyParseError, ValueError, TypeError, IndexError, OverflowError) as error:
             raise FormatError(f"{self.path} is not a readable .ply file: {error}") from error
-
-    def _check_size(self) -> None:
-        available = self.path.stat().st_size - self.data_start
-        # In an ascii file, a value takes at least a digit and a blank, and a list at least its length.
-        widths = (
-            element.count * (element.dtype(self.order).itemsize if self.order else 2 * len(element.columns))
-            for element in self.elements.values()
-        )
-        needed = sum(widths) - (not self.order)
-        if available < needed:
-            raise FormatError(
-                f"{self.path} is truncated: its header promises at least {needed} bytes of data, {available} follow"
-            )
-
-
-def _header_lines(path: Path, file: BinaryIO) -> list[str]:
-    """The lines of the header; afterwards ``file`` is at the first byte of data."""
-    start = file.read(MAX_HEADER)
-    end = re.search(rb"end_header\r?\n?", start)
-    if not start.startswith(b"ply") or end is None:
-        raise FormatError(f"{path} is no .ply file or its header is broken; expected 'ply' ... 'end_header'")
-    file.seek(end.end())
-    return start[: end.start()].decode("ascii", "replace").splitlines()
-
-
-def _elements(path: Path, lines: list[str]) -> dict[str, Element]:
-    elements: dict[str, Element] = {}
-    current = None
-    for line in lines:
-        words = line.split()
-        if words[:1] == ["element"]:
-            if len(words) != 3 or not re.fullmatch("[0-9]{1,13}", words[2]) or int(words[2]) > MAX_ROWS:
-                raise FormatError(f"{path}: the header's line '{line}' names no element and its number of rows")
-            current = elements[words[1]] = Element(words[1], int(words[2]), {})
-        elif words[:1] == ["property"]:
-            is_list = words[1:2] == ["list"]
-            if current is None or len(words) != (5 if is_list else 3) or words[-1] in current.columns:
-                raise FormatError(f"{path}: the header's line '{line}' is no property of its own")
-            if any(kind not in TYPES for kind in words[1:-1] if kind != "list"):
-                raise FormatError(f"{path}: the header's line '{line}' names an unknown type")
-            current.columns[words[-1]] = words[2 if is_list else 1]
-            current.has_lists |= is_list
-    return elements
 
 
 def degree_of(path: Path, columns: dict[str, str]) -> int:
@@ -171,8 +95,14 @@ def degree_of(path: Path, columns: dict[str, str]) -> int:
     Raises:
         FormatError: if no degree has that many columns, or they are not numbered from 0.
     """
-    count = sum(name.startswith("f_rest_") for name in columns)
-    degree = {0: 0, 9: 1, 24: 2, 45: 3}.get(count)
-    if degree is None or not columns.keys() >= {f"f_rest_{i}" for i in range(count)}:
-        raise FormatError(f"{path} has {count} f_rest columns; expected none, or f_rest_0 up to 9, 24 or 45 of them")
-    return degree
+    with _errors_name(path):
+        return ply_columns.degree_of(columns)
+
+
+@contextmanager
+def _errors_name(path: Path) -> Iterator[None]:
+    """Turn "it is ..." of the shared parser into a FormatError that says so of ``path``."""
+    try:
+        yield
+    except ParseError as error:
+        raise FormatError(f"{path} {str(error).removeprefix('it ')}") from error
