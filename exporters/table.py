@@ -72,7 +72,7 @@ FORMATS = (
     ),
     SplatFormat(
         ".ksplat", "GaussianSplats3D, all compression levels; only read",
-        late("ksplat:read_ksplat"), None, assumed_frame="rdf",
+        late("ksplat:read_ksplat"), None, keeps_offset=False, assumed_frame="rdf",
     ),
     SplatFormat(
         ".glb", "glTF with KHR_gaussian_splatting: Babylon.js, PlayCanvas; others show points",

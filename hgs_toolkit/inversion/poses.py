@@ -85,10 +85,10 @@ def angle_spread(cameras: Cameras, distances: list[float]) -> tuple[float, float
 
     A camera whose distance is larger than the smallest one by the share NEARLY has the weight 1/e.
     """
-    values = torch.tensor(distances, dtype=torch.float64)
+    values = torch.tensor(distances, dtype=torch.float64, device=cameras.cam_to_world.device)
     weights = (-(values / values.min().clamp_min(1e-12) - 1) / NEARLY).exp()
     weights = weights / weights.sum()
-    yaw, pitch, _ = (angle.double().cpu() for angle in yaw_pitch_radius(cameras.cam_to_world))
+    yaw, pitch, _ = (angle.double() for angle in yaw_pitch_radius(cameras.cam_to_world))
     yaw_std, pitch_std = (
         float((weights * (angle - (weights * angle).sum()).square()).sum().sqrt().rad2deg()) for angle in (yaw, pitch)
     )

@@ -251,7 +251,7 @@ def test_ctrl_c_closes_it(model_file: Path) -> None:
     ("arguments", "message"),
     [
         (["missing.hgs"], "missing.hgs does not exist"),
-        (["a.hgs", "b.hgs", "c.hgs"], "3 things to look at"),
+        (["a.hgs", "b.hgs", "c.hgs"], "3 models or assets were given"),
         (["missing.safetensors"], "missing.safetensors"),
     ],
 )
