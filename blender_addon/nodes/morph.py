@@ -64,7 +64,7 @@ def add_morph(obj: SplatObject, other: SplatObject) -> NodesModifier:
     A further morph starts where those before it end, so that a chain of seeds is a chain of modifiers.
 
     Returns:
-        The modifier; see :func:`set_factor` and :func:`animate`.
+        The modifier; its input ``Factor`` is 0 for the object itself and 1 for the other seed; see :func:`animate`.
 
     Raises:
         MorphError: if the two have not the same tree.
@@ -82,11 +82,6 @@ def add_morph(obj: SplatObject, other: SplatObject) -> NodesModifier:
 def morphs_of(obj: SplatObject) -> list[NodesModifier]:
     """The modifiers of :func:`add_morph` that an object has; they come before all others of the extension."""
     return [modifier for modifier in obj.modifiers if runs(modifier, SIGNATURE)]
-
-
-def set_factor(modifier: NodesModifier, factor: float) -> None:
-    """0 is the object itself, 1 the other seed."""
-    set_input(modifier, "Factor", factor)
 
 
 def animate(modifier: NodesModifier, first: int, last: int) -> None:

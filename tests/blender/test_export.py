@@ -53,7 +53,7 @@ def test_levels_filters_morphs_and_the_objects_place_are_applied(
 ) -> None:
     obj, path = imported("y_up")
     other = make_object(1)
-    addon("nodes.morph").set_factor(addon("nodes.morph").add_morph(obj, other), 0.5)
+    addon("compat").set_input(addon("nodes.morph").add_morph(obj, other), "Factor", 0.5)
     modifier = addon("ui.levels").add_levels(obj)
     for name, value in (("Level 0 Visible", False), ("Level 2 Opacity", 0.5), ("Size", 2.0)):
         addon("compat").set_input(modifier, name, value)

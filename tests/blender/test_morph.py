@@ -52,7 +52,7 @@ def test_the_mix_is_the_computed_one(
 ) -> None:
     obj, other = make_object(0, degree=degree), make_object(1, degree=degree)
     modifier = addon("nodes.morph").add_morph(obj, other)
-    addon("nodes.morph").set_factor(modifier, factor)
+    addon("compat").set_input(modifier, "Factor", factor)
     assert_mixed(addon, obj, make_splats(0, degree=degree), make_splats(1, degree=degree), factor)
 
 
@@ -72,7 +72,7 @@ def test_opposite_and_equal_rotations_stay_rotations(addon: Addon, make_object: 
     rotation = data.get_values(other.data, "rotation")
     rotation[::2] *= -1
     data.set_values(other.data, "rotation", "QUATERNION", rotation)
-    morph.set_factor(morph.add_morph(obj, other), 0.5)
+    addon("compat").set_input(morph.add_morph(obj, other), "Factor", 0.5)
     mixed = data.get_values(evaluated(obj), "rotation")
     np.testing.assert_allclose(np.abs((mixed * rotation).sum(1)), 1, atol=1e-5)
 
@@ -83,8 +83,8 @@ def test_the_key_outlives_its_object_and_does_not_follow_its_modifiers_or_place(
     obj, other = make_object(0), make_object(1)
     other.location = (5, 6, 7)
     morph = addon("nodes.morph")
-    morph.set_factor(morph.add_morph(other, make_object(2)), 1.0)
-    morph.set_factor(morph.add_morph(obj, other), 1.0)
+    addon("compat").set_input(morph.add_morph(other, make_object(2)), "Factor", 1.0)
+    addon("compat").set_input(morph.add_morph(obj, other), "Factor", 1.0)
     bpy.data.objects.remove(other)
     assert_mixed(addon, obj, make_splats(1), make_splats(1), 1.0)
 
@@ -97,8 +97,8 @@ def test_morphs_are_chained_before_every_other_modifier(
     first = morph.add_morph(obj, make_object(1))
     second = morph.add_morph(obj, make_object(2))
     assert [modifier.name for modifier in obj.modifiers][2] == "last"
-    morph.set_factor(first, 1.0)
-    morph.set_factor(second, 0.5)
+    addon("compat").set_input(first, "Factor", 1.0)
+    addon("compat").set_input(second, "Factor", 0.5)
     assert_mixed(addon, obj, make_splats(1), make_splats(2), 0.5)
     assert len([group for group in bpy.data.node_groups if group.get("hgs_morph_attributes")]) == 1
 
@@ -107,7 +107,7 @@ def test_a_saved_file_still_morphs(
     addon: Addon, make_object: Callable[..., Any], make_splats: Callable[..., Any], tmp_path: Any
 ) -> None:
     modifier = addon("nodes.morph").add_morph(make_object(0), make_object(1))
-    addon("nodes.morph").set_factor(modifier, 0.5)
+    addon("compat").set_input(modifier, "Factor", 0.5)
     a, b = make_splats(0), make_splats(1)
     bpy.data.objects.remove(bpy.data.objects["seed 1"])
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
@@ -135,5 +135,5 @@ def test_splats_that_blender_imported_itself_mix_colors_and_opacities_as_well(
         base = data.get_values(obj.data, "radiance:base")
         obj.data.attributes.remove(obj.data.attributes["radiance:base"])
         data.set_values(obj.data, "radiance:base", "FLOAT4", base)
-    morph.set_factor(morph.add_morph(*objects), 0.5)
+    addon("compat").set_input(morph.add_morph(*objects), "Factor", 0.5)
     assert_mixed(addon, objects[0], make_splats(0), make_splats(1), 0.5)
