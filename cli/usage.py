@@ -126,7 +126,7 @@ def _tell_usage_error(error: Any, as_json: bool) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":  # no arguments at all: the message is the help text
         error.show()
         return int(error.exit_code)
-    sentence = " ".join(message.split()).rstrip(".")
+    sentence = " ".join(message.replace("Value error, ", "").split()).rstrip(".")  # pydantic's prefix
     if context is not None:
         sentence += f"; see '{context.command_path} --help'"
     if as_json:
