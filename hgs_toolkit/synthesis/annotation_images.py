@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hgs_toolkit.datasets.images import Pixels, to_uint8
+from hgs_toolkit.imaging.srgb import linear_to_srgb, srgb_to_linear
 
 if TYPE_CHECKING:
     from hgs_toolkit.synthesis.background_images import BackgroundImages
@@ -49,10 +50,7 @@ def expose(color: Values, stops: float) -> Values:
     if stops == 0:
         return color
     color = np.clip(color, 0, 1)
-    linear = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
-    linear = np.clip(linear * 2.0**stops, 0, 1)
-    exposed: Values = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return exposed
+    return linear_to_srgb(np.clip(srgb_to_linear(color) * 2.0**stops, 0, 1))
 
 
 def depth_image(layers: Layers, scale: int) -> NDArray[np.uint16]:

@@ -15,9 +15,10 @@ from hgs_toolkit.synthesis.background_images import BackgroundImages
 from hgs_toolkit.synthesis.formats import FORMATS, DatasetFormat
 from hgs_toolkit.synthesis.plan import BackgroundKind, SynthPlan
 from hgs_toolkit.synthesis.settings import AUTO, RANDOM, TRANSPARENT, SynthSettings
+from hgs_toolkit.version import toolkit_version
 
-PACKAGES = ("hgs_toolkit", "torch", "numpy", "numba", "pillow", "isal")
-"""Packages whose version can change a bit of the result."""
+PACKAGES = ("torch", "numpy", "numba", "pillow", "isal")
+"""Packages whose version, like that of the toolkit, can change a bit of the result."""
 
 USUAL_SHARDS, MIN_SHARD_IMAGES, MAX_SHARD_IMAGES = 64, 16, 1000
 """Number of shards that a dataset is cut into unless ``shard_images`` says otherwise, and the fewest and most images
@@ -49,7 +50,7 @@ def make_plan(settings: SynthSettings, model: Config, model_sha256: str) -> Synt
         settings, annotations=annotations, background=settings.background if not images else "pictures",
         shard_images=settings.shard_images or _shard_images(settings), category=settings.category or model.name,
     )  # fmt: skip
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    versions = {"hgs_toolkit": toolkit_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
     return SynthPlan(
         settings, background, color, images, model.name, model_sha256,
         _depth_scale(settings, model.generator, background), versions,
