@@ -95,7 +95,7 @@ def test_a_set_of_views_has_its_own_cameras_and_one_subject(
     monkeypatch.setattr("hgs_toolkit.cli.invert.MAX_VIEWS", 1)
     result = hgs(*arguments, "--force")
     assert result.exit_code == 1
-    assert "2 pictures" in result.stderr
+    assert "2 images" in result.stderr
 
 
 def test_files_hold_the_scene_widened_for_any_size(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:
