@@ -1,0 +1,59 @@
+"""Settings of the discriminator."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from hgs_toolkit.errors import ConfigError, require
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """The discriminator: StyleGAN2 type with a pose branch, or the lean residual one with camera projection."""
+
+    kind: Literal["stylegan2", "residual"] = "stylegan2"
+    """``stylegan2``, or the lean ``residual`` one."""
+    resolution: int = 256
+    """Image size that it judges, pixels."""
+    channel_base: int = 32768
+    """``stylegan2``: width at resolution r is min(channel_base / r, channel_max)."""
+    channel_max: int = 512
+    """``stylegan2``: largest width."""
+    channels: tuple[int, ...] = ()
+    """``residual``: widths from the image's resolution down to 4x4, one each resolution."""
+    alpha: bool = False
+    """Whether it sees alpha as a fourth channel, so that it judges silhouettes directly (needs data with alpha)."""
+    views: int = 1
+    """Number of images of one subject that it judges together; needs a set with as many, and ``training.views``."""
+    pose: Literal["branch", "projection", "none"] = "branch"
+    """How the camera is judged: by a ``branch`` of its own, by ``projection``, or not."""
+    pose_dim: int = 64
+    """Size of the pose branch's embedding."""
+    mbstd_group: int = 4
+    """Minibatch-standard-deviation group size; 0 switches the layer off."""
+    downsample: Literal["average", "blur"] = "average"
+    """``residual``: average pooling, or a depthwise [1,3,3,1] blur with stride 2 (slow on a CPU)."""
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    """``auto``: bfloat16 where the hardware multiplies it natively (AMX, AVX512-BF16, CUDA), else float32."""
+    channels_last: bool = False
+    """Whether features are stored channels last, which is faster on some machines."""
+
+    @property
+    def image_channels(self) -> int:
+        """Channels of what it judges: colours, and alpha where it sees it, of every view."""
+        return self.views * (3 + self.alpha)
+
+    def __post_init__(self) -> None:
+        require(self.views >= 1, "discriminator.views", self.views, "at least 1")
+        steps = int(math.log2(self.resolution)) if self.resolution >= 4 else 0
+        require(
+            self.resolution >= 8 and 2**steps == self.resolution,
+            "discriminator.resolution", self.resolution, "a power of two, at least 8",
+        )  # fmt: skip
+        if self.kind == "residual" and len(self.channels) != steps - 1:
+            raise ConfigError(
+                f"discriminator.channels has {len(self.channels)} entries; expected {steps - 1}, one for each of the "
+                f"resolutions {self.resolution} ... 4"
+            )
