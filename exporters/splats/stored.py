@@ -15,6 +15,7 @@ from hgs_toolkit.exporters.frames import turn_signs
 from hgs_toolkit.exporters.limits import BLOCK
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.parsing import stored as parsed
+from hgs_toolkit.parsing.stored import opacity_bytes as opacity_bytes
 
 Floats = NDArray[np.float32]
 
@@ -106,11 +107,6 @@ def tensor_blocks(scene: GaussianHierarchy) -> Iterator[tuple[slice, tuple[Tenso
         means, log_scales, quats, sh, logits = (value[rows].to("cpu", torch.float32) for value in source)
         bounded = logits.clamp(-MAX_OPACITY_LOGIT, MAX_OPACITY_LOGIT)
         yield rows, (means, log_scales, normalize_quats(quats), sh, bounded)
-
-
-def opacity_bytes(logits: Floats) -> NDArray[np.uint8]:
-    """Opacities (N,) as bytes 0..255, rounded, from their logits (N,)."""
-    return np.round(255 / (1 + np.exp(-logits))).astype(np.uint8)
 
 
 def logits_of_bytes(alphas: NDArray[np.uint8]) -> Floats:

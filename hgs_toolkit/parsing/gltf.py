@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The container binary glTF 2.0: its two chunks, its accessors, and where its nodes place its meshes.
+"""The container binary glTF 2.0, read and framed: its two chunks, its accessors, and where its nodes place its meshes.
 
 Only what the file itself holds is read: no other files, no sparse or compressed accessors. Every count and offset is
 compared with the size of the file before anything is allocated.
@@ -150,6 +150,22 @@ class Glb:
             return np.empty((0, width), kind)
         rows = np.lib.stride_tricks.as_strided(self._binary[start + offset : start + end], (count, item), (stride, 1))
         return np.ascontiguousarray(rows).view(kind)
+
+
+def around_binary(document: Json, size: int) -> tuple[bytes, bytes]:
+    """What stands in a .glb before and after the ``size`` bytes of data that its JSON ``document`` describes.
+
+    Raises:
+        ParseError: if the file would exceed the 4 GiB of its format.
+    """
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+    text += b" " * (-len(text) % 4)
+    padding = -size % 4
+    total = HEADER_BYTES + 2 * CHUNK_HEADER_BYTES + len(text) + size + padding
+    if total >= 2**32:
+        raise ParseError(f"{total} bytes; a .glb file holds at most {2**32 - 1}, write .ply")
+    head = struct.pack("<4sII", MAGIC, VERSION, total) + struct.pack("<II", len(text), JSON_CHUNK) + text
+    return head + struct.pack("<II", size + padding, BINARY_CHUNK), bytes(padding)
 
 
 def _chunks(data: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.uint8]]]:

@@ -40,3 +40,13 @@ def restore_largest(largest: NDArray[Any], three: Floats) -> Floats:
     np.put_along_axis(quats, largest[:, None].astype(np.intp), np.sqrt((1 - square).clip(0))[:, None], axis=1)
     quats /= np.linalg.norm(quats, axis=1, keepdims=True)
     return quats
+
+
+def drop_largest(quats: Floats) -> tuple[NDArray[np.intp], Floats]:
+    """The index (N,) of the largest component of unit quaternions (N, 4), and the other three components (N, 3).
+
+    The components may be in any order. The others have the sign that makes the largest one positive.
+    """
+    largest = np.abs(quats).argmax(axis=1)
+    sign = np.where(np.take_along_axis(quats, largest[:, None], axis=1) < 0, np.float32(-1), np.float32(1))
+    return largest, np.take_along_axis(quats, KEPT[largest], axis=1) * sign

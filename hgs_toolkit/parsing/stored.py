@@ -42,3 +42,8 @@ def logits_of_bytes(opacities: NDArray[Any]) -> Floats:
     with np.errstate(divide="ignore"):
         logits: Floats = (np.log(table) - np.log1p(-table)).astype(np.float32)[opacities]
     return logits
+
+
+def opacity_bytes(logits: Floats) -> NDArray[np.uint8]:
+    """Opacities (N,) as bytes 0..255, rounded, from their logits (N,)."""
+    return np.round(255 / (1 + np.exp(-logits))).astype(np.uint8)

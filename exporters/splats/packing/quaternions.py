@@ -11,22 +11,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hgs_toolkit.exporters.splats.stored import Floats
 from hgs_toolkit.parsing.quaternions import BOUND as BOUND
 from hgs_toolkit.parsing.quaternions import KEPT as KEPT
+from hgs_toolkit.parsing.quaternions import drop_largest as drop_largest
 from hgs_toolkit.parsing.quaternions import restore_largest as restore_largest
 
 Real = TypeVar("Real", np.float32, np.float64)
-
-
-def drop_largest(quats: Floats) -> tuple[NDArray[np.intp], Floats]:
-    """The index (N,) of the largest component of unit quaternions (N, 4), and the other three components (N, 3).
-
-    The components may be in any order. The others have the sign that makes the largest one positive.
-    """
-    largest = np.abs(quats).argmax(axis=1)
-    sign = np.where(np.take_along_axis(quats, largest[:, None], axis=1) < 0, np.float32(-1), np.float32(1))
-    return largest, np.take_along_axis(quats, KEPT[largest], axis=1) * sign
 
 
 def equal_rotations(quats: NDArray[Real]) -> NDArray[Real]:
