@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .parsing.stored import ParseError
+from .parsing.stored import ParsedSplats, ParseError
 
 Array = np.ndarray[Any, Any]
 
@@ -20,6 +20,9 @@ SH_C0 = 0.28209479177387814
 
 LEAST_LOG_SCALE = np.log(np.finfo(np.float32).tiny)
 """Log scale that stands for a size of 0."""
+
+MAX_LOGIT = 16.0
+"""Logit of an opacity of 1 in files, 1e-7 away from it; its negative stands for 0."""
 
 MAX_LEVELS = 64
 NO_PARENT = -1
@@ -103,6 +106,19 @@ def splats_from_stored(
         means, scale, unit.astype(np.float32), np.column_stack([coefficients[:, 0], opacity]).astype(np.float32),
         coefficients[:, 1:], **rest,
     )  # fmt: skip
+
+
+def stored_values(splats: ActivatedSplats) -> ParsedSplats:
+    """Gaussians as files store them, float32: the inverse of :func:`splats_from_stored`, in their own axes."""
+    with np.errstate(divide="ignore"):
+        opacity = splats.base[:, 3].astype(np.float64)
+        logits = np.clip(np.log(opacity) - np.log1p(-opacity), -MAX_LOGIT, MAX_LOGIT)
+        log_scales = np.maximum(np.log(splats.scale.astype(np.float64)), LEAST_LOG_SCALE)
+    quats = splats.rotation / np.linalg.norm(splats.rotation, axis=1, keepdims=True)
+    coefficients = np.concatenate([splats.base[:, None, :3], splats.harmonics], 1)
+    return ParsedSplats(
+        *(part.astype(np.float32) for part in (splats.position, log_scales, quats, coefficients, logits))
+    )
 
 
 def bytes_to_logits(opacities: Array) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -136,3 +137,79 @@ def test_showing_nothing_and_an_impossible_place_are_reported(
     with pytest.raises(RuntimeError, match="shows no Gaussian"):
         bpy.ops.hgs.export_splats(filepath=str(tmp_path / "out.ply"))
     assert not (tmp_path / "out.ply").exists()
+
+
+@pytest.mark.parametrize("suffix", [".hgs", ".glb", ".spz"])
+def test_every_kind_of_file_holds_what_is_shown(
+    suffix: str, imported: Callable[..., Any], addon: Addon, tmp_path: Path
+) -> None:
+    obj, path = imported("rdf", degree=2)
+    obj.location.z = 0.5
+    out = tmp_path / f"out{suffix}"
+    assert bpy.ops.hgs.export_splats(filepath=str(out), frame="rdf") == {"FINISHED"}
+    read, core = addon("core.files.reading").read_splats, addon("core.transforming")
+    wanted = core.moved(read(path), np.diag([1.0, -1.0, -1.0, 1.0]))  # y down to y up
+    wanted.position[:, 1] += 0.5  # Blender's z
+    back = read(out)
+    assert back.frame == "y_up"
+    if suffix != ".spz":
+        return _same(back, wanted, atol=1e-5)
+    np.testing.assert_allclose(back.position, wanted.position, atol=1e-5)
+    np.testing.assert_allclose(back.base[:, 3], wanted.base[:, 3], atol=3e-3)
+    np.testing.assert_allclose(back.scale, wanted.scale, rtol=0.04)
+    assert np.abs((back.rotation * wanted.rotation).sum(1)).min() > 0.999
+    return None
+
+
+def test_a_kind_of_file_that_is_not_written_is_reported(make_object: Callable[..., Any], tmp_path: Path) -> None:
+    make_object(0)
+    with pytest.raises(RuntimeError, match=r"out.sog has no suffix of a splat file; expected .ply, .hgs, .spz, .glb"):
+        bpy.ops.hgs.export_splats(filepath=str(tmp_path / "out.sog"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_frame_becomes_a_file_and_the_sequence_plays(
+    make_object: Callable[..., Any], addon: Addon, tmp_path: Path
+) -> None:
+    scene, obj = bpy.context.scene, make_object(0)
+    modifier = addon("nodes.morph").add_morph(obj, make_object(1))
+    addon("nodes.morph").animate(modifier, 1, 5)
+    bpy.context.view_layer.objects.active = obj
+    scene.frame_start, scene.frame_end, scene.frame_step = 1, 5, 2
+    scene.frame_set(2)
+    (tmp_path / "walk_0003.hgs").write_bytes(b"mine")
+    with pytest.raises(RuntimeError, match=r"walk_0003\.hgs exists already"):
+        bpy.ops.hgs.export_splats(filepath=str(tmp_path / "walk.hgs"), animation=True)
+    assert [each.name for each in tmp_path.iterdir()] == ["walk_0003.hgs"], "nothing else was begun"
+    assert bpy.ops.hgs.export_splats(filepath=str(tmp_path / "walk.hgs"), animation=True, replace=True) == {"FINISHED"}
+    assert scene.frame_current == 2
+    files = sorted(tmp_path.iterdir())
+    assert [each.name for each in files] == ["walk_0001.hgs", "walk_0003.hgs", "walk_0005.hgs"]
+    first, middle, last = (addon("core.files.read_hgs").read_hgs(each).position for each in files)
+    np.testing.assert_allclose(middle, (first + last) / 2, atol=1e-5)
+    assert np.abs(last - first).max() > 0.1
+    bpy.ops.hgs.play_sequence(filepath=str(files[0]))
+    played = bpy.context.object
+    scene.frame_set(3)
+    np.testing.assert_allclose(addon("data").get_values(played.data, "position"), last, atol=1e-6)
+
+
+def test_the_suffix_follows_the_format_while_files_are_browsed(addon: Addon) -> None:
+    check = addon("ui.exporting").HGS_OT_export_splats.check
+    for name, kind, wanted in (("a.ply", ".glb", "a.glb"), ("a.b", ".spz", "a.b.spz"), ("a.hgs", ".hgs", "a.hgs")):
+        asked = SimpleNamespace(filepath=name, kind=kind)
+        assert check(asked, bpy.context) == (name != wanted)
+        assert asked.filepath == wanted
+
+
+def test_an_export_leaves_nothing_to_undo(make_object: Callable[..., Any], tmp_path: Path) -> None:
+    make_object(0).location.x = 1
+    bpy.ops.ed.undo_push(message="before")
+    bpy.data.objects["seed 0"].location.x = 2
+    bpy.ops.ed.undo_push(message="moved")
+    bpy.ops.hgs.export_splats(filepath=str(tmp_path / "out.glb"))
+    bpy.ops.ed.undo()
+    assert bpy.data.objects["seed 0"].location.x == 1
+    assert (tmp_path / "out.glb").exists()
+    bpy.ops.ed.redo()
+    assert bpy.data.objects["seed 0"].location.x == 2

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from blender_addon.core.files.read_glb import read_glb
+from blender_addon.core.files.read_hgs import read_hgs
 from blender_addon.core.files.read_ply import read_ply
-from blender_addon.core.files.write_ply import write_ply
+from blender_addon.core.files.writing import write_splats
 from blender_addon.core.rotations import matrices_to_quaternions, quaternions_to_matrices
 from blender_addon.core.saving import FileExists
-from blender_addon.core.splats import ActivatedSplats, splats_from_stored
+from blender_addon.core.splats import ActivatedSplats, SplatError, splats_from_stored
 from blender_addon.core.transforming import kept, moved, parents_by_index
-from hgs_toolkit.exporters.table import load
+from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.rendering.harmonics import sh_basis
 
 Array = np.ndarray[Any, Any]
@@ -41,31 +43,53 @@ def _covariances(splats: ActivatedSplats) -> Array:
     return covariances
 
 
+LOSSLESS = {".ply": read_ply, ".hgs": read_hgs, ".glb": read_glb}
+
+
+@pytest.mark.parametrize("suffix", LOSSLESS)
 @pytest.mark.parametrize("degree", range(4))
 @pytest.mark.parametrize("tree", [True, False])
-def test_a_written_file_is_read_again(degree: int, tree: bool, tmp_path: Path) -> None:
-    splats = _splats(degree, tree)
-    write_ply(tmp_path / "a.ply", splats)
-    back, scene = read_ply(tmp_path / "a.ply"), load(tmp_path / "a.ply")
+def test_a_written_file_is_read_again(suffix: str, degree: int, tree: bool, tmp_path: Path) -> None:
+    splats, path = _splats(degree, tree), tmp_path / f"a{suffix}"
+    write_splats(path, splats)
+    back, scene = LOSSLESS[suffix](path), load(path)
     for name in ("position", "scale", "rotation", "base", "harmonics"):
         np.testing.assert_allclose(getattr(back, name), getattr(splats, name), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(scene.means[0], splats.position, atol=1e-6)  # the toolkit understands the frame
     np.testing.assert_allclose(scene.opacity_logits[0].sigmoid(), splats.base[:, 3], atol=1e-6)
+    np.testing.assert_allclose(scene.sh[0, :, 1:], splats.harmonics, atol=1e-6)
     assert back.frame == "y_up"
     if tree:
         assert splats.level is not None
         assert splats.parent is not None
         np.testing.assert_array_equal(scene.level, splats.level)
         np.testing.assert_array_equal(scene.parent, splats.parent)
+    elif suffix == ".hgs":
+        assert not scene.level.any()
     else:
         assert back.level is None
-    assert [each.name for each in tmp_path.iterdir()] == ["a.ply"]
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("degree", range(4))
+def test_a_written_spz_is_byte_for_byte_the_toolkits(degree: int, tmp_path: Path) -> None:
+    splats = _splats(degree)
+    write_splats(tmp_path / "a.hgs", splats)
+    write_splats(tmp_path / "a.spz", splats)
+    export(load(tmp_path / "a.hgs"), tmp_path / "b.spz")
+    assert (tmp_path / "a.spz").read_bytes() == (tmp_path / "b.spz").read_bytes()
+
+
+def test_no_other_suffix_is_written(tmp_path: Path) -> None:
+    with pytest.raises(SplatError, match=r"a.ksplat has no suffix of a splat file; expected .ply, .hgs, .spz, .glb"):
+        write_splats(tmp_path / "a.ksplat", _splats())
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.ply").mkdir()
     with pytest.raises(OSError, match="directory"):
-        write_ply(tmp_path / "a.ply", _splats(), replace=True)
+        write_splats(tmp_path / "a.ply", _splats(), replace=True)
     assert [each.name for each in tmp_path.iterdir()] == ["a.ply"]
 
 
@@ -139,9 +163,9 @@ def test_a_file_is_replaced_only_where_that_was_said(tmp_path: Path) -> None:
     path = tmp_path / "a.ply"
     path.write_bytes(b"mine")
     with pytest.raises(FileExists, match="exists already"):
-        write_ply(path, _splats())
+        write_splats(path, _splats())
     assert path.read_bytes() == b"mine"
-    write_ply(path, _splats(), replace=True)
+    write_splats(path, _splats(), replace=True)
     assert len(read_ply(path)) == 50
 
 

@@ -77,10 +77,10 @@ def _part(glb: Glb, attributes: dict[str, int], node: dict[str, Any]) -> Activat
             raise SplatError(f"its Gaussians lack {name}")
         return glb.values(attributes[name], name, width)
 
-    degree = max(d for d in range(MAX_DEGREE + 1) if d == 0 or _coefficients(d)[-1] in attributes)
+    degree = max(d for d in range(MAX_DEGREE + 1) if d == 0 or coefficient_names(d)[-1] in attributes)
     means, scales = column("POSITION", 3), column(f"{PREFIX}SCALE", 3)
     rotation, opacity = column(f"{PREFIX}ROTATION", 4), column(f"{PREFIX}OPACITY", 1)[:, 0].astype(np.float64)
-    colors = [column(name, 3) for name in _coefficients(degree)]
+    colors = [column(name, 3) for name in coefficient_names(degree)]
     if {len(each) for each in (scales, rotation, opacity, *colors)} != {len(means)}:
         raise SplatError("its attributes differ in their counts")
     if (scales < 0).any() or (opacity < 0).any() or (opacity > 1).any():
@@ -97,7 +97,8 @@ def _part(glb: Glb, attributes: dict[str, int], node: dict[str, Any]) -> Activat
     return splats
 
 
-def _coefficients(degree: int) -> list[str]:
+def coefficient_names(degree: int) -> list[str]:
+    """Attributes of the coefficients up to ``degree``, the constant one first."""
     return [f"{PREFIX}SH_DEGREE_{d}_COEF_{n}" for d in range(degree + 1) for n in range(2 * d + 1)]
 
 
