@@ -19,6 +19,7 @@ MODULES = (
     "ui.viewing",
     "ui.appearance",
     "ui.levels",
+    "edits.grade",
     "ui.exporting",
     "ui.player",
     "ui.cameras",

@@ -129,6 +129,15 @@ def active_splats(context: bpy.types.Context) -> SplatObject:
     return obj
 
 
+class OnSplats:
+    """Operators that need a splat object to be active, and not one of another file."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """A splat object that may be changed must be active."""
+        return is_splats(context.object) and context.object.is_editable
+
+
 def get_values(data: SplatData, name: str) -> Array:
     """Values (N,) or (N, k) of a point attribute."""
     attribute: Any = data.attributes[name]  # what elements call their value depends on the attribute's type

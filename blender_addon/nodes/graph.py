@@ -185,6 +185,24 @@ class GeometryGraph(Graph):
         for item in items:
             item.description = texts.get(item.name, "")
 
+    def captured(self, geometry: Socket, fields: Mapping[str, tuple[str, Socket]]) -> tuple[Socket, dict[str, Socket]]:
+        """``geometry`` and the values that ``fields`` (type and socket, by name) have on it, whatever happens to it
+        afterwards."""
+        node = self.add("GeometryNodeCaptureAttribute", domain="POINT")
+        for name, (kind, _) in fields.items():
+            node.capture_items.new(kind, name)
+        self.put(geometry, node.inputs[0])
+        for name, (_, value) in fields.items():
+            self.put(value, node.inputs[name])
+        return node.outputs[0], {name: node.outputs[name] for name in fields}
+
+    def outside_box(self, place: Socket, box: Socket) -> Socket:
+        """Whether a place is outside of the cube of side 2 about the origin of the object ``box``."""
+        transform = self.call("GeometryNodeObjectInfo", box, transform_space="RELATIVE")
+        inverse = self.call("FunctionNodeInvertMatrix", transform)
+        x, y, z = self.split(self.vector("ABSOLUTE", self.call("FunctionNodeTransformPoint", place, inverse)))
+        return self.compare("GREATER_THAN", self.math("MAXIMUM", self.math("MAXIMUM", x, y), z), 1.0)
+
     def finish(self, geometry: Socket) -> None:
         """Make ``geometry`` the modifier's result."""
         end = self.add("NodeGroupOutput")

@@ -86,6 +86,8 @@ def _build(graph: GeometryGraph, count: int) -> None:
     too_large = graph.both(
         graph.compare("GREATER_THAN", most_size, 0.0), graph.compare("GREATER_THAN", largest, most_size)
     )
+    beyond = graph.outside_box(place, box)
+    cropped = graph.choose(outside, beyond, graph.negated(beyond), "BOOLEAN")
     hidden = graph.read(HIDDEN, "BOOLEAN")
     for reason in (
         graph.negated(graph.pick(item, seen, "BOOLEAN")),
@@ -93,7 +95,7 @@ def _build(graph: GeometryGraph, count: int) -> None:
         graph.compare("LESS_THAN", opacity, least_opacity),
         graph.compare("LESS_THAN", largest, least_size),
         too_large,
-        graph.both(crops, _cropped(graph, place, box, outside)),
+        graph.both(crops, cropped),
     ):
         hidden = graph.either(hidden, reason)
 
@@ -105,24 +107,11 @@ def _build(graph: GeometryGraph, count: int) -> None:
         "hide": ("BOOLEAN", hidden),
         "place": ("VECTOR", place),
     }
-    geometry, values = _capture(graph, graph.geometry, fields)
+    geometry, values = graph.captured(graph.geometry, fields)
     geometry = graph.store(geometry, "radiance:base", values["base"], "FLOAT_COLOR")
     geometry = graph.store(geometry, "scale", values["scale"], "FLOAT_VECTOR")
     geometry = graph.store(geometry, HIDDEN, values["hide"], "BOOLEAN")
     graph.finish(graph.call("GeometryNodeSetPosition", geometry, None, values["place"]))
-
-
-def _capture(
-    graph: GeometryGraph, geometry: Socket, fields: dict[str, tuple[str, Socket]]
-) -> tuple[Socket, dict[str, Socket]]:
-    """``geometry`` and the values that ``fields`` have on it, whatever happens to it afterwards."""
-    node = graph.add("GeometryNodeCaptureAttribute", domain="POINT")
-    for name, (kind, _) in fields.items():
-        node.capture_items.new(kind, name)
-    graph.put(geometry, node.inputs[0])
-    for name, (_, value) in fields.items():
-        graph.put(value, node.inputs[name])
-    return node.outputs[0], {name: node.outputs[name] for name in fields}
 
 
 def _blend_weight(graph: GeometryGraph, level: Socket, blend: Socket, together: Socket) -> Socket:
@@ -152,12 +141,3 @@ def _grown(graph: GeometryGraph, grow: Socket) -> Socket:
     moved = graph.vector("ADD", own, graph.scaled(way, missing))
     has_parent = graph.compare("GREATER_THAN", parent, -0.5)
     return graph.choose(has_parent, own, moved, "VECTOR")
-
-
-def _cropped(graph: GeometryGraph, place: Socket, box: Socket, outside: Socket) -> Socket:
-    """Whether a place is cut off by the cube of side 2 about the origin of the object ``box``."""
-    transform = graph.call("GeometryNodeObjectInfo", box, transform_space="RELATIVE")
-    inverse = graph.call("FunctionNodeInvertMatrix", transform)
-    x, y, z = graph.split(graph.vector("ABSOLUTE", graph.call("FunctionNodeTransformPoint", place, inverse)))
-    beyond = graph.compare("GREATER_THAN", graph.math("MAXIMUM", graph.math("MAXIMUM", x, y), z), 1.0)
-    return graph.choose(outside, beyond, graph.negated(beyond), "BOOLEAN")

@@ -4,18 +4,15 @@
 from __future__ import annotations
 
 import bpy
-import numpy as np
 from bpy.types import NodesModifier, UILayout
 
 from ..compat import draw_input, get_input, set_input
-from ..data import active_splats, get_values, is_splats
+from ..data import OnSplats, active_splats, get_values, is_splats
+from ..edits.boxes import add_box
 from ..nodes.levels_nodes import NAME, SIGNATURE, label, levels_group
 from ..nodes.modifiers import add_modifier, find_modifier
 from ..nodes.morph import morphs_of
 from ..typed import Outcome, SplatData, SplatObject, present
-
-CROP_MARGIN = 1.05
-"""A new crop box is so much larger than what it holds."""
 
 FIRST_COLUMN = 0.36
 """Share of the panel's width that names of levels get; "Background" fits."""
@@ -64,30 +61,14 @@ def _levels(modifier: NodesModifier) -> range:
 
 def add_crop_box(context: bpy.types.Context, obj: SplatObject) -> bpy.types.Object:
     """An empty cube around the object's Gaussians that crops them from now on; the empty."""
-    places = get_values(obj.data, "position")
-    low, high = places.min(0), places.max(0)
-    box = bpy.data.objects.new(f"{obj.name} crop", None)
-    box.empty_display_type = "CUBE"
-    box.parent = obj
-    box.location = (low + high) / 2
-    box.scale = np.maximum((high - low) / 2 * CROP_MARGIN, 1e-3)
-    present(context.collection).objects.link(box)
+    box = add_box(context, obj, f"{obj.name} crop")
     modifier = add_levels(obj)
     set_input(modifier, "Crop Box", box)
     set_input(modifier, "Crop", True)
     return box
 
 
-class _OnSplats:
-    """Operators that need a splat object to be active, and not one of another file."""
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """A splat object that may be changed must be active."""
-        return is_splats(context.object) and context.object.is_editable
-
-
-class HGS_OT_add_levels(_OnSplats, bpy.types.Operator):
+class HGS_OT_add_levels(OnSplats, bpy.types.Operator):
     """Make the levels of the active splat object adjustable."""
 
     bl_idname = "hgs.add_levels"
@@ -100,7 +81,7 @@ class HGS_OT_add_levels(_OnSplats, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class HGS_OT_solo_level(_OnSplats, bpy.types.Operator):
+class HGS_OT_solo_level(OnSplats, bpy.types.Operator):
     """Show this level alone, or all of them if it is alone already."""
 
     bl_idname = "hgs.solo_level"
@@ -115,7 +96,7 @@ class HGS_OT_solo_level(_OnSplats, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class HGS_OT_add_crop_box(_OnSplats, bpy.types.Operator):
+class HGS_OT_add_crop_box(OnSplats, bpy.types.Operator):
     """Cut the active splat object by a box that can be moved, turned, scaled and animated."""
 
     bl_idname = "hgs.add_crop_box"

@@ -23,7 +23,7 @@ class Layout:
     def row(self, **options: Any) -> Layout:
         return self
 
-    column = split = row
+    column = split = box = row
 
     def prop(self, data: Any, name: str, text: str | None = None, **options: Any) -> None:
         data.path_resolve(name)  # a ValueError where there is no such property
@@ -40,6 +40,9 @@ class Layout:
 
     def progress(self, factor: float, text: str) -> None:
         self.drawn.append(text)
+
+    def template_curve_mapping(self, data: Any, name: str, **options: Any) -> None:
+        self.prop(data, name)
 
     def template_icon_view(self, data: Any, name: str, **options: Any) -> None:
         self.prop(data, name)
