@@ -19,6 +19,8 @@ MODULES = (
     "ui.viewing",
     "ui.appearance",
     "ui.levels",
+    "edits.cleanup",
+    "edits.brush",
     "edits.grade",
     "ui.exporting",
     "ui.player",

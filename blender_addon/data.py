@@ -16,8 +16,12 @@ from .typed import SplatData, SplatObject
 
 VALUE_NAMES = {
     "FLOAT_VECTOR": "vector", "FLOAT_COLOR": "color", "FLOAT4": "vector", "QUATERNION": "value", "INT": "value",
+    "BOOLEAN": "value",
 }  # fmt: skip
 """Name of an element's value, by the attribute's type."""
+
+NUMBER_TYPES: dict[str, type] = {"INT": np.int32, "BOOLEAN": np.bool_}
+"""Numpy's types of attributes of whole numbers and truth values; all others are float32."""
 
 REMEMBERED, REMEMBERED_PLACES, REMEMBERED_COUNT = "hgs_remembered", "hgs_remembered_places", "hgs_remembered_count"
 """Properties of data: the numbers of some Gaussians, their places, and how many Gaussians there were in all."""
@@ -142,8 +146,8 @@ def get_values(data: SplatData, name: str) -> Array:
     """Values (N,) or (N, k) of a point attribute."""
     attribute: Any = data.attributes[name]  # what elements call their value depends on the attribute's type
     key = VALUE_NAMES[attribute.data_type]
-    width = {"FLOAT_VECTOR": 3, "INT": 1}.get(attribute.data_type, 4)
-    values = np.empty(len(attribute.data) * width, np.int32 if attribute.data_type == "INT" else np.float32)
+    width = {"FLOAT_VECTOR": 3, "INT": 1, "BOOLEAN": 1}.get(attribute.data_type, 4)
+    values: Array = np.empty(len(attribute.data) * width, NUMBER_TYPES.get(attribute.data_type, np.float32))
     attribute.data.foreach_get(key, values)
     return values.reshape(-1, width) if width > 1 else values
 
@@ -154,5 +158,5 @@ def set_values(data: SplatData, name: str, kind: str, values: Array) -> None:
     attribute = attributes.get(name)
     if attribute is None:
         attribute = attributes.new(name, kind, "POINT")
-    flat = np.ascontiguousarray(values, np.int32 if kind == "INT" else np.float32).ravel()
+    flat: Array = np.ascontiguousarray(values, NUMBER_TYPES.get(kind, np.float32)).ravel()
     attribute.data.foreach_set(VALUE_NAMES[kind], flat)

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from bpy.types import Modifier, NodesModifier, Object
 
 from ..compat import SPLAT_TYPE, drive_input, set_input
@@ -56,6 +59,22 @@ def draw_by(obj: SplatObject, choice: str) -> None:
 def last_modifiers(obj: SplatObject) -> list[Modifier]:
     """Modifiers that draw an object or ready it for Blender's own drawing: what they get is what there is to export."""
     return [modifier for modifier in obj.modifiers if runs(modifier, SIGNATURE) or runs(modifier, NATIVE_SIGNATURE)]
+
+
+@contextmanager
+def undrawn(obj: SplatObject) -> Iterator[None]:
+    """While it lasts, an object is evaluated without the modifiers that draw it, in the order of its data.
+
+    As cards, or without what is hidden, Gaussians are not the tree any more.
+    """
+    shown = [modifier for modifier in last_modifiers(obj) if modifier.show_viewport]
+    for modifier in shown:
+        modifier.show_viewport = False
+    try:
+        yield
+    finally:
+        for modifier in shown:
+            modifier.show_viewport = True
 
 
 def display_of(obj: Object) -> NodesModifier | None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import bpy
 import numpy as np
@@ -15,7 +14,7 @@ from ..core.saving import FileExists
 from ..core.splats import INDEX, TURN_X, ActivatedSplats, Array, SplatError
 from ..core.transforming import kept, moved, parents_by_index
 from ..data import active_splats, bare_transform, get_values, is_splats, raw_splats
-from ..nodes.display import last_modifiers
+from ..nodes.display import undrawn
 from ..nodes.levels_nodes import HIDDEN
 from ..typed import ExportHelper, Outcome, SplatData, SplatObject, present
 from .transforms import WARNING
@@ -38,18 +37,12 @@ def shown_splats(context: bpy.types.Context, obj: SplatObject, frame: str) -> Ac
         raise SplatError(f"{obj.name} is being edited; leave the edit mode first")
     if not obj.visible_get(view_layer=context.view_layer):  # Blender evaluates no modifiers of it
         raise SplatError(f"{obj.name} is hidden in the viewport; show it first")
-    shown = [modifier for modifier in last_modifiers(obj) if modifier.show_viewport]
-    for modifier in shown:  # cards, or without what is hidden, they are not the tree any more
-        modifier.show_viewport = False
-    try:
+    with undrawn(obj):
         evaluated = obj.evaluated_get(context.evaluated_depsgraph_get())
         if not is_splats(evaluated):
             raise SplatError(f"the modifiers of {obj.name} leave no Gaussians; move or remove those that make others")
         splats, keep = _read(evaluated.data)
         matrix = np.array(Matrix.Rotation(-TURN_X[frame], 4, "X") @ evaluated.matrix_world)
-    finally:
-        for modifier in shown:
-            modifier.show_viewport = True
     if not keep.any():
         raise SplatError(f"{obj.name} shows no Gaussian: levels, filters or its crop box hide them all")
     splats.frame = frame
@@ -64,10 +57,7 @@ def _read(data: SplatData) -> tuple[ActivatedSplats, Array]:
         splats.parent = parents_by_index(splats.level, splats.parent, index)
     keep = np.ones(len(splats), bool)
     if HIDDEN in data.attributes:
-        hidden = np.empty(len(splats), bool)
-        marks: Any = data.attributes[HIDDEN]
-        marks.data.foreach_get("value", hidden)
-        keep = ~hidden
+        keep = ~get_values(data, HIDDEN)
     return splats, keep
 
 
