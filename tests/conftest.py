@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import signal
 import tempfile
 
 # Before torch loads OpenMP: the suite runs in as many processes as there are cores, and threads that wait for a core
@@ -12,6 +13,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # Tests leave the user's cache alone; the commands they start inherit this folder.
 os.environ.setdefault("HGS_CACHE", os.path.join(tempfile.gettempdir(), f"hgs-test-cache-{getpass.getuser()}"))
+
+# A shell that starts the suite in the background has it ignore interruptions, and the commands that tests interrupt
+# would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from collections.abc import Callable
 
