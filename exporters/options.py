@@ -35,7 +35,8 @@ class ExportOptions:
     extras: bool = field(default=False, metadata=flag(".ply, .glb: keep level and parent."))
     nodes: bool = field(default=False, metadata=flag(".glb: make each level a node of its own."))
     lods: bool = field(
-        default=False, metadata=flag(".usdc, .usda: write levels of detail; .rad and lod-meta.json always have them.")
+        default=False,
+        metadata=flag(".usdc, .usda: write levels of detail; .rad, lod-meta.json and tileset.json always have them."),
     )
     pad_sh: int = field(
         default=0, metadata=flag(".ply: zero harmonics up to this degree (old viewers want 3).", min=0, max=3)

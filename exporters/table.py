@@ -76,7 +76,8 @@ FORMATS = (
     ),
     SplatFormat(
         ".glb", "glTF with KHR_gaussian_splatting: Babylon.js, PlayCanvas; others show points",
-        late("glb:read_glb"), late("glb:write_glb"), options=frozenset({"nodes", "extras"}), opens_in_extension=True,
+        late("glb.reader:read_glb"), late("glb.writer:write_glb"), options=frozenset({"nodes", "extras"}),
+        opens_in_extension=True,
     ),
     SplatFormat(
         ".rad", "a tree of levels of detail: Spark 2 (three.js)",
@@ -88,6 +89,11 @@ FORMATS = (
         late("streamed_sog:read_streamed_sog"), late("streamed_sog:write_streamed_sog"),
         options=frozenset({"frame", "lods"}), keeps_tree=True,
         tidy=late("streamed_sog:tidy_streamed_sog"),
+    ),
+    SplatFormat(
+        "tileset.json", "3D Tiles, a tree of .glb tiles with packed Gaussians: CesiumJS",
+        late("tiles.reader:read_tiles"), late("tiles.writer:write_tiles"),
+        options=frozenset({"lods"}), keeps_tree=True, tidy=late("tiles.writer:tidy_tiles"),
     ),
     SplatFormat(
         ".usdc", "OpenUSD 26.03, binary: Omniverse, Houdini, usdview",

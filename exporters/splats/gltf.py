@@ -19,12 +19,22 @@ def write_chunks(path: Path, document: Json, blocks: Iterable[NDArray[Any]], siz
     Raises:
         FormatError: if the file would exceed the 4 GiB of its format.
     """
-    try:
-        head, tail = around_binary(document, size)
-    except ParseError as error:
-        raise FormatError(str(error)) from error
+    head, tail = _around(document, size)
     with open(path, "wb") as file:
         file.write(head)
         for block in blocks:
             block.tofile(file)
         file.write(tail)
+
+
+def glb_bytes(document: Json, data: bytes) -> bytes:
+    """A .glb file of the JSON ``document`` and ``data``; raises as :func:`write_chunks`."""
+    head, tail = _around(document, len(data))
+    return head + data + tail
+
+
+def _around(document: Json, size: int) -> tuple[bytes, bytes]:
+    try:
+        return around_binary(document, size)
+    except ParseError as error:
+        raise FormatError(str(error)) from error

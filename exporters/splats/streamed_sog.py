@@ -4,17 +4,13 @@ This is version 1 of the format. Space is divided into boxes, and for each level
 files of a .sog, not packed into an archive. The format's level 0 is the finest. A viewer chooses the level of each box
 by its distance, so every level must be a whole scene: see :mod:`~hgs_toolkit.exporters.splats.lods`.
 
-The folders lie in a common one whose name is a hash of their content. So a new scene never touches the files of an old
-one, and the scene changes in one step, with the .json. :func:`tidy_streamed_sog` removes folders that are left over.
+The folders lie in a common one, see :mod:`~hgs_toolkit.exporters.splats.companion`; :func:`tidy_streamed_sog` removes
+folders that are left over.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +22,11 @@ from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.frames import convert_frame
 from hgs_toolkit.exporters.limits import is_count
 from hgs_toolkit.exporters.options import ExportOptions
+from hgs_toolkit.exporters.splats.companion import Companion, CompanionKind
 from hgs_toolkit.exporters.splats.lods import levels_of_detail
 from hgs_toolkit.exporters.splats.reading import Reading, joined
 from hgs_toolkit.exporters.splats.sog import reading_of_sog, sog_files
 from hgs_toolkit.exporters.splats.sog_meta import FRAME
-from hgs_toolkit.files import make_folder
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.version import program_name
 
@@ -43,11 +39,8 @@ BOX = 65_536
 REACH = 3.0
 """Standard deviations from its centre at which a Gaussian ends, for the bounds of a box."""
 
-COMPANION = re.compile(r"lods-[0-9a-f]{12}")
-"""Pattern of the names of the common folders that this writer makes."""
-
-FILES = "files"
-"""Name of a folder in the temporary one; unlike the temporary one, other users may open it."""
+FOLDERS = CompanionKind("lods", SUFFIX)
+"""The common folders that this writer makes."""
 
 MAX_DEPTH, MAX_UNITS = 64, 100_000
 """Greatest nesting of boxes and greatest number of folders that the reader follows."""
@@ -59,21 +52,16 @@ def write_streamed_sog(path: Path, scene: GaussianHierarchy, options: ExportOpti
     """Write the levels of detail of one scene: the file ``path`` and a folder beside it."""
     frame = options.frame or FRAME
     lods = [lod.scene.detach().to("cpu", torch.float32) for lod in reversed(levels_of_detail(scene))]
-    work = Path(tempfile.mkdtemp(prefix=".tmp-lods-", dir=path.parent))
-    try:
-        units = _Units(make_folder(work / FILES), lods, frame, options)
+    with Companion(FOLDERS, path.parent) as folder:
+        units = _Units(folder, lods, frame, options)
         tree = units.box([torch.arange(lod.num_gaussians) for lod in lods])
-        folder = path.parent / f"lods-{units.digest.hexdigest()[:12]}"
-        if not folder.exists():  # a folder of this name has the same content
-            (work / FILES).rename(folder)
-        document = {
-            "version": VERSION, "asset": {"generator": program_name()},
-            "count": lods[0].num_gaussians, "counts": [lod.num_gaussians for lod in lods], "lodLevels": len(lods),
-            "lodErrors": False, "filenames": [f"{folder.name}/{name}/meta.json" for name in units.names], "tree": tree,
-        }  # fmt: skip
-        path.write_text(json.dumps(document, indent=1), encoding="utf-8")
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        common = folder.finish()
+    document = {
+        "version": VERSION, "asset": {"generator": program_name()},
+        "count": lods[0].num_gaussians, "counts": [lod.num_gaussians for lod in lods], "lodLevels": len(lods),
+        "lodErrors": False, "filenames": [f"{common}/{name}/meta.json" for name in units.names], "tree": tree,
+    }  # fmt: skip
+    path.write_text(json.dumps(document, indent=1), encoding="utf-8")
 
 
 class _Units:
@@ -81,13 +69,11 @@ class _Units:
 
     Attributes:
         names: names of the folders that are written.
-        digest: hash of the content that is written.
     """
 
-    def __init__(self, folder: Path, lods: list[GaussianHierarchy], frame: str, options: ExportOptions) -> None:
+    def __init__(self, folder: Companion, lods: list[GaussianHierarchy], frame: str, options: ExportOptions) -> None:
         self.folder, self.lods, self.frame, self.options = folder, lods, frame, options
         self.names: list[str] = []
-        self.digest = hashlib.sha256()
         turned = [convert_frame(lod, "y_up", frame) for lod in lods]
         self.means = [lod.means[0] for lod in turned]  # (N, 3) for each level
         self.reach = [REACH * log_scales_to_scales(lod.log_scales[0]).amax(-1, keepdim=True) for lod in lods]
@@ -115,10 +101,8 @@ class _Units:
         name = f"{index}_{len(self.names)}"
         keep = torch.zeros(self.lods[index].num_gaussians, dtype=torch.bool)
         keep[rows] = True
-        (self.folder / name).mkdir()
         for file, data in sog_files(self.lods[index].select(keep), self.frame, self.options).items():
-            (self.folder / name / file).write_bytes(data)
-            self.digest.update(f"{name}/{file} {len(data)}\n".encode() + data)
+            self.folder.add(f"{name}/{file}", data)
         self.names.append(name)
         return {"file": len(self.names) - 1, "offset": 0, "count": len(rows)}
 
@@ -133,12 +117,7 @@ class _Units:
 
 def tidy_streamed_sog(path: Path) -> None:
     """Remove the folders beside ``path`` that this writer made and that no ``lod-meta.json`` there names any more."""
-    named = {
-        match for file in path.parent.glob(f"*{SUFFIX}") for match in COMPANION.findall(file.read_text("utf-8"))
-    }  # fmt: skip
-    for folder in path.parent.iterdir():
-        if folder.is_dir() and COMPANION.fullmatch(folder.name) and folder.name not in named:
-            shutil.rmtree(folder)
+    FOLDERS.tidy(path)
 
 
 def read_streamed_sog(path: Path) -> Reading:

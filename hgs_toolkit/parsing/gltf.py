@@ -96,6 +96,17 @@ class Glb:
         # glTF 2.0, section 3.11: signed values are divided by the largest one, and the result is at least -1.
         return (raw / np.float32(np.iinfo(kind).max)).clip(-1).astype(np.float32)
 
+    def view_bytes(self, index: object, name: str) -> bytes:
+        """The bytes of the buffer view ``index``; ``name`` says in messages what it belongs to."""
+        view = self.item("bufferViews", index)
+        start, length = (view.get(entry, 0) for entry in ("byteOffset", "byteLength"))
+        if view.get("buffer") != 0 or "uri" in self.item("buffers", 0):
+            raise ParseError("its data are in other files; expected a .glb that holds its own")
+        available = len(self._binary)
+        if not is_count(start, 0, available) or not is_count(length, 0, available - start):
+            raise ParseError(f"'{name}' promises {length!r} bytes at byte {start!r} of {available}")
+        return bytes(self._binary[start : start + length])
+
     def instances(self) -> Iterator[tuple[Json, Json, Matrix]]:
         """Each use of a mesh in the scene: its node, the mesh, and the (4, 4) matrix from the mesh to the world."""
         scenes = self.document.get("scenes")

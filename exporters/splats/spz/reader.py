@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,9 +18,30 @@ from hgs_toolkit.exporters.splats.spz.axes import FRAME, FRAMES, from_axes
 from hgs_toolkit.exporters.splats.stored import StoredSplats
 from hgs_toolkit.parsing.spz import parse_parts, unpack_planes
 from hgs_toolkit.parsing.spz_axes import declared_axes
-from hgs_toolkit.parsing.spz_layout import ANTIALIASED, EXTENDED, MAX_DEGREE
+from hgs_toolkit.parsing.spz_layout import ANTIALIASED, EXTENDED, MAX_DEGREE, Header
 
 logger = logging.getLogger(__name__)
+
+
+class Unpacked(NamedTuple):
+    """The parts of an .spz file: its header, its Gaussians in the file's axes, and its extensions."""
+
+    header: Header
+    splats: StoredSplats
+    extensions: bytes
+
+
+def unpack_spz(data: bytes) -> Unpacked:
+    """Unpack an .spz file of version 1 to 4.
+
+    Raises:
+        ParseError: if the file is truncated, is no .spz, has another version, or promises more than it holds.
+    """
+    header, planes, extensions = parse_parts(data)
+    splats = StoredSplats(*unpack_planes(header, planes))
+    # Opacities of 0 and 1 have infinite logits in the file.
+    np.clip(splats.logits, -MAX_OPACITY_LOGIT, MAX_OPACITY_LOGIT, out=splats.logits)
+    return Unpacked(header, splats, extensions)
 
 
 def read_spz(path: Path) -> Reading:
@@ -30,10 +52,7 @@ def read_spz(path: Path) -> Reading:
     """
     data = path.read_bytes()
     with parse_errors_name(path):
-        header, planes, extensions = parse_parts(data)
-        splats = StoredSplats(*unpack_planes(header, planes))
-    # Opacities of 0 and 1 have infinite logits in the file.
-    np.clip(splats.logits, -MAX_OPACITY_LOGIT, MAX_OPACITY_LOGIT, out=splats.logits)
+        header, splats, extensions = unpack_spz(data)
     if header.degree == MAX_DEGREE:
         logger.warning("%s has spherical harmonics of degree 4; those above degree 3 are not kept", path)
     if antialiased := bool(header.flags & ANTIALIASED):

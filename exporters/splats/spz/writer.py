@@ -31,7 +31,14 @@ ZSTD_LEVEL = 12
 
 
 def write_spz(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
-    """Write one scene; values beyond the format's range are clamped and counted in the log.
+    """Write one scene; raises as :func:`spz_parts`."""
+    parts = spz_parts(scene, options)
+    with open(path, "wb") as file:
+        file.writelines(parts)
+
+
+def spz_parts(scene: GaussianHierarchy, options: ExportOptions) -> list[bytes]:
+    """The bytes of one scene, in parts; values beyond the format's range are clamped and counted in the log.
 
     Raises:
         FormatError: if there are more Gaussians than readers take, a coordinate is 2^22 or larger, or no such version
@@ -47,9 +54,9 @@ def write_spz(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
     for what, (beyond, size) in clamped.items():
         logger.warning("%d of %d %s lie beyond the range of .spz files and were clamped", beyond, size, what)
     flags = ANTIALIASED if options.metadata and options.metadata.antialiased else 0
-    with open(path, "wb") as file:
-        file.writelines(pack_gzip(facts, flags, planes) if options.spz_version == 3 else
-                        _streams(facts, flags, planes, axes_record(frame)))  # fmt: skip
+    if options.spz_version == 3:
+        return pack_gzip(facts, flags, planes)
+    return _streams(facts, flags, planes, axes_record(frame))
 
 
 def _streams(facts: tuple[int, int, int], flags: int, planes: Sequence[bytes], extension: bytes) -> list[bytes]:

@@ -47,6 +47,7 @@ MEASURED = {
     ".rad": Errors(0, 1.5e-3, 1.3e-7, 9e-4, 2.5e-4, 2.5e-4),
 }
 MEASURED["lod-meta.json"] = MEASURED[".sog"]  # its finest level is a .sog in a folder
+MEASURED["tileset.json"] = MEASURED[".spz"]  # its tiles hold .spz
 """Greatest errors of 5,000 random Gaussians of a unit's extent, as measured with readers of others (harmonics of .sog:
 what a codebook leaves of them; .rad: what half floats leave)."""
 

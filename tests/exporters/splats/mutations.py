@@ -46,8 +46,8 @@ PACKED = (".spz", ".sog", ".rad")
 SECONDS = 5
 """Of processor time, in the reader's processes together."""
 
-WALL_SECONDS = 60
-"""After which one that waits counts as hung; a busy machine takes some to start USD's process."""
+WALL_SECONDS = 90
+"""After which one that waits counts as hung; the reader itself gives USD's process a minute."""
 
 TIMES_FILE = 10
 FIXED_BYTES = 2**18
@@ -216,7 +216,8 @@ def _check_one(target: Path, tally: Tally) -> None:
     assert message is None or target.name in message, f"the error does not name the file: {message}"
     tally.read += message is None
     tally.refused += message is not None
-    size = target.stat().st_size + sum(file.stat().st_size for file in target.parent.glob("lods-*/*/*"))
+    beside = (file for pattern in ("lods-*/*/*", "tiles-*/*") for file in target.parent.glob(pattern))
+    size = target.stat().st_size + sum(file.stat().st_size for file in beside)
     assert used <= TIMES_FILE * size + FIXED_BYTES, f"{used} bytes allocated for a file of {size}"
     tally.largest = max(tally.largest, (used - FIXED_BYTES) / max(size, 1))
 

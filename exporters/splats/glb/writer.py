@@ -10,7 +10,6 @@ level. With ``extras``, the custom attributes ``_LEVEL`` and ``_PARENT`` keep th
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,41 +25,36 @@ from hgs_toolkit.encoding import (
     log_scales_to_scales,
     logits_to_opacities,
     normalize_quats,
-    opacities_to_logits,
-    scales_to_log_scales,
 )
-from hgs_toolkit.errors import FormatError, ShapeError
-from hgs_toolkit.exporters.limits import check_promise
+from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.options import ExportOptions
+from hgs_toolkit.exporters.splats.glb.names import (
+    ARRAY_BUFFER,
+    EXTENSION,
+    FLOAT,
+    LEVEL,
+    LEVEL_ENTRY,
+    PARENT,
+    POINTS,
+    UNSIGNED_BYTE,
+    harmonics,
+    named,
+    splat_properties,
+)
 from hgs_toolkit.exporters.splats.gltf import write_chunks
-from hgs_toolkit.exporters.splats.reading import NO_OFFSET, Reading
-from hgs_toolkit.exporters.splats.transform import transform_scenes
-from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy, concatenate
-from hgs_toolkit.parsing.gltf import Glb, Json
-from hgs_toolkit.parsing.stored import ParseError
+from hgs_toolkit.exporters.splats.reading import NO_OFFSET
+from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
+from hgs_toolkit.parsing.gltf import Json
 from hgs_toolkit.version import program_name
 
-logger = logging.getLogger(__name__)
-
-EXTENSION = "KHR_gaussian_splatting"
-MAX_DEGREE = 3
-POINTS, FLOAT, UNSIGNED_BYTE, ARRAY_BUFFER = 0, 5126, 5121, 34962
 TYPES = {1: "SCALAR", 3: "VEC3", 4: "VEC4"}
-
-LEVEL_ENTRY = "hgs_level"
-"""Entry of a node's ``extras`` that states the level of its Gaussians."""
-
-LEVEL, PARENT = "_LEVEL", "_PARENT"
-"""Custom attributes that keep the tree."""
+"""glTF's name of an element's type by the number of its components."""
 
 MAX_EXACT_INDEX = 2**24
 """Greatest whole number up to which all are exact in a float; glTF allows integers of 32 bits only as indices."""
 
 BLOCK = 2**14
 """Gaussians that are converted at a time, so that intermediate values stay in the processor's cache."""
-
-BYTES_PER_GAUSSIAN = 4 * 14
-"""Bytes of one Gaussian in memory, without higher harmonics."""
 
 
 @dataclass(frozen=True)
@@ -113,20 +107,6 @@ def write_glb(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
     )  # fmt: skip
 
 
-def read_glb(path: Path) -> Reading:
-    """Read all Gaussians of a file's scene, written by any program, where its nodes place them.
-
-    Raises:
-        FormatError: if the file is truncated, its sizes contradict each other, it holds no Gaussians or needs other
-            files.
-    """
-    try:
-        glb = Glb(path)
-        return _joined(path, _parts(glb, path.stat().st_size))
-    except (FormatError, ParseError, ShapeError) as error:
-        raise FormatError(f"{path}: {error}") from error
-
-
 def by_level(scene: GaussianHierarchy) -> GaussianHierarchy:
     """``scene`` with its Gaussians sorted by level, the background last, and its parents renumbered."""
     key = torch.where(scene.level == BACKGROUND_LEVEL, scene.num_levels, scene.level)
@@ -146,11 +126,11 @@ def _columns(scene: GaussianHierarchy, extras: bool) -> list[_Column]:
     columns = [
         _Column(("POSITION",), 3, lambda rows: means[rows]),
         _Column(("COLOR_0",), 4, lambda rows: _fallback(sh[rows, 0], logits[rows]), UNSIGNED_BYTE),
-        _Column((_named("ROTATION"),), 4, lambda rows: normalize_quats(quats[rows]).roll(-1, -1)),  # xyzw
-        _Column((_named("SCALE"),), 3, lambda rows: log_scales_to_scales(log_scales[rows])),
-        _Column((_named("OPACITY"),), 1, lambda rows: logits_to_opacities(logits[rows])),
+        _Column((named("ROTATION"),), 4, lambda rows: normalize_quats(quats[rows]).roll(-1, -1)),  # xyzw
+        _Column((named("SCALE"),), 3, lambda rows: log_scales_to_scales(log_scales[rows])),
+        _Column((named("OPACITY"),), 1, lambda rows: logits_to_opacities(logits[rows])),
         # glTF allows a stride of at most 252 bytes; this one, the scene's own layout, has 192 at degree 3.
-        _Column(tuple(_harmonics(scene.sh_degree)), 3, lambda rows: sh[rows]),
+        _Column(tuple(harmonics(scene.sh_degree)), 3, lambda rows: sh[rows]),
     ]
     if extras:
         if scene.num_gaussians > MAX_EXACT_INDEX:
@@ -165,15 +145,6 @@ def _blocks(columns: list[_Column], count: int) -> Iterator[NDArray[Any]]:
     for column in columns:
         for start in range(0, count, BLOCK):
             yield column.make(slice(start, start + BLOCK)).numpy()
-
-
-def _named(name: str) -> str:
-    return f"{EXTENSION}:{name}"
-
-
-def _harmonics(degree: int) -> list[str]:
-    """The names of the coefficients' attributes, in the order of a scene's coefficients."""
-    return [_named(f"SH_DEGREE_{l_}_COEF_{n}") for l_ in range(degree + 1) for n in range(2 * l_ + 1)]
 
 
 def _fallback(dc: Tensor, logits: Tensor) -> Tensor:
@@ -240,110 +211,5 @@ def _primitive(attributes: list[str], first: int) -> Json:
     return {
         "attributes": {name: first + index for index, name in enumerate(attributes)},
         "mode": POINTS,
-        "extensions": {EXTENSION: {
-            "kernel": "ellipse", "colorSpace": "srgb_rec709_display",
-            "projection": "perspective", "sortingMethod": "cameraDistance",
-        }},
-    }  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """The Gaussians of one primitive and the matrix (4, 4) that places them.
-
-    If the file has them, ``parent`` (N,) holds the parents that they had when they were written.
-    """
-
-    scene: GaussianHierarchy
-    matrix: NDArray[np.float64]
-    parent: Tensor | None
-
-
-def _parts(glb: Glb, size: int) -> list[_Part]:
-    """Each splat primitive of the scene, with the matrix of its node.
-
-    What the primitives promise together is compared with the file's size before they are read.
-    """
-    found, other, promised = [], 0, 0
-    for node, mesh, matrix in glb.instances():
-        primitives = mesh.get("primitives")
-        for primitive in primitives if isinstance(primitives, list) else []:
-            extensions = primitive.get("extensions") if isinstance(primitive, dict) else None
-            splats = extensions.get(EXTENSION) if isinstance(extensions, dict) else None
-            if not isinstance(splats, dict):
-                other += 1
-                continue
-            _check_kind(primitive, splats)
-            attributes = primitive.get("attributes")
-            if not isinstance(attributes, dict) or "POSITION" not in attributes:
-                raise FormatError("a primitive of Gaussians lacks POSITION")
-            count = glb.item("accessors", attributes["POSITION"]).get("count")
-            promised += BYTES_PER_GAUSSIAN * count if isinstance(count, int) else 0
-            check_promise(promised, size)
-            found.append(_part(glb, attributes, node, matrix))
-    required = glb.document.get("extensionsRequired", [])
-    if isinstance(required, list) and (needed := [name for name in required if name != EXTENSION]):
-        raise FormatError(f"it needs the extensions {needed}; export it again without compression")
-    if not found:
-        hint = "; it is a mesh, not a splat file" if other else ""
-        raise FormatError(f"none of its primitives has the extension {EXTENSION}{hint}")
-    return found
-
-
-def _check_kind(primitive: Json, splats: Json) -> None:
-    if primitive.get("mode") != POINTS or splats.get("kernel") != "ellipse":
-        raise FormatError(
-            f"a primitive of Gaussians has mode {primitive.get('mode')!r} and kernel {splats.get('kernel')!r}; "
-            f"expected {POINTS} (points) and 'ellipse'"
-        )
-    if splats.get("extensions"):
-        raise FormatError(f"its Gaussians are extended by {list(splats['extensions'])}; only plain ones are read")
-
-
-def _part(glb: Glb, attributes: Json, node: Json, matrix: NDArray[np.float64]) -> _Part:
-    def column(name: str, width: int) -> Tensor:  # (N, width)
-        if name not in attributes:
-            raise FormatError(f"a primitive of Gaussians lacks {name}")
-        return torch.from_numpy(glb.values(attributes[name], name, width))
-
-    degree = max(d for d in range(MAX_DEGREE + 1) if d == 0 or _harmonics(d)[-1] in attributes)
-    means, scales, quats = column("POSITION", 3), column(_named("SCALE"), 3), column(_named("ROTATION"), 4)
-    opacities = column(_named("OPACITY"), 1)[:, 0]
-    harmonics = [column(name, 3) for name in _harmonics(degree)]
-    level = _whole(column(LEVEL, 1), LEVEL) if LEVEL in attributes else torch.full((len(means),), _level_of(node))
-    parent = _whole(column(PARENT, 1), PARENT) if PARENT in attributes else None
-    if {len(part) for part in (scales, quats, opacities, level, *harmonics)} != {len(means)}:
-        raise FormatError("the attributes of a primitive of Gaussians differ in their counts")
-    scene = GaussianHierarchy(
-        means=means[None], log_scales=scales_to_log_scales(scales)[None], quats=quats.roll(1, -1)[None],
-        sh=torch.stack(harmonics, dim=1)[None], opacity_logits=opacities_to_logits(opacities)[None],
-        level=level, check_finite=False,
-    )  # fmt: skip
-    return _Part(scene, matrix, parent)
-
-
-def _level_of(node: Json) -> int:
-    extras = node.get("extras")
-    level = extras.get(LEVEL_ENTRY) if isinstance(extras, dict) else None
-    return level if isinstance(level, int) and not isinstance(level, bool) else 0
-
-
-def _whole(values: Tensor, name: str) -> Tensor:
-    """The whole numbers (N,) that an attribute of floats (N, 1) holds."""
-    if not bool((values == values.round()).all()):
-        raise FormatError(f"{name} holds numbers that are not whole; expected a file written by hgs_toolkit")
-    return values[:, 0].long()
-
-
-def _joined(path: Path, parts: list[_Part]) -> Reading:
-    """One scene of all parts; it keeps the tree if every part has its parents and they fit the levels."""
-    scenes, offset = transform_scenes(path, [(part.scene, part.matrix) for part in parts])
-    scene = scenes[0] if len(scenes) == 1 else concatenate(scenes)
-    parents = [part.parent for part in parts if part.parent is not None]
-    if len(parents) != len(parts):
-        return Reading(scene, offset)
-    try:
-        return Reading(scene.replace(parent=torch.cat(parents), check_finite=False), offset)
-    except ShapeError as error:
-        logger.warning("%s: its parents are ignored (%s), perhaps another program reordered it", path, error)
-        return Reading(scene, offset)
+        "extensions": {EXTENSION: splat_properties()},
+    }
