@@ -72,6 +72,10 @@ def demo(
         ),
     ] = None,
     views: Views = 1,
+    classes: Annotated[
+        bool,
+        typer.Option("--classes", help="Write each critter's kind of ears and hat as its class.", show_default=False),
+    ] = False,
     seed: Seed = 0,
     workers: Workers = 1,
     force: Force = False,
@@ -84,7 +88,7 @@ def demo(
         from hgs_toolkit.datasets.critters.drawing import make_critters
         from hgs_toolkit.datasets.critters.prior import CritterPrior, pose_prior
 
-        prior = CritterPrior(pose_prior(yaw_prior, *map(_radians, (yaw, pitch_min, pitch_max))), views)
+        prior = CritterPrior(pose_prior(yaw_prior, *map(_radians, (yaw, pitch_min, pitch_max))), views, classes)
         with report.progress("drawing critters", total=count) as task:
             make_critters(
                 out, count, resolution, seed=seed, prior=prior, workers=workers, force=force, progress=_follow(task)
@@ -113,6 +117,9 @@ def render(
         float, typer.Option("--pitch-max", help="Pitch of the highest camera, degrees.", min=-90, max=90)
     ] = 40,
     views: Views = 1,
+    classes: Annotated[
+        bool, typer.Option("--classes", help="Take each model's first folder as its class.", show_default=False)
+    ] = False,
     vary_hue: Annotated[
         float, typer.Option("--vary-hue", help="Largest change of hue in each image, degrees.", min=0, max=180)
     ] = 0,
@@ -155,7 +162,7 @@ def render(
         with report.progress(f"rendering {len(meshes)} models", total=count) as task:
             render_meshes(
                 meshes, out, count, resolution, seed=seed, poses=poses, up=up, views=views, variation=variation,
-                workers=workers, force=force, progress=_follow(task),
+                workers=workers, force=force, progress=_follow(task), classes=classes,
             )  # fmt: skip
         report.file(out, images=count, models=len(meshes))
 
@@ -236,6 +243,8 @@ def _print_report(result: DatasetReport, report: Reporter) -> None:
     if (alpha := result.alpha) is not None:
         rows += [("alpha coverage", f"{alpha.coverage:.1%}"), ("soft pixels", f"{alpha.partial:.1%}")]
         rows += [("touching the border", f"{alpha.touching:.1%}")]
+    if result.classes:
+        rows += [(f"class {text}", f"{count} images") for text, count in result.classes.items()]
     if (cameras := result.cameras) is not None:
         target = ", ".join(f"{value:.3f}" for value in cameras.target)
         rows += [("camera axes", cameras.axes), ("up in the images", cameras.up), ("looking at", f"({target})")]

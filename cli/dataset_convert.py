@@ -69,6 +69,9 @@ def convert(
     focal: Annotated[
         float, typer.Option("--focal", help="Assumed focal length over the image's shorter side.")
     ] = 4.2647,
+    classes: Annotated[
+        bool, typer.Option("--classes", help="Take each image's first folder as its class.", show_default=False)
+    ] = False,
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out images that are missing or broken.")
     ] = False,
@@ -81,7 +84,7 @@ def convert(
         check_data(path)
         check_data_out(out, force=force)
         report.lock(out)
-        from hgs_toolkit.datasets.convert import Framing, convert_scenes
+        from hgs_toolkit.datasets.convert import Framing, convert_scenes, folder_classes
         from hgs_toolkit.datasets.sources import read_scenes
 
         world = _world(up, front, center, radius, keep_world)
@@ -90,10 +93,11 @@ def convert(
         poses = _law(law, yaw, pitch, pitch_mean, focal, radius, seed)
         with report.progress("reading cameras"):
             scenes = read_scenes(path, kind, images, poses, problems)
+        kinds = folder_classes(scenes) if classes else None
         with report.progress("converting") as task:
             made = convert_scenes(
                 scenes, out, world, framing, force=force, problems=problems,
-                progress=lambda done, total: task.update(done, total),
+                progress=lambda done, total: task.update(done, total), classes=kinds,
             )  # fmt: skip
         _say(report, made, problems or [])
         report.file(out, images=made.images, poses=made.assumed or "measured")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hgs_toolkit.evaluation import Figure
 
 
-METRICS = ("kid", "fid", "kid_3d", "fid_3d", "diversity", "pose", "consistency", "geometry", "timing")
+METRICS = ("kid", "fid", "kid_3d", "fid_3d", "diversity", "classes", "pose", "consistency", "geometry", "timing")
 """Names of :data:`hgs_toolkit.evaluation.settings.METRICS`, which is not imported for a help text."""
 
 EXTRACTORS = ("squeeze", "lite0", "randconv")

@@ -13,6 +13,7 @@ from hgs_toolkit.cli.console import JsonProgress, facts_text, format_bytes, repo
 from hgs_toolkit.cli.sources import DropInvalid
 
 if TYPE_CHECKING:
+    from hgs_toolkit.config import ClassPrior
     from hgs_toolkit.model_files import ModelHeader
 
 
@@ -134,8 +135,16 @@ def _model(path: Path) -> list[Fact]:
         Fact("kind", f"model '{header.config.name}' - {header.config.description or 'no description'}"), _size(path),
         Fact("weights", f"{weights:,}", value=weights), Fact("resolution", config.resolution, "resolution_pixels"),
         _levels(config.level_counts), Fact("hierarchy", config.hierarchy), Fact("background", config.background),
-        Fact("sha256", sha256(path)), *_facts_of(header),
+        *_classes(config.classes), Fact("sha256", sha256(path)), *_facts_of(header),
     ]  # fmt: skip
+
+
+def _classes(prior: ClassPrior) -> list[Fact]:
+    """What a model tells apart: names, and the class vectors that occur in its dataset, by their texts."""
+    if not prior.size:
+        return []
+    occurring = [Fact("occurring classes", ", ".join(prior.texts), "occurring_classes", list(prior.texts))]
+    return [Fact("classes", ", ".join(prior.names), value=list(prior.names)), *occurring * bool(prior.vectors)]
 
 
 def _networks(path: Path) -> list[Fact]:
@@ -147,7 +156,8 @@ def _networks(path: Path) -> list[Fact]:
     return [
         Fact("kind", f"networks to train on from: '{header.config.name}' (hgs train --init)"), _size(path),
         Fact("resolution", generator.resolution, "resolution_pixels"), _levels(generator.level_counts),
-        Fact("discriminator", header.config.discriminator.kind), Fact("sha256", sha256(path)), *_facts_of(header),
+        *_classes(generator.classes), Fact("discriminator", header.config.discriminator.kind),
+        Fact("sha256", sha256(path)), *_facts_of(header),
     ]  # fmt: skip
 
 
@@ -205,9 +215,12 @@ def _dataset(path: Path) -> list[Fact]:
 
     images = open_dataset(path)
     known = read_credits(images.facts.get(ATTRIBUTION))
+    counts = {} if images.classes is None else images.classes.counts()
+    text = ", ".join(f"{name} {count}" for name, count in counts.items())
+    counted = [Fact("classes", text, "images_per_class", counts)] if counts else []
     return [
         Fact("kind", "posed images (EG3D layout)"), Fact("images", len(images)),
         Fact("resolution", images.stored_resolution, "resolution_pixels"), Fact("alpha", images.has_alpha),
         Fact("views of a subject", images.views_per_subject, "views_of_a_subject"),
-        *([Fact(ATTRIBUTION, summarise(known))] if known else []),
+        *([Fact(ATTRIBUTION, summarise(known))] if known else []), *counted,
     ]  # fmt: skip

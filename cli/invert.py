@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, Seed, reporting
+from hgs_toolkit.cli.sources import check_class
 from hgs_toolkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -63,6 +64,15 @@ def invert(
     space: Annotated[
         Space, typer.Option("--space", help="Latent space of the search; pti is w+, then the generator is tuned.")
     ] = "w+",
+    class_name: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            metavar="NAME",
+            help="Class of the subject; by default that whose scenes come closest.",
+            show_default=False,
+        ),
+    ] = None,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Number of steps of the latent's search.")] = 300,
     tuning_steps: Annotated[
         int, typer.Option("--tuning-steps", min=1, help="Number of steps of the tuning (pti).")
@@ -82,7 +92,7 @@ def invert(
 
         if not (image.startswith(CRITTER) or Path(image).exists()):
             raise ConfigError(f"{image} does not exist; expected an image, a dataset of one subject or {CRITTER}N")
-        model_config(model)
+        check_class(model, class_name)
         report.lock(out)
         from hgs_toolkit.checkpoint import load_model
         from hgs_toolkit.cli.kernels import compile_kernels
@@ -103,7 +113,7 @@ def invert(
         target, truth = read_target(image, generator, given, mask)
         target = target.to(target_device)
         known = given is not None or truth is not None or len(target.cameras) > 1 or _is_dataset(image)
-        settings = _settings(space, steps, tuning_steps, seed, refine=refine, estimate=not known)
+        settings = _settings(space, steps, tuning_steps, seed, class_name, refine=refine, estimate=not known)
         make_folder(out)
         compile_kernels(report, target_device)
         networks = feature_networks(
@@ -115,6 +125,8 @@ def invert(
                 lambda stage, _step, _steps, _loss: task.advance(text=stage),
             )  # fmt: skip
         _tell_camera(report, found)
+        if found.fit.class_name and class_name is None:
+            report.note(f"the class was chosen: {found.fit.class_name}; another one is told by --class")
         metrics = measure(found, target, truth, networks)
         for file in write_results(out, found, target, metrics, model_config(model).name, truth):
             report.file(file)
@@ -206,12 +218,14 @@ def _is_dataset(image: str) -> bool:
 
 
 def _settings(
-    space: str, steps: int, tuning_steps: int, seed: int, *, refine: bool, estimate: bool
+    space: str, steps: int, tuning_steps: int, seed: int, class_name: str | None, *, refine: bool, estimate: bool
 ) -> InversionSettings:  # fmt: skip
     from hgs_toolkit.inversion.inversion import InversionSettings
     from hgs_toolkit.inversion.latent import LatentSettings
     from hgs_toolkit.inversion.tuning import TuningSettings
 
-    latent = LatentSettings(space="w" if space == "w" else "w+", steps=steps, seed=seed, refine_camera=refine)
+    latent = LatentSettings(
+        space="w" if space == "w" else "w+", steps=steps, seed=seed, refine_camera=refine, class_name=class_name
+    )
     tuning = TuningSettings(steps=tuning_steps, seed=seed) if space == "pti" else None
     return InversionSettings(latent, tuning, estimate_camera=estimate)

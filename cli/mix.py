@@ -13,6 +13,7 @@ from hgs_toolkit.cli.sources import (
     ModelAndOut,
     Psi,
     check_background,
+    check_class,
     model_and_out,
     open_model,
     parse_levels,
@@ -38,6 +39,19 @@ def mix(
             show_default=False,
         ),
     ] = None,
+    row_class: Annotated[
+        str | None,
+        typer.Option(
+            "--row-class",
+            metavar="NAME",
+            help="Class of the rows' scenes; by default each seed draws its own.",
+            show_default=False,
+        ),
+    ] = None,
+    col_class: Annotated[
+        str | None,
+        typer.Option("--col-class", metavar="NAME", help="The same for the columns.", show_default=False),
+    ] = None,
     size: Annotated[int, typer.Option("--size", min=8, max=1024, help="Height and width of an image, pixels.")] = 128,
     background: Background = "auto",
     psi: Psi = DEFAULT_PSI,
@@ -57,6 +71,8 @@ def mix(
         if max(len(row_seeds), len(column_seeds)) > MAX_SEEDS:
             raise ConfigError(f"{len(row_seeds)} rows and {len(column_seeds)} columns; expected at most {MAX_SEEDS}")
         check_background(background, opaque="a sheet")
+        check_class(model_path, row_class, "--row-class")
+        check_class(model_path, col_class, "--col-class")
         drawable = open_model(report, model_path, device, background)
         from hgs_toolkit.imaging.images import save_png
         from hgs_toolkit.imaging.mixing_sheet import mixing_sheet
@@ -65,6 +81,9 @@ def mix(
         settings = ImageSettings(size, drawable.background)
         total = (len(row_seeds) + 1) * (len(column_seeds) + 1) - 1
         with report.progress("mixing", total=total) as task:
-            page = mixing_sheet(drawable.model, row_seeds, column_seeds, chosen, psi, settings, task.advance)
+            page = mixing_sheet(
+                drawable.model, row_seeds, column_seeds, chosen, psi, settings, task.advance, row_class=row_class,
+                column_class=col_class,
+            )  # fmt: skip
         save_png(files.targets[0], page, force=force)
         report.file(files.targets[0])

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, reporting
-from hgs_toolkit.cli.sources import Background, ModelArgument, Psi, check_background, open_model
+from hgs_toolkit.cli.sources import (
+    Background,
+    ClassName,
+    ModelArgument,
+    Psi,
+    check_background,
+    check_class,
+    open_model,
+)
 from hgs_toolkit.conventions import DEFAULT_PSI
 from hgs_toolkit.errors import ConfigError
 
@@ -33,6 +41,7 @@ def sample(
     *,
     out: Annotated[Path, typer.Option("--out", help="Folder for the files; it is made if needed.")],
     seeds: Annotated[str, typer.Option("--seeds", help="Seeds of the scenes, such as 0-31 or 1,5,9-12.")] = "0-15",
+    class_name: ClassName = None,
     psi: Psi = DEFAULT_PSI,
     cutoff: Annotated[
         int | None,
@@ -58,6 +67,7 @@ def sample(
         plan = SamplingPlan(out, parse_seeds(seeds), [name.strip() for name in save.split(",")], views)
         check_background(background)
         name = model_config(model).name
+        check_class(model, class_name)
         report.lock(out)
         plan.check(force)
         drawable = open_model(report, model, device, background, draws=IMAGE in plan.kinds)
@@ -66,11 +76,12 @@ def sample(
 
         if cutoff is not None and cutoff > drawable.model.num_ws:
             raise ConfigError(f"--cutoff {cutoff}; this model has {drawable.model.num_ws} style slots")
-        assets = sample_assets(drawable.model, plan.seeds, psi, cutoff, name)
+        assets = sample_assets(drawable.model, plan.seeds, psi, cutoff, name, class_name)
         settings = ImageSettings(size, drawable.background)
         entries = write_scenes(report, plan, assets, settings, drawable.device)
+        known = {"classes": list(drawable.model.config.classes.names)} if drawable.model.config.classes.size else {}
         write_manifest(report, plan, entries, {"generator": name, "model": drawable.model.fingerprint, "psi": psi,
-                                               "cutoff": cutoff, "views": views, "size": size})  # fmt: skip
+                                               "cutoff": cutoff, "views": views, "size": size, **known})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -132,7 +143,8 @@ def write_scenes(
                 strips.append(strip)
             scene = asset.scene
             files = {kind: plan.file(seed, kind).name for kind in plan.kinds}
-            entries.append({"seed": seed, "gaussians": scene.num_gaussians, "levels": scene.level_counts,
+            kind = {"class": asset.metadata.class_name} if asset.metadata.class_name else {}
+            entries.append({"seed": seed, **kind, "gaussians": scene.num_gaussians, "levels": scene.level_counts,
                             "files": files})  # fmt: skip
             task.advance()
     if strips:

@@ -26,7 +26,9 @@ Color = tuple[float, float, float]
 OTHER_ARCHIVES = (".rar", ".7z", ".tar", ".gz", ".tgz", ".xz", ".bz2")
 """Suffixes of archives that datasets are not written as."""
 
-ASSET_HELP = "A splat file (.hgs, .ply, ...) or MODEL@SEED; @SEED alone samples the model that ships."
+ASSET_HELP = (
+    "A splat file (.hgs, .ply, ...) or MODEL@SEED or MODEL@SEED:CLASS; @SEED alone samples the model that ships."
+)
 
 
 def _finite(value: float) -> float:
@@ -57,6 +59,15 @@ Psi = Annotated[
         max=2,
         callback=_finite,
         help="Truncation of sampled scenes: 0 is the average scene, 1 the full variety.",
+    ),
+]
+ClassName = Annotated[
+    str | None,
+    typer.Option(
+        "--class",
+        metavar="NAME",
+        help="Class of the scenes, such as chair or floppy+hat; by default each seed draws its own.",
+        show_default=False,
     ),
 ]
 Zoom = Annotated[float, typer.Option("--zoom", min=0.05, max=100, help="Factor on the size of the asset in view.")]
@@ -150,8 +161,11 @@ def check_asset(text: str) -> None:
 
     model, at, seeds = text.rpartition("@")
     if at and not Path(text).exists():
+        seeds, _, name = seeds.partition(":")
         parse_seeds(seeds)
-        model_config(Path(model) if model else None)
+        config = model_config(Path(model) if model else None)
+        if name:
+            config.generator.classes.parse(name)
     else:
         check_source(Path(text))
 
@@ -194,6 +208,7 @@ def _sampled(model_path: Path | None, seed: str, psi: float, device: str, sh_deg
     from hgs_toolkit.model_files import model_config
     from hgs_toolkit.ranges import parse_seeds
 
+    seed, _, class_name = seed.partition(":")
     seeds = parse_seeds(seed)
     if len(seeds) > 1:
         raise ConfigError(f"'@{seed}' names {len(seeds)} seeds; expected one, 'hgs sample' makes many")
@@ -202,7 +217,7 @@ def _sampled(model_path: Path | None, seed: str, psi: float, device: str, sh_deg
     from hgs_toolkit.sampling import sample_assets
 
     model = load_model(model_path, device)
-    asset = next(sample_assets(model, seeds, psi, name=name))
+    asset = next(sample_assets(model, seeds, psi, name=name, classes=class_name or None))
     if not (sh_degree and model.config.view_dependent_color):
         return asset
     from hgs_toolkit.view_color import fit_view_color
@@ -267,6 +282,23 @@ def parse_angles(text: str, option: str) -> list[float]:
     if not all(abs(angle) <= 360 for angle in angles):
         raise typer.BadParameter(f"'{text}' is no list of degrees such as 0,90,-30.", param_hint=f"'{option}'")
     return angles
+
+
+def check_class(model: Path | None, name: str | None, option: str = "--class") -> None:
+    """Refuse a class that the model at ``model`` (None: the one that ships) does not have, without torch.
+
+    Raises:
+        BadParameter: naming the option, the wrong class and the right ones.
+    """
+    from hgs_toolkit.model_files import model_config
+
+    prior = model_config(model).generator.classes
+    if name is None:
+        return
+    try:
+        prior.parse(name)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error), param_hint=f"'{option}'") from None
 
 
 def parse_names(text: str, known: Sequence[str], option: str) -> list[str]:

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, format_bytes, reporting
-from hgs_toolkit.cli.sources import ModelArgument, Psi, parse_names
+from hgs_toolkit.cli.sources import ModelArgument, Psi, check_class, parse_names
 from hgs_toolkit.conventions import DEFAULT_PSI
 
 if TYPE_CHECKING:
@@ -91,6 +91,15 @@ def make(
             help=f"Names of annotations, joined by commas; {USUAL_ANNOTATIONS}.",
         ),
     ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            "--classes",
+            help="Classes of the scenes, joined by commas, all equally often; by default those of the model, as often "
+            "as in its training set. They are in the annotations.",
+            show_default=False,
+        ),
+    ] = None,
     cameras: Annotated[
         CameraPath, typer.Option("--cameras", help="Random poses, or a fixed path around or in front of each scene.")
     ] = "random",
@@ -156,14 +165,15 @@ def make(
     """Make a dataset: images with annotations of a model's scenes; the same settings always give the same bytes."""
     with reporting(json_progress) as report:
         chosen = None if annotations is None else parse_names(annotations, annotation_names(), "--annotations")
-        from hgs_toolkit.model_files import model_config
         from hgs_toolkit.settings_io import merge, read_yaml, with_overrides
 
-        model_config(model)
-
+        wanted = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
+        for name in wanted or [None]:
+            check_class(model, name, "--classes")
         typed = {
             "count": count, "views": views, "seed": seed, "psi": psi, "size": size, "format": format_,
             "background": background, "exposure": exposure, "annotations": chosen,
+            "classes": wanted,
         }  # fmt: skip
         lens = _given(context, {"path": cameras, "focal_jitter": focal_jitter}, path="cameras")
         values = with_overrides({} if config is None else read_yaml(config), overrides or [])

@@ -105,7 +105,7 @@ def train(
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.rendering import using_backend
         from hgs_toolkit.training.distributed import world_from_environment
-        from hgs_toolkit.training.fitting import POSES, with_measured_poses, with_poses_of
+        from hgs_toolkit.training.fitting import POSES, with_measured_classes, with_measured_poses, with_poses_of
         from hgs_toolkit.training.loop import train as run_training
         from hgs_toolkit.training.state import RunFolder
 
@@ -121,6 +121,7 @@ def train(
             images = open_dataset(data, chosen.generator.resolution, memory, disk_cache=True)
             if not resume:
                 chosen = with_measured_poses(chosen, images, {*by_hand, POSES} if grow else by_hand)
+                chosen = with_measured_classes(chosen, images) if start is None else chosen
             elif preset:
                 chosen = with_poses_of(RunFolder(out), chosen, by_hand)
             with display(report, chosen.name) as show:

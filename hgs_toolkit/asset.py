@@ -29,7 +29,7 @@ from hgs_toolkit.gaussians import PARAMETERS, GaussianHierarchy
 logger = logging.getLogger(__name__)
 
 
-RARE = {"offset": (0.0, 0.0, 0.0), "antialiased": False}
+RARE = {"offset": (0.0, 0.0, 0.0), "antialiased": False, "class_name": ""}
 """Entries of the metadata that are only written if they differ from these values."""
 
 TREE = ("level", "parent")

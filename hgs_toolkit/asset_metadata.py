@@ -36,6 +36,7 @@ class AssetMetadata:
         offset: point of the world, in the frame ``y_up``, relative to which the scene's coordinates are given; not
             zero for scenes that lie far from the world's origin, such as surveys.
         antialiased: whether the scene was trained for antialiased rendering (Mip-Splatting).
+        class_name: class of the scene, such as ``chair`` or ``floppy+hat``; empty for a model without classes.
         extra: anything else, JSON-able.
     """
 
@@ -49,6 +50,7 @@ class AssetMetadata:
     units: str = "scene units"
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
     antialiased: bool = False
+    class_name: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -80,7 +82,8 @@ def _check_types(path: Path, metadata: AssetMetadata) -> None:
     number, text = (int, float), (str,)
     kinds: dict[str, tuple[type, ...]] = {
         "seed": (int, type(None)), "psi": (*number, type(None)), "generator": text, "model": text,
-        "focal": number, "radius": number, "units": text, "offset": (tuple,), "antialiased": (bool,), "extra": (dict,),
+        "focal": number, "radius": number, "units": text, "offset": (tuple,), "antialiased": (bool,),
+        "class_name": text, "extra": (dict,),
     }  # fmt: skip
     for name, kind in kinds.items():
         value = getattr(metadata, name)

@@ -8,7 +8,7 @@ with it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,7 @@ from hgs_toolkit.footprint import footprint, widen
 from hgs_toolkit.gaussians import GaussianHierarchy, stack
 
 if TYPE_CHECKING:
+    from hgs_toolkit.config import GeneratorConfig
     from hgs_toolkit.model.generator import Generator
 
 
@@ -35,6 +36,32 @@ def latents(seeds: Sequence[int], z_dim: int) -> Tensor:
     return torch.from_numpy(np.array(values, dtype=np.float32).reshape(-1, z_dim))
 
 
+Classes = str | Sequence[str] | None
+"""A class for all scenes or one for each, as :class:`hgs_toolkit.config.ClassPrior` names them; None draws them."""
+
+
+def class_vectors(config: GeneratorConfig, seeds: Sequence[int], classes: Classes = None) -> Tensor | None:
+    """Class vectors (B, C) of the scenes of ``seeds``; None for a model without classes.
+
+    Args:
+        classes: the name of one class for all scenes, such as ``chair`` or ``floppy+hat``, or a name for each scene;
+            None gives each scene the class that its seed draws, as often as it occurs in the dataset.
+
+    Raises:
+        ConfigError: if a class is unknown, or the model has none; or if there are not as many names as seeds.
+    """
+    prior = config.classes
+    if classes is None:
+        if not prior.size:
+            return None
+        return torch.from_numpy(prior.table[[prior.row_of_seed(seed) for seed in seeds]])
+    names = [classes] * len(seeds) if isinstance(classes, str) else classes
+    if len(names) != len(seeds):
+        raise ConfigError(f"{len(names)} classes for {len(seeds)} seeds; expected one for each")
+    vectors = [prior.parse(name) for name in names]
+    return torch.from_numpy(np.array(vectors, dtype=np.float32).reshape(-1, prior.size))
+
+
 @torch.no_grad()
 def sample_w(
     model: Generator,
@@ -42,23 +69,29 @@ def sample_w(
     psi: float = DEFAULT_PSI,
     cutoff: int | None = None,
     label: Tensor | None = None,
+    classes: Classes = None,
 ) -> Tensor:
     """Style vectors of seeds, (B, w_dim), or (B, num_ws, w_dim) with ``cutoff``.
 
     Args:
-        psi: truncation: 0 is the average scene, 1 the whole variety.
+        psi: truncation: 0 is the average scene (with classes, that of the class), 1 the whole variety.
         cutoff: truncate only the first so many style slots (the coarse levels).
         label: (25,) or (B, 25) EG3D camera label for a pose-conditioned model; None is the frontal camera.
+        classes: see :func:`class_vectors`.
     """
     if not hasattr(model, "config"):
         raise ConfigError(f"the model is {model!r}; expected a generator: hgs_toolkit.load_model(path) makes one")
     device = device_of(model)
     if label is not None:
         label = label.to(device).expand(len(seeds), -1)
+    told = class_vectors(model.config, seeds, classes)
     rows = [
-        model.map(z[None].to(device), None if label is None else label[i : i + 1], psi, cutoff)
+        model.map(
+            z[None].to(device), None if label is None else label[i : i + 1], psi, cutoff,
+            None if told is None else told[i : i + 1].to(device),
+        )
         for i, z in enumerate(latents(seeds, model.config.z_dim))
-    ]
+    ]  # fmt: skip
     if not rows:
         raise ConfigError("no seeds given; expected at least one")
     return torch.cat(rows)
@@ -82,6 +115,7 @@ def sample(
     psi: float = DEFAULT_PSI,
     cutoff: int | None = None,
     label: Tensor | None = None,
+    classes: Classes = None,
 ) -> GaussianHierarchy:
     """The scenes of ``seeds`` as one batch.
 
@@ -91,27 +125,31 @@ def sample(
         psi: truncation: 0 is the average scene, 1 the full variety.
         cutoff: number of style slots that are truncated, the coarse ones first; None truncates all.
         label: (25,) or (B, 25) EG3D camera label for a pose-conditioned model; None is the frontal camera.
+        classes: for a model with classes the name of one, or one for each seed; None lets each seed draw its own.
 
     Raises:
-        ConfigError: if there is no seed, one is out of range, or ``model`` is no generator.
+        ConfigError: if there is no seed, one is out of range, a class is unknown, or ``model`` is no generator.
     """
-    return stack(list(synthesize(model, sample_w(model, seeds, psi, cutoff, label))))
+    return stack(list(synthesize(model, sample_w(model, seeds, psi, cutoff, label, classes))))
 
 
 def sample_assets(
-    model: Generator, seeds: Sequence[int], psi: float = DEFAULT_PSI, cutoff: int | None = None, name: str = ""
-) -> Iterator[Asset]:
+    model: Generator, seeds: Sequence[int], psi: float = DEFAULT_PSI, cutoff: int | None = None, name: str = "",
+    classes: Classes = None,
+) -> Iterator[Asset]:  # fmt: skip
     """The scenes of ``seeds`` one by one on the CPU, with latent and provenance, ready to be written.
 
     Args:
         name: name of the model's configuration.
+        classes: see :func:`class_vectors`.
     """
-    latent = sample_w(model, seeds, psi, cutoff)
-    config = model.config
+    latent = sample_w(model, seeds, psi, cutoff, classes=classes)
+    config, told = model.config, class_vectors(model.config, seeds, classes)
     for i, scene in enumerate(synthesize(model, latent)):
         metadata = AssetMetadata(
             seed=seeds[i], psi=psi, generator=name, model=model.fingerprint,
             focal=config.focal, radius=config.poses.radius,
+            class_name="" if told is None else config.classes.describe(told[i]),
         )  # fmt: skip
         yield Asset(scene.to("cpu"), metadata, latent[i].cpu())
 
@@ -134,18 +172,29 @@ def interpolate(
         raise ConfigError(f"{len(seeds)} seeds and {steps} steps; expected at least 2 seeds and 1 step between them")
     if space not in ("w", "z"):
         raise ConfigError(f"interpolation in '{space}'; expected w or z")
-    stops = sample_w(model, seeds, psi) if space == "w" else latents(seeds, model.config.z_dim)
+    if space == "w":
+        return _path(sample_w(model, seeds, psi), steps, loop, torch.lerp)
+    points = _path(latents(seeds, model.config.z_dim), steps, loop, slerp)
+    told = class_vectors(model.config, seeds)
+    classes = None if told is None else _path(told, steps, loop, torch.lerp).to(device_of(model))
+    with torch.no_grad():
+        return torch.cat(
+            [
+                model.map(
+                    z[None].to(device_of(model)), None, psi, classes=None if classes is None else classes[i : i + 1]
+                )
+                for i, z in enumerate(points)
+            ]
+        )
+
+
+def _path(stops: Tensor, steps: int, loop: bool, blend: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+    """Points (frames, D) from each of ``stops`` (B, D) to the next."""
     if loop:
         stops = torch.cat([stops, stops[:1]])
     fractions = torch.arange(steps, device=stops.device) / steps  # (S,)
-    blend = torch.lerp if space == "w" else slerp
     path = [blend(a, b, fractions[:, None]) for a, b in itertools.pairwise(stops)]
-    points = torch.cat(path if loop else [*path, stops[-1:]])
-    if space == "w":
-        return points
-    with torch.no_grad():
-        device = device_of(model)
-        return torch.cat([model.map(z[None].to(device), None, psi) for z in points])
+    return torch.cat(path if loop else [*path, stops[-1:]])
 
 
 def slerp(a: Tensor, b: Tensor, fraction: Tensor) -> Tensor:

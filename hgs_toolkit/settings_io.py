@@ -86,7 +86,7 @@ def config_to_yaml(config: Config) -> str:
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         return config_to_dict(value)
-    return list(value) if isinstance(value, tuple) else value
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _read_preset(name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import fields, replace
 from typing import Any
 
-from hgs_toolkit.config import Config
+from hgs_toolkit.config import ClassPrior, Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.datasets.measured_poses import describe_poses, large_differences, measure_poses
 from hgs_toolkit.errors import ConfigError
@@ -18,6 +18,9 @@ from hgs_toolkit.training.state import RunFolder
 logger = logging.getLogger(__name__)
 
 POSES = "generator.poses"
+
+SHOWN_CLASSES = 12
+"""Number of class vectors that are listed in one line."""
 
 
 def check_data(config: Config, data: PosedImages) -> None:
@@ -31,6 +34,7 @@ def check_data(config: Config, data: PosedImages) -> None:
         raise ConfigError(
             "discriminator.alpha needs images with alpha, these have none; use --set discriminator.alpha=false"
         )
+    check_classes(config, data)
     views = config.discriminator.views
     if data.views_per_subject % views:
         raise ConfigError(
@@ -53,6 +57,42 @@ def check_data(config: Config, data: PosedImages) -> None:
         raise ConfigError(f"{len(data)} images for training.batch = {config.training.batch}; expected at least as many")
 
 
+def check_classes(config: Config, data: PosedImages) -> None:
+    """Raise a ConfigError if the configuration is for other classes than the dataset has."""
+    names = config.generator.classes.names
+    if not names:
+        return
+    if data.classes is None:
+        raise ConfigError(
+            f"the run learns the classes {', '.join(names)}, but {data.path.name} has no classes; expected a set with "
+            "them, see 'hgs dataset --help'"
+        )
+    if data.classes.names != names:
+        raise ConfigError(
+            f"the run learns the classes {', '.join(names)}, but {data.path.name} has {', '.join(data.classes.names)}; "
+            "expected the same names in the same order"
+        )
+
+
+def with_measured_classes(config: Config, data: PosedImages) -> Config:
+    """``config`` with the classes of the dataset, unless it has some already or ``training.classes`` is off."""
+    if data.classes is None or not config.training.classes or config.generator.classes.size:
+        return config
+    prior = data.classes.prior
+    logger.info("classes of %s: %s", data.path.name, describe_classes(prior))
+    return replace(
+        config, generator=replace(config.generator, classes=prior),
+        discriminator=replace(config.discriminator, classes=prior.size),
+    )  # fmt: skip
+
+
+def describe_classes(prior: ClassPrior) -> str:
+    """One line: ``chair 60 %, table 40 %``; of many classes the first ones."""
+    shown = [f"{text} {share:.0%}" for text, share in zip(prior.texts, prior.probabilities, strict=True)]
+    more = [f"and {len(shown) - SHOWN_CLASSES} more"] if len(shown) > SHOWN_CLASSES else []
+    return ", ".join(shown[:SHOWN_CLASSES] + more) or "none"
+
+
 def with_measured_poses(config: Config, data: PosedImages, explicit: Collection[str] = ()) -> Config:
     """``config`` with the poses of the dataset's labels, which everything that shows or measures a model uses.
 
@@ -71,10 +111,13 @@ def with_measured_poses(config: Config, data: PosedImages, explicit: Collection[
 
 
 def with_poses_of(run: RunFolder, config: Config, explicit: Collection[str] = ()) -> Config:
-    """``config`` with the poses that a run was begun with, as far as they were not set by hand."""
-    given, begun = config.generator.poses, load_config(run.config_file).generator.poses
-    poses = replace(begun, **_set_by_hand(given, explicit))
-    return replace(config, generator=replace(config.generator, poses=poses))
+    """``config`` with the classes and poses that a run was begun with, these as far as they were not set by hand."""
+    begun = load_config(run.config_file)
+    poses = replace(begun.generator.poses, **_set_by_hand(config.generator.poses, explicit))
+    return replace(
+        config, generator=replace(config.generator, poses=poses, classes=begun.generator.classes),
+        discriminator=replace(config.discriminator, classes=begun.discriminator.classes),
+    )  # fmt: skip
 
 
 def _set_by_hand(poses: PosePrior, explicit: Collection[str]) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from hgs_toolkit.cameras import Cameras, from_yaw_pitch
-from hgs_toolkit.config import Config
+from hgs_toolkit.config import ClassPrior, Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.devices import device_of
 from hgs_toolkit.imaging.images import grid
@@ -30,11 +32,27 @@ CHUNK = 16
 def sample_chunks(
     model: Generator, config: Config, count: int, purpose: Purpose, background: float = GRID_BACKGROUND
 ) -> Iterator[Tensor]:
-    """Images (<= CHUNK, H, W, 3) in 0..1 of the average model under cameras of its pose prior; fixed by the purpose."""
+    """Images (<= CHUNK, H, W, 3) in 0..1 of the average model under cameras of its pose prior; fixed by the purpose.
+
+    Their classes are as frequent as in the dataset, or in a grid all equally frequent, one after the other.
+    """
     generator = keyed_generator(config.training.seed, 0, purpose)
     latents = torch.randn(count, config.generator.z_dim, generator=generator)
     cameras = config.generator.poses.sample(count, generator)
-    return drawn_chunks(model, config, latents, cameras, cameras, background)
+    prior = config.generator.classes
+    rows = balanced_rows(prior, count) if purpose is Purpose.GRID else drawn_rows(prior, count, generator)
+    classes = torch.from_numpy(prior.table[rows]) if prior.size else None
+    return drawn_chunks(model, config, latents, cameras, cameras, background, classes=classes)
+
+
+def balanced_rows(prior: ClassPrior, count: int) -> npt.NDArray[np.int64]:
+    """Rows (count,) of the prior's table, each equally often, in their order."""
+    return np.arange(count) * prior.kinds // max(count, 1)
+
+
+def drawn_rows(prior: ClassPrior, count: int, generator: torch.Generator) -> npt.NDArray[np.int64]:
+    """Rows (count,) of the prior's table, each as often as it occurs; nothing is drawn where there is none."""
+    return prior.choose(torch.rand(count, generator=generator)) if prior.size else np.zeros(count, np.int64)
 
 
 @torch.inference_mode()
@@ -46,6 +64,7 @@ def drawn_chunks(
     conditioning: Cameras,
     background: float = GRID_BACKGROUND,
     psi: float = 1.0,
+    classes: Tensor | None = None,
 ) -> Iterator[Tensor]:
     """Images (<= CHUNK, H, W, 3) in 0..1 of ``latents`` (N, z_dim), drawn as in training: size, focal, background.
 
@@ -54,6 +73,7 @@ def drawn_chunks(
         conditioning: (N,) what a pose-conditioned or view-dependent model is told, as the labels say; in training, the
             same.
         psi: truncation.
+        classes: (N, C) class vectors for a model with classes.
     """
     cameras = config.generator.render_cameras(cameras)
     device, resolution = device_of(model), config.generator.resolution
@@ -62,7 +82,10 @@ def drawn_chunks(
     for start in range(0, len(latents), CHUNK):
         rows = slice(start, start + CHUNK)
         seen, told = cameras[rows].to(device), conditioning[rows].to(device)
-        w = model.map(latents[rows].to(device), told.labels if config.generator.pose_conditioned else None, psi)
+        labels = told.labels if config.generator.pose_conditioned else None
+        w = model.map(
+            latents[rows].to(device), labels, psi, classes=None if classes is None else classes[rows].to(device)
+        )
         scene = model.synthesize(w, told.forward, background=has_background)
         image, _ = render(scene, seen.reshape(-1, 1), resolution, resolution, background=color)
         yield image[:, 0].clamp(0, 1).cpu()
@@ -85,9 +108,26 @@ def real_chunks(
     """
     color = background if config.training.background == "random" else 0.0
     indices = dataset_indices(config.training.seed + 1 if seed is None else seed, start, count, len(data))
-    for first in range(0, count, CHUNK):
+    yield from _composed(data, indices, color)
+
+
+def _composed(data: PosedImages, indices: npt.NDArray[np.int64], color: float) -> Iterator[Tensor]:
+    for first in range(0, len(indices), CHUNK):
         images, _ = data.batch(indices[first : first + CHUNK])
         yield (compose(images, torch.full((len(images), 3), color)).movedim(1, -1) + 1) / 2
+
+
+def _balanced_chunks(data: PosedImages, config: Config, count: int) -> Iterator[Tensor]:
+    """As :func:`real_chunks`, with the classes of :func:`balanced_rows`."""
+    prior, labels = config.generator.classes, data.classes
+    if labels is None or not prior.size:
+        return real_chunks(data, config, count)
+    order = dataset_indices(config.training.seed + 1, 0, len(data), len(data))
+    kinds, chosen = prior.nearest(labels.vectors[order]), []
+    for kind, wanted in enumerate(np.bincount(balanced_rows(prior, count), minlength=prior.kinds)):
+        chosen.append(np.resize(order[kinds == kind], wanted) if (kinds == kind).any() else order[:wanted])
+    color = GRID_BACKGROUND if config.training.background == "random" else 0.0
+    return _composed(data, np.concatenate(chosen), color)
 
 
 @torch.inference_mode()
@@ -106,7 +146,9 @@ def turntable(model: Generator, config: Config) -> Tensor:
         1, config.generator.z_dim, generator=keyed_generator(config.training.seed, 0, Purpose.GRID)
     ).to(device)
     front = cameras[:1].to(device)
-    w = model.map(latent, front.labels if config.generator.pose_conditioned else None)
+    prior = config.generator.classes
+    classes = torch.from_numpy(prior.table[:1]).to(device) if prior.size else None
+    w = model.map(latent, front.labels if config.generator.pose_conditioned else None, classes=classes)
     scene = model.synthesize(w, front.forward, background=config.generator.background != "none")
     color = (GRID_BACKGROUND,) * 3 if config.training.background == "random" else (0.0,) * 3
     frames, _ = render(scene, cameras.reshape(1, -1).to(device), resolution, resolution, background=color)
@@ -120,7 +162,7 @@ def sample_grid(model: Generator, config: Config) -> Tensor:
 
 def real_grid(data: PosedImages, config: Config) -> Tensor:
     """The grid (H, W, 3) of as many real images, for comparison."""
-    return _grid(real_chunks(data, config, config.training.grid**2), config)
+    return _grid(_balanced_chunks(data, config, config.training.grid**2), config)
 
 
 def _grid(chunks: Iterator[Tensor], config: Config) -> Tensor:

@@ -20,7 +20,7 @@ from hgs_toolkit.errors import DataError
 from hgs_toolkit.imaging.images import save_png, to_uint8
 from hgs_toolkit.training.continuing import Changes, DatasetIdentity
 from hgs_toolkit.training.distributed import World
-from hgs_toolkit.training.fitting import check_data
+from hgs_toolkit.training.fitting import check_data, describe_classes
 from hgs_toolkit.training.grids import real_grid, sample_grid, turntable
 from hgs_toolkit.training.inputs.prefetching import DeviceImages, Prefetcher
 from hgs_toolkit.training.networks import Networks
@@ -262,6 +262,7 @@ class _Loop:
             "pixels": f"{self.data.stored_resolution} (trained at {self.data.resolution})",
             "alpha": "yes" if self.data.has_alpha else "no",
             "poses": describe_poses(self.config.generator.poses),
+            "classes": describe_classes(self.config.generator.classes),
         }  # fmt: skip
 
     def _measure(self, *, final: bool) -> dict[str, Any]:

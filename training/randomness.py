@@ -29,6 +29,7 @@ class Purpose(IntEnum):
     METRIC = 12
     WEIGHTS = 13
     EVALUATION = 14
+    CLASSES = 15
 
 
 def keyed_generator(seed: int, step: int, purpose: Purpose) -> torch.Generator:

@@ -50,11 +50,13 @@ class Fakes:
         images: (b V, 3, H, W) in -1..1, with alpha as a fourth channel for a discriminator that sees it.
         labels: (b V, 25) their cameras.
         scene: the Gaussians, for the regularisers.
+        classes: (b V, C) their class vectors; None for a model without classes.
     """
 
     images: Tensor
     labels: Tensor
     scene: GaussianHierarchy
+    classes: Tensor | None
 
 
 def new_networks(config: Config) -> tuple[Generator, Discriminator]:
@@ -128,7 +130,8 @@ class Trainer:
         labels = batch.fake_labels[views]  # (b, V, 25)
         cameras = self.cameras(labels)
         mapping_labels = batch.mapping_labels[views[:, 0]] if self.config.generator.pose_conditioned else None
-        w = self.generator.map(latents[: len(views)], mapping_labels)
+        classes = None if batch.classes is None else batch.classes[views[:, 0]]
+        w = self.generator.map(latents[: len(views)], mapping_labels, classes=classes)
         self.generator.update_w_avg(self.world.mean(w.detach().flatten(0, -2).mean(0, keepdim=True)))
         scene = self.generator.synthesize(w, cameras.forward[:, 0], background=self._background_is_on)
         # The renderer clamps colours at black, where a Gaussian would get no gradient any more and stay black for good.
@@ -137,7 +140,8 @@ class Trainer:
         if self.config.discriminator.alpha:
             images = torch.cat([images, alphas], dim=-1)
         images = images.flatten(0, 1).movedim(-1, 1) * 2 - 1  # (b V, 3 | 4, H, W)
-        return Fakes(images.contiguous(), labels.flatten(0, 1), scene)
+        classes = None if classes is None else classes.repeat_interleave(views.shape[1], dim=0)
+        return Fakes(images.contiguous(), labels.flatten(0, 1), scene, classes)
 
     def cameras(self, labels: Tensor) -> Cameras:
         """Cameras that the model draws labels (..., 25) from."""
@@ -163,7 +167,9 @@ class Trainer:
             return real_logits
         return real_logits[self._view_index(len(real_logits)).flatten()]
 
-    def _discriminate(self, images: Tensor, labels: Tensor, purpose: Purpose) -> DiscriminatorOutput:
+    def _discriminate(
+        self, images: Tensor, labels: Tensor, classes: Tensor | None, purpose: Purpose
+    ) -> DiscriminatorOutput:  # fmt: skip
         """D's output for images (n, C, H, W), views of a group in a row, after this step's augmentation and blur."""
         if self.augmentation.active:
             generator = keyed_generator(self.config.training.seed, self.step, purpose)
@@ -171,7 +177,7 @@ class Trainer:
             images = self.augmentation.apply(images, self.world.rows(numbers))
         images, views = blur(images, self.blur_sigma), self.config.discriminator.views
         images, labels = (some.unflatten(0, (-1, views)).flatten(1, 2) for some in (images, labels))
-        output: DiscriminatorOutput = self.discriminator(images, labels)
+        output: DiscriminatorOutput = self.discriminator(images, labels, None if classes is None else classes[::views])
         return output
 
     def _discriminator_step(self, batch: Batch, fakes: Fakes) -> tuple[Figures, Tensor]:
@@ -181,8 +187,8 @@ class Trainer:
         self.discriminator.requires_grad_(True)
         real_images = batch.images.requires_grad_(merged)
         fake_images = fakes.images.detach().requires_grad_(merged and training.r2_gamma > 0)
-        real = self._discriminate(real_images, batch.labels, Purpose.AUGMENT_REAL)
-        fake = self._discriminate(fake_images, fakes.labels, Purpose.AUGMENT_FAKE_D)
+        real = self._discriminate(real_images, batch.labels, batch.classes, Purpose.AUGMENT_REAL)
+        fake = self._discriminate(fake_images, fakes.labels, fakes.classes, Purpose.AUGMENT_FAKE_D)
         loss = self._adversarial_discriminator_loss(real.logits, fake.logits)
         stats: Figures = {
             "loss_d": loss.detach(),
@@ -207,12 +213,13 @@ class Trainer:
     def _separate_penalty_step(self, batch: Batch, fakes: Fakes) -> Figures:
         """Lazy regularisation as StyleGAN2 does it: an optimiser step on the penalty alone."""
         pairs = []
-        for images, labels, purpose, gamma in (
-            (batch.images, batch.labels, Purpose.AUGMENT_REAL, self.config.training.r1_gamma),
-            (fakes.images, fakes.labels, Purpose.AUGMENT_FAKE_D, self.config.training.r2_gamma),
+        for judged, purpose, gamma in (
+            (batch, Purpose.AUGMENT_REAL, self.config.training.r1_gamma),
+            (fakes, Purpose.AUGMENT_FAKE_D, self.config.training.r2_gamma),
         ):
-            images = images.detach().requires_grad_(True)
-            pairs.append((self._discriminate(images, labels, purpose).logits if gamma else images, images))
+            images = judged.images.detach().requires_grad_(True)
+            logits = self._discriminate(images, judged.labels, judged.classes, purpose).logits if gamma else images
+            pairs.append((logits, images))
         penalty, stats = self._penalty(*pairs)
         clip = self.config.training.discriminator_clip
         self._update(self.discriminator, self.discriminator_optimizer, penalty, clip, "d")
@@ -241,7 +248,7 @@ class Trainer:
         """``real_logits`` are those of D's step, one update old; in the pairing D(real) only shifts the weights."""
         training = self.config.training
         self.discriminator.requires_grad_(False)
-        fake = self._discriminate(fakes.images, fakes.labels, Purpose.AUGMENT_FAKE_G)
+        fake = self._discriminate(fakes.images, fakes.labels, fakes.classes, Purpose.AUGMENT_FAKE_G)
         if training.loss == "relativistic":
             loss = losses.relativistic_generator_loss(self._paired(real_logits), fake.logits)
         else:

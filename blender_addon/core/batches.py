@@ -112,7 +112,7 @@ def safe_file(folder: Path, name: object) -> Path:
 
 
 def sample_command(
-    executable: str, out: Path, *, seeds: str, psi: float, model: str = "", size: int = 256
+    executable: str, out: Path, *, seeds: str, psi: float, model: str = "", size: int = 256, kind: str = ""
 ) -> list[str]:
     """Arguments of ``hgs sample`` that make a batch with thumbnails in ``out``.
 
@@ -122,6 +122,7 @@ def sample_command(
         psi: truncation.
         model: a ``model.safetensors`` or run folder; empty is the model that ships with the toolkit.
         size: side of the thumbnails, pixels.
+        kind: class of all scenes; empty lets each seed draw its own, as does a model without classes.
 
     Raises:
         BatchError: if ``seeds`` is something else or ``model`` does not exist.
@@ -135,7 +136,7 @@ def sample_command(
         raise BatchError(f"the model {where[0]} does not exist; leave the field empty for the one that ships")
     return [
         executable, "sample", *where, f"--seeds={seeds}", f"--psi={psi:g}", f"--out={out}", "--save=hgs,png",
-        f"--size={size}", "--json-progress",
+        f"--size={size}", "--json-progress", *([f"--class={kind}"] if kind else []),
     ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import time
 import bpy
 
 from ..core.batches import BatchError, new_folder, sample_command
+from ..core.class_names import class_names
 from ..core.generation import Generation
 from ..core.jobs import JobError
 from ..typed import Outcome, present
@@ -28,6 +29,15 @@ def _install_command(settings: HgsGenerateSettings) -> str:
     return INSTALL_COMMAND
 
 
+def _class_names(settings: HgsGenerateSettings, context: bpy.types.Context, text: str) -> list[str]:
+    """What the field proposes."""
+    return [name for name in class_names(_model_path(settings)) if text.strip().lower() in name.lower()]
+
+
+def _model_path(settings: HgsGenerateSettings) -> str:
+    return bpy.path.abspath(settings.model) if settings.model else ""
+
+
 class HgsGenerateSettings(bpy.types.PropertyGroup):
     """What to order."""
 
@@ -44,6 +54,12 @@ class HgsGenerateSettings(bpy.types.PropertyGroup):
         description="Truncation: 0 is the average scene, 1 everything the model knows, with its failures",
         default=0.7, min=0.0, soft_max=1.0, max=2.0,
     )  # fmt: skip
+    kind: bpy.props.StringProperty(
+        name="Class",
+        description="Class of the scenes, for a model that was trained with classes; empty: every seed draws its own",
+        search=_class_names,
+        search_options={"SUGGESTION"},
+    )
     command: bpy.props.StringProperty(
         name="Install",
         description="Run this in a terminal, then start Blender anew; Ctrl+C over the field copies it",
@@ -125,6 +141,8 @@ class HGS_PT_generate(bpy.types.Panel):
         layout.prop(settings, "model", placeholder="comes with hgs")
         for name in ("seeds", "psi", "size"):
             layout.prop(settings, name)
+        if class_names(_model_path(settings)):
+            layout.prop(settings, "kind", placeholder="the seed's")
         if current is not None and current.running:
             row = layout.row()
             row.progress(factor=current.job.fraction, text=current.job.text)
@@ -158,8 +176,10 @@ def start(context: bpy.types.Context) -> Generation:
     global current
     settings, chosen = SETTINGS.of(context.scene), preferences(context)
     executable = chosen_program(chosen)
-    model = bpy.path.abspath(settings.model) if settings.model else ""
+    model = _model_path(settings)
     order = {"seeds": settings.seeds, "psi": settings.psi, "model": model, "size": settings.size}
+    if class_names(model):
+        order["kind"] = settings.kind.strip()
     parent = output_folder(context)
     sample_command(executable, parent, **order)  # an order that is refused must not leave a folder behind
     folder = new_folder(parent)

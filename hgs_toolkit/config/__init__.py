@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hgs_toolkit.config.classes import ClassPrior
 from hgs_toolkit.config.discriminator import DiscriminatorConfig
 from hgs_toolkit.config.generator import GeneratorConfig, Hierarchy, LevelBlock
 from hgs_toolkit.config.training import AugmentConfig, TrainingConfig
 from hgs_toolkit.errors import ConfigError
 
 __all__ = [
-    "AugmentConfig", "Config", "DiscriminatorConfig", "GeneratorConfig", "Hierarchy", "LevelBlock", "TrainingConfig",
+    "AugmentConfig", "ClassPrior", "Config", "DiscriminatorConfig", "GeneratorConfig", "Hierarchy", "LevelBlock",
+    "TrainingConfig",
 ]  # fmt: skip
 
 
@@ -35,6 +37,11 @@ class Config:
             raise ConfigError(
                 f"generator.resolution = {self.generator.resolution} but discriminator.resolution = "
                 f"{self.discriminator.resolution}; expected the same"
+            )
+        if self.generator.classes.size != self.discriminator.classes:
+            raise ConfigError(
+                f"generator.classes.names has {self.generator.classes.size} names but discriminator.classes = "
+                f"{self.discriminator.classes}; expected as many"
             )
         if self.training.batch % self.scenes:
             raise ConfigError(

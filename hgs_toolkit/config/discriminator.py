@@ -31,6 +31,8 @@ class DiscriminatorConfig:
     """How the camera is judged: by a ``branch`` of its own, by ``projection``, or not."""
     pose_dim: int = 64
     """Size of the pose branch's embedding."""
+    classes: int = 0
+    """Numbers of a class vector, judged by projection; as many as ``generator.classes.names``."""
     mbstd_group: int = 4
     """Minibatch-standard-deviation group size; 0 switches the layer off."""
     downsample: Literal["average", "blur"] = "average"

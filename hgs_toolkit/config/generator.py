@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from hgs_toolkit.config.classes import ClassPrior
 from hgs_toolkit.errors import ConfigError, require
 from hgs_toolkit.pose_prior import PosePrior
 
@@ -78,6 +79,8 @@ class GeneratorConfig:
     """Number type of the features between the mapping network and the heads; ``auto`` as for the discriminator."""
     poses: PosePrior = field(default_factory=PosePrior)
     """Distribution of the cameras it is trained under; previews and drawn training poses follow it."""
+    classes: ClassPrior = field(default_factory=ClassPrior)
+    """Classes that scenes are made of; the mapping network is told which."""
 
     def __post_init__(self) -> None:
         if len(self.level_blocks) != self.levels - 1:

@@ -64,6 +64,8 @@ class TrainingConfig:
     """Cameras per generated scene, each with a background of its own."""
     scenes: int | None = None
     """Generated scenes in a step; None: ``batch``, or ``batch / views`` if the discriminator judges views together."""
+    classes: bool = True
+    """Whether the classes of a set that has some are learned; otherwise it is trained on as if it had none."""
     pose_balance: float = 0.0
     """How strongly rare yaws are repeated: 0 shows every image once an epoch, 1 shows all yaws equally often."""
     knn_weight: float = 10.0

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hgs_toolkit.datasets.camera_check import CameraStatistics, Finding, camera_findings, measure_cameras
+from hgs_toolkit.datasets.classes import read_classes
 from hgs_toolkit.datasets.eg3d import LABEL_FILE, POSES, Labels, OnProgress, open_set, parse_label, read_label_file
 from hgs_toolkit.datasets.images import MAX_IMAGE_BYTES, decode, is_image, open_image
 from hgs_toolkit.datasets.storage import FileStore
@@ -20,6 +21,9 @@ from hgs_toolkit.imaging.reading import has_alpha
 
 FEW_IMAGES = 1000
 """Number of images below which a GAN repeats them."""
+
+FEW_OF_CLASS = 50
+"""Number of images below which a class is hardly learned."""
 
 EXAMPLES = 3
 """Number of file names that a finding lists."""
@@ -55,6 +59,7 @@ class DatasetReport:
         alpha: None without an alpha channel.
         cameras: None without a usable label.
         findings: errors first.
+        classes: number of images of each class; empty for a set without classes.
     """
 
     path: str
@@ -64,6 +69,7 @@ class DatasetReport:
     alpha: AlphaStatistics | None
     cameras: CameraStatistics | None
     findings: tuple[Finding, ...]
+    classes: dict[str, int]
 
     @property
     def errors(self) -> list[str]:
@@ -95,9 +101,10 @@ def check_dataset(path: str | Path, progress: OnProgress | None = None) -> Datas
     cameras = measure_cameras(labels) if len(labels) else None
     if cameras is not None:
         findings += camera_findings(labels, cameras)
+    classes = _classes(facts, names, findings)
     kinds, alpha = _look(store, names, findings, progress)
     findings.sort(key=lambda finding: finding.severity)  # "error" comes before "warning"
-    return DatasetReport(str(path), len(names), len(pairs), kinds, alpha, cameras, tuple(findings))
+    return DatasetReport(str(path), len(names), len(pairs), kinds, alpha, cameras, tuple(findings), classes)
 
 
 def _label_file(store: FileStore, findings: list[Finding]) -> tuple[list[tuple[str, Any]], dict[str, Any]]:
@@ -107,6 +114,22 @@ def _label_file(store: FileStore, findings: list[Finding]) -> tuple[list[tuple[s
     except DataError as error:
         findings.append(Finding("error", str(error)))
         return [], {}
+
+
+def _classes(facts: dict[str, Any], names: Sequence[str], findings: list[Finding]) -> dict[str, int]:
+    """Number of images of each class."""
+    try:
+        found = read_classes(facts, names)
+    except DataError as error:
+        findings.append(Finding("error", str(error)))
+        return {}
+    if found is None:
+        return {}
+    counts = found.counts()
+    if rare := [f"{text} ({count})" for text, count in counts.items() if count < FEW_OF_CLASS]:
+        shown = ", ".join(rare[:EXAMPLES]) + (", …" if len(rare) > EXAMPLES else "")
+        findings.append(Finding("warning", f"{len(rare)} classes have fewer than {FEW_OF_CLASS} images: {shown}"))
+    return counts
 
 
 def _labels(names: Sequence[str], pairs: Sequence[tuple[str, Any]], findings: list[Finding]) -> Labels:

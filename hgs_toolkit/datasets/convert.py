@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
+from hgs_toolkit.datasets.classes import ClassLabel, folder_names, top_folder
 from hgs_toolkit.datasets.eg3d import POSES, Labels, OnProgress
 from hgs_toolkit.datasets.eg3d_writer import open_writer
 from hgs_toolkit.datasets.framing import CROPS, Square, choose_square, compose_over, cut
@@ -45,6 +46,29 @@ class Framing:
             raise DataError(f"the crop is '{self.crop}'; expected {', '.join(CROPS)}")
         if self.resolution is not None and not 8 <= self.resolution <= MAX_IMAGE_SIDE:
             raise DataError(f"the resolution is {self.resolution}; expected 8 ... {MAX_IMAGE_SIDE} pixels")
+
+
+@dataclass(frozen=True)
+class ClassOf:
+    """Classes of photographs.
+
+    Attributes:
+        names: of the numbers of a class vector.
+        kind_of: from a photograph to its class, a number or a vector.
+    """
+
+    names: Sequence[str]
+    kind_of: Callable[[Photograph], ClassLabel]
+
+
+def folder_classes(scenes: Sequence[Scene]) -> ClassOf:
+    """A class for each of the folders in which the photographs lie.
+
+    Raises:
+        DataError: if one lies in no folder, or all lie in one.
+    """
+    names = folder_names([photograph.image for scene in scenes for photograph in scene.photographs])
+    return ClassOf(names, lambda photograph: names.index(top_folder(photograph.image)))
 
 
 @dataclass(frozen=True)
@@ -100,7 +124,7 @@ class _Cutting:
 
 def convert_scenes(
     scenes: Sequence[Scene], out: str | Path, world: PlacementOptions, framing: Framing, *, force: bool = False,
-    problems: list[str] | None = None, progress: OnProgress | None = None,
+    problems: list[str] | None = None, progress: OnProgress | None = None, classes: ClassOf | None = None,
 ) -> Converted:  # fmt: skip
     """Write ``scenes`` as one EG3D zip or folder; every scene is placed in a world of its own.
 
@@ -108,6 +132,7 @@ def convert_scenes(
         out: zip archive (``.zip``) or folder; appears when everything is made.
         problems: takes what is wrong with images that are left out; None raises it.
         progress: called with (images done, all).
+        classes: names of the classes and the class of each photograph; None for a set without classes.
 
     Raises:
         HgsError: naming the image or scene that cannot be used, or if ``out`` cannot be written.
@@ -132,8 +157,9 @@ def convert_scenes(
     assumed = next((scene.assumed for scene in scenes if scene.assumed is not None), None)
     with open_writer(out, force=force) as writer:
         drawings = [partial(_drawn, cutting, size, mode, framing.background) for cutting in cuttings]
-        for pixels, label in gather(_counted(drawings, progress), problems):
-            writer.add(pixels, label)
+        writer.class_names = classes.names if classes is not None else ()
+        for pixels, label, photograph in gather(_counted(drawings, progress), problems):
+            writer.add(pixels, label, None if classes is None else classes.kind_of(photograph))
         if not len(writer):
             raise DataError(f"none of the images can be used: {problems[0] if problems else ''}")
         writer.facts |= {POSES: assumed} if assumed is not None else {}
@@ -165,8 +191,8 @@ def _placed(cutting: _Cutting, placement: Placement) -> _Cutting:
     return replace(cutting, photograph=photograph)
 
 
-def _drawn(cutting: _Cutting, size: int, mode: str, background: Color | None) -> tuple[Pixels, Labels]:
-    return cutting.draw(size, mode, background), cutting.label
+def _drawn(cutting: _Cutting, size: int, mode: str, background: Color | None) -> tuple[Pixels, Labels, Photograph]:
+    return cutting.draw(size, mode, background), cutting.label, cutting.photograph
 
 
 def _counted(makers: Sequence[Callable[[], T]], progress: OnProgress | None) -> Iterator[Callable[[], T]]:

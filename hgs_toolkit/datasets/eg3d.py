@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from hgs_toolkit.cameras import LABEL_SIZE
+from hgs_toolkit.datasets.classes import CLASSES, ClassLabels, read_classes
 from hgs_toolkit.datasets.images import (
     MAX_IMAGE_BYTES,
     Pixels,
@@ -68,6 +69,7 @@ class PosedImages:
         labels: (N, 25) float32 EG3D labels.
         resolution: height and width of the images it gives out, pixels.
         facts: further entries of dataset.json, such as the licences of what is shown.
+        classes: what each image is of, where the set says that; see :mod:`hgs_toolkit.datasets.classes`.
         has_alpha: whether they have a fourth channel: alpha, not multiplied into the colours.
     """
 
@@ -79,6 +81,8 @@ class PosedImages:
             raise DataError(f"{store.path} holds no PNG, JPEG or WebP image")
         self._store, self._names, self.labels = store, list(names), labels
         self.facts: dict[str, Any] = {} if facts is None else facts
+        self.classes: ClassLabels | None = read_classes(self.facts, self._names)
+        self.facts.pop(CLASSES, None)
         self.stored_resolution, self.has_alpha = self._measure(0)
         self.resolution = self.stored_resolution if resolution is None else resolution
         if self.resolution < 1 or self.stored_resolution % self.resolution:
@@ -117,6 +121,8 @@ class PosedImages:
         sample, and not in its number of bytes, do too: reading all of a large set would take minutes.
         """
         digest = hashlib.sha256(self.labels.tobytes())
+        if self.classes is not None:
+            digest.update(json.dumps(self.classes.names).encode() + self.classes.vectors.tobytes())
         for name in self._names:
             digest.update(f"{name}\0{self._store.size(name)}\0".encode())
         for index in np.unique(np.linspace(0, len(self) - 1, DIGEST_SAMPLES).astype(int)):

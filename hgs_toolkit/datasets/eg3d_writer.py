@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hgs_toolkit.cameras import LABEL_SIZE
+from hgs_toolkit.datasets.classes import CLASSES, ClassLabel, classes_entry
 from hgs_toolkit.datasets.eg3d import LABEL_FILE
 from hgs_toolkit.datasets.images import Pixels, encode_png
 from hgs_toolkit.errors import DataError, HgsError, ShapeError
@@ -32,19 +33,23 @@ class EG3DWriter:
 
     Attributes:
         facts: further entries of dataset.json, of which readers of the layout take no notice.
+        class_names: names of the numbers of a class vector; empty for a set without classes.
     """
 
     def __init__(self, put: Callable[[str, bytes], None]) -> None:
         self.facts: dict[str, Any] = {}
+        self.class_names: Sequence[str] = ()
         self._put = put
+        self._classes: list[ClassLabel] = []
         self._labels: list[tuple[str, list[float]]] = []
 
     def __len__(self) -> int:
         return len(self._labels)
 
-    def add(self, image: Pixels | bytes, label: npt.ArrayLike) -> str:
+    def add(self, image: Pixels | bytes, label: npt.ArrayLike, kind: ClassLabel | None = None) -> str:
         """Append an image, (H, W, 3 | 4) pixels or a PNG file's bytes, with its label (25,); returns its name.
 
+        ``kind`` is its class, a number or a vector, in a set with :attr:`class_names`.
         The label is stored as the shortest decimals that give the same float32 numbers again.
         """
         values = np.asarray(label, dtype=np.float32)
@@ -54,11 +59,17 @@ class EG3DWriter:
         name = image_name(index)
         self._put(name, image if isinstance(image, bytes) else encode_png(image))
         self._labels.append((name, [float(str(value)) for value in values + np.float32(0)]))  # + 0 turns -0 into 0
+        if kind is not None:
+            self._classes.append(kind)
         return name
 
     def finish(self) -> None:
         """Write the labels; :func:`open_writer` calls it."""
         labels = [[name, label] for name, label in self._labels]
+        if self.class_names:
+            if len(self._classes) != len(labels):
+                raise ShapeError(f"{len(self._classes)} classes for {len(labels)} images; expected one for each")
+            self.facts[CLASSES] = classes_entry(self.class_names, [name for name, _ in labels], self._classes)
         self._put(LABEL_FILE, json.dumps({"labels": labels} | self.facts, separators=(",", ":")).encode())
 
 

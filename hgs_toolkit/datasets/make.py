@@ -5,9 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
+from hgs_toolkit.datasets.classes import ClassLabel
 from hgs_toolkit.datasets.eg3d import OnProgress
 from hgs_toolkit.datasets.eg3d_writer import open_writer
 from hgs_toolkit.datasets.images import Pixels, encode_png
@@ -22,6 +24,20 @@ from hgs_toolkit.errors import HgsError
 
 ImageMaker = Callable[[int], tuple[Pixels, npt.ArrayLike]]
 """From an index to pixels (H, W, 3 | 4) and label (25,); picklable, and a function of the index alone."""
+
+
+@dataclass(frozen=True)
+class ClassesOf:
+    """The classes of a set that is made.
+
+    Attributes:
+        names: of the numbers of a class vector.
+        kind_of: from an image's index to its class, a number or a vector.
+    """
+
+    names: Sequence[str]
+    kind_of: Callable[[int], ClassLabel]
+
 
 MAX_COUNT = 10_000_000
 MAX_RESOLUTION = 2048
@@ -32,7 +48,7 @@ CHUNK = 16
 
 def make_dataset(
     make_image: ImageMaker, count: int, path: str | Path, *, workers: int = 1, force: bool = False,
-    progress: OnProgress | None = None, facts: dict[str, Any] | None = None,
+    progress: OnProgress | None = None, facts: dict[str, Any] | None = None, classes: ClassesOf | None = None,
 ) -> None:  # fmt: skip
     """Write the images ``make_image(0)`` ... ``make_image(count - 1)`` as an EG3D zip or folder.
 
@@ -44,6 +60,7 @@ def make_dataset(
         force: whether an existing dataset is replaced.
         progress: called with (images done, count).
         facts: further entries of dataset.json, such as the pose prior and the licences of what is shown.
+        classes: names of the classes, and the class of each image; None for a set without classes.
 
     Raises:
         HgsError: if ``count`` or ``workers`` is out of range, or ``path`` cannot be written.
@@ -52,8 +69,9 @@ def make_dataset(
         raise HgsError(f"count {count}, workers {workers}; expected 1 ... {MAX_COUNT:,} images and 1 ... 1024 workers")
     with open_writer(path, force=force) as writer:
         writer.facts |= facts or {}
+        writer.class_names = classes.names if classes is not None else ()
         for done, (data, label) in enumerate(_images(make_image, count, min(workers, count)), start=1):
-            writer.add(data, label)
+            writer.add(data, label, None if classes is None else classes.kind_of(done - 1))
             if progress is not None:
                 progress(done, count)
 

@@ -12,7 +12,8 @@ from typing import Any
 from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.critters.drawing import POSES
-from hgs_toolkit.datasets.eg3d import open_dataset
+from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
+from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.evaluation import timing
 from hgs_toolkit.evaluation.consistency import TOLERANCE, YAWS, measure_consistency
 from hgs_toolkit.evaluation.distances import FeatureSpace
@@ -21,7 +22,7 @@ from hgs_toolkit.evaluation.geometry import SIZE as MAP_SIZE
 from hgs_toolkit.evaluation.geometry import TAUGHT, Estimator, critter_shapes, scene_shapes
 from hgs_toolkit.evaluation.pose import pose_error
 from hgs_toolkit.evaluation.samples import ImageSet, ImageSets, OnDone
-from hgs_toolkit.evaluation.settings import NEED_DATA, EvalSettings
+from hgs_toolkit.evaluation.settings import MIN_COUNT, NEED_DATA, EvalSettings
 from hgs_toolkit.evaluation.shapes import SIZE, critter_shooters, generated_scenes, shooters
 from hgs_toolkit.metrics.extractors import Extractor, make_extractor
 from hgs_toolkit.metrics.inception import make_inception
@@ -60,6 +61,7 @@ def evaluate(
         extractors = [make_extractor(name) for name in settings.extractors]
         extractors += [make_inception(settings.inception)] if settings.inception else []
         images = open_dataset(data, config.generator.resolution)
+        _check_classes(settings, config, images)
         settings = settings.of_dataset(Path(data).name, len(images))
         evaluation = dataclasses.replace(evaluation, settings=settings)
         data_facts = {"path": Path(data).name, "images": len(images), "stored_resolution": images.stored_resolution}
@@ -67,6 +69,16 @@ def evaluate(
     figures += evaluation.alone()
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in _values(settings).items()}
     return Report(facts, data_facts, plain | {"metrics": metrics}, figures)
+
+
+def _check_classes(settings: EvalSettings, config: Config, data: PosedImages) -> None:
+    """Raise a ConfigError if ``classes`` is to be measured and model and dataset have not the same."""
+    names = config.generator.classes.names
+    if "classes" not in settings.metrics or (names and data.classes is not None and data.classes.names == names):
+        return
+    there = "no classes" if data.classes is None else f"the classes {', '.join(data.classes.names)}"
+    own = f"the classes {', '.join(names)}" if names else "no classes"
+    raise ConfigError(f"the metric classes: the model has {own}, {data.path.name} has {there}; expected the same")
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,11 +136,32 @@ class _Evaluation:
             ):
                 floor = measure(floor_features) if floor_features is not None else None
                 yield Figure(f"{kind}_{name}", measure(features), unit, None, floor, conditions)
+        if "classes" in self.metrics and real.kinds is not None:
+            yield from self._compare_classes(space, real, generated, conditions)
         if "pose" in self.metrics:
             known = real.features[name], real.cameras
             floor = pose_error(*known, other.features[name], other.cameras) if other else None
             value = pose_error(*known, features, generated.cameras)
             yield Figure(f"pose_error_{name}", value, "degrees", None, floor, conditions)
+
+    def _compare_classes(
+        self, space: FeatureSpace, real: ImageSet, generated: ImageSet, conditions: dict[str, Any]
+    ) -> Iterator[Figure]:
+        """KID of each class that enough images show, and of all other classes' images to the same real ones."""
+        name, prior = space.extractor.name, self.config.generator.classes
+        assert real.kinds is not None
+        for kind, text in enumerate(prior.texts):
+            own = real.kinds == kind  # generated images have the classes of the real ones
+            if own.sum() < MIN_COUNT or (~own).sum() < MIN_COUNT:
+                logger.info("class %s: %d of %d images are too few for a distance", text, own.sum(), len(own))
+                continue
+            of_class = dataclasses.replace(space, real=space.real[own])
+            found = of_class.kid(generated.features[name][own], self.settings.seed)
+            others = of_class.kid(generated.features[name][~own], self.settings.seed).value
+            counts = {"class": text, "real_count": int(own.sum()), "count": int(own.sum())}
+            yield Figure(f"kid_{name}[{text}]", found.value, "x 1000", found.std, None, conditions | counts)
+            counts |= {"count": int((~own).sum())}
+            yield Figure(f"kid_{name}_others[{text}]", others, "x 1000", None, None, conditions | counts)
 
     def alone(self) -> Iterator[Figure]:
         """Figures that need no dataset."""

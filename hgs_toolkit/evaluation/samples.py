@@ -7,17 +7,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from hgs_toolkit.cameras import Cameras, frontal
 from hgs_toolkit.config import Config
+from hgs_toolkit.datasets.classes import ClassLabels
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.evaluation.settings import EvalSettings
 from hgs_toolkit.metrics.extractors import Extractor
 from hgs_toolkit.metrics.kid import Array
 from hgs_toolkit.model.generator import Generator
-from hgs_toolkit.training.grids import drawn_chunks, real_chunks
+from hgs_toolkit.training.grids import drawn_chunks, drawn_rows, real_chunks
 from hgs_toolkit.training.randomness import Purpose, dataset_indices, keyed_generator
 
 logger = logging.getLogger(__name__)
@@ -33,10 +35,12 @@ class ImageSet:
     Attributes:
         features: by extractor, (N, d) float64, not standardised.
         cameras: (N,).
+        kinds: (N,) row of each one's class in the table of the model's classes; None for a model without classes.
     """
 
     features: dict[str, Array]
     cameras: Cameras
+    kinds: npt.NDArray[np.int64] | None = None
 
     @property
     def count(self) -> int:
@@ -76,10 +80,10 @@ class ImageSets:
         """The first (0) or second (1) ``count`` real images of the dataset's seeded order."""
         s = self.settings
         chunks = real_chunks(self.data, self.config, self.count, seed=s.seed, start=part * self.count)
-        return ImageSet(self._see(chunks), self._cameras(part))
+        return ImageSet(self._see(chunks), self._cameras(part), self._kinds(self._rows(part)))
 
     def generated(self, part: int, *, told: bool) -> ImageSet:
-        """As many generated images, seen from the cameras of ``real(part)``.
+        """As many generated images, seen from the cameras of ``real(part)``, with the classes of those.
 
         Args:
             part: also chooses the latents.
@@ -90,12 +94,30 @@ class ImageSets:
         latents = draw_latents(self.config, s.seed, self.count, part)
         front = self.config.generator.poses
         conditioning = cameras if told else frontal(front.focal, front.radius).expand(self.count)
-        chunks = drawn_chunks(self.model, self.config, latents, cameras, conditioning, psi=s.psi)
-        return ImageSet(self._see(chunks), cameras)
+        rows = self._rows(part)
+        real = self._real_classes
+        classes = (
+            draw_classes(self.config, s.seed, self.count) if real is None else torch.from_numpy(real.vectors[rows])
+        )
+        chunks = drawn_chunks(self.model, self.config, latents, cameras, conditioning, psi=s.psi, classes=classes)
+        return ImageSet(self._see(chunks), cameras, self._kinds(rows))
+
+    def _rows(self, part: int) -> npt.NDArray[np.int64]:
+        """Indices (count,) of the real images of a part."""
+        return dataset_indices(self.settings.seed, part * self.count, self.count, len(self.data))
 
     def _cameras(self, part: int) -> Cameras:
-        indices = dataset_indices(self.settings.seed, part * self.count, self.count, len(self.data))
-        return Cameras.from_labels(torch.from_numpy(self.data.labels[indices]))
+        return Cameras.from_labels(torch.from_numpy(self.data.labels[self._rows(part)]))
+
+    @property
+    def _real_classes(self) -> ClassLabels | None:
+        """The classes of the dataset, if they are those of the model."""
+        found, names = self.data.classes, self.config.generator.classes.names
+        return found if found is not None and names and found.names == names else None
+
+    def _kinds(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
+        real = self._real_classes
+        return None if real is None else self.config.generator.classes.nearest(real.vectors[rows])
 
     def _see(self, chunks: Iterable[Tensor]) -> dict[str, Array]:
         return see(self.extractors, chunks, self.advance)
@@ -104,6 +126,15 @@ class ImageSets:
 def draw_latents(config: Config, seed: int, count: int, part: int = 0) -> Tensor:
     """Latents (count, z_dim) of an evaluation."""
     return torch.randn(count, config.generator.z_dim, generator=keyed_generator(seed, part, Purpose.EVALUATION))
+
+
+def draw_classes(config: Config, seed: int, count: int) -> Tensor | None:
+    """Class vectors (count, C) of an evaluation's scenes, as frequent as in the dataset; None without classes."""
+    prior = config.generator.classes
+    if not prior.size:
+        return None
+    generator = keyed_generator(seed, 0, Purpose.CLASSES)
+    return torch.from_numpy(prior.table[drawn_rows(prior, count, generator)])
 
 
 def see(extractors: list[Extractor], chunks: Iterable[Tensor], advance: OnDone) -> dict[str, Array]:

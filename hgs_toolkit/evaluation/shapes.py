@@ -12,7 +12,7 @@ from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.critters.drawing import critter
 from hgs_toolkit.devices import device_of
 from hgs_toolkit.evaluation.consistency import Shooter, ViewLayers
-from hgs_toolkit.evaluation.samples import OnDone, draw_latents
+from hgs_toolkit.evaluation.samples import OnDone, draw_classes, draw_latents
 from hgs_toolkit.evaluation.settings import EvalSettings
 from hgs_toolkit.footprint import footprint, widen
 from hgs_toolkit.gaussians import GaussianHierarchy
@@ -33,8 +33,10 @@ def generated_scenes(
     model: Generator, config: Config, settings: EvalSettings, size: int, advance: OnDone
 ) -> Iterator[GaussianHierarchy]:
     """Subjects (batches of one) without the background's Gaussians, widened for images of ``size``, on the CPU."""
-    for latent in draw_latents(config, settings.seed, settings.scenes):
-        w = model.map(latent[None].to(device_of(model)), None, settings.psi)
+    classes = draw_classes(config, settings.seed, settings.scenes)
+    for index, latent in enumerate(draw_latents(config, settings.seed, settings.scenes)):
+        told = None if classes is None else classes[index : index + 1].to(device_of(model))
+        w = model.map(latent[None].to(device_of(model)), None, settings.psi, classes=told)
         yield widen(model.synthesize(w, background=False), footprint(config.generator, size)).to("cpu")
         advance(1)
 

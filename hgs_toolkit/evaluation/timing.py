@@ -13,8 +13,9 @@ import torch
 from hgs_toolkit.cameras import frontal
 from hgs_toolkit.config import Config
 from hgs_toolkit.devices import device_of
-from hgs_toolkit.evaluation.samples import draw_latents
+from hgs_toolkit.evaluation.samples import draw_classes, draw_latents
 from hgs_toolkit.footprint import footprint, widen
+from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import choose_backend, render, warm_up
 
@@ -46,10 +47,16 @@ def measure_timing(model: Generator, config: Config, size: int, seed: int) -> Re
     if device_of(model).type == "cpu":
         warm_up()
     latent, poses = draw_latents(config, seed, 1).to(device_of(model)), config.generator.poses
+    told = draw_classes(config, seed, 1)
+    classes = None if told is None else told.to(device_of(model))
+
+    def make() -> GaussianHierarchy:
+        return widen(model(latent, classes=classes), variance)
+
     camera = frontal(config.generator.focal, poses.radius).to(device_of(model))
     variance = footprint(config.generator, size)
-    scene = widen(model(latent), variance)
-    pipeline = _median_ms(lambda: render(widen(model(latent), variance), camera, size, size), device_of(model))
+    scene = make()
+    pipeline = _median_ms(lambda: render(make(), camera, size, size), device_of(model))
     return RenderTimes(pipeline, _median_ms(lambda: render(scene, camera, size, size), device_of(model)))
 
 

@@ -12,7 +12,7 @@ from hgs_toolkit.devices import device_of
 from hgs_toolkit.imaging.captions import labelled_sheet
 from hgs_toolkit.imaging.scene_images import ImageSettings, draw_images
 from hgs_toolkit.model.generator import Generator
-from hgs_toolkit.sampling import mix, sample_w, synthesize
+from hgs_toolkit.sampling import Classes, class_vectors, mix, sample_w, synthesize
 
 
 def mixing_sheet(
@@ -23,6 +23,9 @@ def mixing_sheet(
     psi: float,
     settings: ImageSettings,
     progress: Callable[[], None] = lambda: None,
+    *,
+    row_class: Classes = None,
+    column_class: Classes = None,
 ) -> Tensor:
     """A page (H', W', 3) in 0..1: seeds of ``rows`` whose ``levels`` follow the styles of ``columns``' seeds.
 
@@ -31,9 +34,10 @@ def mixing_sheet(
     Args:
         levels: None takes all levels with styles of their own but the coarsest.
         progress: called once for every image, of which there are (rows + 1) (columns + 1) - 1.
+        row_class, column_class: of the seeds of the rows and of the columns; None lets each seed draw its own.
 
     Raises:
-        ConfigError: if a seed is out of range or there are none.
+        ConfigError: if a seed is out of range or there are none, or a class is unknown.
         ShapeError: if a level does not exist, or none of them has a style of its own.
     """
     if levels is None:
@@ -47,7 +51,7 @@ def mixing_sheet(
         progress()
         return drawn
 
-    coarse, styles = sample_w(model, rows, psi), sample_w(model, columns, psi)
+    coarse, styles = sample_w(model, rows, psi, classes=row_class), sample_w(model, columns, psi, classes=column_class)
     corner = torch.ones(settings.size, settings.size, 3)
     table = [[corner, *(draw(style[None]) for style in styles)]]
     for w in coarse:
@@ -56,6 +60,15 @@ def mixing_sheet(
     names = ", ".join(map(str, levels))
     return labelled_sheet(
         table,
-        ["", *(f"seed {seed}" for seed in rows)],
-        [f"levels {names} from:" if len(levels) > 1 else f"level {names} from:", *(f"seed {seed}" for seed in columns)],
+        ["", *_names(model, rows, row_class)],
+        [f"levels {names} from:" if len(levels) > 1 else f"level {names} from:", *_names(model, columns, column_class)],
     )
+
+
+def _names(model: Generator, seeds: Sequence[int], classes: Classes) -> list[str]:
+    """What the page calls the scenes of seeds."""
+    vectors = class_vectors(model.config, seeds, classes)
+    if vectors is None:
+        return [f"seed {seed}" for seed in seeds]
+    prior = model.config.classes
+    return [f"{seed} {prior.describe(vector)}" for seed, vector in zip(seeds, vectors, strict=True)]

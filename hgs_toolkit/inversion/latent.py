@@ -19,12 +19,16 @@ from hgs_toolkit.inversion.objective import Objective
 from hgs_toolkit.inversion.target import Target
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import render
+from hgs_toolkit.sampling import class_vectors
 
 LatentSpace = Literal["w", "w+"]
 Step = Callable[[int, float], None]
 
 SPREAD_SAMPLES = 2000
 """Latents whose style vectors tell how far apart they lie."""
+
+LEAST_CANDIDATES = 4
+"""Number of random latents that are looked at of each class, however many classes share them."""
 
 WARM_UP, COOL_DOWN = 0.05, 0.3
 """Shares of the steps over which the learning rate rises, and falls again by a cosine."""
@@ -50,6 +54,7 @@ class LatentSettings:
         refine_camera: whether the cameras are corrected as well.
         camera_rate: learning rate of the corrections, radians.
         seed: of the candidates and backgrounds.
+        class_name: for a model with classes the subject's; None takes that of the best candidate.
     """
 
     space: LatentSpace = "w+"
@@ -62,6 +67,7 @@ class LatentSettings:
     refine_camera: bool = False
     camera_rate: float = 0.004
     seed: int = 0
+    class_name: str | None = None
 
     def __post_init__(self) -> None:
         if self.space not in ("w", "w+"):
@@ -79,12 +85,14 @@ class Fit:
         cameras: (V,) of the photographs, corrected where that was asked for.
         background: (3,) colour behind a subject whose coverage is not known; grey otherwise.
         losses: the objective after each step, without the pulls.
+        class_name: the class whose scenes the search began among; empty for a model without classes.
     """
 
     ws: Tensor
     cameras: Cameras
     background: Tensor
     losses: list[float]
+    class_name: str = ""
 
 
 def fit_latent(
@@ -95,8 +103,7 @@ def fit_latent(
     Args:
         report: called with the number of each step, from 1, and its loss.
     """
-    statistics = StyleStatistics.of(model, settings.seed)
-    start = best_candidate(model, target, objective, statistics, settings)
+    class_name, statistics, start = choose_class(model, target, objective, settings)
     slots = model.num_ws if settings.space == "w+" else 1
     offsets = nn.Parameter(((start - statistics.mean) / statistics.deviation).repeat(slots, 1))  # (S, W)
     cameras = AdjustableCameras(target.cameras, refined=settings.refine_camera)
@@ -129,6 +136,7 @@ def fit_latent(
         return Fit(
             styles(settings.steps).clone(),
             Cameras(cameras().cam_to_world.clone(), target.cameras.intrinsics), behind.color.clone(), losses,
+            class_name,
         )  # fmt: skip
 
 
@@ -142,11 +150,12 @@ class StyleStatistics:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, model: Generator, seed: int) -> StyleStatistics:
-        """Statistics of ``model``; ``samples`` (N, W) are the style vectors they come from."""
+    def of(cls, model: Generator, seed: int, class_name: str = "") -> StyleStatistics:
+        """Statistics of ``model``, or of one of its classes; ``samples`` (N, W) are the vectors they come from."""
         generator = torch.Generator().manual_seed(seed)
         z = torch.randn(SPREAD_SAMPLES, model.config.z_dim, generator=generator)
-        w = model.map(z.to(device_of(model)))
+        told = class_vectors(model.config, range(len(z)), class_name or None)
+        w = model.map(z.to(device_of(model)), classes=None if told is None else told.to(device_of(model)))
         return cls(w.mean(0), w.std(0).clamp_min(1e-6), w)
 
     def at(self, offsets: Tensor) -> Tensor:
@@ -154,12 +163,37 @@ class StyleStatistics:
         return self.mean + self.deviation * offsets
 
 
+def choose_class(
+    model: Generator, target: Target, objective: Objective, settings: LatentSettings
+) -> tuple[str, StyleStatistics, Tensor]:
+    """The class to search in, its statistics and the best candidate (W,); the candidates are shared by the classes.
+
+    The class is that of ``settings``, else the one whose best candidate is closest to the photographs; empty for a
+    model without classes.
+
+    Raises:
+        ConfigError: if the model has no such class.
+    """
+    prior = model.config.classes
+    if settings.class_name is not None:
+        prior.parse(settings.class_name)
+    names = [settings.class_name] if settings.class_name is not None else list(prior.texts) or [""]
+    count = max(settings.candidates // len(names), min(settings.candidates, LEAST_CANDIDATES))
+    found = []
+    for name in names:
+        statistics = StyleStatistics.of(model, settings.seed, name)
+        start, distance = best_candidate(model, target, objective, statistics, count)
+        found.append((distance, name, statistics, start))
+    _, name, statistics, start = min(found, key=lambda entry: entry[0])
+    return name, statistics, start
+
+
 @torch.no_grad()
 def best_candidate(
-    model: Generator, target: Target, objective: Objective, statistics: StyleStatistics, settings: LatentSettings
-) -> Tensor:
-    """The style vector (W,) among the average and random ones whose image is closest to the photographs."""
-    tried = torch.cat([statistics.mean[None], statistics.samples[: settings.candidates]])
+    model: Generator, target: Target, objective: Objective, statistics: StyleStatistics, count: int
+) -> tuple[Tensor, float]:
+    """The style vector (W,) among the average and ``count`` random ones whose image is closest, and its distance."""
+    tried = torch.cat([statistics.mean[None], statistics.samples[:count]])
     color = neutral(target)
     photographs = target.over(color)
 
@@ -167,7 +201,9 @@ def best_candidate(
         scene = model.synthesize(w[None], target.cameras.forward[:1])
         return float(objective(draw(scene, target.cameras, target.resolution, color), photographs))
 
-    return tried[min(range(len(tried)), key=lambda index: distance(tried[index]))]
+    distances = [distance(w) for w in tried]
+    best = min(range(len(tried)), key=distances.__getitem__)
+    return tried[best], distances[best]
 
 
 class BackgroundColor(nn.Module):

@@ -84,10 +84,12 @@ def feature_distances(features: FeatureMaps, a: Tensor, b: Tensor) -> Tensor:
 def discriminator_features(discriminator: Discriminator, labels: Tensor) -> FeatureMaps:
     """Outputs of the blocks of a discriminator that sees images under the cameras ``labels`` (V, 25)."""
     blocks = discriminator.get_submodule("blocks")
+    # Classes count behind the blocks alone.
+    classes = labels.new_zeros(len(labels), discriminator.class_size) if discriminator.class_size else None
 
     def features(images: Tensor) -> list[Tensor]:
         with _outputs(list(blocks.children())) as found:
-            discriminator(images * 2 - 1, labels)
+            discriminator(images * 2 - 1, labels, classes)
         return [layer.float() for layer in found]
 
     return features

@@ -61,7 +61,7 @@ class CameraEstimate:
 def estimate_camera(model: Generator, target: Target, objective: Objective, settings: LatentSettings) -> CameraEstimate:
     """The camera of a target of one photograph, whose own camera plays no part."""
     grid = pose_grid(model)
-    distances = _grid_distances(model, target, objective, settings.seed, grid)
+    distances = _grid_distances(model, target, objective, settings, grid)
     order = sorted(range(len(grid)), key=distances.__getitem__)
     short = replace(settings, steps=SHORT_SEARCH, refine_camera=True, camera_rate=0.01, space="w", candidates=16)
     fits = [
@@ -107,10 +107,10 @@ def pose_grid(model: Generator) -> Cameras:
 
 @torch.no_grad()
 def _grid_distances(
-    model: Generator, target: Target, objective: Objective, seed: int, grid: Cameras
+    model: Generator, target: Target, objective: Objective, settings: LatentSettings, grid: Cameras
 ) -> list[float]:  # fmt: skip
     """For each pose, how close the closest of a few scenes comes to the photograph."""
-    statistics = StyleStatistics.of(model, seed)
+    statistics = StyleStatistics.of(model, settings.seed, settings.class_name or "")
     color = neutral(target)
     photograph = target.over(color)
     best = [float("inf")] * len(grid)

@@ -54,7 +54,9 @@ def write_results(
     """
     config = found.model.config
     focal, radius = config.focal, config.poses.radius
-    metadata = AssetMetadata(generator=name, model=found.model.fingerprint, focal=focal, radius=radius)
+    metadata = AssetMetadata(
+        generator=name, model=found.model.fingerprint, focal=focal, radius=radius, class_name=found.fit.class_name
+    )
     with atomic_path(out / LATENT) as temporary:
         save_file({"ws": found.fit.ws[0].cpu().contiguous()}, temporary)
     scene = for_files(found)
@@ -65,7 +67,8 @@ def write_results(
     write_json(out / METRICS, metrics)
     tuned = found.before is not None
     if tuned:
-        whole = Config(f"{name}-tuned", "", config, DiscriminatorConfig(resolution=config.resolution))
+        judge = DiscriminatorConfig(resolution=config.resolution, classes=config.classes.size)
+        whole = Config(f"{name}-tuned", "", config, judge)
         save_model(out / MODEL_FILE, found.model, whole, {"tuned_from": found.model.fingerprint})
     return [out / file for file in result_names(tuned=tuned)]
 
@@ -88,6 +91,8 @@ def measure(
         "resolution": target.resolution,
         "model": found.model.fingerprint,
     }
+    if found.fit.class_name:
+        metrics["class"] = found.fit.class_name
     if found.estimate is not None:
         metrics["camera_estimate"] = {
             name: getattr(found.estimate, name) for name in ("yaw", "pitch", "yaw_std", "pitch_std")

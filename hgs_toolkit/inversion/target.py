@@ -129,7 +129,9 @@ class Square(NamedTuple):
 def subject_fill(model: Generator) -> float:
     """Share of an image's side that the longer side of the model's average scene takes, from the front."""
     with torch.no_grad():
-        w = model.map(torch.zeros(1, model.config.z_dim, device=device_of(model)), None, psi=0.0)
+        z, prior = torch.zeros(1, model.config.z_dim, device=device_of(model)), model.config.classes
+        usual = torch.from_numpy(prior.table[[int(prior.probabilities.argmax())]]).to(z) if prior.size else None
+        w = model.map(z, None, psi=0.0, classes=usual)
         scene = model.synthesize(w, background=False)
         camera = frontal(model.config.focal, model.config.poses.radius).to(device_of(model))
         size = model.config.resolution

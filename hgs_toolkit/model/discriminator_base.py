@@ -13,6 +13,7 @@ from torch.nn import functional
 from hgs_toolkit.cameras import LABEL_SIZE
 from hgs_toolkit.config import DiscriminatorConfig
 from hgs_toolkit.errors import ShapeError
+from hgs_toolkit.model.layers import EqualLinear, unit_rms
 
 
 class DiscriminatorOutput(NamedTuple):
@@ -39,19 +40,21 @@ class Discriminator(nn.Module, ABC):
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
         self.resolution, self.views, self.image_channels = config.resolution, config.views, config.image_channels
+        self.class_size = config.classes
         self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
 
     if TYPE_CHECKING:
 
-        def __call__(self, images: Tensor, labels: Tensor) -> DiscriminatorOutput:
+        def __call__(self, images: Tensor, labels: Tensor, classes: Tensor | None = None) -> DiscriminatorOutput:
             """Typed stand-in for ``nn.Module.__call__``."""
             ...
 
     @abstractmethod
-    def forward(self, images: Tensor, labels: Tensor) -> DiscriminatorOutput:
+    def forward(self, images: Tensor, labels: Tensor, classes: Tensor | None = None) -> DiscriminatorOutput:
         """Judge ``images`` (B, C, H, W) in [-1, 1] with their EG3D camera ``labels`` (B, 25 V).
 
         C is 3, or 4 with alpha, times the V views that are judged together; V is 1 unless ``config.views`` says more.
+        ``classes`` (B, ``config.classes``) are their class vectors, where it is told them.
 
         Raises:
             ShapeError: if the shapes are not these.
@@ -61,14 +64,36 @@ class Discriminator(nn.Module, ABC):
         """``images`` in the memory layout of the weights."""
         return images.contiguous(memory_format=self.memory_format)
 
-    def check_input(self, images: Tensor, labels: Tensor) -> None:
-        """Raise :class:`ShapeError` unless both shapes are those of :meth:`forward`."""
+    def check_input(self, images: Tensor, labels: Tensor, classes: Tensor | None = None) -> None:
+        """Raise :class:`ShapeError` unless all shapes are those of :meth:`forward`."""
         channels, size, numbers = self.image_channels, self.resolution, LABEL_SIZE * self.views
         if tuple(images.shape) != (len(images), channels, size, size) or tuple(labels.shape) != (len(images), numbers):
             raise ShapeError(
                 f"the discriminator got images {tuple(images.shape)} and labels {tuple(labels.shape)}; expected "
                 f"(B, {channels}, {size}, {size}) and (B, {numbers})"
             )
+        given = None if classes is None else tuple(classes.shape)
+        if self.class_size and given != (len(images), self.class_size):
+            raise ShapeError(
+                f"the discriminator got class vectors {given}; expected ({len(images)}, {self.class_size}), like images"
+            )
+
+
+class ClassProjection(nn.Module):
+    """A class's share of the logit: <P f, e(class)> / sqrt(dim), with f the features of the whole image.
+
+    Source: Miyato & Koyama 2018, "cGANs with Projection Discriminator" (arXiv 1802.05637), equation 3.
+    """
+
+    def __init__(self, channels: int, classes: int, dim: int) -> None:
+        super().__init__()
+        self.embed = EqualLinear(classes, dim)
+        self.project = EqualLinear(channels, dim)
+
+    def forward(self, features: Tensor, classes: Tensor) -> Tensor:  # (B, channels), (B, classes) -> (B,)
+        """What is to be added to the logits."""
+        embedding = unit_rms(self.embed(classes))
+        return (self.project(features) * embedding).sum(dim=1) / math.sqrt(embedding.shape[1])
 
 
 class EqualConv2d(nn.Module):

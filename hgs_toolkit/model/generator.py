@@ -83,26 +83,30 @@ class Generator(nn.Module):
         self.background_slot = ends[-1] if self.background is not None else None
         self.num_ws = ends[-1] + (self.background is not None)
 
-    def map(self, z: Tensor, label: Tensor | None = None, psi: float = 1.0, cutoff: int | None = None) -> Tensor:
+    def map(
+        self, z: Tensor, label: Tensor | None = None, psi: float = 1.0, cutoff: int | None = None,
+        classes: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         """Latents to style vectors.
 
         Args:
             z: (B, z_dim) standard normal.
             label: (B, 25) EG3D camera labels for a pose-conditioned model (None: the frontal camera); others ignore it.
-            psi: truncation, w ← w_avg + ψ (w − w_avg).
+            psi: truncation, w ← w_avg + ψ (w − w_avg); with classes about the mean w of the class.
             cutoff: truncate only the first so many style slots.
+            classes: (B, C) class vectors for a model with C class names; others take none.
 
         Returns:
             (B, w_dim), or (B, num_ws, w_dim) if ``cutoff`` is given.
 
         Raises:
-            ShapeError: if z or the label has another size.
+            ShapeError: if z, the label or the class vectors have another size.
         """
-        w: Tensor = self.mapping(z, label)
+        w: Tensor = self.mapping(z, label, classes)
         if cutoff is None:
-            return self.mapping.truncate(w, psi)
+            return self.mapping.truncate(w, psi, classes)
         ws = self.expand_ws(w)
-        return torch.cat([self.mapping.truncate(ws[:, :cutoff], psi), ws[:, cutoff:]], dim=1)
+        return torch.cat([self.mapping.truncate(ws[:, :cutoff], psi, classes), ws[:, cutoff:]], dim=1)
 
     def update_w_avg(self, w: Tensor) -> None:
         """Move the running mean of w towards the mean of ``w`` (B, w_dim); training calls it once a step."""
@@ -147,10 +151,11 @@ class Generator(nn.Module):
         return self._join(gaussians, self._join(anchors))
 
     def forward(
-        self, z: Tensor, label: Tensor | None = None, view_direction: Tensor | None = None
-    ) -> GaussianHierarchy:
-        """``synthesize(map(z, label), view_direction)``."""
-        return self.synthesize(self.map(z, label), view_direction)
+        self, z: Tensor, label: Tensor | None = None, view_direction: Tensor | None = None,
+        classes: Tensor | None = None,
+    ) -> GaussianHierarchy:  # fmt: skip
+        """``synthesize(map(z, label, classes=classes), view_direction)``."""
+        return self.synthesize(self.map(z, label, classes=classes), view_direction)
 
     def _tree(self, ws: Tensor, view: Tensor | None) -> tuple[list[Parameters], list[Parameters]]:
         """Gaussians and anchors (B, N_l, ·) of each level."""

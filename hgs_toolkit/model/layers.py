@@ -92,6 +92,11 @@ class EqualLinear(nn.Module):
         return functional.leaky_relu_(y, LRELU_SLOPE) if self.activation else y
 
 
+def unit_rms(x: Tensor) -> Tensor:
+    """``x`` (B, C) divided by its root mean square over the channels."""
+    return x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+
+
 class AdaIN(nn.Module):
     """Style of one slot: instance normalisation over the points with (γ, β) from w, and a scale for the block's output.
 

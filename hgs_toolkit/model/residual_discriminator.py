@@ -19,6 +19,7 @@ from hgs_toolkit.cameras import LABEL_SIZE, Cameras
 from hgs_toolkit.config import DiscriminatorConfig
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.model.discriminator_base import (
+    ClassProjection,
     Discriminator,
     DiscriminatorOutput,
     EqualConv2d,
@@ -76,11 +77,12 @@ class CameraEmbedding(nn.Module):
 class ResidualDiscriminator(Discriminator):
     """Residual blocks from R down to 4x4, one linear layer, and the camera's projection.
 
-    The logit is o(f) + <P f, e(camera)> / sqrt(pose_dim), with f the features of the whole image.
+    The logit is o(f) + <P f, e(camera)> / sqrt(pose_dim), with f the features of the whole image; classes add such a
+    product of their own.
 
     Args:
-        config: ``channels``, ``pose`` ("projection" or "none"), ``pose_dim``, ``mbstd_group``, ``downsample``,
-            ``precision`` and ``channels_last`` are used. Logits are float32 at any precision.
+        config: ``channels``, ``pose`` ("projection" or "none"), ``pose_dim``, ``classes``, ``mbstd_group``,
+            ``downsample``, ``precision`` and ``channels_last`` are used. Logits are float32 at any precision.
 
     Raises:
         ConfigError: if ``config.pose`` is "branch", which belongs to kind "stylegan2".
@@ -102,16 +104,17 @@ class ResidualDiscriminator(Discriminator):
         self.out = EqualLinear(last, 1)
         self.camera = CameraEmbedding(config.pose_dim, config.views) if config.pose == "projection" else None
         self.project = EqualLinear(last, config.pose_dim) if config.pose == "projection" else None
+        self.class_projection = ClassProjection(last, config.classes, config.pose_dim) if config.classes else None
         self.to(memory_format=self.memory_format)  # type: ignore[call-overload]
 
-    def forward(self, images: Tensor, labels: Tensor) -> DiscriminatorOutput:
+    def forward(self, images: Tensor, labels: Tensor, classes: Tensor | None = None) -> DiscriminatorOutput:
         """Judge ``images`` (B, C, R, R) in [-1, 1] seen from ``labels`` (B, 25 V); there are no pose features."""
-        self.check_input(images, labels)
+        self.check_input(images, labels, classes)
         dtype = autocast_dtype(self.precision, images.device)
         with torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None):
             x = self._features(images)
         with torch.autocast(images.device.type, enabled=False):
-            return DiscriminatorOutput(self._logits(x.to(labels.dtype), labels))
+            return DiscriminatorOutput(self._logits(x.to(labels.dtype), labels, classes))
 
     def _features(self, images: Tensor) -> Tensor:  # (B, C, R, R) -> (B, C, 4, 4)
         x = self.fromrgb(self.lay_out(images))
@@ -120,10 +123,12 @@ class ResidualDiscriminator(Discriminator):
             x = append_minibatch_std(x, self.mbstd_group)
         return functional.leaky_relu(self.conv(x), LRELU_SLOPE)
 
-    def _logits(self, x: Tensor, labels: Tensor) -> Tensor:  # (B, C, 4, 4), (B, 25 V) -> (B,)
+    def _logits(self, x: Tensor, labels: Tensor, classes: Tensor | None) -> Tensor:  # (B, C, 4, 4), ... -> (B,)
         features = self.fc(x.flatten(1))  # (B, C)
         logits: Tensor = self.out(features).squeeze(1)
         if self.camera is not None and self.project is not None:
             embedding = self.camera(labels)  # (B, P)
             logits = logits + (self.project(features) * embedding).sum(dim=1) / math.sqrt(embedding.shape[1])
+        if self.class_projection is not None and classes is not None:
+            logits = logits + self.class_projection(features, classes)
         return logits

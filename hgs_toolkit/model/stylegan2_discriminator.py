@@ -17,6 +17,7 @@ from hgs_toolkit.cameras import LABEL_SIZE
 from hgs_toolkit.config import DiscriminatorConfig
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.model.discriminator_base import (
+    ClassProjection,
     Discriminator,
     DiscriminatorOutput,
     EqualConv2d,
@@ -65,21 +66,26 @@ class StyleGAN2Head(nn.Module):
         self.conv = EqualConv2d(channels + (mbstd_group > 0), channels, 3, gain=ACTIVATION_GAIN)
         self.fc = EqualLinear(channels * 4 * 4, channels, activation="lrelu")
         self.out = EqualLinear(channels, 1)
+        self.class_projection: ClassProjection | None = None
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, C, 4, 4) -> (B,)
+    def forward(self, x: Tensor, classes: Tensor | None = None) -> Tensor:  # (B, C, 4, 4) [, (B, classes)] -> (B,)
         """Logits."""
         if self.mbstd_group:
             x = append_minibatch_std(x, self.mbstd_group)
-        logits: Tensor = self.out(self.fc(bounded_lrelu(self.conv(x)).flatten(1)))
-        return logits.squeeze(1)
+        features = self.fc(bounded_lrelu(self.conv(x)).flatten(1))
+        logits: Tensor = self.out(features).squeeze(1)
+        if self.class_projection is not None and classes is not None:
+            logits = logits + self.class_projection(features, classes)
+        return logits
 
 
 class StyleGAN2Discriminator(Discriminator):
-    """StyleGAN2 "resnet" discriminator; the label reaches the pose branch only, never the logit.
+    """StyleGAN2 "resnet" discriminator; the label reaches the pose branch only, never the logit. Classes do reach it.
 
     Args:
         config: ``resolution``, ``channel_base``, ``channel_max``, ``mbstd_group``, ``pose`` ("branch" or "none"),
-            ``pose_dim`` and ``channels_last`` are used; it always computes in float32 and ignores ``precision``.
+            ``pose_dim``, ``classes`` and ``channels_last`` are used; it always computes in float32 and ignores
+            ``precision``.
 
     Raises:
         ConfigError: if ``config.pose`` is "projection", which the reference does not have.
@@ -99,19 +105,21 @@ class StyleGAN2Discriminator(Discriminator):
             self.pose_block = StyleGAN2Block(width[8], width[4])
             self.pose_layers = _feature_layers(width[4] * 4 * 4, config.pose_dim)
             self.camera_layers = _feature_layers(LABEL_SIZE * config.views, config.pose_dim)
+        if config.classes:  # last: the other layers' initial weights are the same without classes
+            self.head.class_projection = ClassProjection(width[4], config.classes, config.pose_dim)
         self.to(memory_format=self.memory_format)  # type: ignore[call-overload]
 
-    def forward(self, images: Tensor, labels: Tensor) -> DiscriminatorOutput:
+    def forward(self, images: Tensor, labels: Tensor, classes: Tensor | None = None) -> DiscriminatorOutput:
         """Judge ``images`` (B, C, R, R) in [-1, 1]; ``labels`` (B, 25 V) only fill ``camera_features``."""
-        self.check_input(images, labels)
+        self.check_input(images, labels, classes)
         with torch.autocast(images.device.type, enabled=False):
-            return self._judge(self.lay_out(images), labels)
+            return self._judge(self.lay_out(images), labels, classes)
 
-    def _judge(self, images: Tensor, labels: Tensor) -> DiscriminatorOutput:
+    def _judge(self, images: Tensor, labels: Tensor, classes: Tensor | None) -> DiscriminatorOutput:
         x = bounded_lrelu(self.fromrgb(images))
         for block in list(self.blocks.values())[:-1]:
             x = block(x)
-        logits = self.head(self.blocks["8"](x))
+        logits = self.head(self.blocks["8"](x), classes)
         if not self.has_pose_branch:
             return DiscriminatorOutput(logits)
         pose_features = self.pose_layers(self.pose_block(x).flatten(1))

@@ -129,7 +129,8 @@ def rows(names: Iterable[str]) -> list[Annotation]:
 def _provenance(view: DrawnView) -> dict[str, Any]:
     planned, settings = view.planned, view.plan.settings
     facts = {"index": planned.index, "seed": planned.seed, "view": planned.number, "psi": settings.psi}
-    return facts | ({"exposure": planned.exposure} if settings.exposure else {})
+    kind = {"class": view.plan.class_of(planned.seed)} if view.plan.classes else {}
+    return facts | kind | ({"exposure": planned.exposure} if settings.exposure else {})
 
 
 def _composed(view: DrawnView) -> bytes:

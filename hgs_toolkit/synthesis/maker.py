@@ -106,7 +106,8 @@ class ShardMaker:
     def _draw_scene(self, views: list[PlannedView], finisher: _Finisher, timing: Timing) -> float:
         """Hand over every view of a scene; returns the seconds it had to wait."""
         with timing.measure("generate"), torch.no_grad():
-            w = sample_w(self._model, [views[0].seed], self._plan.settings.psi)
+            seed = views[0].seed
+            w = sample_w(self._model, [seed], self._plan.settings.psi, classes=self._plan.class_of(seed) or None)
         latent: Layer = w[0].cpu().numpy()
         cameras = Cameras.from_labels(torch.from_numpy(np.stack([view.label for view in views])))
         waited = 0.0

@@ -10,11 +10,12 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from hgs_toolkit.config import ClassPrior
 from hgs_toolkit.errors import DataError
 from hgs_toolkit.settings_io import build, config_to_dict
 from hgs_toolkit.synthesis.settings import SynthSettings
@@ -42,6 +43,7 @@ class SynthPlan:
         model_sha256: of the model's file.
         depth_scale: 16-bit depth is the camera's z in world units times this.
         versions: of the packages that can change a bit.
+        prior: classes of the model; plan.json leaves those of a model without classes out.
     """
 
     settings: SynthSettings
@@ -52,6 +54,7 @@ class SynthPlan:
     model_sha256: str
     depth_scale: int
     versions: dict[str, str]
+    prior: ClassPrior = field(default_factory=ClassPrior)
 
     @property
     def images(self) -> int:
@@ -81,7 +84,24 @@ class SynthPlan:
         """Plain values for JSON."""
         values = {FILE_KEYS.get(f.name, f.name): getattr(self, f.name) for f in dataclasses.fields(self)}
         values |= {"settings": config_to_dict(self.settings), "color": list(self.color)}
+        del values["prior"]
+        if self.prior.size:
+            values["classes"] = config_to_dict(self.prior)
+        else:
+            del values["settings"]["classes"]
         return {"format_version": FORMAT_VERSION} | values
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes of the scenes, in the order of their numbers; empty for a model without classes."""
+        return self.settings.classes or self.prior.texts
+
+    def class_of(self, seed: int) -> str:
+        """The class that a scene's seed draws; empty for a model without classes."""
+        if self.settings.classes:
+            chosen = self.settings.classes
+            return chosen[ClassPrior(tuple(map(str, range(len(chosen))))).row_of_seed(seed)]
+        return self.prior.texts[self.prior.row_of_seed(seed)] if self.prior.size else ""
 
     @cached_property
     def digest(self) -> str:
@@ -122,7 +142,8 @@ def read_plan(path: Path) -> SynthPlan:
 def _from_dict(values: dict[str, Any]) -> SynthPlan:
     settings, color = build(SynthSettings, values.pop("settings"), ""), tuple(map(float, values.pop("color")))
     named = {attribute: values.pop(key) for attribute, key in FILE_KEYS.items()}
-    plan = SynthPlan(settings=settings, color=color, **named, **values)  # type: ignore[arg-type]
+    prior = build(ClassPrior, values.pop("classes", {}), "classes.")
+    plan = SynthPlan(settings=settings, color=color, prior=prior, **named, **values)  # type: ignore[arg-type]
     if plan.background not in get_args(BackgroundKind):
         raise ValueError(f"the background is {plan.background!r}")
     if len(color) != 3 or not isinstance(plan.depth_scale, int):

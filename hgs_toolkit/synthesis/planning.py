@@ -38,14 +38,17 @@ def make_plan(settings: SynthSettings, model: Config, model_sha256: str) -> Synt
     """The plan of ``settings`` for a model.
 
     Raises:
-        ConfigError: for an annotation that is unknown or that the format does not store, a background that is neither
-            a colour nor a folder of images, or an impossible combination.
+        ConfigError: for an annotation that is unknown or that the format does not store, a class that the model does
+            not have, a background that is neither a colour nor a folder of images, or an impossible combination.
     """
     form = FORMATS[settings.format]
     background, color, images = _background(settings, model.generator, form.transparent)
     annotations = _annotations(settings, form)
     if settings.format == "eg3d" and "alpha" in settings.annotations and background != "transparent":
         raise ConfigError("eg3d keeps alpha in the image itself, which needs --background transparent")
+    prior = model.generator.classes
+    for name in settings.classes:
+        prior.parse(name)
     settings = dataclasses.replace(
         settings, annotations=annotations, background=settings.background if not images else "pictures",
         shard_images=settings.shard_images or _shard_images(settings), category=settings.category or model.name,
@@ -53,7 +56,7 @@ def make_plan(settings: SynthSettings, model: Config, model_sha256: str) -> Synt
     versions = {"hgs_toolkit": toolkit_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
     return SynthPlan(
         settings, background, color, images, model.name, model_sha256,
-        _depth_scale(settings, model.generator, background), versions,
+        _depth_scale(settings, model.generator, background), versions, prior,
     )  # fmt: skip
 
 

@@ -65,6 +65,9 @@ class SynthSettings:
     for each view), a colour, or a folder of images."""
     exposure: float = 0.0
     """Exposures vary by up to this many stops, up and down."""
+    classes: tuple[str, ...] = ()
+    """Classes that scenes are made of, all equally often; if empty, those of the model as often as in its dataset. A
+    scene's seed draws which."""
     category: str = ""
     """COCO's category; empty is the model's name."""
     shard_images: int = 0

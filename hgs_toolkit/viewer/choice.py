@@ -39,6 +39,7 @@ class Choice:
     Attributes:
         view: one of VIEWS.
         seeds: of A and of B.
+        classes: of A and of B; empty lets the seed draw it.
         blend: 0 is A, 1 is B; counts in the view BETWEEN.
         psi: truncation.
         sliders: steps along the principal directions, standard deviations.
@@ -49,6 +50,7 @@ class Choice:
 
     view: str = ONE
     seeds: tuple[int, int] = (0, 1)
+    classes: tuple[str, str] = ("", "")
     blend: float = 0.5
     psi: float = DEFAULT_PSI
     sliders: tuple[float, ...] = ()
@@ -71,6 +73,11 @@ class Source(Protocol):
         """Number of latent sliders; 0 for a source that is not a model."""
         ...
 
+    @property
+    def classes(self) -> Sequence[str]:
+        """Names of the classes to choose from; empty for a source without classes."""
+        ...
+
     def asset(self, choice: Choice, place: float) -> Asset:
         """The asset at ``place``: 0 is A, 1 is B, others between them where the source can."""
         ...
@@ -80,6 +87,7 @@ class FileSource:
     """One or two assets of files."""
 
     sliders = 0
+    classes: Sequence[str] = ()
 
     def __init__(self, first: Asset, second: Asset | None = None) -> None:
         self.assets = [first, second or first]
@@ -107,9 +115,15 @@ class ModelSource:
         """Principal directions, which a tiny model may have fewer of."""
         return len(self.directions)
 
+    @property
+    def classes(self) -> Sequence[str]:
+        """Texts of the class vectors that occur in the model's dataset."""
+        return self.model.config.classes.texts
+
     def asset(self, choice: Choice, place: float) -> Asset:
         """The scene at ``place`` on the line between the seeds' style vectors, moved by the sliders."""
-        first, second = sample_w(self.model, choice.seeds, choice.psi)
+        names = self._class_names(choice)
+        first, second = sample_w(self.model, choice.seeds, choice.psi, classes=names)
         steps = torch.tensor([*choice.sliders, *[0.0] * self.sliders][: self.sliders]).to(first)
         w = torch.lerp(first, second, place) + steps @ self.directions
         scene = next(synthesize(self.model, w[None]))
@@ -118,8 +132,17 @@ class ModelSource:
         metadata = AssetMetadata(
             seed=choice.seeds[round(place)] if untouched else None, psi=choice.psi, generator=self.name,
             model=self.model.fingerprint, focal=config.focal, radius=config.poses.radius,
+            class_name=names[round(place)] if names and untouched else "",
         )  # fmt: skip
         return Asset(scene.to("cpu"), metadata, w.cpu())
+
+    def _class_names(self, choice: Choice) -> list[str] | None:
+        """The classes of A and B, drawn by the seed where none is chosen; None for a model without classes."""
+        prior = self.model.config.classes
+        if not prior.size:
+            return None
+        pairs = zip(choice.classes, choice.seeds, strict=True)
+        return [name or prior.texts[prior.row_of_seed(seed)] for name, seed in pairs]
 
 
 def chosen_asset(source: Source, choice: Choice) -> Asset:

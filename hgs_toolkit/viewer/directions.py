@@ -8,6 +8,7 @@ from torch import Tensor
 
 from hgs_toolkit.devices import device_of
 from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.sampling import class_vectors
 
 SAMPLES = 1024
 """Style vectors whose components are taken."""
@@ -15,12 +16,16 @@ SAMPLES = 1024
 
 @torch.no_grad()
 def principal_directions(model: Generator, count: int) -> Tensor:
-    """The ``count`` directions (count, w_dim) along which w varies most, each one standard deviation long.
+    """The ``count`` directions (count, w_dim) along which w varies most within a class, each one deviation long.
 
     From a fixed set of latents, so that a model always has the same ones; the sign is that of the largest entry.
     """
     z = torch.from_numpy(np.random.RandomState(0).randn(SAMPLES, model.config.z_dim).astype(np.float32))
-    w = model.map(z.to(device_of(model)))  # (SAMPLES, w_dim)
+    told = class_vectors(model.config, range(SAMPLES))
+    classes = None if told is None else told.to(device_of(model))
+    w = model.map(z.to(device_of(model)), classes=classes)  # (SAMPLES, w_dim)
+    if classes is not None:  # what is left without the difference between the classes
+        w = w - model.mapping.centers(classes)
     _, lengths, directions = torch.linalg.svd(w - w.mean(0), full_matrices=False)
     directions = directions[:count]
     largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))

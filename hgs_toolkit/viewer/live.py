@@ -31,6 +31,9 @@ SPLATS = "/scene"
 LARGEST_SEED = 99_999
 """Largest seed that the number field takes; 'hgs sample' takes larger ones."""
 
+SEEDS_CLASS = "the seed's"
+"""Entry of the choice of a class that lets the seed draw it."""
+
 LARGEST_PSI = 1.2
 
 SLIDER_RANGE = 3.0
@@ -87,6 +90,7 @@ class Viewer:
         return Choice(
             view=self.view.value,
             seeds=(int(self.seeds[0].value), int(self.seeds[1].value)) if self.seeds else (0, 1),
+            classes=(self._chosen_class(0), self._chosen_class(1)),
             blend=self.blend.value if self.blend else 0.0,
             psi=self.psi.value if self.psi else 1.0,
             sliders=tuple(slider.value for slider in self.sliders),
@@ -95,6 +99,11 @@ class Viewer:
             opaque=self.opaque.value,
             by_level=self.by_level.value,
         )
+
+    def _chosen_class(self, index: int) -> str:
+        """The class of A (0) or B (1); empty where the seed draws it."""
+        text = self.classes[index].value if self.classes else SEEDS_CLASS
+        return "" if text == SEEDS_CLASS else str(text)
 
     def _aim(self, first: Asset) -> None:
         """Set the first camera, which 'reset view' returns to: the asset's own, or one that frames a foreign file."""
@@ -115,6 +124,7 @@ class Viewer:
     def _add_scene_controls(self) -> None:
         gui, source = self.server.gui, self.source
         self.seeds: list[Any] = []
+        self.classes: list[Any] = []
         self.sliders: list[Any] = []
         self.blend: Any = None
         self.psi: Any = None
@@ -125,6 +135,9 @@ class Viewer:
                 return
             for name, seed in zip(("seed A", "seed B"), self._start.seeds, strict=True):
                 self.seeds.append(self._watched(gui.add_number(name, seed, min=0, max=LARGEST_SEED, step=1)))
+            for name in ("class of A", "class of B") if source.classes else ():
+                choices = (SEEDS_CLASS, *source.classes)
+                self.classes.append(self._watched(gui.add_dropdown(name, choices, initial_value=SEEDS_CLASS)))
             self.psi = self._watched(
                 gui.add_slider("psi", 0.0, LARGEST_PSI, 0.05, min(max(self._start.psi, 0.0), LARGEST_PSI))
             )

@@ -30,6 +30,8 @@ class Batch:
         mapping_labels: (b, 25) cameras shown to a pose-conditioned mapping network; some are another sample's.
         backgrounds: (b, 3) colours in 0..1.
         latents_d, latents_g: (b, z_dim) latents of the images generated for D's and for G's step.
+        classes: (b, C) class vectors of the real images, and of the generated ones that they are paired with; None for
+            a model without classes.
     """
 
     images: Tensor
@@ -39,6 +41,7 @@ class Batch:
     backgrounds: Tensor
     latents_d: Tensor
     latents_g: Tensor
+    classes: Tensor | None = None
 
 
 def batch_indices(
@@ -101,6 +104,8 @@ def make_batch(
         "latents_d": world.rows(torch.randn(size, z_dim, generator=draw(Purpose.LATENT_D))),
         "latents_g": world.rows(torch.randn(size, z_dim, generator=draw(Purpose.LATENT_G))),
     }
+    if config.generator.classes.size and data.classes is not None:
+        parts["classes"] = torch.from_numpy(data.classes.vectors[own])
     return Batch(**{name: value.to(world.device) for name, value in parts.items()})
 
 

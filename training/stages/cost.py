@@ -24,14 +24,16 @@ def image_cost(config: Config) -> float:
     for network in (generator, discriminator):
         network.requires_grad_(False)
     size, views = config.generator.resolution, config.discriminator.views
-    label = frontal().labels  # (1, 25)
+    label, size_of_class = frontal().labels, config.generator.classes.size  # (1, 25)
+    classes = torch.zeros(1, size_of_class) if size_of_class else None
     with FlopCounterMode(display=False) as counter:
-        w = generator.map(torch.zeros(1, config.generator.z_dim), label if config.generator.pose_conditioned else None)
+        z, pose = torch.zeros(1, config.generator.z_dim), label if config.generator.pose_conditioned else None
+        w = generator.map(z, pose, classes=classes)
         generator.synthesize(w, background=False)
     scene = counter.get_total_flops()
     with FlopCounterMode(display=False) as counter:
         images = torch.zeros(1, config.discriminator.image_channels, size, size)
-        discriminator(images, label.expand(views, LABEL_SIZE).reshape(1, -1))
+        discriminator(images, label.expand(views, LABEL_SIZE).reshape(1, -1), classes)
     judged = counter.get_total_flops()
     scenes = config.scenes / config.training.batch * (1 if config.training.share_fakes else 2)
     return float(DISCRIMINATOR_PASSES * judged / views + GENERATOR_PASSES * scene * scenes)

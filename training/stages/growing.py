@@ -27,7 +27,8 @@ from hgs_toolkit.training.trainer import new_networks
 logger = logging.getLogger(__name__)
 
 TASK = (
-    "generator.poses", "generator.render_focal", "generator.mirrored_x", "generator.bounded_color",
+    "generator.poses", "generator.classes", "discriminator.classes",
+    "generator.render_focal", "generator.mirrored_x", "generator.bounded_color",
     "generator.soft_clamp", "generator.hierarchy", "generator.mapping_lr",
     "generator.pose_conditioned", "generator.view_dependent_color",
     "generator.background", "generator.background_points", "generator.background_channels",

@@ -17,14 +17,14 @@ import torch
 import trimesh
 
 from hgs_toolkit.cameras import from_yaw_pitch
-from hgs_toolkit.datasets.critters.anatomy import PART_NAMES, grow
+from hgs_toolkit.datasets.critters.anatomy import EAR_KINDS, HAT_KINDS, PART_NAMES, grow
 from hgs_toolkit.datasets.critters.back import add_back
 from hgs_toolkit.datasets.critters.coat import Coat, dress
 from hgs_toolkit.datasets.critters.prior import DEMO, POSES, CritterPrior
 from hgs_toolkit.datasets.critters.raycast import Array, Ellipsoids, Hits, Values, cast, projected_boxes
 from hgs_toolkit.datasets.eg3d import OnProgress
 from hgs_toolkit.datasets.images import Pixels, to_uint8
-from hgs_toolkit.datasets.make import check_request, make_dataset
+from hgs_toolkit.datasets.make import ClassesOf, check_request, make_dataset
 from hgs_toolkit.datasets.scene_prior import VIEW_KEY, brightness, draw_camera, generator
 from hgs_toolkit.errors import ShapeError
 
@@ -35,6 +35,10 @@ FRAME_FILL = 0.475
 
 BACK_KEY = 1 << 62
 """Offset of the random keys that draw the backs of critters."""
+
+
+CLASS_NAMES = EAR_KINDS + HAT_KINDS
+"""Names of a critter's attributes: one kind of ears, and one kind of hat or none."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,14 @@ def critter_image(
     return subject.render(label, resolution).rgba, label
 
 
+def critter_class(seed: int, index: int, prior: CritterPrior = DEMO) -> list[int]:
+    """The class vector of training image ``index``: 1 at the name of its ears and, with a hat, at that of its hat."""
+    rng = generator(seed, index // prior.views)
+    draw_camera(prior.poses, rng)  # the numbers before those of the anatomy
+    anatomy = grow(rng)
+    return [int(name in (anatomy.ears, anatomy.hat)) for name in CLASS_NAMES]
+
+
 def make_critters(
     path: str | Path, count: int, resolution: int, *, seed: int = 0, prior: CritterPrior | None = None,
     workers: int = 1, force: bool = False, progress: OnProgress | None = None,
@@ -147,7 +159,8 @@ def make_critters(
     check_request(resolution, seed)
     prior = prior or DEMO
     draw = partial(critter_image, seed, resolution=resolution, prior=prior)
-    make_dataset(draw, count, path, workers=workers, force=force, progress=progress, facts=prior.facts)
+    kinds = ClassesOf(CLASS_NAMES, partial(critter_class, seed, prior=prior)) if prior.classes else None
+    make_dataset(draw, count, path, workers=workers, force=force, progress=progress, facts=prior.facts, classes=kinds)
 
 
 def _fit(solids: Ellipsoids, prior: CritterPrior) -> tuple[Ellipsoids, float, Array]:

@@ -50,6 +50,7 @@ class MeshFile:
         title: what ``--match`` looks at: archive and path, and the catalogue's name, category and tags.
         rotation: (3, 3) that sets the model upright, from the catalogue; None otherwise.
         credit: author and licence, where the catalogue or a licence file says them; None otherwise.
+        place: its path below the folder that was searched; an archive counts as a folder.
     """
 
     store: FileStore
@@ -57,6 +58,7 @@ class MeshFile:
     title: str
     rotation: Array | None = None
     credit: Credit | None = None
+    place: str = ""
 
     @property
     def label(self) -> str:
@@ -107,13 +109,14 @@ def _in_folder(store: FileStore) -> list[MeshFile]:
     for name in store.names:
         suffix = PurePosixPath(name).suffix.lower()
         if suffix in MESH_SUFFIXES:
-            meshes.append(MeshFile(store, name, name, credit=_from_licence_file(store, name, licences)))
+            meshes.append(MeshFile(store, name, name, None, _from_licence_file(store, name, licences), name))
         elif suffix in ARCHIVE_SUFFIXES and zipfile.is_zipfile(store.path / name):
-            meshes += _in_archive(ZipStore(store.path / name))
+            meshes += _in_archive(ZipStore(store.path / name), str(PurePosixPath(name).with_suffix("")) + "/")
     return meshes
 
 
-def _in_archive(store: FileStore) -> list[MeshFile]:
+def _in_archive(store: FileStore, place: str = "") -> list[MeshFile]:
+    """The models of an archive that lies at ``place``."""
     common, catalog = _read_catalog(store)
     licences = _licence_files(store)
     meshes = []
@@ -123,7 +126,9 @@ def _in_archive(store: FileStore) -> list[MeshFile]:
             words = [entry[key] for key in ("name", "category", "tags") if key in entry]
             title = " | ".join([f"{store.path.name}/{name}", *words])
             credit = _credit(store, name, common, entry) or _from_licence_file(store, name, licences)
-            meshes.append(MeshFile(store, name, title, _rotation(entry.get("modelRotation"), title), credit))
+            meshes.append(
+                MeshFile(store, name, title, _rotation(entry.get("modelRotation"), title), credit, place + name)
+            )
     return meshes
 
 

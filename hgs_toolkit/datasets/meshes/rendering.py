@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hgs_toolkit.datasets.attribution import ATTRIBUTION, Credit, credits_to_json
+from hgs_toolkit.datasets.classes import folder_names, top_folder
 from hgs_toolkit.datasets.critters.raycast import Values
 from hgs_toolkit.datasets.eg3d import VIEWS, OnProgress
 from hgs_toolkit.datasets.images import Pixels, to_uint8
-from hgs_toolkit.datasets.make import check_request, make_dataset
+from hgs_toolkit.datasets.make import ClassesOf, check_request, make_dataset
 from hgs_toolkit.datasets.meshes.library import MeshFile
 from hgs_toolkit.datasets.meshes.materials import Material
 from hgs_toolkit.datasets.meshes.textured_mesh import TexturedMesh, load_textured_mesh
@@ -85,23 +86,33 @@ class MeshImages:
 def render_meshes(
     meshes: Sequence[MeshFile], path: str | Path, count: int, resolution: int, *, seed: int = 0,
     poses: PosePrior | None = None, up: str = "y", views: int = 1, variation: Variation | None = None,
-    workers: int = 1, force: bool = False, progress: OnProgress | None = None,
+    workers: int = 1, force: bool = False, progress: OnProgress | None = None, classes: bool = False,
 ) -> None:  # fmt: skip
     """Write ``count`` posed images of ``meshes`` as an EG3D zip or folder; see make_dataset.
 
     ``views`` consecutive images show the same drawing of a model, and drawings differ within ``variation``. The models'
-    authors and licences are written into dataset.json.
+    authors and licences are written into dataset.json, with ``classes`` also the folder of each as its class.
 
     Raises:
         MissingExtraError: if embreex is not installed.
-        DataError: naming the model, if one cannot be read (``usable_meshes`` finds these beforehand).
+        DataError: naming the model, if one cannot be read (``usable_meshes`` finds these beforehand), or if ``classes``
+            are wanted and it lies in no folder.
     """
     _embree()
     check_request(resolution, seed)
     images = MeshImages(
         tuple(meshes), resolution, seed, poses or camera_prior(), up, views=views, variation=variation or Variation()
     )
-    make_dataset(images, count, path, workers=workers, force=force, progress=progress, facts=images.facts)
+    kinds = _folder_classes(images) if classes else None
+    make_dataset(
+        images, count, path, workers=workers, force=force, progress=progress, facts=images.facts, classes=kinds
+    )
+
+
+def _folder_classes(images: MeshImages) -> ClassesOf:
+    """A class for each folder of meshes."""
+    names = folder_names([mesh.place for mesh in images.meshes])
+    return ClassesOf(names, lambda index: names.index(top_folder(images.mesh_of(index).place)))
 
 
 def usable_meshes(

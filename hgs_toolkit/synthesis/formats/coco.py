@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 INSTANCES = "annotations.json"
 
 CATEGORY = 1
+"""Number of the first category."""
 
 IN_THE_JSON = ("mask", "bbox")
 """Names of the annotations that COCO keeps in annotations.json."""
@@ -50,10 +51,15 @@ class CocoWriter:
         if view.box is not None:
             self._annotations.append(
                 {
-                    "id": number, "image_id": number, "category_id": CATEGORY, "iscrowd": 0,
+                    "id": number, "image_id": number, "category_id": self._category(view), "iscrowd": 0,
                     "bbox": list(view.box), "area": int(view.mask.sum()), "segmentation": run_lengths(view.mask),
                 }
             )  # fmt: skip
+
+    def _category(self, view: AnnotatedView) -> int:
+        """The number of a view's class, from CATEGORY on."""
+        plan = self._plan
+        return CATEGORY + (plan.classes.index(plan.class_of(view.planned.seed)) if plan.classes else 0)
 
     def finish(self) -> None:
         """The shard's annotations.json."""
@@ -72,7 +78,10 @@ def run_lengths(mask: Mask) -> dict[str, Any]:
 def head(plan: SynthPlan) -> dict[str, Any]:
     """The entries that every annotations.json of a dataset shares."""
     info = {"description": f"synthesised by hgs_toolkit from {plan.model}", "version": plan.versions["hgs_toolkit"]}
-    return {"info": info, "licenses": [], "categories": [{"id": CATEGORY, "name": plan.settings.category}]}
+    names = plan.classes or (plan.settings.category,)
+    super_category = {"supercategory": plan.settings.category} if plan.classes else {}
+    categories = [{"id": number, "name": name} | super_category for number, name in enumerate(names, start=CATEGORY)]
+    return {"info": info, "licenses": [], "categories": categories}
 
 
 def instance_names(plan: SynthPlan, shard: int) -> Iterator[str]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hgs_toolkit.datasets.eg3d import LABEL_FILE, read_labels
+from hgs_toolkit.datasets.classes import read_classes
+from hgs_toolkit.datasets.eg3d import LABEL_FILE, read_label_file
 from hgs_toolkit.datasets.eg3d_writer import EG3DWriter, image_name, open_writer
 from hgs_toolkit.datasets.images import MAX_IMAGE_BYTES
 from hgs_toolkit.datasets.storage import open_store
@@ -23,12 +24,15 @@ DATASET = "dataset.zip"
 class PosedWriter:
     """A shard that is an EG3D dataset itself; see :class:`ShardWriter`."""
 
-    def __init__(self, plan: SynthPlan, put: Put) -> None:  # noqa: ARG002
-        self._writer = EG3DWriter(put)
+    def __init__(self, plan: SynthPlan, put: Put) -> None:
+        self._writer, self._plan = EG3DWriter(put), plan
+        self._writer.class_names = plan.prior.names
 
     def add(self, view: AnnotatedView) -> None:
         """See :class:`ShardWriter`."""
-        self._writer.add(view.files["rgb"], view.planned.label)
+        name = self._plan.class_of(view.planned.seed)
+        kind = self._plan.prior.parse(name).tolist() if name else None
+        self._writer.add(view.files["rgb"], view.planned.label, kind)
 
     def finish(self) -> None:
         """The shard's dataset.json."""
@@ -41,13 +45,17 @@ def shard_names(plan: SynthPlan, shard: int) -> Iterator[str]:
     yield LABEL_FILE
 
 
-def join(plan: SynthPlan, shards: list[Path], target: Path) -> None:  # noqa: ARG001
+def join(plan: SynthPlan, shards: list[Path], target: Path) -> None:
     """One zip of all shards, numbered through."""
     with open_writer(target, force=True) as writer:
+        writer.class_names = plan.prior.names
         for shard in shards:
             store = open_store(shard)
-            for name, label in read_labels(store):
-                writer.add(store.read(name, MAX_IMAGE_BYTES), label)
+            pairs, facts = read_label_file(store)
+            classes = read_classes(facts, [name for name, _ in pairs])
+            for index, (name, label) in enumerate(pairs):
+                kind = None if classes is None else classes.vectors[index].tolist()
+                writer.add(store.read(name, MAX_IMAGE_BYTES), label, kind)
             store.close()
 
 

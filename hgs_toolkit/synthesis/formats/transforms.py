@@ -23,7 +23,7 @@ TRANSFORMS = "transforms.json"
 NERFSTUDIO_KEYS = {"rgb": "file_path", "depth": "depth_file_path"}
 """Entries of a frame for files, where nerfstudio's differ from ``NAME_path``."""
 
-TRANSLATED = ("camera", "depth_scale", "index", "seed", "view", "psi", "exposure")
+TRANSLATED = ("camera", "depth_scale", "index", "seed", "view", "psi", "exposure", "class")
 """Entries of a view's JSON that transforms.json says in its own keys, or once for the scene."""
 
 
@@ -77,6 +77,8 @@ class SceneWriter:
             "k1": 0.0, "k2": 0.0, "p1": 0.0, "p2": 0.0,
             "seed": seed, "psi": settings.psi,
         }  # fmt: skip
+        if self._plan.classes:
+            scene["class"] = self._plan.class_of(seed)
         if "depth" in settings.annotations:
             scene["depth_unit_scale_factor"] = 1 / self._plan.depth_scale
         return scene | {"frames": self._frames}
