@@ -20,11 +20,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 
-from hgs_toolkit.config import Config
+from hgs_toolkit.config import ClassPrior, Config
 from hgs_toolkit.settings_io import config_from_dict
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.model.generator import Generator
@@ -89,5 +90,24 @@ def tiny_model(tiny_config: Config) -> Generator:
         torch.manual_seed(0)
         model = Generator(tiny_config.generator)
         for parameter in model.parameters():  # layer scales start at zero, which would hide the styles
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    return model.eval().requires_grad_(False)
+
+
+@pytest.fixture
+def class_config(tiny_config: Config) -> Config:
+    """The tiny configuration without a background, with two classes."""
+    classes = ClassPrior(("chair", "table"), shares=(0.75, 0.25))
+    generator = replace(tiny_config.generator, background="none", classes=classes)
+    return replace(tiny_config, generator=generator, discriminator=replace(tiny_config.discriminator, classes=2))
+
+
+@pytest.fixture
+def class_model(class_config: Config) -> Generator:
+    """An untrained generator of ``class_config`` in eval mode."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = Generator(class_config.generator)
+        for parameter in model.parameters():
             parameter.data += 0.1 * torch.randn_like(parameter)
     return model.eval().requires_grad_(False)
