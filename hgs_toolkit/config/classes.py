@@ -76,7 +76,8 @@ class ClassPrior:
     def probabilities(self) -> npt.NDArray[np.float64]:
         """How often each vector of the table occurs (K,); their sum is 1."""
         weights = np.array(self.shares or (1.0,) * self.kinds)
-        return weights / max(weights.sum(), 1e-30)
+        probabilities: npt.NDArray[np.float64] = weights / max(weights.sum(), 1e-30)
+        return probabilities
 
     def choose(self, numbers: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Rows (N,) of the table for uniform ``numbers`` (N,) in 0..1, each as often as it occurs."""
