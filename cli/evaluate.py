@@ -75,12 +75,15 @@ def evaluate(
         if data is not None:
             check_data(data)
         model_config(model)
+        from hgs_toolkit.cli.kernels import compile_kernels
+        from hgs_toolkit.devices import choose_device
         from hgs_toolkit.evaluation import EvalSettings
         from hgs_toolkit.evaluation import evaluate as measure
 
         settings = EvalSettings(chosen, count, scenes, seed, psi, extractors, inception, truth)
         if data is None and not settings.metrics:
             report.note("no --data was given, so only what needs no real images is measured")
+        compile_kernels(report, choose_device(device))
         with report.progress("measuring") as task:
 
             def watch(text: str, steps: int):  # type: ignore[no-untyped-def]

@@ -92,7 +92,8 @@ def train(
         if not (init or grow or config):
             stages = choose_stages(preset, out, resume, (settings or []) + given)
             if stages:
-                run_stages(report, stages, data, out, device, resume, minutes, _set_by_hand(settings or [], None))
+                by_hand = _set_by_hand(settings or [], None)
+                run_stages(report, stages, data, out, device, backend, resume, minutes, by_hand)
                 return
         start = _read_start(init, report)
         chosen = _configuration(preset, config, out, resume, start, (settings or []) + given)
@@ -114,8 +115,7 @@ def train(
             world_from_environment(choose_device(device)) as world,
             stop_flag(report) as should_stop,
         ):
-            if world.is_main:
-                compile_kernels(report, world.device)
+            compile_kernels(report, world.device)  # the other processes wait for the one that compiles
             world.barrier()
             memory = int(chosen.training.memory_gib * 2**30)
             images = open_dataset(data, chosen.generator.resolution, memory, disk_cache=True)

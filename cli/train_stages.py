@@ -44,13 +44,14 @@ def choose_stages(preset: str | None, out: Path, resume: bool, settings: list[st
 
 
 def run_stages(
-    report: Reporter, stages: Sequence[Config], data: Path, out: Path, device: str, resume: bool, minutes: float | None,
-    by_hand: set[str],
+    report: Reporter, stages: Sequence[Config], data: Path, out: Path, device: str, backend: str, resume: bool,
+    minutes: float | None, by_hand: set[str],
 ) -> None:  # fmt: skip
-    """Train or resume the plan in ``out``."""
+    """Train or resume the plan in ``out``, drawing with the rasteriser ``backend``."""
     from hgs_toolkit.cli.kernels import compile_kernels
     from hgs_toolkit.datasets.eg3d import open_dataset
     from hgs_toolkit.devices import choose_device
+    from hgs_toolkit.rendering import using_backend
     from hgs_toolkit.training.distributed import world_from_environment
     from hgs_toolkit.training.stages.plan import train_plan
 
@@ -59,9 +60,12 @@ def run_stages(
     def open_images(resolution: int) -> PosedImages:
         return open_dataset(data, resolution, memory, disk_cache=True)
 
-    with world_from_environment(choose_device(device)) as world, stop_flag(report) as should_stop:
-        if world.is_main:
-            compile_kernels(report, world.device)
+    with (
+        using_backend(backend),
+        world_from_environment(choose_device(device)) as world,
+        stop_flag(report) as should_stop,
+    ):
+        compile_kernels(report, world.device)  # the other processes wait for the one that compiles
         world.barrier()
         with display(report, out.name) as show:
             newest = train_plan(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 
@@ -25,6 +28,21 @@ def device_of(network: nn.Module) -> torch.device:
     """Where the weights of ``network`` are."""
     weight: torch.Tensor = next(network.parameters())
     return weight.device
+
+
+@contextmanager
+def same_shapes(device: torch.device) -> Iterator[None]:
+    """Within the block, cuDNN measures its algorithms once for each shape and keeps the fastest.
+
+    Training sees few shapes again and again; where every call has another one, measuring costs more than it gains. On
+    the CPU nothing changes.
+    """
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = before or device.type == "cuda"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def cuda_works() -> bool:

@@ -36,4 +36,5 @@ def widen(scene: GaussianHierarchy, variance: float) -> GaussianHierarchy:
     if variance == 0:
         return scene
     wider = 0.5 * torch.logaddexp(2 * scene.log_scales, scene.log_scales.new_tensor(variance).log())
-    return scene.replace(log_scales=torch.where(scene.is_background[:, None], scene.log_scales, wider))
+    scales = torch.where(scene.is_background[:, None], scene.log_scales, wider)
+    return scene.replace(log_scales=scales, check_finite=False)  # finite ones stay so; a check would wait for a GPU

@@ -16,6 +16,7 @@ from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.attribution import attribution_facts
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.datasets.measured_poses import describe_poses
+from hgs_toolkit.devices import same_shapes
 from hgs_toolkit.errors import DataError
 from hgs_toolkit.imaging.images import save_png, to_uint8
 from hgs_toolkit.training.continuing import Changes, DatasetIdentity
@@ -133,7 +134,8 @@ def train(
     world.barrier()
     if resume and not world.is_main:
         run.restore(trainer, identity)
-    _Loop(trainer, data, identity, run, stop, report).run_to_the_end(changes)
+    with same_shapes(world.device):
+        _Loop(trainer, data, identity, run, stop, report).run_to_the_end(changes)
     return run
 
 

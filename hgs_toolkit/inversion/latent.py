@@ -197,11 +197,11 @@ def best_candidate(
     color = neutral(target)
     photographs = target.over(color)
 
-    def distance(w: Tensor) -> float:
+    def distance(w: Tensor) -> Tensor:
         scene = model.synthesize(w[None], target.cameras.forward[:1])
-        return float(objective(draw(scene, target.cameras, target.resolution, color), photographs))
+        return objective(draw(scene, target.cameras, target.resolution, color), photographs)
 
-    distances = [distance(w) for w in tried]
+    distances = torch.stack([distance(w) for w in tried]).tolist()  # read together: each reading waits for a GPU
     best = min(range(len(tried)), key=distances.__getitem__)
     return tried[best], distances[best]
 

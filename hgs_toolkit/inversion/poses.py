@@ -117,6 +117,6 @@ def _grid_distances(
     for w in torch.cat([statistics.mean[None], statistics.samples[:IDENTITIES]]):
         scene = model.synthesize(w[None])
         images = draw(scene, grid, target.resolution, color)
-        distances = [float(objective(image[None], photograph)) for image in images]
+        distances = torch.stack([objective(image[None], photograph) for image in images]).tolist()
         best = [min(pair) for pair in zip(best, distances, strict=True)]
     return best

@@ -20,7 +20,7 @@ from hgs_toolkit.pose_prior import PosePrior
 from hgs_toolkit.settings_io import config_from_dict
 from hgs_toolkit.training.distributed import World
 from hgs_toolkit.training.inputs.prefetching import DeviceImages
-from hgs_toolkit.training.loop import train
+from hgs_toolkit.training.loop import RunProgress, train
 from hgs_toolkit.training.trainer import Trainer
 
 MOST_WAITS = {"r3": 3, "gsgan": 4}
@@ -98,7 +98,14 @@ def test_a_whole_run_with_ticks_measurement_and_resume_stays_on_the_device(
     monkeypatch.setattr("hgs_toolkit.training.ticks.tick_extractor", lambda: make_extractor("randconv"))
     settings = R3 | {"training": R3["training"] | {"metric_kimg": 0.008, "metric_images": 4}}
     world, config = World(device=torch.device("cuda", 0)), config_from_dict(settings)
-    run = train(config, images, tmp_path / "run", world=world)
+    measures_algorithms: list[bool] = []
+
+    def watch(_: RunProgress) -> None:
+        measures_algorithms.append(torch.backends.cudnn.benchmark)
+
+    run = train(config, images, tmp_path / "run", world=world, report=watch)
+    assert all(measures_algorithms), "every step has the shapes of the one before"
+    assert not torch.backends.cudnn.benchmark, "what is not training has others"
     lines = run.read_log()
     assert [line["step"] for line in lines] == [3], "a GPU's ticks are seconds apart, but for the last"
     assert "kid_randconv" in lines[-1]

@@ -39,6 +39,12 @@ def make_inputs(batch: int, cameras: int, count: int, channels: int) -> dict[str
     }  # fmt: skip
 
 
+@pytest.fixture
+def kernels(dry: bool) -> str:
+    """The backend that is compared with the reference."""
+    return "cpu" if dry else "gsplat"
+
+
 def draw(inputs: dict[str, Tensor], backend: str, **options: Any) -> list[Tensor]:
     """Image, alpha, and the gradients of the leaves, on the CPU in float64."""
     leaves = [inputs[name].clone().requires_grad_() for name in LEAVES]
@@ -55,11 +61,11 @@ def draw(inputs: dict[str, Tensor], backend: str, **options: Any) -> list[Tensor
     (1, 1, 1, 3), (1, 3, 31, 3), (3, 1, 31, 1), (2, 2, 90, 4), (3, 3, 90, 40), (2, 1, 5440, 3),
 ])  # fmt: skip
 def test_images_and_gradients_are_those_of_the_reference(
-    cuda: torch.device, render_mode: str, batch: int, cameras: int, count: int, channels: int
+    cuda: torch.device, kernels: str, render_mode: str, batch: int, cameras: int, count: int, channels: int
 ) -> None:
     inputs = make_inputs(batch, cameras, count, channels)
     expected = draw(inputs, "torch", render_mode=render_mode)
-    found = draw({k: v.float().to(cuda) for k, v in inputs.items()}, "gsplat", render_mode=render_mode)
+    found = draw({k: v.float().to(cuda) for k, v in inputs.items()}, kernels, render_mode=render_mode)
     for ours, theirs in zip(found[:2], expected[:2], strict=True):
         assert float(((ours - theirs).abs() < PIXEL_TOLERANCE).double().mean()) >= PIXEL_SHARE
     for name, ours, theirs in zip(LEAVES, found[2:], expected[2:], strict=True):
@@ -67,7 +73,7 @@ def test_images_and_gradients_are_those_of_the_reference(
 
 
 @pytest.mark.parametrize("fault", ["behind", "tiny", "needle", "transparent", "at the camera"])
-def test_degenerate_scenes_give_finite_images_and_gradients(cuda: torch.device, fault: str) -> None:
+def test_degenerate_scenes_give_finite_images_and_gradients(cuda: torch.device, kernels: str, fault: str) -> None:
     inputs = {name: value.float().to(cuda) for name, value in make_inputs(2, 1, 33, 3).items()}
     changes = {
         "behind": ("means", inputs["means"] + torch.tensor([0.0, 0.0, 50.0], device=cuda)),
@@ -77,4 +83,4 @@ def test_degenerate_scenes_give_finite_images_and_gradients(cuda: torch.device, 
         "at the camera": ("means", torch.linalg.inv(inputs["viewmats"])[:, 0, None, :3, 3].expand(-1, 33, -1)),
     }
     name, value = changes[fault]
-    assert all(bool(result.isfinite().all()) for result in draw(inputs | {name: value.contiguous()}, "gsplat"))
+    assert all(bool(result.isfinite().all()) for result in draw(inputs | {name: value.contiguous()}, kernels))
