@@ -80,6 +80,51 @@ def test_the_table_of_times_is_measured_in_dry_mode(tmp_path: Path, monkeypatch:
     assert report["rows"][0]["eager_ms"] > 0
 
 
+def test_a_report_fills_its_page_between_the_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report, page = load("report"), tmp_path / "page.md"
+    page.write_text(f"# Title\n{report.BEGIN}\nNot run yet.\n{report.END}\nthe rest\n")
+    steps = [
+        {"name": "parity", "state": "failed", "code": 1, "seconds": 9.0, "last": "old"},
+        {"name": "parity", "state": "ok", "code": 0, "seconds": 31.24, "last": "35 passed | /home/someone/x"},
+    ]
+    (tmp_path / "steps.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
+    rows = [{"what": "GPU", "state": "a card", "remark": "CUDA 13"}, {"what": "disk", "state": "x", "remark": ""}]
+    (tmp_path / "doctor.log").write_text("a warning\n" + json.dumps({"event": "result", "rows": rows}) + "\n")
+    (tmp_path / "bench.json").write_text(json.dumps({"rows": [{"size": 256, "eager_ms": 2.5}]}))
+    monkeypatch.setattr(sys, "argv", ["report.py", str(tmp_path), "--page", str(page)])
+    assert report.main() == 0
+    text = page.read_text()
+    assert text.startswith("# Title\n")
+    assert text.endswith("the rest\n")
+    for line in ("| GPU | a card | CUDA 13 |", "| parity | ok | 31.2 | 35 passed / ... |", "| 256 | 2.5 |"):
+        assert line in text
+    assert "old" not in text
+    assert "disk" not in text
+    before = text
+    monkeypatch.setattr(sys, "argv", ["report.py", str(tmp_path), "--page", str(page), "--dry"])
+    assert report.main() == 0
+    assert page.read_text() == before, "a dry run says nothing about hardware"
+    assert "Dry run" in (tmp_path / "gpu.md").read_text()
+
+
+def test_the_page_of_results_has_the_marks_and_claims_no_hardware() -> None:
+    report, text = load("report"), (ROOT / "docs" / "results" / "gpu.md").read_text()
+    found = text.partition(report.BEGIN)[2].partition(report.END)[0].strip()
+    assert found == "Not run yet." or "Run on the GPU named here" in found
+
+
+def test_memory_is_that_of_the_tensors_that_live_at_once() -> None:
+    counter = load("memory").LiveTensors()
+    with counter:
+        kept = torch.zeros(1000)
+        for _ in range(3):
+            passing = kept.repeat(10)
+            passing.view(-1).add_(1)  # no new memory
+            del passing
+    assert counter.peak == 44_000
+    assert counter.live == 4_000
+
+
 def test_what_is_taken_home_is_small_and_in_half_precision(tmp_path: Path) -> None:
     from PIL import Image
 
