@@ -11,18 +11,21 @@ import pytest
 from filelock import FileLock
 from typer.testing import CliRunner
 
+from hgs_toolkit.cli.console import reporting
+from hgs_toolkit.cli.kernels import compile_kernels
 from hgs_toolkit.cli.main import app
 from hgs_toolkit.datasets.critters.drawing import make_critters
 from hgs_toolkit.rendering import choose_backend, gsplat_build
 
 
 @pytest.mark.usefixtures("gpu")
-def test_compiling_is_announced_before_the_first_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gsplat_build, "kernels_are_compiled", lambda: False)
-    words = ("render", "@0", str(tmp_path / "r.png"), "--size", "16", "--device", "cuda")
-    result = CliRunner().invoke(app, words, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    assert "compiling gsplat's CUDA kernels, once on this machine" in result.stderr
+def test_compiling_is_announced(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for compiled in (True, False):
+        monkeypatch.setattr(gsplat_build, "kernels_are_compiled", lambda compiled=compiled: compiled)
+        with reporting(False) as report:
+            compile_kernels(report, "cuda")
+        announced = "compiling gsplat's CUDA kernels, once on this machine" in capsys.readouterr().err
+        assert announced != compiled
 
 
 def test_a_process_waits_while_another_compiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
