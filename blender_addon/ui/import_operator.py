@@ -10,7 +10,7 @@ import bpy
 from ..core.files.read_glb import NoSplatsError
 from ..core.files.reading import READERS, ImportRefused
 from ..typed import ImportHelper, Outcome, present
-from .importing import import_file
+from .importing import import_file, remarks
 
 AUTO = "AUTO"
 
@@ -64,7 +64,8 @@ class HGS_OT_import_splats(bpy.types.Operator, ImportHelper):
 
     def _import(self, context: bpy.types.Context, path: Path) -> None:
         try:
-            import_file(context, path, None if self.axes == AUTO else self.axes)
+            for remark in remarks(import_file(context, path, None if self.axes == AUTO else self.axes)):
+                self.report({"WARNING"}, remark)
         except NoSplatsError:  # a mesh, such as hgs mesh writes: Blender reads it
             try:
                 bpy.ops.import_scene.gltf(filepath=str(path))

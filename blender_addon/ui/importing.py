@@ -8,7 +8,7 @@ from pathlib import Path
 import bpy
 
 from ..core.files.reading import read_splats
-from ..core.splats import TURN_X
+from ..core.splats import TURN_X, ZERO_ROWS, offset_of
 from ..data import is_splats, splat_data
 from ..nodes.display import add_display
 from ..typed import SplatObject, present
@@ -18,6 +18,12 @@ SEED = "hgs_seed"
 
 SOURCE = "hgs_source"
 """Property of an object: the path of its file."""
+
+WORLD_OFFSET = "hgs_offset"
+"""Property of an object: what to add to its coordinates, in the axes of its file, to have those of the world."""
+
+LEFT_OUT = "hgs_left_out"
+"""Property of an object: the number of rows of zeros of its file, which are no Gaussians."""
 
 
 def import_file(context: bpy.types.Context, path: Path, frame: str | None = None) -> SplatObject:
@@ -48,5 +54,20 @@ def new_object(path: Path, frame: str | None = None) -> SplatObject:
     obj[SOURCE] = str(path)
     if isinstance(splats.facts.get("seed"), int) and splats.facts["seed"] < 2**31:
         obj[SEED] = splats.facts["seed"]
+    if (offset := offset_of(splats.facts)).any():
+        obj[WORLD_OFFSET] = offset.tolist()
+    if splats.facts.get(ZERO_ROWS):
+        obj[LEFT_OUT] = splats.facts[ZERO_ROWS]
     add_display(obj)
     return obj
+
+
+def remarks(obj: SplatObject) -> list[str]:
+    """Sentences on what the import changed, for the user."""
+    said = []
+    if WORLD_OFFSET in obj:
+        place = ", ".join(f"{value:.12g}" for value in obj[WORLD_OFFSET])
+        said.append(f"{obj.name} lies far from the origin; its property {WORLD_OFFSET} keeps the offset ({place})")
+    if LEFT_OUT in obj:
+        said.append(f"{obj[LEFT_OUT]} rows of zeros in {obj.name} are no Gaussians and were left out")
+    return said

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from hgs_toolkit.encoding import rotmats_to_quats, sh_bases, sh_degree
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.splats.reading import Offset, far_offset, offset_of, tell_offset
+from hgs_toolkit.exporters.splats.reading import Offset, offset_of, tell_offset
 from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.parsing.distance import far_offset
 from hgs_toolkit.rendering.harmonics import sh_basis
 
 Matrix = NDArray[np.float64]

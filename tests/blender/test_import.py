@@ -45,6 +45,25 @@ def test_axes_are_a_rotation_of_the_object(axes: str, angle: float, ply: Callabl
     assert np.degrees(bpy.context.object.rotation_euler.x) == pytest.approx(angle)
 
 
+def test_far_coordinates_are_recentred_and_the_object_keeps_the_offset(
+    addon: Addon, make_splats: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splats = make_splats(0)
+    splats.frame = "y_up"
+    splats.position = splats.position + np.array([4_500_000, 0, -300_000])  # doubles
+    stored = addon("core.splats").stored_values(splats)
+    read = addon("core.splats").splats_from_stored(
+        splats.position, stored.log_scales, stored.quats, stored.sh, stored.logits, frame="y_up"
+    )
+    offset = np.array(read.facts["offset"])
+    np.testing.assert_allclose(read.position + offset, splats.position, atol=1e-5)
+    importing = addon("ui.importing")
+    monkeypatch.setattr(importing, "read_splats", lambda path: read)
+    obj = importing.new_object(tmp_path / "far.ply")
+    assert list(obj["hgs_offset"]) == offset.tolist()
+    assert any("lies far from the origin" in said for said in importing.remarks(obj))
+
+
 def test_dropped_files_are_offered_to_the_importer(addon: Addon) -> None:
     handler = addon("ui.import_operator").HGS_FH_splats
     assert handler.bl_import_operator == "hgs.import_splats"

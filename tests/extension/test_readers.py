@@ -18,8 +18,8 @@ from blender_addon.core.files.read_splat import read_splat
 from blender_addon.core.files.read_spz import read_spz
 from blender_addon.core.parsing import unpacking
 from blender_addon.core.parsing.spz import parse_parts
-from blender_addon.core.splats import ActivatedSplats, SplatError
-from hgs_toolkit.exporters.table import export, load
+from blender_addon.core.splats import ZERO_ROWS, ActivatedSplats, SplatError, offset_of
+from hgs_toolkit.exporters.table import export, load, read_asset
 from hgs_toolkit.gaussians import GaussianHierarchy
 from tests.exporters.splats.accuracy import reference_scene
 from tests.exporters.splats.test_foreign_values import far_file, rewritten
@@ -137,9 +137,41 @@ def test_values_of_other_programs_are_read_as_the_toolkit_reads_them(tmp_path: P
     _assert_same(read_ply(tmp_path / "a.ply"), load(tmp_path / "a.ply"), y_up=False)
 
 
-def test_far_doubles_are_refused_with_the_way_to_recentre_them(tmp_path: Path) -> None:
-    far_file(tmp_path / "a.ply", reference_scene(0, 60))
-    with pytest.raises(SplatError, match=r"it lies around \(500000.*hgs export"):
+@pytest.mark.parametrize("suffix", [".ply", ".glb", ".hgs"])
+def test_far_coordinates_are_recentred_as_the_toolkit_does_and_keep_their_offset(suffix: str, tmp_path: Path) -> None:
+    far_file(tmp_path / "far.ply", reference_scene(0, 60))
+    path = tmp_path / f"far{suffix}"
+    asset = read_asset(tmp_path / "far.ply")
+    if suffix != ".ply":
+        export(asset.scene, path, metadata=asset.metadata)
+    ours = READERS[suffix](path)
+    turn = np.array([1, 1, 1] if ours.frame == "y_up" else [1, -1, -1])
+    np.testing.assert_array_equal(offset_of(ours.facts) * turn, asset.metadata.offset)
+    _assert_same(ours, asset.scene, ours.frame == "y_up")
+
+
+def test_rows_of_zeros_are_left_out_counted_and_their_children_are_roots(tmp_path: Path) -> None:
+    export(load(_tree(tmp_path)), tmp_path / "a.ply", extras=True)
+
+    def emptied(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        for name, values in columns.items():
+            if name not in ("level", "parent"):
+                values[[1, 20]] = 0
+        return columns
+
+    rewritten(tmp_path / "a.ply", emptied)
+    ours = read_ply(tmp_path / "a.ply")
+    assert (len(ours), ours.facts) == (19, {ZERO_ROWS: 2})
+    assert ours.level is not None
+    assert ours.parent is not None
+    assert ours.level.tolist() == [0] + [1] * 3 + [2] * 15
+    assert ours.parent.tolist() == [-1, 0, 0, 0] + [-1] * 4 + [1] * 4 + [2] * 4 + [3] * 3
+
+
+def test_a_file_of_nothing_but_zeros_is_refused(tmp_path: Path) -> None:
+    export(reference_scene(0, 5), tmp_path / "a.ply")
+    rewritten(tmp_path / "a.ply", lambda columns: {name: 0 * values for name, values in columns.items()})
+    with pytest.raises(SplatError, match="all its rows are zeros"):
         read_ply(tmp_path / "a.ply")
 
 

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from ..parsing.distance import far_offset
 from ..parsing.gltf import Glb
 from ..splats import (
     NO_PARENT,
+    OFFSET,
     ActivatedSplats,
     Array,
     SplatError,
@@ -54,10 +56,24 @@ def read_glb(path: Path) -> ActivatedSplats:
         raise SplatError(f"its description is broken ({type(error).__name__}: {error})") from error
     if not parts:
         raise NoSplatsError(f"none of its primitives has the extension {EXTENSION}")
-    return _joined(parts)
+    return _placed(parts)
 
 
-def _parts(glb: Glb) -> Iterator[ActivatedSplats]:
+def _placed(parts: list[tuple[ActivatedSplats, Array]]) -> ActivatedSplats:
+    """All Gaussians where their nodes place them, recentred in double precision where that is far away."""
+    centres = np.concatenate([part.position @ matrix[:3, :3].T + matrix[:3, 3] for part, matrix in parts])
+    with np.errstate(divide="ignore"):
+        sizes = np.concatenate([np.log(part.scale) for part, _ in parts])
+    shift = far_offset(centres, sizes)
+    back = np.eye(4)
+    back[:3, 3] = -shift
+    whole = _joined([moved(part, back @ matrix) for part, matrix in parts])
+    if shift.any():
+        whole.facts[OFFSET] = [float(value) for value in shift]
+    return whole
+
+
+def _parts(glb: Glb) -> Iterator[tuple[ActivatedSplats, Array]]:
     others = [name for name in glb.document.get("extensionsRequired", []) if name != EXTENSION]
     for node, mesh, matrix in glb.instances():
         for primitive in mesh["primitives"]:
@@ -68,7 +84,7 @@ def _parts(glb: Glb) -> Iterator[ActivatedSplats]:
                 raise SplatError(f"it needs the extensions {others}; export it again without compression")
             if primitive.get("mode") != 0 or kind.get("kernel") != "ellipse":
                 raise SplatError("its Gaussians are no ellipses at points; only those are read")
-            yield moved(_part(glb, primitive["attributes"], node), matrix)
+            yield _part(glb, primitive["attributes"], node), matrix
 
 
 def _part(glb: Glb, attributes: dict[str, int], node: dict[str, Any]) -> ActivatedSplats:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..splats import ActivatedSplats, Array, SplatError, check_tree, splats_from_stored
+from ..splats import ActivatedSplats, Array, SplatError, splats_from_stored
 
 MAX_HEADER = 16 * 1024 * 1024
 """Bytes; ours has two thousand."""
@@ -40,10 +40,8 @@ def read_hgs(path: Path) -> ActivatedSplats:
     if {len(part) for part in (*parts, level, parent)} != {len(means)}:
         raise SplatError("it is broken: its arrays have different lengths")
     stored = [part.astype(np.float32) for part in parts]
-    splats = splats_from_stored(*stored, level=level.astype(np.int32), parent=parent.astype(np.int32), frame="y_up",
-                                facts=metadata)  # fmt: skip
-    check_tree(level, parent)
-    return splats
+    return splats_from_stored(*stored, level=level.astype(np.int32), parent=parent.astype(np.int32), frame="y_up",
+                              facts=metadata)  # fmt: skip
 
 
 def _header(path: Path) -> tuple[dict[str, Any], int]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The 3D-GS .ply of any program, with level and parent where the toolkit wrote them.
 
-Also read: two sizes (2D Gaussian splatting), red, green and blue in place of f_dc (nerfstudio), and filter_3D
-(Mip-Splatting), which is fused into sizes and opacities.
+Doubles far from the origin are recentred. Also read: two sizes (2D Gaussian splatting), red, green and blue in place of
+f_dc (nerfstudio), and filter_3D (Mip-Splatting), which is fused into sizes and opacities.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from ..splats import (
     ActivatedSplats,
     Array,
     SplatError,
-    check_tree,
     parse_errors_as_splat_errors,
     splats_from_stored,
 )
@@ -36,9 +35,6 @@ BLOCK = 4096
 """Rows whose columns are put in place at a time: a megabyte with all harmonics, which stays in the cache."""
 
 COEFFICIENTS = ("f_dc_0", "f_dc_1", "f_dc_2")
-
-RESOLUTION = 0.01
-"""Step of single precision, as a share of the Gaussians' median size, above which coordinates would be spoiled."""
 
 
 def read_ply(path: Path) -> ActivatedSplats:
@@ -61,15 +57,12 @@ def read_ply(path: Path) -> ActivatedSplats:
     log_scales, logits = _sizes(table), _columns(table, "opacity")[:, 0]
     if FILTER in names:
         log_scales, logits = fuse_filter(log_scales, logits, _columns(table, FILTER)[:, 0])
-    _refuse_far(table, log_scales)
-    splats = splats_from_stored(
-        _columns(table, "x", "y", "z"), log_scales, _columns(table, "rot_0", "rot_1", "rot_2", "rot_3"), colors, logits,
-        frame=frame,
+    has_tree = "level" in names and "parent" in names
+    level, parent = (_whole(table[name]) if has_tree else None for name in ("level", "parent"))
+    return splats_from_stored(
+        _centres(table), log_scales, _columns(table, "rot_0", "rot_1", "rot_2", "rot_3"), colors, logits,
+        level=level, parent=parent, frame=frame,
     )  # fmt: skip
-    if "level" in names and "parent" in names:
-        splats.level, splats.parent = (_whole(path, table[name]) for name in ("level", "parent"))
-        check_tree(splats.level, splats.parent)
-    return splats
 
 
 def _sizes(table: Array) -> Array:
@@ -80,18 +73,11 @@ def _sizes(table: Array) -> Array:
     return np.column_stack([two, thin_scale(two)])
 
 
-def _refuse_far(table: Array, log_scales: Array) -> None:
-    """Raise a SplatError for doubles so far from the origin that single precision would spoil them."""
-    if not len(table) or all(table.dtype[axis].itemsize < 8 for axis in "xyz"):
-        return
-    center = [float(np.median(table[axis])) for axis in "xyz"]
-    with np.errstate(all="ignore"):
-        size = float(np.exp(np.median(log_scales.max(axis=1))))
-        step = float(np.spacing(np.float32(max(map(abs, center)))))
-    if step > RESOLUTION * size:
-        place = ", ".join(f"{value:.7g}" for value in center)
-        raise SplatError(f"it lies around ({place}), where single precision would spoil it; recentre it first: "
-                         "hgs export FILE.ply FILE.hgs")  # fmt: skip
+def _centres(table: Array) -> Array:
+    """(N, 3) centres, in double precision where the file has it."""
+    if any(table.dtype[axis].itemsize > 4 for axis in "xyz"):
+        return np.column_stack([table[axis].astype(np.float64) for axis in "xyz"])
+    return _columns(table, "x", "y", "z")
 
 
 def _columns(table: Array, *names: str) -> Array:
@@ -104,7 +90,7 @@ def _columns(table: Array, *names: str) -> Array:
     return values
 
 
-def _whole(path: Path, values: Array) -> Array:
+def _whole(values: Array) -> Array:
     if not np.isfinite(values).all() or (values != np.round(values)).any() or (np.abs(values) > 2**24).any():
         raise SplatError("level or parent is no whole number; expected columns written by hgs")
     return values.astype(np.int32)
