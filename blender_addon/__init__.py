@@ -27,6 +27,7 @@ MODULES = (
     "ui.cameras",
     "ui.generate",
     "ui.seeds",
+    "ui.mesh_making",
     "ui.asset_library",
 )
 """Modules with ``register`` and ``unregister``, in the order in which they are registered."""

@@ -194,3 +194,16 @@ def test_generate_offers_the_command_that_installs_what_is_missing(
     drawn = draw("HGS_PT_generate")
     assert "HGS_OT_generate" in drawn
     assert "command" not in drawn
+
+
+def test_the_mesh_panel_offers_the_operator_and_says_how_it_ended(
+    addon: Addon, draw: Callable[[str], list[str]]
+) -> None:
+    module = addon("ui.mesh_making")
+    assert draw("HGS_PT_mesh") == ["HGS_OT_make_mesh"]
+    job = SimpleNamespace(fraction=0.5, text="meshing")
+    module.current = module.Order(SimpleNamespace(job=job), "cup mesh", None)
+    assert draw("HGS_PT_mesh") == ["meshing", "HGS_OT_cancel_mesh"]
+    module.current.text = "cup mesh: solid"
+    assert draw("HGS_PT_mesh") == ["HGS_OT_make_mesh", "cup mesh: solid"]
+    module.current = None
