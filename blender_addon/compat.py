@@ -92,6 +92,9 @@ def _has_properties() -> bool:
     return "properties" in NodesModifier.bl_rna.properties
 
 
+OBJECT_INDEX_PASS = "Object Index" if bpy.app.version >= (5, 0) else "IndexOB"
+"""Name of the pass of objects' numbers, as compositors know it."""
+
 SPLAT_TYPE, SPLAT_TYPE_NAME = "GAUSSIAN_SPLAT", "3D Gaussian Splat"
 """Type of the point clouds that Blender 5.3 and newer draw as splats themselves, and its name in menus of nodes."""
 

@@ -59,6 +59,7 @@ class Projected(NamedTuple):
     depths: Array  # (M,)
     colors: Array  # (M, 3)
     opacities: Array  # (M,)
+    rows: Array  # (M,) which of the Gaussians given it is
 
 
 def in_camera(splats: ActivatedSplats, to_camera: Array, *, parallel: bool = False) -> Solids:
@@ -109,7 +110,7 @@ def project(solids: Solids, lens: Lens) -> Projected:
     with np.errstate(divide="ignore", invalid="ignore"):
         conics = np.stack([yy, -xy, xx], -1) / determinant[:, None]
     valid = determinant > 0
-    projected = Projected(*(values[valid] for values in (centres, conics, extents, z, colors, opacities)))
+    projected = Projected(*(values[valid] for values in (centres, conics, extents, z, colors, opacities, order)))
     return cropped(projected, 0, 0, lens.width, lens.height)
 
 

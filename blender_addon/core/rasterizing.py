@@ -42,6 +42,7 @@ class SplatImage(NamedTuple):
     colors: Array  # (H, W, 3) float32
     alphas: Array  # (H, W)
     depths: Array  # (H, W)
+    sums: Array  # (H, W, C) of further values, each times its Gaussian's share of the pixel
 
 
 class _Tiles(NamedTuple):
@@ -55,24 +56,27 @@ class _Tiles(NamedTuple):
 
 
 def rasterize(
-    splats: Projected, width: int, height: int, *, limits: Array | None = None, progress: OnProgress | None = None
-) -> SplatImage | None:
+    splats: Projected, width: int, height: int, *, limits: Array | None = None, further: Array | None = None,
+    progress: OnProgress | None = None,
+) -> SplatImage | None:  # fmt: skip
     """Composite front to back over nothing; None if ``progress`` stopped it.
 
     Args:
         splats: nearest first.
         width, height: of the image, pixels.
         limits: (H, W) depth beyond which a pixel shows something else, infinite where it does not.
+        further: (M, C) values to be summed up besides, such as normals and what an object is known by.
         progress: called after every row of tiles.
     """
     tiles = _sort_into_tiles(splats, width, height)
     side = tiles.side
-    sheet = np.zeros((tiles.down * side, tiles.across * side, 5), np.float32)  # rgb, depth, alpha
+    columns = [splats.colors, splats.depths, np.ones(len(splats.depths))]
+    values = np.column_stack(columns if further is None else [*columns, further]).astype(np.float32)
+    sheet = np.zeros((tiles.down * side, tiles.across * side, values.shape[1]), np.float32)
     if limits is not None:
         padding = [(0, whole - size) for whole, size in zip(sheet.shape, limits.shape, strict=False)]
         limits = np.pad(limits, padding, constant_values=np.inf).astype(np.float32)
     coefficients = _exponents(splats)
-    values = np.column_stack([splats.colors, splats.depths, np.ones(len(splats.depths))]).astype(np.float32)
 
     def draw_row(row: int) -> None:
         for column in range(tiles.across):
@@ -91,7 +95,7 @@ def rasterize(
                 return None
     sheet = sheet[:height, :width]
     alphas = sheet[..., 4]
-    return SplatImage(sheet[..., :3], alphas, sheet[..., 3] / np.maximum(alphas, 1e-10))
+    return SplatImage(sheet[..., :3], alphas, sheet[..., 3] / np.maximum(alphas, 1e-10), sheet[..., 5:])
 
 
 def _sort_into_tiles(splats: Projected, width: int, height: int) -> _Tiles:
@@ -123,7 +127,7 @@ def _draw_tile(
     members: Array, exponents: Array, splats: Projected, values: Array, middle: tuple[float, float],
     limit: Array | None, side: int,
 ) -> Array:  # fmt: skip
-    """One tile (side, side, 5): the sum of alpha times transmittance times ``values``."""
+    """One tile (side, side, C): the sum of alpha times transmittance times ``values``."""
     total = np.zeros((side * side, values.shape[1]), np.float32)
     light = np.ones(side * side, np.float32)
     for start in range(0, len(members), CHUNK):

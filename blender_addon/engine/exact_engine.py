@@ -3,66 +3,128 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import bpy
 import numpy as np
-from bpy.types import Depsgraph, RenderPass, RenderSettings, Scene, ViewLayer, World
+from bpy.types import Depsgraph, RenderPass, RenderSettings, Scene, ViewLayer
 
 import gpu
 
-from ..core.projection import Lens, cropped, project
-from ..core.rasterizing import OnProgress, SplatImage, rasterize
+from ..core.cryptomatte import metadata
+from ..core.exposures import through_lens
+from ..core.projection import Lens
 from ..core.splats import Array
 from ..typed import present
+from .compositing import over_background
+from .drawing import OWNERS, Drawn, draw
+from .exact_settings import ENGINE, exact_settings
 from .exact_viewport import ViewportPicture, view_of
-from .gathering import NotDrawable, gather, lens_of, world_to_camera
-from .solid_objects import SurfaceLayer, draw_solids
+from .exposing import Average, Exposure, exposures, sharp_exposure
+from .gathering import NotDrawable, ObjectTable, lens_of, world_to_camera
+from .passes import COMBINED, CRYPTOMATTE, cryptomatte, object_shares, passes_of, sharp_passes, wanted_by
+from .unhonoured import unhonoured
 
-RAW = "Raw"
-"""The view transform under which an image's numbers are what is shown."""
+PANELS = ("DATA_PT_camera_dof", "DATA_PT_camera_dof_aperture")
+"""Panels of EEVEE whose settings this engine honours as well."""
 
-FAR = 1e10
-"""Depth of a pixel with nothing in it, as Blender's own engines have it."""
 
-HALF = 0.5
-SMALLEST = 1e-12
+class Stopped(Exception):  # noqa: N818
+    """The user stopped the image."""
 
 
 class HGS_RE_exact(bpy.types.RenderEngine):
     """Draws Gaussians in numpy, composited as the toolkit does; other objects hide them and are shaded plainly."""
 
-    bl_idname = "HGS_EXACT"
+    bl_idname = ENGINE
     bl_label = "HGS Splat (exact)"
     bl_use_preview = False
 
     _shown: ViewportPicture | None = None
+    _frame: float | None = None
+    _begun, _share = 0.0, 1.0
+    """Progress at which the image at hand begins, and its part of the whole."""
 
     def update_render_passes(self, scene: Scene | None = None, renderlayer: ViewLayer | None = None) -> None:
         """Tell the compositor which passes there are."""
-        self.register_pass(scene, renderlayer, "Combined", 4, "RGBA", "COLOR")
-        if present(renderlayer).use_pass_z:
-            self.register_pass(scene, renderlayer, "Depth", 1, "Z", "VALUE")
+        for kind in passes_of(present(renderlayer), level=exact_settings(scene).use_level):
+            self.register_pass(scene, renderlayer, kind.name, len(kind.channels), kind.channels, kind.type)
 
     def render(self, depsgraph: Depsgraph) -> None:  # type: ignore[override]  # the stubs have a property beside it
         """Called by Blender for every image: F12, animations and the command line."""
-        scene = present(depsgraph.scene)
+        scene, layer = present(depsgraph.scene), present(depsgraph.view_layer)
         if scene.camera is None:
             self.report({"ERROR"}, "the scene has no camera")
             return
-        camera = scene.camera.evaluated_get(depsgraph)
         try:
-            lens = lens_of(camera, depsgraph, *picture_size(scene.render))
+            shots = exposures(scene, depsgraph)
+            images, names = self._images(depsgraph, shots)
         except NotDrawable as error:
             self.report({"ERROR"}, str(error))
             return
-        part = border(scene.render, lens.width, lens.height)
+        except Stopped:
+            return
+        finally:
+            self._go_to(depsgraph, None)
+        self._deliver(layer, images, names)
+        if len(shots) > 1:
+            self.report({"INFO"}, f"averaged {len(shots)} images of lens and time; Render > Sampling changes how many")
+        if ignored := unhonoured(scene, layer):
+            self.report({"WARNING"}, f"the exact engine does not honour {'; '.join(ignored)}")
+
+    def _images(self, depsgraph: Depsgraph, shots: list[Exposure]) -> tuple[dict[str, Array], list[str]]:
+        """Every pass by its name, and the names of the objects that are in them.
+
+        Colours and Cryptomatte are averaged over ``shots``; the other passes are those of the camera itself.
+        """
+        scene, layer = present(depsgraph.scene), present(depsgraph.view_layer)
+        kinds = passes_of(layer, level=exact_settings(scene).use_level)
+        table, average = ObjectTable(), Average()
+        images: dict[str, Array] = {}
+        sharp = [kind for kind in kinds if kind.name != COMBINED and not kind.name.startswith(CRYPTOMATTE)]
+        if sharp:
+            self._begun, self._share = 0.0, 1 / (len(shots) + 1)
+            drawn, to_camera = self._shoot(depsgraph, sharp_exposure(scene), wanted_by(sharp), table)
+            images |= sharp_passes(sharp, drawn, to_camera)
+        mattes = frozenset([OWNERS]) if layer.use_pass_cryptomatte_object else frozenset()
+        for number, shot in enumerate(shots):
+            self._begun, self._share = (number + bool(sharp)) / (len(shots) + bool(sharp)), 1 / len(shots)
+            drawn, _ = self._shoot(depsgraph, shot, mattes, table)
+            average.add(over_background(drawn, scene), object_shares(drawn) if mattes else None)
+        images[COMBINED] = average.colors
+        if average.shares is not None:
+            images |= cryptomatte(average.shares, table.names, layer)
+        return images, table.names
+
+    def _shoot(
+        self, depsgraph: Depsgraph, shot: Exposure, wanted: frozenset[str], table: ObjectTable
+    ) -> tuple[Drawn, Array]:
+        """The image of one point of the lens at one moment, and the matrix from the world to the camera."""
+        self._go_to(depsgraph, shot.frame)
+        scene = present(depsgraph.scene)
+        camera = present(scene.camera).evaluated_get(depsgraph)
+        lens = lens_of(camera, depsgraph, *picture_size(scene.render))
         to_camera = world_to_camera(camera)
-        drawn = draw(depsgraph, to_camera, lens, part, tell=self._tell, progress=self._go_on)
-        if drawn is not None:
-            picture, backdrop = drawn
-            self._deliver(over_background(picture, backdrop, scene), nearest(picture, backdrop))
+        if shot.point is not None:
+            to_camera = through_lens(to_camera, shot.point, shot.focus)
+        part = border(scene.render, lens.width, lens.height)
+        drawn = draw(depsgraph, to_camera, lens, part, wanted=wanted, table=table, tell=self._tell,
+                     progress=self._go_on)  # fmt: skip
+        if drawn is None:
+            raise Stopped
+        return drawn, to_camera
+
+    def _go_to(self, depsgraph: Depsgraph, frame: float | None) -> None:
+        """Let the scene be at ``frame``; None: where it was."""
+        scene = present(depsgraph.scene)
+        if frame is None and self._frame is not None:
+            self.frame_set(int(self._frame), self._frame % 1)
+            self._frame = None
+        now = scene.frame_current_final
+        if frame is not None and frame != now:
+            self._frame = now if self._frame is None else self._frame
+            self.frame_set(int(frame // 1), frame % 1)
 
     def view_update(self, context: bpy.types.Context, depsgraph: Depsgraph | None) -> None:
         """Called by Blender when something in a 3D view has changed."""
@@ -88,45 +150,28 @@ class HGS_RE_exact(bpy.types.RenderEngine):
         self.update_stats("", text)
 
     def _go_on(self, done: float) -> bool:
-        self.update_progress(done)
+        self.update_progress(self._begun + self._share * done)
         return not self.test_break()
 
-    def _deliver(self, pixels: Array, depths: Array) -> None:
-        height, width = depths.shape
-        result = self.begin_result(0, 0, width, height)
+    def _deliver(self, layer: ViewLayer, images: Mapping[str, Array], names: list[str]) -> None:
+        height, width = images[COMBINED].shape[:2]
+        result = self.begin_result(0, 0, width, height, layer=layer.name)
         passes = result.layers[0].passes
-        _fill(passes["Combined"], pixels)
-        if "Depth" in passes:
-            _fill(passes["Depth"], depths[..., None])
+        for name, pixels in images.items():
+            if name in passes:
+                _fill(passes[name], pixels)
         self.end_result(result)
-
-
-def draw(
-    depsgraph: Depsgraph, to_camera: Array, lens: Lens, part: tuple[int, int, int, int], *,
-    tell: Callable[[str], None] | None = None, progress: OnProgress | None = None,
-) -> tuple[SplatImage, SurfaceLayer | None] | None:  # fmt: skip
-    """The part (left, top, width, height) of an image, and what is behind its Gaussians; None if it was stopped.
-
-    Args:
-        to_camera: (4, 4) from the world to the camera, OpenCV's axes.
-        tell: is told what is being done.
-        progress: as :func:`~.rasterizing.rasterize` calls it.
-    """
-    tell = tell or (lambda _: None)
-    backdrop = draw_solids(depsgraph, to_camera, lens, part)
-    tell("Collecting Gaussians")
-    splats = cropped(project(gather(depsgraph, to_camera, parallel=lens.orthographic), lens), *part)
-    tell(f"Drawing {len(splats.depths):,} Gaussians")
-    limits = None if backdrop is None else backdrop.depths
-    picture = rasterize(splats, *part[2:], limits=limits, progress=progress)
-    return None if picture is None else (picture, backdrop)
+        if any(name.startswith(CRYPTOMATTE) for name in images):
+            whole = self.get_result()  # the one that is saved
+            for key, value in metadata(f"{layer.name}.{CRYPTOMATTE}", names).items():
+                whole.stamp_data_add_field(key, value)
 
 
 def whole_picture(depsgraph: Depsgraph, to_camera: Array, lens: Lens) -> Array:
     """All of an image as :func:`over_background` makes it."""
     drawn = draw(depsgraph, to_camera, lens, (0, 0, lens.width, lens.height))
     assert drawn is not None, "nothing stops it"
-    return over_background(*drawn, present(depsgraph.scene))
+    return over_background(drawn, present(depsgraph.scene))
 
 
 def picture_size(render: RenderSettings) -> tuple[int, int]:
@@ -144,55 +189,6 @@ def border(render: RenderSettings, width: int, height: int) -> tuple[int, int, i
     return left, height - high, right - left, high - low
 
 
-def nearest(picture: SplatImage, backdrop: SurfaceLayer | None) -> Array:
-    """Depths (H, W): of Gaussians where they cover most of what is seen, of the surface behind them elsewhere."""
-    behind = np.full(picture.alphas.shape, FAR) if backdrop is None else np.minimum(backdrop.depths, FAR)
-    return np.where(picture.alphas > HALF, picture.depths, behind)
-
-
-def over_background(picture: SplatImage, backdrop: SurfaceLayer | None, scene: Scene) -> Array:
-    """(H, W, 4) as Blender keeps images: linear light of the colours that are to be seen, alpha multiplied in.
-
-    Gaussians are composited in display colours, in which they were trained, and all that is behind them likewise. Under
-    the view transform Raw numbers are shown as they are, under any other one they are taken to be linear.
-    """
-    raw = present(scene.view_settings).view_transform == RAW
-    colors, alphas = picture.colors, picture.alphas[..., None]
-    if backdrop is not None:
-        surface = backdrop.colors if raw else to_display(backdrop.colors)
-        colors, alphas = colors + (1 - alphas) * surface, alphas + (1 - alphas) * backdrop.covers[..., None]
-    if not scene.render.film_transparent:
-        ground = world_color(scene.world)
-        colors = colors + (1 - alphas) * (ground if raw else to_display(ground))
-        alphas = np.ones_like(alphas)
-    if not raw:
-        colors = to_linear(colors / np.maximum(alphas, SMALLEST)) * alphas
-    return np.concatenate([colors, alphas], -1)
-
-
-def world_color(world: World | None) -> Array:
-    """The colour of a world of one colour, linear; where it has an image, the colour that its viewport shows."""
-    if world is None:
-        return np.zeros(3, np.float32)
-    nodes: Any = world.node_tree.nodes if world.node_tree else ()  # their inputs' values depend on the sockets' kinds
-    for node in nodes:
-        if node.type == "BACKGROUND" and not any(each.is_linked for each in node.inputs):
-            color, strength = (node.inputs[name].default_value for name in ("Color", "Strength"))
-            shown: Array = np.array(color[:3], np.float32) * strength
-            return shown
-    return np.array(world.color, np.float32)
-
-
-def to_linear(display: Array) -> Array:
-    """Display colours (sRGB) as linear light, IEC 61966-2-1."""
-    return np.where(display <= 0.04045, display / 12.92, ((np.maximum(display, 0) + 0.055) / 1.055) ** 2.4)
-
-
-def to_display(linear: Array) -> Array:
-    """Linear light as display colours."""
-    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055)
-
-
 def _fill(target: RenderPass, rows: Array) -> None:
     """Write (H, W, channels), upper row first, into a pass, whose lowest row is first."""
     rect: Any = target.rect  # a property of many numbers, which the stubs take for one
@@ -200,9 +196,9 @@ def _fill(target: RenderPass, rows: Array) -> None:
 
 
 def _panels() -> Iterator[Any]:
-    """Blender's own panels that every engine is offered (output, camera, world, ...)."""
+    """Blender's own panels that every engine is offered (output, camera, world, ...), and those of PANELS."""
     for panel in bpy.types.Panel.__subclasses__():
-        if "BLENDER_RENDER" in getattr(panel, "COMPAT_ENGINES", ()):
+        if "BLENDER_RENDER" in getattr(panel, "COMPAT_ENGINES", ()) or panel.__name__ in PANELS:
             yield panel
 
 

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
-from bpy.types import Camera, Depsgraph, Object
+from bpy.types import Camera, Depsgraph, DepsgraphObjectInstance, Object
 
 from ..core.harmonics import COUNTS, HARMONICS
 from ..core.projection import Lens, Solids, in_camera, joined
@@ -65,35 +65,107 @@ def world_to_camera(camera: Object) -> Array:
     return OPENCV @ np.linalg.inv(np.array(camera.matrix_world.normalized(), np.float64))
 
 
-def gather(depsgraph: Depsgraph, to_camera: Array, *, parallel: bool = False) -> Solids:
-    """All visible Gaussians in the camera's coordinates."""
-    known: dict[int, ActivatedSplats] = {}
+class ObjectTable:
+    """The objects of an image, numbered as they are found.
+
+    Attributes:
+        names: of each, by its number.
+        indices: the number that the user gave it (Pass Index).
+    """
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.indices: list[int] = []
+        self._numbers: dict[str, int] = {}
+
+    def number(self, obj: Object) -> int:
+        """The number of ``obj``; instances of one object share theirs."""
+        if obj.name not in self._numbers:
+            self._numbers[obj.name] = len(self.names)
+            self.names.append(obj.name)
+            self.indices.append(obj.pass_index)
+        return self._numbers[obj.name]
+
+
+class Gathered(NamedTuple):
+    """N Gaussians that a camera sees."""
+
+    solids: Solids
+    owners: Array  # (N,) numbers of their objects
+    levels: Array  # (N,) -1 for the background
+    cut: Array  # (N,) whether their objects are holdouts
+
+
+def gather(
+    depsgraph: Depsgraph, to_camera: Array, table: ObjectTable | None = None, *, parallel: bool = False
+) -> Gathered:
+    """All Gaussians that are visible to the camera, in its coordinates; their objects are added to ``table``."""
+    table = table or ObjectTable()
+    known: dict[int, tuple[ActivatedSplats, Array]] = {}
     parts = [NOTHING]
+    marks: list[tuple[int, Array, bool]] = []
     for instance in depsgraph.object_instances:
         data = getattr(instance.object, "data", None)
-        if not instance.show_self or not holds_splats(data):
+        if not is_seen(instance) or not holds_splats(data):
             continue
         key = data.as_pointer()  # on 5.3 the session_uid of all evaluated point clouds is 0
         if key not in known:
-            known[key] = read_evaluated(data)
+            known[key] = read_evaluated(data), _levels(data)
+        splats, levels = known[key]
         matrix = np.array(instance.matrix_world, np.float64)
-        parts.append(in_camera(known[key], to_camera @ matrix, parallel=parallel))
-    return joined(parts)
+        parts.append(in_camera(splats, to_camera @ matrix, parallel=parallel))
+        marks.append((table.number(present(instance.object)), levels, is_cut(instance, depsgraph)))
+    return Gathered(
+        joined(parts),
+        np.concatenate([np.empty(0, np.int32), *(np.full(len(levels), owner, np.int32) for owner, levels, _ in marks)]),
+        np.concatenate([np.empty(0, np.int32), *(levels for _, levels, _ in marks)]),
+        np.concatenate([np.empty(0, bool), *(np.full(len(levels), cut) for _, levels, cut in marks)]),
+    )
+
+
+def is_seen(instance: DepsgraphObjectInstance) -> bool:
+    """Whether an object, and what makes an instance of it, are visible to cameras."""
+    makers = [instance.object, instance.parent if instance.is_instance else None]
+    return instance.show_self and all(maker.visible_camera for maker in makers if maker is not None)
+
+
+def is_cut(instance: DepsgraphObjectInstance, depsgraph: Depsgraph) -> bool:
+    """Whether an object, or what makes an instance of it, is a holdout by itself or by its collection."""
+    makers = [instance.object, instance.parent if instance.is_instance else None]
+    return any(
+        maker.is_holdout or present(maker.original).holdout_get(view_layer=depsgraph.view_layer)
+        for maker in makers if maker is not None
+    )  # fmt: skip
+
+
+def _levels(data: SplatData) -> Array:
+    """Levels (N,) of evaluated data, in the order of :func:`read_evaluated`; 0 where there is no tree."""
+    if "level" not in data.attributes:
+        return np.zeros(len(get_values(data, "radiance:base")[:: _step(data)]), np.int32)
+    return get_values(data, "level")[:: _step(data)]
+
+
+def _step(data: SplatData) -> int:
+    """From one Gaussian's values to the next one's among those of evaluated data."""
+    # Cards are sorted from the back, and equal depths are to be in the file's order.
+    return -CORNERS if _is_cards(data) else 1
+
+
+def _is_cards(data: SplatData) -> bool:
+    return CENTER in data.attributes and len(getattr(data, "polygons", ())) > 0
 
 
 def read_evaluated(data: SplatData) -> ActivatedSplats:
     """Gaussians of evaluated data: the cards that the display makes of them, or points."""
-    is_cards = CENTER in data.attributes and len(getattr(data, "polygons", ())) > 0
-    step = -CORNERS if is_cards else 1  # cards are sorted from the back, and equal depths are to be in the file's order
 
     def read(name: str) -> Array:
-        return get_values(data, name)[::step]
+        return get_values(data, name)[:: _step(data)]
 
     count = COUNTS[harmonics_degree(data)]
     base = read("radiance:base")
     harmonics = [read(f"{HARMONICS}{index}") for index in range(count)]
     return ActivatedSplats(
-        read(CENTER if is_cards else "position"), read("scale"), read("rotation"), base,
+        read(CENTER if _is_cards(data) else "position"), read("scale"), read("rotation"), base,
         np.stack(harmonics, 1) if harmonics else np.zeros((len(base), 0, 3), np.float32),
     )  # fmt: skip
 

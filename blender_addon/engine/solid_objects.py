@@ -17,7 +17,7 @@ from mathutils.bvhtree import BVHTree
 from ..core.projection import Lens
 from ..core.splats import Array
 from ..typed import present
-from .gathering import holds_splats
+from .gathering import ObjectTable, holds_splats, is_cut, is_seen
 
 KINDS = ("MESH", "CURVE", "SURFACE", "FONT", "META")
 """Types of objects that have surfaces."""
@@ -35,6 +35,8 @@ class SurfaceLayer(NamedTuple):
     depths: Array  # (H, W) along the camera's axis, infinite where there is no surface
     colors: Array  # (H, W, 3) linear
     covers: Array  # (H, W) 1 where a surface is seen, 0 elsewhere and where it is a holdout
+    normals: Array  # (H, W, 3) in the camera's coordinates, towards it
+    owners: Array  # (H, W) numbers of the objects, -1 where there is no surface
 
 
 class _Triangles(NamedTuple):
@@ -43,35 +45,43 @@ class _Triangles(NamedTuple):
     vertices: Array  # (V, 3)
     corners: Array  # (T, 3) numbers of vertices
     colors: Array  # (T, 4) linear, and 0 for a holdout
+    owner: int  # number of the object
 
 
 def draw_solids(
-    depsgraph: Depsgraph, to_camera: Array, lens: Lens, part: tuple[int, int, int, int]
+    depsgraph: Depsgraph, to_camera: Array, lens: Lens, part: tuple[int, int, int, int], table: ObjectTable
 ) -> SurfaceLayer | None:
-    """The part (left, top, width, height) of the image that is asked for; None if there is nothing but Gaussians."""
-    meshes = list(_collect(depsgraph, to_camera))
+    """The part (left, top, width, height) of the image that is asked for; None if there is nothing but Gaussians.
+
+    The objects are added to ``table``.
+    """
+    meshes = list(_collect(depsgraph, to_camera, table))
     if not meshes:
         return None
     starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])
     vertices = np.concatenate([mesh.vertices for mesh in meshes])
     corners = np.concatenate([mesh.corners + start for mesh, start in zip(meshes, starts, strict=False)])
     colors = np.concatenate([mesh.colors for mesh in meshes])
+    owners = np.repeat([mesh.owner for mesh in meshes], [len(mesh.corners) for mesh in meshes])
     tree: Any = BVHTree.FromPolygons(vertices.tolist(), corners.tolist(), all_triangles=True)  # untyped in the stubs
 
     width, height = part[2:]
     depths = np.full(height * width, np.inf)
-    shades = np.zeros((height * width, 4))
+    shades, normals = np.zeros((height * width, 4)), np.zeros((height * width, 3))
+    hit = np.full(height * width, -1)
     for index, (origin, direction) in enumerate(_rays(lens, part)):
         place, normal, triangle, _ = tree.ray_cast(origin, direction)
         if place is not None:
-            depths[index] = place.z
+            depths[index], hit[index] = place.z, owners[triangle]
+            normals[index] = normal if normal.dot(direction) < 0 else -normal
             shades[index] = colors[triangle]
             shades[index, :3] *= SHADE + (1 - SHADE) * abs(normal.dot(direction.normalized()))
     shape = (height, width)
     covers = shades[:, 3]
     return SurfaceLayer(
-        depths.reshape(shape), (shades[:, :3] * covers[:, None]).reshape(*shape, 3), covers.reshape(shape)
-    )
+        depths.reshape(shape), (shades[:, :3] * covers[:, None]).reshape(*shape, 3), covers.reshape(shape),
+        normals.reshape(*shape, 3), hit.reshape(shape),
+    )  # fmt: skip
 
 
 def _rays(lens: Lens, part: tuple[int, int, int, int]) -> Iterator[tuple[Vector, Vector]]:
@@ -87,21 +97,25 @@ def _rays(lens: Lens, part: tuple[int, int, int, int]) -> Iterator[tuple[Vector,
                 yield lens.near * Vector((x, y, 1)), Vector((x, y, 1))
 
 
-def _collect(depsgraph: Depsgraph, to_camera: Array) -> Iterator[_Triangles]:
+def _collect(depsgraph: Depsgraph, to_camera: Array, table: ObjectTable) -> Iterator[_Triangles]:
     for instance in depsgraph.object_instances:
         obj = present(instance.object)
-        if not instance.show_self or obj.type not in KINDS or holds_splats(obj.data) or not obj.visible_camera:
+        if not is_seen(instance) or obj.type not in KINDS or holds_splats(obj.data):
             continue
         mesh = obj.to_mesh()
         if mesh is not None:
             matrix = to_camera @ np.array(instance.matrix_world, np.float64)
-            triangles = _triangles(mesh, matrix, [slot.material for slot in obj.material_slots], obj.is_holdout)
+            cover = 0.0 if is_cut(instance, depsgraph) else 1.0
+            materials = [slot.material for slot in obj.material_slots]
+            triangles = _triangles(mesh, matrix, materials, cover, table.number(obj))
             if len(triangles.corners):
                 yield triangles
         obj.to_mesh_clear()
 
 
-def _triangles(mesh: Mesh, matrix: Array, materials: list[Material | None], is_holdout: bool) -> _Triangles:
+def _triangles(
+    mesh: Mesh, matrix: Array, materials: list[Material | None], cover: float, owner: int
+) -> _Triangles:  # fmt: skip
     mesh.calc_loop_triangles()
     vertices = np.empty(3 * len(mesh.vertices), np.float32)
     mesh.vertices.foreach_get("co", vertices)
@@ -111,6 +125,5 @@ def _triangles(mesh: Mesh, matrix: Array, materials: list[Material | None], is_h
     mesh.loop_triangles.foreach_get("material_index", slots)
     palette = [material.diffuse_color[:3] if material else DEFAULT_COLOR for material in materials] or [DEFAULT_COLOR]
     colors = np.array(palette)[np.clip(slots, 0, len(palette) - 1)]
-    cover = np.full((count, 1), 0.0 if is_holdout else 1.0)
     points = vertices.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
-    return _Triangles(points, corners.reshape(-1, 3), np.hstack([colors, cover]))
+    return _Triangles(points, corners.reshape(-1, 3), np.hstack([colors, np.full((count, 1), cover)]), owner)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import struct
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -32,3 +35,41 @@ def glowing() -> Any:
     end = nodes.new("ShaderNodeOutputMaterial")
     material.node_tree.links.new(emission.outputs[0], end.inputs["Surface"])
     return material
+
+
+def read_exr(path: Path) -> dict[str, Array]:
+    """Channels (H, W) of an OpenEXR file without compression, by their names; upper row first."""
+    data = path.read_bytes()
+    position, attributes = 8, {}
+
+    def text() -> str:
+        nonlocal position
+        end = data.index(b"\0", position)
+        found, position = data[position:end].decode(), end + 1
+        return found
+
+    while name := text():
+        text()  # the type
+        (size,) = struct.unpack_from("<i", data, position)
+        attributes[name] = data[position + 4 : position + 4 + size]
+        position += 4 + size
+    assert attributes["compression"] == b"\0"
+    left, top, right, bottom = struct.unpack("<4i", attributes["dataWindow"])
+    width, height = right - left + 1, bottom - top + 1
+    kinds = []
+    for entry in re.finditer(rb"([^\0]+)\0(.{16})", attributes["channels"], re.DOTALL):
+        kinds.append((entry[1].decode(), {0: "<u4", 1: "<f2", 2: "<f4"}[entry[2][0]]))
+    row = np.dtype([("head", "<i4", 2), *((name, kind, width) for name, kind in kinds)])
+    rows = np.frombuffer(data, row, height, position + 8 * height)
+    return {name: rows[name].astype(np.float32) for name, _ in kinds}
+
+
+def render_exr(scene: Any, path: Path) -> dict[str, Array]:
+    """Render ``scene`` into ``path`` with all its passes; the channels by their names."""
+    settings = scene.render.image_settings
+    if hasattr(settings, "media_type"):  # since 5.0
+        settings.media_type = "MULTI_LAYER_IMAGE"
+    settings.file_format, settings.color_depth, settings.exr_codec = "OPEN_EXR_MULTILAYER", "32", "NONE"
+    scene.render.filepath = str(path)
+    bpy.ops.render.render(write_still=True)
+    return read_exr(path)

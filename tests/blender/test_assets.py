@@ -71,7 +71,7 @@ def test_assets_have_what_the_asset_browser_shows_and_draw_when_they_come_back(
     graph.update()
     assert [modifier.node_group.name for modifier in found[0].modifiers] == ["HGS Display"]
     gathered = addon("engine.gathering").gather(graph, np.eye(4), parallel=True)
-    assert len(gathered.points) == 2 * 340
+    assert len(gathered.solids.points) == 2 * 340
 
 
 def test_a_library_in_the_way_stays_and_catalogues_are_added_to(batch: Path, tmp_path: Path) -> None:
