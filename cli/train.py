@@ -106,7 +106,7 @@ def train(
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.rendering import using_backend
         from hgs_toolkit.training.distributed import world_from_environment
-        from hgs_toolkit.training.fitting import POSES, with_measured_classes, with_measured_poses, with_poses_of
+        from hgs_toolkit.training.fitting import POSES, as_begun, fitted
         from hgs_toolkit.training.loop import train as run_training
         from hgs_toolkit.training.state import RunFolder
 
@@ -120,10 +120,10 @@ def train(
             memory = int(chosen.training.memory_gib * 2**30)
             images = open_dataset(data, chosen.generator.resolution, memory, disk_cache=True)
             if not resume:
-                chosen = with_measured_poses(chosen, images, {*by_hand, POSES} if grow else by_hand)
-                chosen = with_measured_classes(chosen, images) if start is None else chosen
+                by_hand = {*by_hand, POSES} if grow else by_hand
+                chosen = fitted(chosen, images, by_hand, classes=start is None)
             elif preset:
-                chosen = with_poses_of(RunFolder(out), chosen, by_hand)
+                chosen = as_begun(RunFolder(out), chosen, by_hand)
             with display(report, chosen.name) as show:
                 run = run_training(
                     chosen, images, out, start=start, resume=resume, minutes=minutes, world=world, report=show,

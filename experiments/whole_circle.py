@@ -37,15 +37,24 @@ from hgs_toolkit.training.randomness import Purpose, keyed_generator
 from hgs_toolkit.training.trainer import Trainer
 
 BASE = (
-    "generator.channels=[96,64]", "generator.transformer_blocks=2", "discriminator.channels=[48,96,128]",
-    "training.blur_kimg=2", "training.ema_kimg=1.0", "training.workers=0",
+    "generator.transformer_blocks=2", "training.blur_kimg=2", "training.generator_delay_kimg=0",
+    "training.ema_kimg=1.0", "training.workers=0",
     "generator.poses.yaw_law=uniform", "generator.poses.yaw_spread=3.1416", "generator.poses.yaw_limit=3.1416",
     "generator.poses.pitch_law=uniform", "generator.poses.pitch_mean=0.2618", "generator.poses.pitch_spread=0.5236",
     "generator.poses.pitch_limit=0.5236",
 )  # fmt: skip
 """The first stage of critters64 with networks a third as wide, so that minutes show something."""
 
+WIDTHS = {
+    16: ("generator.channels=[96,64]", "discriminator.channels=[48,96,128]"),
+    32: ("generator.channels=[96,64,32]", "discriminator.channels=[32,48,96,128]"),
+    64: ("generator.channels=[96,64,32,24]", "discriminator.channels=[16,32,48,96,128]"),
+}
+"""Widths by resolution: a third to a half of the presets'."""
+
 REAL_IMAGES = 600
+
+PROJECTED = ("discriminator.kind=projected", "training.share_fakes=true")
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     "base": (),
@@ -56,6 +65,14 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "alpha, pairs of 32": (
         "discriminator.alpha=true", "training.views=2", "discriminator.views=2", "training.batch=32",
     ),
+    "projected": (*PROJECTED,),
+    "projected, alpha": (*PROJECTED, "discriminator.alpha=true"),
+    "projected at 32, alpha": (*PROJECTED, "discriminator.alpha=true", "discriminator.feature_size=32"),
+    "projected, alpha, pairs of 32": (
+        *PROJECTED, "discriminator.alpha=true", "training.views=2", "discriminator.views=2", "training.batch=32",
+    ),
+    "projected, alpha, pairs": (*PROJECTED, "discriminator.alpha=true", "training.views=2", "discriminator.views=2"),
+    "alpha, pairs": ("discriminator.alpha=true", "training.views=2", "discriminator.views=2"),
     "alpha, views2": ("discriminator.alpha=true", "training.views=2", "training.scenes=8"),
     "views4": ("training.views=4", "training.scenes=4"),
 }  # fmt: skip
@@ -71,9 +88,10 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=300, help="generated images to measure")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--extractor", default="lite0")
+    parser.add_argument("--resolution", type=int, default=16, choices=list(WIDTHS))
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     arguments = parser.parse_args()
-    resolution = load_preset("critters64-at16").generator.resolution
+    resolution, preset = arguments.resolution, f"critters64-at{arguments.resolution}"
     data, heldout = open_dataset(arguments.data, resolution), open_dataset(arguments.heldout, resolution)
     judge = Judge(heldout, arguments.extractor, arguments.images)
     done = {(line["variant"], line["seed"]) for line in read_lines(arguments.results)}
@@ -81,7 +99,7 @@ def main() -> None:
         for variant in arguments.variants:
             if (variant, seed) in done:
                 continue
-            config = load_preset("critters64-at16", [*BASE, *VARIANTS[variant], f"training.seed={seed}"])
+            config = load_preset(preset, [*BASE, *WIDTHS[resolution], *VARIANTS[variant], f"training.seed={seed}"])
             trainer, stats = train(config, data, arguments.seconds)
             line = {"variant": variant, "seed": seed, "kimg": trainer.kimg} | stats | judge.measure(trainer)
             with open(arguments.results, "a", encoding="utf-8") as file:

@@ -93,6 +93,32 @@ def describe_classes(prior: ClassPrior) -> str:
     return ", ".join(shown[:SHOWN_CLASSES] + more) or "none"
 
 
+def fitted(
+    config: Config, data: PosedImages, explicit: Collection[str] = (), *, classes: bool = True
+) -> Config:  # fmt: skip
+    """``config`` with the poses and classes of the dataset and, where it has no groups of views, without pairs.
+
+    Args:
+        explicit: dotted keys that were set by hand; they keep their value.
+        classes: whether those of the dataset are taken; weights to start from have their own.
+    """
+    config = with_measured_poses(_with_views_of(data, config, explicit), data, explicit)
+    return with_measured_classes(config, data) if classes else config
+
+
+def _with_views_of(data: PosedImages, config: Config, explicit: Collection[str]) -> Config:
+    """``config`` with one view of a subject at a time where the set shows each subject only so."""
+    views = config.discriminator.views
+    if "discriminator.views" in explicit or data.views_per_subject % views == 0:
+        return config
+    logger.info(
+        "%s does not show its subjects in groups of %d views; they are judged one by one (discriminator.views = 1)",
+        data.path.name, views,
+    )  # fmt: skip
+    training = config.training if "training.views" in explicit else replace(config.training, views=1)
+    return replace(config, discriminator=replace(config.discriminator, views=1), training=training)
+
+
 def with_measured_poses(config: Config, data: PosedImages, explicit: Collection[str] = ()) -> Config:
     """``config`` with the poses of the dataset's labels, which everything that shows or measures a model uses.
 
@@ -110,14 +136,18 @@ def with_measured_poses(config: Config, data: PosedImages, explicit: Collection[
     return replace(config, generator=replace(config.generator, poses=poses))
 
 
-def with_poses_of(run: RunFolder, config: Config, explicit: Collection[str] = ()) -> Config:
-    """``config`` with the classes and poses that a run was begun with, these as far as they were not set by hand."""
+def as_begun(run: RunFolder, config: Config, explicit: Collection[str] = ()) -> Config:
+    """``config`` with the classes, poses and views that a run was begun with, as far as they were not set by hand."""
     begun = load_config(run.config_file)
     poses = replace(begun.generator.poses, **_set_by_hand(config.generator.poses, explicit))
-    return replace(
-        config, generator=replace(config.generator, poses=poses, classes=begun.generator.classes),
-        discriminator=replace(config.discriminator, classes=begun.discriminator.classes),
-    )  # fmt: skip
+    discriminator = replace(config.discriminator, classes=begun.discriminator.classes)
+    training = config.training
+    if "discriminator.views" not in explicit:
+        discriminator = replace(discriminator, views=begun.discriminator.views)
+    if "training.views" not in explicit:
+        training = replace(training, views=begun.training.views)
+    generator = replace(config.generator, poses=poses, classes=begun.generator.classes)
+    return replace(config, generator=generator, discriminator=discriminator, training=training)
 
 
 def _set_by_hand(poses: PosePrior, explicit: Collection[str]) -> dict[str, Any]:

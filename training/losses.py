@@ -1,6 +1,11 @@
-"""Losses of the two recipes; each returns a scalar to minimise."""
+"""Losses of the two recipes; each returns a scalar to minimise.
+
+Logits are (B,), or (B, K) for a discriminator that makes K judgements of an image, whose losses add up.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -10,32 +15,39 @@ from hgs_toolkit.training.distributed import World
 
 
 def logistic_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Non-saturating logistic loss of D for logits (B,) and (B V,)."""
-    return functional.softplus(-real_logits).mean() + functional.softplus(fake_logits).mean()
+    """Non-saturating logistic loss of D for logits of B and B V images."""
+    return _mean(functional.softplus(-real_logits)) + _mean(functional.softplus(fake_logits))
 
 
 def logistic_generator_loss(fake_logits: Tensor) -> Tensor:
     """Non-saturating logistic loss of G."""
-    return functional.softplus(-fake_logits).mean()
+    return _mean(functional.softplus(-fake_logits))
 
 
 def relativistic_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """Relativistic pairing loss (Jolicoeur-Martineau 2018; R3GAN, Huang et al. 2024): real above its paired fake."""
-    return functional.softplus(fake_logits - real_logits).mean()
+    return _mean(functional.softplus(fake_logits - real_logits))
 
 
 def relativistic_generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """The same pairing from G's side: fake above its paired real."""
-    return functional.softplus(real_logits - fake_logits).mean()
+    return _mean(functional.softplus(real_logits - fake_logits))
 
 
-def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
-    """Mean squared gradient norm of logits (B,) with respect to images (B, 3, H, W): R1 on reals, R2 on fakes.
+def gradient_penalty(logits: Tensor, images: Tensor, features: Sequence[Tensor] = (), weight: float = 1.0) -> Tensor:
+    """Mean over images (B, C, H, W) of the squared gradient norms of their logits (B, ...): R1 on reals, R2 on fakes.
 
     Differentiable; to be weighted by gamma / 2 (Mescheder et al. 2018).
+
+    Args:
+        features: (B V, ...) of the images, on which the logits depend besides.
+        weight: of the gradients with respect to ``features``.
     """
-    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
-    return gradient.square().sum(dim=(1, 2, 3)).mean()
+    of_images, *of_features = torch.autograd.grad(logits.sum(), [images, *features], create_graph=True)
+    total = of_images.square().sum()
+    for gradient in of_features:
+        total = total + weight * gradient.square().sum()
+    return total / len(images)
 
 
 def pose_loss(pose_features: Tensor, camera_features: Tensor, temperature: float, world: World) -> Tensor:
@@ -65,3 +77,8 @@ def neighbor_loss(anchors: Tensor, neighbors: int) -> Tensor:
 def center_loss(anchors: Tensor) -> Tensor:
     """Mean squared distance of the anchors' centroid from the origin, anchors (B, N, 3)."""
     return anchors.mean(dim=1).square().mean()
+
+
+def _mean(losses: Tensor) -> Tensor:
+    """Mean over the images of losses (B,), or of the sums of losses (B, K)."""
+    return losses.flatten(1).sum(1).mean() if losses.ndim > 1 else losses.mean()

@@ -12,8 +12,10 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from hgs_toolkit.checkpoint import save_weights
-from hgs_toolkit.config import Config
+from hgs_toolkit.config import Config, DiscriminatorConfig
 from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.metrics.squeeze_taps import make_squeeze_taps
+from hgs_toolkit.model.discriminator import Discriminator, make_discriminator
 from hgs_toolkit.model_files import NETWORKS_KEY
 
 Weights = dict[str, Tensor]
@@ -36,6 +38,15 @@ class Networks:
     generator: Weights
     ema: Weights
     discriminator: Weights | None
+
+
+def new_discriminator(config: DiscriminatorConfig) -> Discriminator:
+    """A freshly initialised discriminator (torch's global generator) with the pretrained network it may need.
+
+    Raises:
+        MissingExtraError: if that network's package is not installed.
+    """
+    return make_discriminator(config, make_squeeze_taps)
 
 
 def save_networks(path: str | Path, networks: Networks, facts: dict[str, str], *, force: bool = True) -> None:

@@ -18,7 +18,7 @@ from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.encoding import SH_C0
 from hgs_toolkit.gaussians import GaussianHierarchy
-from hgs_toolkit.model.discriminator import Discriminator, DiscriminatorOutput, make_discriminator
+from hgs_toolkit.model.discriminator import Discriminator, DiscriminatorOutput
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import render
 from hgs_toolkit.training import losses
@@ -27,7 +27,7 @@ from hgs_toolkit.training.distributed import World, local_batch
 from hgs_toolkit.training.ema import ema_decay, update_ema
 from hgs_toolkit.training.inputs.augment import Augmentation, blur
 from hgs_toolkit.training.inputs.batches import Batch, make_batch
-from hgs_toolkit.training.networks import Networks, load_into
+from hgs_toolkit.training.networks import Networks, load_into, new_discriminator
 from hgs_toolkit.training.optimizers import (
     Figures,
     adam,
@@ -40,6 +40,10 @@ from hgs_toolkit.training.randomness import Purpose, keyed_generator
 
 DARKEST_DC = -0.499 / SH_C0
 """Degree-0 coefficient just above black: the renderer's own clamp at 0 is never reached."""
+
+
+Judged = tuple[DiscriminatorOutput | None, Tensor]
+"""What D said of images, and the images; None where it was not asked."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def new_networks(config: Config) -> tuple[Generator, Discriminator]:
     """Generator and discriminator of ``config`` with initial weights drawn by ``training.seed``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(keyed_generator(config.training.seed, 0, Purpose.WEIGHTS).initial_seed())
-        return Generator(config.generator), make_discriminator(config.discriminator)
+        return Generator(config.generator), new_discriminator(config.discriminator)
 
 
 class Trainer:
@@ -200,7 +204,7 @@ class Trainer:
             stats["pose_d"] = pose.detach() / self.world.size
             loss = loss + training.pose_weight * pose
         if merged:
-            penalty, penalties = self._penalty((real.logits, real_images), (fake.logits, fake_images))
+            penalty, penalties = self._penalty((real, real_images), (fake, fake_images))
             stats |= penalties
             loss = loss + penalty
         stats |= self._update(self.discriminator, self.discriminator_optimizer, loss, training.discriminator_clip, "d")
@@ -218,20 +222,21 @@ class Trainer:
             (fakes, Purpose.AUGMENT_FAKE_D, self.config.training.r2_gamma),
         ):
             images = judged.images.detach().requires_grad_(True)
-            logits = self._discriminate(images, judged.labels, judged.classes, purpose).logits if gamma else images
-            pairs.append((logits, images))
+            output = self._discriminate(images, judged.labels, judged.classes, purpose) if gamma else None
+            pairs.append((output, images))
         penalty, stats = self._penalty(*pairs)
         clip = self.config.training.discriminator_clip
         self._update(self.discriminator, self.discriminator_optimizer, penalty, clip, "d")
         return stats
 
-    def _penalty(self, real: tuple[Tensor, Tensor], fake: tuple[Tensor, Tensor]) -> tuple[Tensor, Figures]:
-        """R1 and R2 of (logits, images), weighted by gamma / 2 and the interval they are computed at."""
+    def _penalty(self, real: Judged, fake: Judged) -> tuple[Tensor, Figures]:
+        """R1 and R2 of (output, images), weighted by gamma / 2 and the interval they are computed at."""
         training = self.config.training
         total, stats = torch.zeros((), device=self.world.device), Figures()
-        for name, gamma, (logits, images) in (("r1", training.r1_gamma, real), ("r2", training.r2_gamma, fake)):
-            if gamma:
-                penalty = losses.gradient_penalty(logits, images)
+        for name, gamma, (output, images) in (("r1", training.r1_gamma, real), ("r2", training.r2_gamma, fake)):
+            if gamma and output is not None:
+                features, weight = output.features, training.feature_gamma / gamma
+                penalty = losses.gradient_penalty(output.logits, images, features, weight)
                 stats[name] = penalty.detach()
                 total = total + penalty * (0.5 * gamma * self.gamma_factor * training.penalty_interval)
         return total, stats

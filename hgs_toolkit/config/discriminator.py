@@ -13,8 +13,8 @@ from hgs_toolkit.errors import ConfigError, require
 class DiscriminatorConfig:
     """The discriminator: StyleGAN2 type with a pose branch, or the lean residual one with camera projection."""
 
-    kind: Literal["stylegan2", "residual"] = "stylegan2"
-    """``stylegan2``, or the lean ``residual`` one."""
+    kind: Literal["stylegan2", "residual", "projected"] = "stylegan2"
+    """``stylegan2``, the lean ``residual`` one, or ``projected``: heads on a pretrained network's features."""
     resolution: int = 256
     """Image size that it judges, pixels."""
     channel_base: int = 32768
@@ -22,7 +22,13 @@ class DiscriminatorConfig:
     channel_max: int = 512
     """``stylegan2``: largest width."""
     channels: tuple[int, ...] = ()
-    """``residual``: widths from the image's resolution down to 4x4, one each resolution."""
+    """``residual``, ``projected``: widths from the image's resolution down to 4x4, one each resolution."""
+    feature_size: int = 64
+    """``projected``: size that images are brought to for the pretrained network, pixels."""
+    feature_channels: int = 64
+    """``projected``: width that every scale of its features is mixed to."""
+    head_channels: int = 64
+    """``projected``: width of the heads."""
     alpha: bool = False
     """Whether it sees alpha as a fourth channel, so that it judges silhouettes directly (needs data with alpha)."""
     views: int = 1
@@ -54,7 +60,13 @@ class DiscriminatorConfig:
             self.resolution >= 8 and 2**steps == self.resolution,
             "discriminator.resolution", self.resolution, "a power of two, at least 8",
         )  # fmt: skip
-        if self.kind == "residual" and len(self.channels) != steps - 1:
+        require(
+            self.feature_size >= 16 and self.feature_size % 16 == 0,
+            "discriminator.feature_size", self.feature_size, "a multiple of 16",
+        )  # fmt: skip
+        for name in ("feature_channels", "head_channels"):
+            require(getattr(self, name) >= 1, f"discriminator.{name}", getattr(self, name), "at least 1")
+        if self.kind != "stylegan2" and len(self.channels) != steps - 1:
             raise ConfigError(
                 f"discriminator.channels has {len(self.channels)} entries; expected {steps - 1}, one for each of the "
                 f"resolutions {self.resolution} ... 4"

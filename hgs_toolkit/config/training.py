@@ -40,6 +40,8 @@ class TrainingConfig:
     """Weight of the gradient penalty on real images."""
     r2_gamma: float = 0.0
     """Weight of the gradient penalty on generated images."""
+    feature_gamma: float = 0.25
+    """Discriminator kind ``projected``: weight of the gradient penalties on its features, real and generated alike."""
     gamma_final: float | None = None
     """If given, both gammas move geometrically to this fraction of their value over ``gamma_kimg``."""
     gamma_kimg: float = 1000.0

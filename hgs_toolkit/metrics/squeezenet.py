@@ -84,13 +84,19 @@ def make_squeeze(path: Path | None = None) -> Extractor:
         MissingExtraError: if no path is given and ``ndf`` is not installed.
         FormatError: if the file is not what ``ndf`` ships.
     """
+    network, digest = load_squeezenet(path)
+    return Extractor("squeeze", 512, digest, SIZE, network)
+
+
+def load_squeezenet(path: Path | None = None) -> tuple[SqueezeNet, str]:
+    """The frozen network and the SHA-256 of its weights; ``path`` and errors as in :func:`make_squeeze`."""
     if path is None:
-        folder = package_folder("ndf", "the feature extractor 'squeeze'")
+        folder = package_folder("ndf", "the pretrained network SqueezeNet")
         path = folder / "example_models" / "weights" / "squeezenet_weights.pkl"
     network = SqueezeNet()
     digest = _digest(path)
     network.load_state_dict(_cached(digest, network) or _converted(path, digest, network))
-    return Extractor("squeeze", 512, digest, SIZE, network.eval().requires_grad_(False))
+    return network.eval().requires_grad_(False), digest
 
 
 def _digest(path: Path) -> str:

@@ -20,14 +20,16 @@ class DiscriminatorOutput(NamedTuple):
     """A discriminator's outputs for a batch, in the type of the labels (float32) at any inner precision.
 
     Attributes:
-        logits: (B,) higher means "looks real (and fits its camera)".
+        logits: (B,) higher means "looks real (and fits its camera)"; (B, K) for kinds that make K judgements.
         pose_features: (B, pose_dim) of the image, for the pose InfoNCE loss; None without a pose branch.
         camera_features: (B, pose_dim) of the camera label; None without a pose branch.
+        features: (B V, ...) what small networks judged that learn on fixed features, for a gradient penalty on those.
     """
 
     logits: Tensor
     pose_features: Tensor | None = None
     camera_features: Tensor | None = None
+    features: tuple[Tensor, ...] = ()
 
 
 class Discriminator(nn.Module, ABC):

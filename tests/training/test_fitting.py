@@ -14,7 +14,7 @@ from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
 from hgs_toolkit.datasets.eg3d_writer import open_writer
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.pose_prior import PosePrior
-from hgs_toolkit.training.fitting import check_data, with_measured_poses, with_poses_of
+from hgs_toolkit.training.fitting import as_begun, check_data, fitted, with_measured_poses
 from hgs_toolkit.training.loop import train
 
 TELE = PosePrior(focal=3.0, radius=4.0, yaw_law="uniform", yaw_spread=0.8)
@@ -53,8 +53,22 @@ def test_a_setting_by_hand_wins_and_a_large_difference_is_said(
 def test_a_resumed_run_keeps_the_poses_it_was_begun_with(tiny: Config, telephoto: PosedImages, tmp_path: Path) -> None:
     begun = with_measured_poses(tiny, telephoto)
     run = train(begun, telephoto, tmp_path / "run", minutes=1e-9)
-    assert with_poses_of(run, tiny) == begun
-    assert with_poses_of(run, tiny, {"generator.poses.radius"}).generator.poses.radius == tiny.generator.poses.radius
+    assert as_begun(run, tiny) == begun
+    assert as_begun(run, tiny, {"generator.poses.radius"}).generator.poses.radius == tiny.generator.poses.radius
+
+
+def test_pairs_are_left_out_where_the_set_shows_each_subject_once(
+    tiny: Config, telephoto: PosedImages, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pairs = replace(
+        tiny, discriminator=replace(tiny.discriminator, views=2), training=replace(tiny.training, views=2)
+    )  # fmt: skip
+    with caplog.at_level(logging.INFO):
+        begun = fitted(pairs, telephoto)
+    assert (begun.discriminator.views, begun.training.views) == (1, 1)
+    assert "tele.zip does not show its subjects in groups of 2 views" in caplog.text
+    assert fitted(pairs, telephoto, {"discriminator.views"}).discriminator.views == 2
+    assert as_begun(train(begun, telephoto, tmp_path / "run", minutes=1e-9), pairs) == begun
 
 
 def test_the_advice_for_images_without_alpha_lets_the_background_learn_early(

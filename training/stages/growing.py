@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from hgs_toolkit.config import Config
 from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.model.projected_discriminator import ProjectedDiscriminator
 from hgs_toolkit.model.residual_discriminator import ResidualDiscriminator
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict, flatten_keys
 from hgs_toolkit.training.networks import Networks
@@ -34,7 +35,8 @@ TASK = (
     "generator.background", "generator.background_points", "generator.background_channels",
     "generator.background_radius", "generator.footprint", "discriminator.alpha", "discriminator.views",
     "discriminator.pose", "discriminator.pose_dim",
-    "discriminator.downsample", "training.background", "training.augment", "training.views", "training.scenes",
+    "discriminator.downsample", "discriminator.kind", "discriminator.feature_channels",
+    "discriminator.head_channels", "training.background", "training.augment", "training.views", "training.scenes",
 )  # fmt: skip
 """Settings that define what a run learns and what its weights mean: a grown stage takes them over."""
 
@@ -42,8 +44,9 @@ FREE = ("generator.poses", "generator.render_focal", "generator.footprint", "tra
 """Those of them that may be set to something else by hand: the weights mean the same."""
 
 HEAD = re.compile(r"heads\.\d+\.(weight|bias)")
-BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
-IMAGE_LAYER = "fromrgb."
+BLOCK = re.compile(r"(pixels\.)?blocks\.(\d+)\.(.+)")
+"""A block of a residual discriminator, or of the one within a projected discriminator."""
+IMAGE_LAYER = re.compile(r"(pixels\.)?fromrgb\.(weight|bias)")
 """The discriminator's first layer belongs to its resolution: a new block brings a new one."""
 
 Weights = Mapping[str, Tensor]
@@ -111,21 +114,25 @@ def grow(smaller: Networks, config: Config) -> Networks:
         *_copy(average, _with_new_anchors(smaller.ema, average)),
         *_copy(discriminator, _from_the_last_block(smaller.discriminator, discriminator)),
     ]
-    lost = [name for name in homeless if not name.startswith(IMAGE_LAYER)]
+    lost = [name for name in homeless if not IMAGE_LAYER.fullmatch(name)]
     if lost:
         raise CheckpointError(
             f"'{smaller.config.name}' cannot grow into '{config.name}': {len(lost)} of its tensors have no place there "
             f"(the first is {lost[0]}); expected the same widths at the levels and resolutions that both have"
         )
-    seen, wanted = smaller.discriminator["fromrgb.weight"].shape[1], discriminator.image_channels
+    before = {
+        name.rpartition(".")[2]: value for name, value in smaller.discriminator.items() if IMAGE_LAYER.fullmatch(name)
+    }
+    seen, wanted = before["weight"].shape[1], discriminator.image_channels
     if seen != wanted:
         raise CheckpointError(
             f"'{smaller.config.name}' judges images of {seen} channels and '{config.name}' of {wanted}; "
             "expected the same discriminator.alpha and discriminator.views in both"
         )
     new_blocks = _block_count(discriminator.state_dict()) - _block_count(smaller.discriminator)
-    if isinstance(discriminator, ResidualDiscriminator) and new_blocks == 1:
-        hand_over(discriminator, smaller.discriminator["fromrgb.weight"], smaller.discriminator["fromrgb.bias"])
+    of_pixels = discriminator.pixels if isinstance(discriminator, ProjectedDiscriminator) else discriminator
+    if isinstance(of_pixels, ResidualDiscriminator) and new_blocks == 1:
+        hand_over(of_pixels, before["weight"], before["bias"])
     logger.info("%s goes on as %s", smaller.config.name, config.name)
     return Networks(config, generator.state_dict(), average.state_dict(), discriminator.state_dict())
 
@@ -149,12 +156,12 @@ def _from_the_last_block(smaller: Weights, network: nn.Module) -> Weights:
     tensors = {}
     for name, value in smaller.items():
         block = BLOCK.fullmatch(name)
-        tensors[f"blocks.{int(block[1]) + shift}.{block[2]}" if block else name] = value
+        tensors[f"{block[1] or ''}blocks.{int(block[2]) + shift}.{block[3]}" if block else name] = value
     return tensors
 
 
 def _block_count(weights: Weights) -> int:
-    return len({block[1] for block in map(BLOCK.fullmatch, weights) if block})
+    return len({block[2] for block in map(BLOCK.fullmatch, weights) if block})
 
 
 @torch.no_grad()

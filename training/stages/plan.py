@@ -23,7 +23,7 @@ from hgs_toolkit.files import make_folder, write_bytes
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict, load_config
 from hgs_toolkit.training.continuing import DatasetIdentity, refuse_other_data
 from hgs_toolkit.training.distributed import World
-from hgs_toolkit.training.fitting import with_measured_classes, with_measured_poses
+from hgs_toolkit.training.fitting import fitted
 from hgs_toolkit.training.loop import RunProgress, train
 from hgs_toolkit.training.networks import Networks
 from hgs_toolkit.training.stages.cost import image_cost
@@ -180,7 +180,7 @@ def _beginning(
         begun = load_config(run.config_file)
         return replace(begun, training=replace(begun.training, kimg=recipe.training.kimg)), None, True
     if previous is None:
-        return with_measured_classes(with_measured_poses(recipe, images, explicit), images), None, False
+        return fitted(recipe, images, explicit), None, False
     refuse_other_data(read_state(previous.state_file).get("data"), DatasetIdentity.of(images), previous.path)
     networks = read_networks(previous.path)
     if networks.config.generator.resolution == recipe.generator.resolution:

@@ -9,10 +9,10 @@ from pathlib import Path
 from hgs_toolkit.checkpoint import read_weights
 from hgs_toolkit.config import Config, TrainingConfig
 from hgs_toolkit.errors import CheckpointError
-from hgs_toolkit.model.discriminator import Discriminator, make_discriminator
+from hgs_toolkit.model.discriminator import Discriminator
 from hgs_toolkit.model_files import MODEL_FILE, NETWORKS_KEY, read_header, read_metadata
 from hgs_toolkit.settings_io import config_from_dict
-from hgs_toolkit.training.networks import PARTS, Networks, Weights, load_into
+from hgs_toolkit.training.networks import PARTS, Networks, Weights, load_into, new_discriminator
 from hgs_toolkit.training.state import RunFolder, read_state
 
 STAGES = "stages"
@@ -79,7 +79,7 @@ def load_discriminator(model: Path | None) -> Discriminator | None:
     networks = read_networks(model)
     if networks.discriminator is None:
         return None
-    discriminator = make_discriminator(networks.config.discriminator)
+    discriminator = new_discriminator(networks.config.discriminator)
     load_into(discriminator, networks.discriminator, "discriminator")
     return discriminator.eval().requires_grad_(False)
 

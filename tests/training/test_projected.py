@@ -1,0 +1,80 @@
+"""Training against features of a pretrained network: penalties, exact resuming, growing."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from hgs_toolkit.cameras import orbit
+from hgs_toolkit.config import Config
+from hgs_toolkit.datasets.eg3d import PosedImages
+from hgs_toolkit.training import losses, networks
+from hgs_toolkit.training.loop import train
+from hgs_toolkit.training.networks import Networks
+from hgs_toolkit.training.stages.growing import grow
+from hgs_toolkit.training.state import read_state
+from hgs_toolkit.training.trainer import Trainer, new_networks
+from tests.frozen_features import TwoScales
+from tests.training.test_growing import _changed as changed
+
+HEADS = {"kind": "projected", "feature_size": 32, "feature_channels": 8, "head_channels": 8}
+
+
+@pytest.fixture
+def projected(tiny: Config, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """The r3 recipe on 16 pixels with heads on the features of a pretend network."""
+    monkeypatch.setattr(networks, "make_squeeze_taps", TwoScales)
+    return changed(tiny, generator={"points": 64}, discriminator=HEADS)
+
+
+def test_a_step_moves_the_heads_and_leaves_the_mixing_alone(projected: Config, images: PosedImages) -> None:
+    trainer = Trainer(projected)
+    before = {name: value.clone() for name, value in trainer.discriminator.state_dict().items()}
+    for _ in range(3):
+        assert all(math.isfinite(value) for value in trainer.train_step(images).values())
+    after = trainer.discriminator.state_dict()
+    still = {name for name in before if torch.equal(before[name], after[name])}
+    fixed = {"across_0", "across_1", "down_1"}
+    # What is added to the logits of a real image and of its paired fake alike cancels in the relativistic loss.
+    cancels = {name for name in before if name.endswith(("out.bias", "project.bias"))}
+    assert fixed <= still <= fixed | cancels
+
+
+def test_features_weigh_in_the_gradient_penalty() -> None:
+    images, features = torch.ones(2, 3, 4, 4, requires_grad=True), torch.ones(4, 5, requires_grad=True)
+    logits = torch.stack([images.sum(dim=(1, 2, 3)), features.unflatten(0, (2, 2)).sum(dim=(1, 2))], dim=1)
+    assert losses.gradient_penalty(logits, images, [features], 0.5).item() == pytest.approx(48 + 0.5 * 10)
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(projected: Config, images: PosedImages, tmp_path: Path) -> None:
+    short = changed(projected, training={"kimg": 0.016})
+    train(short, images, tmp_path / "parts")
+    parts = train(projected, images, tmp_path / "parts", resume=True)
+    whole = train(projected, images, tmp_path / "whole")
+    first, second = (read_state(run.state_file)["discriminator"] for run in (parts, whole))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_grown_discriminator_takes_its_heads_along_and_judges_pixels_as_before(projected: Config) -> None:
+    larger = changed(
+        projected,
+        generator={"resolution": 32, "channels": [32, 16, 8], "level_blocks": ["adain", "adain"]},
+        discriminator={"resolution": 32, "channels": [12, 8, 16, 16]},
+        training={"seed": 5},
+    )
+    generator, before = new_networks(projected)
+    start = Networks(projected, generator.state_dict(), generator.state_dict(), before.state_dict())
+    grown = grow(start, larger).discriminator
+    assert grown is not None
+    after = new_networks(larger)[1]
+    after.load_state_dict(grown)
+    for name, value in before.state_dict().items():
+        assert name.startswith("pixels.") or torch.equal(value, grown[name]), name
+    images, labels = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(2)) * 2 - 1, orbit(3).labels
+    halved = torch.nn.functional.avg_pool2d(images, 2)
+    judged, expected = after(images, labels).logits[:, 0], before(halved, labels).logits[:, 0]
+    torch.testing.assert_close(judged, expected, rtol=1e-4, atol=1e-5)
