@@ -111,10 +111,15 @@ def make_extractor(name: str) -> Extractor:
     return EXTRACTORS[name]()
 
 
-def tick_extractor() -> Extractor:
-    """The fast extractor for measurements during training: ``squeeze``, or ``randconv`` where it is not installed."""
+def tick_extractor(name: str = "squeeze") -> Extractor:
+    """The extractor for measurements during training; ``randconv`` where ``name`` is not installed.
+
+    Args:
+        name: the fast ``squeeze``, or ``lite0`` for a run that is trained to match features of the former: its figures
+            would only say how well those were learned.
+    """
     try:
-        return make_extractor("squeeze")
+        return make_extractor(name)
     except MissingExtraError as error:
         logger.info("%s; measuring with random convolutions instead", error)
         return make_extractor("randconv")
