@@ -62,14 +62,14 @@ class Glb:
             raise ParseError(f"it is glTF of version {version}; expected {VERSION}")
         if total > len(data):
             raise ParseError(f"it is truncated: its header promises {total} bytes, it has {len(data)}")
-        chunks = dict(_chunks(data[:total]))
+        parts = dict(chunks(data[:total]))
         try:
-            self.document: Json = json.loads(bytes(chunks[JSON_CHUNK]).decode())
+            self.document: Json = json.loads(bytes(parts[JSON_CHUNK]).decode())
         except (KeyError, ValueError, RecursionError) as error:
             raise ParseError(f"its JSON chunk is missing or broken ({error})") from error
         if not isinstance(self.document, dict):
             raise ParseError("its JSON is no object")
-        self._binary = chunks.get(BINARY_CHUNK, np.empty(0, np.uint8))
+        self._binary = parts.get(BINARY_CHUNK, np.empty(0, np.uint8))
 
     def item(self, kind: str, index: object) -> Json:
         """Entry ``index`` of one of the document's lists, such as ``accessors``."""
@@ -179,7 +179,7 @@ def around_binary(document: Json, size: int) -> tuple[bytes, bytes]:
     return head + struct.pack("<II", size + padding, BINARY_CHUNK), bytes(padding)
 
 
-def _chunks(data: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def chunks(data: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """The type and the content of each chunk."""
     position = HEADER_BYTES
     while position + CHUNK_HEADER_BYTES <= len(data):

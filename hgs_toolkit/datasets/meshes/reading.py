@@ -17,6 +17,7 @@ from PIL import Image
 from trimesh.resolvers import Resolver
 
 from hgs_toolkit.datasets.images import MAX_IMAGE_BYTES
+from hgs_toolkit.datasets.meshes.gltf_extensions import UvMap, apply_uv_map, prepare_gltf
 from hgs_toolkit.datasets.meshes.library import MeshFile
 from hgs_toolkit.datasets.meshes.obj_text import MERGED_LIBRARY, ObjText, material_names, plain_mtl, plain_obj
 from hgs_toolkit.errors import DataError, MissingExtraError
@@ -56,7 +57,11 @@ def _parse(mesh: MeshFile) -> tuple[Any, npt.NDArray[np.float64]]:
             raise MissingExtraError("pycollada", "meshes", "reading .dae files")
         if suffix == "obj":
             data = assets.read_libraries(plain_obj(data)).encode()
+        maps: dict[str, UvMap] = {}
+        if suffix in ("glb", "gltf"):
+            data, maps = prepare_gltf(data)
         scene = trimesh.load(io.BytesIO(data), file_type=suffix, resolver=assets, process=False)
+        _map_textures(scene, maps)
     except (MemoryError, MissingExtraError):
         raise
     except DataError as error:
@@ -68,6 +73,14 @@ def _parse(mesh: MeshFile) -> tuple[Any, npt.NDArray[np.float64]]:
         reasons = "; ".join(dict.fromkeys(assets.refused))
         logger.warning("%s is drawn without some of its textures or materials: %s", mesh.label, reasons)
     return scene, _collada_turn(data) if suffix == "dae" else np.eye(4)
+
+
+def _map_textures(scene: Any, maps: dict[str, UvMap]) -> None:
+    """Apply the maps, by the names of materials, to the texture coordinates of the meshes."""
+    for geometry in scene.geometry.values() if maps else ():
+        name = getattr(getattr(geometry.visual, "material", None), "name", None)
+        if name in maps and geometry.visual.uv is not None:
+            geometry.visual.uv = apply_uv_map(geometry.visual.uv, maps[name])
 
 
 def _collada_turn(data: bytes) -> npt.NDArray[np.float64]:
