@@ -78,9 +78,9 @@ def line(row: SplatFormat, scene: GaussianHierarchy, path: Path, plain: Baseline
     assert row.writer is not None
     writer = row.writer
     straight = least(repeats, lambda: writer(path, scene, ExportOptions()))
-    through = least(repeats, lambda: export(scene, path))
+    through = least(repeats, lambda: export(scene, path, overwrite=True))
     loading = least(repeats, lambda: load(path))
-    memory = [peak(lambda: export(scene, path)) / plain.bytes, peak(lambda: load(path)) / plain.bytes]
+    memory = [peak(lambda: export(scene, path, overwrite=True)) / plain.bytes, peak(lambda: load(path)) / plain.bytes]
     cells = [f"{path.stat().st_size / 1e6:.0f}", *(f"{straight / base:.2f}" for base in (plain.assemble, plain.tofile))]
     cells += [f"{through / plain.assemble:.2f}", f"{loading / plain.read:.2f}", *(f"{share:.2f}" for share in memory)]
     return f"| `{row.suffix}` | {' | '.join(cells)} |"

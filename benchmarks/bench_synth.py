@@ -46,7 +46,7 @@ def measure(work: Path, model: Path, images: int, size: int, format_: str, views
     timing = synthesize_dataset(
         work / f"{format_}-{size}-{views}", model, values, workforce=Workforce(workers=0)
     ).timing  # fmt: skip
-    shares = ", ".join(f"{stage} {share}" for stage, _, share in stage_rows(timing) if share)
+    shares = ", ".join(f"{stage} {share:.0%}" for stage, _, share in stage_rows(timing) if share)
     print(
         f"{size}² {format_:>10} {views} views: {1000 * timing.work / images:5.1f} ms CPU an image, "
         f"drawing {timing.drawing_share:.0%} ({shares})",

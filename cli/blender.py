@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, reporting
-from hgs_toolkit.cli.sources import AssetArgument, Psi
+from hgs_toolkit.cli.sources import AssetArgument, Psi, check_asset
 from hgs_toolkit.conventions import DEFAULT_PSI
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def launch(
     with reporting(json_progress) as report:
         from hgs_toolkit import blender as extension
 
+        check_asset(asset)
         target = extension.find_blender(blender)
         identifier = extension.read_manifest(extension.extension_folder())["id"]
         with tempfile.TemporaryDirectory() as folder:
@@ -119,9 +120,11 @@ def assets(
     from hgs_toolkit.cli.sample import sample
 
     library = folder / f"{folder.resolve().name}.blend"
-    with reporting(json_progress):
+    with reporting(json_progress) as report:
         from hgs_toolkit import blender as extension
         from hgs_toolkit.files import refuse_overwrite
+
+        report.claim(library)
 
         target = extension.find_blender(blender)
         identifier = extension.read_manifest(extension.extension_folder())["id"]
@@ -145,6 +148,7 @@ def _package(report: Reporter, out: Path, checker: Blender | None, force: bool) 
         packed = extension.package(Path(folder))
         target = out if out.suffix.lower() == ".zip" else out / packed.name
         refuse_overwrite(target, force=force)
+        report.claim(target)
         checked_by = extension.check_archive(packed, checker)
         write_bytes(target, packed.read_bytes(), force=force)
     report.file(target, checked_by=checked_by)

@@ -57,16 +57,30 @@ class Reporter:
         self.files: list[Path] = []
         self._warned: set[str] = set()
         self._locks = ExitStack()
+        self._made: list[Path] = []
 
-    def lock(self, out: Path, part: str = "") -> None:
-        """Keep other processes from writing ``out`` until the command ends; see :mod:`hgs_toolkit.cli.locks`."""
+    def claim(self, out: Path, part: str = "") -> None:
+        """Claim the output ``out``, a file or folder, until the command ends; to be called before any work.
+
+        Other processes are kept from writing it (``part`` as in :func:`hgs_toolkit.cli.locks.locked`), and folders that
+        the command made for it are removed if it fails before anything is in them.
+
+        Raises:
+            HgsError: if another process writes ``out``, or the folder it belongs to cannot be made.
+        """
+        from hgs_toolkit.cli.folders import missing_folders
         from hgs_toolkit.cli.locks import locked
 
+        self._made += missing_folders(out)
         self._locks.enter_context(locked(out, part))
 
-    def release(self) -> None:
-        """Give every lock back."""
+    def release(self, *, failed: bool = False) -> None:
+        """Give every claim back; after a failure, remove the folders that were made and stayed empty."""
         self._locks.close()
+        if failed and self._made:
+            from hgs_toolkit.cli.folders import remove_empty_folders
+
+            remove_empty_folders(self._made)
 
     def event(self, kind: str, /, **facts: Any) -> None:
         """Write one JSON object to stdout, in JSON mode only."""
@@ -97,9 +111,19 @@ class Reporter:
         if not self.json_lines:
             self._print(text)
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:
-        """Write an answer in rows and columns to stdout; in JSON mode one event with a list of objects."""
-        self.event("result", title=title, rows=[dict(zip(columns, row, strict=True)) for row in rows])
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None,
+        objects: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:  # fmt: skip
+        """Write an answer in rows and columns to stdout; in JSON mode one event with a list of objects.
+
+        Args:
+            columns: headings; in JSON mode the keys.
+            rows: the cells.
+            title: heading of the table.
+            objects: the rows of JSON mode, with numbers where ``rows`` holds their texts; made of ``rows`` by default.
+        """
+        self.event("result", title=title, rows=objects or [dict(zip(columns, row, strict=True)) for row in rows])
         if self.json_lines or self.quiet:
             return
         from rich.console import Console
@@ -155,10 +179,12 @@ def reporting(json_lines: bool = False, quiet: bool = False) -> Iterator[Reporte
     The traceback follows only where the environment says ``HGS_DEBUG=1``.
     """
     report = Reporter(json_lines, quiet)
+    failed = True
     try:
         with _logs_to(report):
             yield report
         report.event("done", files=report.files)
+        failed = False
     except (typer.Exit, typer.Abort, typer.BadParameter):
         raise
     except BaseException as error:
@@ -169,7 +195,7 @@ def reporting(json_lines: bool = False, quiet: bool = False) -> Iterator[Reporte
             traceback.print_exc()
         raise typer.Exit(1) from None
     finally:
-        report.release()
+        report.release(failed=failed)
 
 
 def describe_error(error: BaseException, files: Sequence[Path] = ()) -> str:

@@ -84,7 +84,7 @@ def demo(
     """Draw the built-in demo set: procedural animal heads with alpha, in front or from all sides."""
     with reporting(json_progress) as report:
         check_data_out(out, force=force)
-        report.lock(out)
+        report.claim(out)
         from hgs_toolkit.datasets.critters.drawing import make_critters
         from hgs_toolkit.datasets.critters.prior import CritterPrior, pose_prior
 
@@ -144,7 +144,7 @@ def render(
     with reporting(json_progress) as report:
         if not list_only:
             check_data_out(out, force=force)
-            report.lock(out)
+            report.claim(out)
         check_data(models)
         from hgs_toolkit.datasets.meshes.library import find_meshes
         from hgs_toolkit.datasets.meshes.rendering import render_meshes
@@ -180,6 +180,8 @@ def check(
     """Look at every image and label of a set; exit code 1 when it cannot be trained on."""
     with reporting(json_progress) as report:
         check_data(path)
+        if pictures is not None:
+            _claim_pictures(report, pictures, force)
         from hgs_toolkit.datasets.check import check_dataset
 
         with report.progress("checking") as task:
@@ -197,6 +199,16 @@ def check(
 
             for file in save_check_pictures(open_dataset(path), pictures, force=force):
                 report.file(file)
+
+
+def _claim_pictures(report: Reporter, folder: Path, force: bool) -> None:
+    from hgs_toolkit.datasets.check_images import CONTACT, HISTOGRAMS
+    from hgs_toolkit.files import make_folder, refuse_overwrite
+
+    report.claim(folder)
+    for name in (HISTOGRAMS, CONTACT):
+        refuse_overwrite(folder / name, force=force)
+    make_folder(folder)
 
 
 def _radians(degrees: float | None) -> float | None:

@@ -83,7 +83,7 @@ def convert(
     with reporting(json_progress) as report:
         check_data(path)
         check_data_out(out, force=force)
-        report.lock(out)
+        report.claim(out)
         from hgs_toolkit.datasets.convert import Framing, convert_scenes, folder_classes
         from hgs_toolkit.datasets.sources import read_scenes
 

@@ -55,7 +55,7 @@ def demo(
 
         data, run = out / "critters.zip", RunFolder(out / "run")
         target = choose_device(device)
-        report.lock(out)
+        report.claim(out)
         refuse_leftovers(out, run, force)
         compile_kernels(report, target)
         _make_data(report, data, seed, force)
@@ -142,7 +142,7 @@ def _export(report: Reporter, folder: Path, asset: Asset) -> Made:
             # A format whose files have a name of their own keeps to a folder.
             is_suffix = known.suffix.startswith(".")
             path = folder / (f"seed{SEEDS[0]:04d}{known.suffix}" if is_suffix else f"levels/{known.suffix}")
-            export(asset.scene, path, metadata=asset.metadata)
+            export(asset.scene, path, metadata=asset.metadata, overwrite=True)
             report.file(path)
             made[path] = known.description
     return made
@@ -159,7 +159,7 @@ def _mesh(report: Reporter, path: Path, asset: Asset) -> Made:
     except FormatError as error:
         report.note(f"no mesh: {error}", "warning")
         return {}
-    write_mesh(path, made)
+    write_mesh(path, made, overwrite=True)
     report.file(path)
     return {path: "a closed mesh with colours: Blender, engines, any glTF viewer"}
 

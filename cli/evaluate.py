@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, Seed, reporting
-from hgs_toolkit.cli.sources import ModelArgument, check_data, parse_names
+from hgs_toolkit.cli.sources import ModelArgument, Psi, check_data, parse_names
 
 if TYPE_CHECKING:
     from hgs_toolkit.evaluation import Figure
@@ -40,9 +40,11 @@ def evaluate(
     ] = "",
     count: Annotated[
         int | None,
-        typer.Option("--count", help="Number of real and of generated images; by default all of --data, up to 1000."),
+        typer.Option(
+            "--count", min=2, help="Number of real and of generated images; by default all of --data, up to 1000."
+        ),
     ] = None,
-    scenes: Annotated[int, typer.Option("--scenes", help="Number of scenes for consistency and geometry.")] = 50,
+    scenes: Annotated[int, typer.Option("--scenes", min=1, help="Number of scenes for consistency and geometry.")] = 50,
     extractor: Annotated[
         str, typer.Option("--extractor", help=f"Some of {', '.join(EXTRACTORS)}, joined by commas; squeeze is fast.")
     ] = "squeeze",
@@ -54,9 +56,7 @@ def evaluate(
         Literal["critters"] | None,
         typer.Option("--truth", help="What the model was trained on, if its shapes are known: the demo set."),
     ] = None,
-    psi: Annotated[
-        float, typer.Option("--psi", help="Truncation; distances are usually measured at 1, the full variety.")
-    ] = 1.0,
+    psi: Psi = 1.0,  # distances are measured at full variety
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
@@ -71,7 +71,7 @@ def evaluate(
         extractors = tuple(parse_names(extractor, EXTRACTORS, "--extractor"))
         if out is not None:
             refuse_overwrite(out, force=force)
-            report.lock(out)
+            report.claim(out)
         if data is not None:
             check_data(data)
         model_config(model)
@@ -99,18 +99,30 @@ def evaluate(
 
 
 def _tabulate(report: Reporter, figures: list[Figure], title: str) -> None:
-    """One table of the figures, and the times in the form papers give them."""
+    """One table of the figures, and the times in the form papers give them; in JSON mode numbers are numbers."""
     times = {figure.name: figure.value for figure in figures if figure.name.startswith("ms_")}
+    shown = [figure for figure in figures if figure.name not in times]
     rows = [
         (f.name, f"{f.value:.4g}", "" if f.std is None else f"{f.std:.2g}", "" if f.floor is None else f"{f.floor:.4g}",
-         f.unit, f.conditions.get("count", f.conditions.get("scenes", "")))
-        for f in figures if f.name not in times
+         f.unit, _measured_on(f) or "")
+        for f in shown
     ]  # fmt: skip
     if rows:
-        report.table(["measure", "value", "+-", "real or true", "unit", "on"], rows, title=title)
+        objects = [
+            {"measure": f.name, "value": f.value, "std": f.std, "real_or_true": f.floor, "unit": f.unit,
+             "count": _measured_on(f)}
+            for f in shown
+        ]  # fmt: skip
+        report.table(["measure", "value", "+-", "real or true", "unit", "on"], rows, title, objects)
     sizes = sorted({int(name.rsplit("_", 1)[1]) for name in times})
     if sizes:
         columns = ["pixels", "full pipeline, ms", "rasteriser only, ms"]
-        cells = [[f"{size} x {size}", *(f"{times[f'ms_{kind}_{size}']:.1f}" for kind in ("pipeline", "raster"))]
-                 for size in sizes]  # fmt: skip
-        report.table(columns, cells, title=f"{title}, one scene, one camera")
+        kinds = ("pipeline", "raster")
+        cells = [[f"{size} x {size}", *(f"{times[f'ms_{kind}_{size}']:.1f}" for kind in kinds)] for size in sizes]
+        objects = [{"pixels": size} | {f"{kind}_ms": times[f"ms_{kind}_{size}"] for kind in kinds} for size in sizes]
+        report.table(columns, cells, f"{title}, one scene, one camera", objects)
+
+
+def _measured_on(figure: Figure) -> int | None:
+    """Number of images or scenes behind a figure."""
+    return figure.conditions.get("count", figure.conditions.get("scenes"))

@@ -57,21 +57,21 @@ def export(
 ) -> None:
     """Write an asset in any splat format; the suffix of OUT chooses it."""
     with reporting(json_progress) as report:
-        from hgs_toolkit.exporters.table import chosen_levels, format_of
+        from hgs_toolkit.exporters.table import check_target, chosen_levels
         from hgs_toolkit.exporters.table import export as write
         from hgs_toolkit.files import refuse_overwrite
 
         # What is known to fail is refused before anything is read or sampled.
-        format_of(out).check_options(ExportOptions(**options))
+        check_target(out, ExportOptions(**options))
         budget = None if to_budget is None else parse_bytes(to_budget, "--to-budget")
         refuse_overwrite(out, force=force)
-        report.lock(out)
+        report.claim(out)
         source = open_asset(asset, psi, device, source_frame, sh_degree, drop_invalid)
         scene = chosen_levels(source.scene, parse_levels(levels))
         settings = options | {"sh_degree": sh_degree, "metadata": source.metadata}
         if budget is not None:
             scene = _within(report, scene, out, budget, device, settings)
-        write(scene, out, force=force, **settings)
+        write(scene, out, overwrite=force, **settings)
         report.file(out)
 
 
@@ -89,7 +89,7 @@ def _within(
     from hgs_toolkit.rendering import render
 
     with report.progress(f"fitting {out.name} into {format_bytes(budget)}"), _silent():
-        kept = scene_within(scene, out.name, budget, lambda part, path: write(part, path, **settings))
+        kept = scene_within(scene, out.name, budget, lambda part, path: write(part, path, overwrite=True, **settings))
     target = choose_device(device)
     compile_kernels(report, target)
     cameras = fit_cameras(orbit(VIEWS, settings["metadata"].focal, settings["metadata"].radius), scene).to(target)

@@ -45,7 +45,7 @@ class ImageFiles:
         targets = _targets(out, frames)
         for target in targets:
             refuse_overwrite(target, force=force)
-        report.lock(out)
+        report.claim(out)
         return cls(targets, fps, force)
 
     def write(self, report: Reporter, images: Iterator[Tensor]) -> None:

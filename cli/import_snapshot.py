@@ -41,7 +41,7 @@ def import_snapshot(
         training_out = out.with_name(out.stem + TRAINING_SUFFIX)
         for path in [out] if model_only else [out, training_out]:
             refuse_overwrite(path, force=force)
-        report.lock(out)
+        report.claim(out)
         with report.progress(f"reading {snapshot}", total=100) as task:
             found = import_gsgan(snapshot, lambda done, total: task.update(100 * done // total))
         facts = _facts(snapshot)

@@ -57,9 +57,13 @@ def invert(
     ] = None,
     yaw: Annotated[
         float | None,
-        typer.Option("--yaw", help="Camera's yaw in degrees; 0 is the front, positive the subject's left."),
+        typer.Option(
+            "--yaw", min=-360, max=360, help="Camera's yaw in degrees; 0 is the front, positive the subject's left."
+        ),
     ] = None,
-    pitch: Annotated[float | None, typer.Option("--pitch", help="Camera's height above the horizon, degrees.")] = None,
+    pitch: Annotated[
+        float | None, typer.Option("--pitch", min=-89, max=89, help="Camera's height above the horizon, degrees.")
+    ] = None,
     refine: Annotated[bool, typer.Option("--refine", help="Correct the given camera during the search.")] = False,
     space: Annotated[
         Space, typer.Option("--space", help="Latent space of the search; pti is w+, then the generator is tuned.")
@@ -92,8 +96,10 @@ def invert(
 
         if not (image.startswith(CRITTER) or Path(image).exists()):
             raise ConfigError(f"{image} does not exist; expected an image, a dataset of one subject or {CRITTER}N")
+        if camera is not None and (yaw is not None or pitch is not None):
+            raise typer.BadParameter("both were given; choose one", param_hint="--camera / --yaw, --pitch")
         check_class(model, class_name)
-        report.lock(out)
+        report.claim(out)
         from hgs_toolkit.checkpoint import load_model
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.devices import choose_device
@@ -130,7 +136,7 @@ def invert(
         metrics = measure(found, target, truth, networks)
         for file in write_results(out, found, target, metrics, model_config(model).name, truth):
             report.file(file)
-        export(for_files(found), out / SPLAT, extras=True)
+        export(for_files(found), out / SPLAT, extras=True, overwrite=force)
         report.file(out / SPLAT)
         summary = metrics["views"][0]
         report.result("  ".join(f"{key} {value:.3g}" for key, value in summary.items()), **summary)
@@ -166,8 +172,6 @@ def given_camera(
     from hgs_toolkit.cameras import from_yaw_pitch
     from hgs_toolkit.inversion.target import read_camera
 
-    if camera is not None and (yaw is not None or pitch is not None):
-        raise typer.BadParameter("both were given; choose one", param_hint="--camera / --yaw, --pitch")
     if camera is not None:
         return model.config.render_cameras(read_camera(camera))
     if yaw is None and pitch is None:

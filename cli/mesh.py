@@ -87,7 +87,9 @@ def mesh(
     """Make a triangle mesh of an asset."""
     with reporting(json_progress) as console:
         check_asset(asset)
-        console.lock(out)
+        for path in (out, report):
+            if path is not None:
+                console.claim(path)
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.errors import ConfigError
         from hgs_toolkit.exporters.meshes.budget import mesh_within
@@ -119,6 +121,7 @@ def mesh(
                               "a lower --resolution")  # fmt: skip
         if collision:
             check_collision(collision)
+            console.claim(collision_path(out))
             refuse_overwrite(collision_path(out), force=force)
         if report:
             refuse_overwrite(report, force=force)
@@ -135,7 +138,7 @@ def mesh(
                 meshes = {out.stem: mesh_within(reconstruct(scene, settings), budget, bytes_of)}
             first = next(iter(meshes.values()))
             hulls = collision_hulls(first, collision) if collision else []
-        for path in write_mesh(out, meshes, placement, unlit=unlit, force=force):
+        for path in write_mesh(out, meshes, placement, unlit=unlit, overwrite=force):
             console.file(path)
         if hulls:
             console.file(write_collision(out, first, hulls, placement, force=force), hulls=len(hulls))

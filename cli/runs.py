@@ -38,6 +38,7 @@ def compare(
         folders = _folders(runs)
         if out is not None:
             refuse_overwrite(out, force=force)
+            report.claim(out)
         rows = different_settings(folders)
         report.table(["setting", *folders], [[key, *values] for key, values in rows] + _progress_rows(folders))
         if out is not None:

@@ -68,7 +68,7 @@ def sample(
         check_background(background)
         name = model_config(model).name
         check_class(model, class_name)
-        report.lock(out)
+        report.claim(out)
         plan.check(force)
         drawable = open_model(report, model, device, background, draws=IMAGE in plan.kinds)
         from hgs_toolkit.imaging.scene_images import ImageSettings
@@ -116,12 +116,12 @@ class SamplingPlan:
 
     def check(self, force: bool) -> None:
         """Raise an HgsError if a kind is unknown or a file exists already, before anything is computed."""
-        from hgs_toolkit.exporters.table import format_of
+        from hgs_toolkit.exporters.table import check_target
         from hgs_toolkit.files import make_folder, refuse_overwrite
 
         for kind in self.kinds:
             if kind != IMAGE:
-                format_of(self.file(0, kind))
+                check_target(self.file(0, kind))
         sheet = [self.sheet] if IMAGE in self.kinds else []
         for path in [self.manifest, *sheet, *(self.file(seed, kind) for seed in self.seeds for kind in self.kinds)]:
             refuse_overwrite(path, force=force)
@@ -171,7 +171,7 @@ def _write_scene(
         elif kind == "hgs":
             save_asset(path, asset)
         else:
-            export(asset.scene, path, metadata=asset.metadata)
+            export(asset.scene, path, metadata=asset.metadata, overwrite=True)
         report.file(path)
     return strip
 

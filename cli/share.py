@@ -44,7 +44,7 @@ def share(
             raise ConfigError(f"{out} has the suffix '{out.suffix}'; expected {SUFFIX}")
         check_background(background, opaque="a page")
         refuse_overwrite(out, force=force)
-        report.lock(out)
+        report.claim(out)
         shown = open_scene(asset, psi, device, levels, background)
         from hgs_toolkit.viewer.page import PageSettings, save_page
 

@@ -186,7 +186,7 @@ def make(
         values = merge(values, pose_values(yaw=yaw, pitch=pitch, law=law, radius=radius, focal=focal))
         values = merge(values, _given(context, typed, format="format_"))
         part, target = choose_part(shard, os.environ), choose_device(device)
-        report.lock(out, f"{part.index}/{part.count}")
+        report.claim(out, f"{part.index}/{part.count}")
         _announce(report, part)
         compile_kernels(report, target)
         with report.progress("synthesising") as task:
@@ -210,7 +210,7 @@ def merge_(folder: Folder, json_progress: JsonProgress = False) -> None:
     with reporting(json_progress) as report:
         from hgs_toolkit.synthesis import merge
 
-        report.lock(folder)
+        report.claim(folder)
         with report.progress("merging"):
             dataset = merge(folder)
         report.file(dataset)
@@ -287,19 +287,23 @@ def _announce(report: Reporter, part: Part) -> None:
 def _conclude(report: Reporter, out: Path, outcome: Outcome) -> None:
     """What was made, how long each stage took, and what to do next."""
     if outcome.made:
-        report.table(["stage", "seconds", "share"], stage_rows(outcome.timing), title=f"{outcome.made} images")
+        rows = stage_rows(outcome.timing)
+        cells = [(name, f"{seconds:.2f}", "" if share is None else f"{share:.0%}") for name, seconds, share in rows]
+        columns = ["stage", "seconds", "share"]
+        objects = [dict(zip(columns, row, strict=True)) for row in rows]
+        report.table(columns, cells, f"{outcome.made} images", objects)
     if outcome.dataset is None:
         report.note(f"this part is done; when all parts are, run: hgs synth merge {out}")
     else:
         report.file(outcome.dataset)
 
 
-def stage_rows(timing: Timing) -> list[tuple[str, str, str]]:
-    """A table of where the workers' time went."""
+def stage_rows(timing: Timing) -> list[tuple[str, float, float | None]]:
+    """Where the workers' time went: stages, seconds, and the share of each in their sum, 0..1."""
     stages = {
         "generator": timing.generate, "rasteriser": timing.rasterize, "annotating and encoding": timing.annotate,
         "storing": timing.store, "Python and the rest": timing.other, "waiting for the other thread": timing.wait,
     }  # fmt: skip
     total = sum(stages.values()) or 1.0
-    rows = [(name, f"{seconds:.2f}", f"{seconds / total:.0%}") for name, seconds in stages.items()]
-    return [*rows, ("(starting the workers)", f"{timing.start:.2f}", "")]
+    return [*((name, seconds, seconds / total) for name, seconds in stages.items()),
+            ("(starting the workers)", timing.start, None)]  # fmt: skip

@@ -54,7 +54,7 @@ def train(
         typer.Option("--grow", help="Run folder of a run with fewer levels or pixels to start from."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Seed of everything that is random; by default the preset's.")
+        int | None, typer.Option("--seed", min=0, help="Seed of everything that is random; by default the preset's.")
     ] = None,
     list_settings: Annotated[  # noqa: ARG001
         bool,
@@ -86,7 +86,7 @@ def train(
             raise typer.BadParameter(f"{minutes:g}; expected more than 0", param_hint="--minutes")
         _check_input(data, preset, out, resume)
         if _rank() == 0:
-            report.lock(out)
+            report.claim(out)
         wishes = {"kimg": kimg, "seed": seed, "snapshot_kimg": snapshot}
         given = [f"training.{key}={value}" for key, value in wishes.items() if value is not None]
         if not (init or grow or config):

@@ -6,15 +6,14 @@ row to FORMATS. Readers and writers are imported when they are first called: loo
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from hgs_toolkit.errors import FormatError, ShapeError
+from hgs_toolkit.errors import FormatError, ShapeError, did_you_mean
 from hgs_toolkit.exporters.options import ExportOptions, Frame
-from hgs_toolkit.exporters.splat_format import Reader, SplatFormat, late
+from hgs_toolkit.exporters.splat_format import Reader, SplatFormat, Writer, late
 
 if TYPE_CHECKING:
     from hgs_toolkit.asset import Asset, AssetMetadata
@@ -160,12 +159,12 @@ def check_source(path: Path, frame: str | None = None) -> None:
 
 
 def _readable(path: Path, frame: str | None) -> tuple[SplatFormat, Reader]:
+    if not path.is_file():
+        raise FormatError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; expected a splat file")
     known = format_of(path)
     if known.reader is None:
         raise FormatError(f"{known.suffix} files can be written, not read; readable: {_suffixes(reading=True)}")
     _check_frame(path, known, frame)
-    if not path.is_file():
-        raise FormatError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; expected a splat file")
     return known, known.reader
 
 
@@ -188,7 +187,7 @@ def export(
     levels: Iterable[int] | None = None,
     sh_degree: int | None = None,
     metadata: AssetMetadata | None = None,
-    force: bool = True,
+    overwrite: bool = False,
     **options: Any,
 ) -> None:
     """Write one scene in the format that the path's suffix names; the file appears only when it is complete.
@@ -199,29 +198,27 @@ def export(
         levels: levels whose Gaussians are kept, with the background; None keeps all.
         sh_degree: highest degree of spherical harmonics to keep; None keeps all.
         metadata: provenance of the scene; every format writes what it can of it.
-        force: replace an existing file.
+        overwrite: replace an existing file.
         options: fields of :class:`~hgs_toolkit.exporters.options.ExportOptions`: ``extras``, ``pad_sh``, ...
 
     Raises:
         FormatError: if the suffix is unknown, the format has no such option, a level or the scene has no Gaussians,
             or the format cannot hold a value; what is merely lost is logged.
         ShapeError: if a value is NaN or infinite; the message counts them.
-        HgsError: if the file cannot be written, or exists although ``force`` is false.
+        HgsError: if the file cannot be written, or exists and ``overwrite`` is false.
         TypeError: if an option is unknown to every format.
     """
-    from hgs_toolkit.files import atomic_path
+    from hgs_toolkit.files import atomic_path, refuse_existing
 
-    known = format_of(Path(path))
+    refuse_existing(Path(path), overwrite=overwrite)
     chosen = ExportOptions(**options, metadata=metadata)
-    if known.writer is None:
-        raise FormatError(f"{known.suffix} files can be read, not written; writable: {_suffixes(reading=False)}")
-    known.check_options(chosen)
+    known, writer = check_target(Path(path), chosen)
     try:
         scene = _selected(scene, levels, sh_degree)
         if not scene.num_gaussians and known.suffix != NATIVE:
             raise FormatError("the scene has no Gaussians; expected at least one")
-        with atomic_path(path, force=force) as temporary:
-            known.writer(temporary, scene, chosen)
+        with atomic_path(path) as temporary:
+            writer(temporary, scene, chosen)
         if known.tidy is not None:
             known.tidy(Path(path))
     except (FormatError, ShapeError) as error:  # the writer knows only the temporary name
@@ -230,22 +227,28 @@ def export(
         logger.info("%s: %s files do not keep %s", path, known.suffix, "; ".join(lost))
 
 
+def check_target(path: Path, options: ExportOptions | None = None) -> tuple[SplatFormat, Writer]:
+    """The format of ``path`` and its writer; raises what :func:`export` does for its name and options."""
+    known = format_of(path)
+    if known.writer is None:
+        raise FormatError(f"{known.suffix} files can be read, not written; writable: {_suffixes(reading=False)}")
+    known.check_options(options or ExportOptions())
+    return known, known.writer
+
+
 def format_of(path: Path) -> SplatFormat:
     """The row of FORMATS that fits the path's name; if several suffixes fit, the longest decides.
 
     Raises:
-        FormatError: if no suffix fits; the message lists the known ones, the most similar first.
+        FormatError: if no suffix fits; the message names the most similar one, and lists all in the table's order.
     """
     fitting = [known for known in FORMATS if path.name.lower().endswith(known.suffix)]
     if fitting:
         return max(fitting, key=lambda known: len(known.suffix))
-    nearest = sorted((f.suffix for f in FORMATS), key=lambda suffix: -_likeness(suffix, path.name.lower()))
     given = f"the suffix '{path.suffix}'" if path.suffix else "a name without suffix"
-    raise FormatError(f"{path} has {given}, which is no known format; known: {', '.join(nearest)}")
-
-
-def _likeness(suffix: str, name: str) -> float:
-    return difflib.SequenceMatcher(None, suffix, name[-len(suffix) :]).ratio()
+    known = [row.suffix for row in FORMATS]
+    hint = did_you_mean(path.suffix.lower(), known)
+    raise FormatError(f"{path} has {given}, which is no known format{hint}; known: {', '.join(known)}")
 
 
 def _suffixes(*, reading: bool) -> str:

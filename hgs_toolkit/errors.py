@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -36,6 +37,14 @@ class MissingExtraError(HgsError, ImportError):
         super().__init__(
             f"{purpose} needs the package '{package}', which is not installed; run: pip install 'hgs_toolkit[{extra}]'"
         )
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """`` (did you mean '.ply'?)``: a hint at the one of ``known`` that ``name`` resembles; empty where none does."""
+    import difflib
+
+    matches = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean '{matches[0]}'?)" if matches else ""
 
 
 def require(condition: bool, key: str, value: Any, expected: str) -> None:

@@ -77,6 +77,12 @@ def refuse_overwrite(path: Path, *, force: bool) -> None:
         raise HgsError(f"{path} exists already; add --force to replace it or choose another name")
 
 
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """As :func:`refuse_overwrite`, in the words of the functions that people call from Python."""
+    if path.exists() and not overwrite:
+        raise HgsError(f"{path} exists already; overwrite=True replaces it, or choose another name")
+
+
 def write_bytes(path: str | Path, data: bytes, *, force: bool = True) -> None:
     """Write ``data`` atomically."""
     with atomic_path(path, force=force) as temporary:

@@ -7,7 +7,6 @@ from another preset.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from pathlib import Path
 from types import UnionType
@@ -16,7 +15,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import yaml
 
 from hgs_toolkit.config import Config
-from hgs_toolkit.errors import ConfigError, require
+from hgs_toolkit.errors import ConfigError, did_you_mean, require
 
 PRESET_FOLDER = Path(__file__).parent / "presets"
 
@@ -92,7 +91,7 @@ def _plain(value: Any) -> Any:
 def _read_preset(name: str) -> dict[str, Any]:
     known = preset_names()
     if name not in known:
-        raise ConfigError(f"unknown preset '{name}'{_nearest(name, known)}; known: {', '.join(known)}")
+        raise ConfigError(f"unknown preset '{name}'{did_you_mean(name, known)}; known: {', '.join(known)}")
     return _resolve(read_yaml(PRESET_FOLDER / f"{name}.yaml") | {"name": name}, name, seen=(name,))
 
 
@@ -118,7 +117,7 @@ def _resolve(values: dict[str, Any], origin: str, seen: tuple[str, ...]) -> dict
     if parent in seen:
         raise ConfigError(f"{origin} extends '{parent}', which extends it in turn; remove one of the two")
     if parent not in preset_names():
-        raise ConfigError(f"{origin} extends the unknown preset '{parent}'{_nearest(str(parent), preset_names())}")
+        raise ConfigError(f"{origin} extends the unknown preset '{parent}'{did_you_mean(str(parent), preset_names())}")
     base = _resolve(read_yaml(PRESET_FOLDER / f"{parent}.yaml"), parent, (*seen, parent))
     return merge(base, values)
 
@@ -171,7 +170,7 @@ def build(cls: type[T], values: Any, prefix: str) -> T:
     known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
     for key in values:
         if key not in known:
-            raise ConfigError(f"unknown key '{prefix}{key}'{_nearest(str(key), known)}; known: {', '.join(known)}")
+            raise ConfigError(f"unknown key '{prefix}{key}'{did_you_mean(str(key), known)}; known: {', '.join(known)}")
     return cls(**{key: _convert(types[key], value, prefix + key) for key, value in values.items()})
 
 
@@ -195,8 +194,3 @@ def _convert(kind: Any, value: Any, key: str) -> Any:
         return float(value)
     require(type(value) is kind, key, value, f"a value of type {kind.__name__}")
     return value
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    matches = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean '{matches[0]}'?)" if matches else ""

@@ -17,7 +17,7 @@ from hgs_toolkit.exporters.meshes.files.ply import encode_ply
 from hgs_toolkit.exporters.meshes.files.stl import encode_stl
 from hgs_toolkit.exporters.meshes.files.vox import encode_vox
 from hgs_toolkit.exporters.meshes.placement import MeshPlacement, place_meshes
-from hgs_toolkit.files import atomic_path, refuse_overwrite
+from hgs_toolkit.files import atomic_path, refuse_existing, refuse_overwrite
 
 Meshes = dict[str, trimesh.Trimesh]
 """Levels of detail by name, the finest first."""
@@ -106,7 +106,7 @@ def check_mesh_output(path: Path, *, color: str = "vertex", levels: bool = False
 
 def write_mesh(
     path: str | Path, meshes: trimesh.Trimesh | Meshes, placement: MeshPlacement | None = None, *,
-    unlit: bool = False, force: bool = True,
+    unlit: bool = False, overwrite: bool = False,
 ) -> list[Path]:  # fmt: skip
     """Write a mesh, or levels of detail by name (finest first, .glb only), in the format of the path's suffix.
 
@@ -114,22 +114,24 @@ def write_mesh(
         meshes: in scene units, y up, as :func:`hgs_toolkit.mesh` makes them.
         placement: how it lies in the file; None is the format's own unit and up axis.
         unlit: .glb only: show colours as they are, without lamps.
-        force: replace existing files.
+        overwrite: replace existing files.
 
     Returns:
         The files written: one, or three for an .obj with a texture.
 
     Raises:
         FormatError, ConfigError: as :func:`check_mesh_output`.
-        HgsError: if a file cannot be written.
+        HgsError: if a file cannot be written, or exists and ``overwrite`` is false.
     """
     path = Path(path)
     named = {path.stem: meshes} if isinstance(meshes, trimesh.Trimesh) else meshes
     textured = color_kind(_only(named)) == "texture"
-    check_mesh_output(path, color="texture" if textured else "vertex", levels=len(named) > 1, force=force)
+    check_mesh_output(path, color="texture" if textured else "vertex", levels=len(named) > 1)
+    for target in mesh_format_of(path).files(path, textured=textured):
+        refuse_existing(target, overwrite=overwrite)
     contents = encode_mesh(path, named, placement, unlit=unlit)
     with ExitStack() as stack:
-        temporary = [stack.enter_context(atomic_path(target, force=force)) for target in contents]
+        temporary = [stack.enter_context(atomic_path(target)) for target in contents]
         for file, content in zip(temporary, contents.values(), strict=True):
             file.write_bytes(content)
     return list(contents)

@@ -96,7 +96,7 @@ class EvalSettings:
         """
         missing = [name for name in self.metrics if name in NEED_DATA and not has_data]
         if missing:
-            raise ConfigError(f"{', '.join(missing)} compare with real images; name them with --data PATH")
+            raise ConfigError(f"real images are needed for {', '.join(missing)}; name them with --data PATH")
         if self.metrics:
             return tuple(name for name in METRICS if name in self.metrics)
         possible = [name for name in METRICS if has_data or name not in NEED_DATA]

@@ -110,7 +110,8 @@ def test_render_shows_every_side_of_a_scene(mode: str, hgs: Hgs, asset_file: Pat
 
 def test_render_without_background_is_transparent_where_nothing_is(hgs: Hgs, asset_file: Path, tmp_path: Path) -> None:
     scene = load(asset_file)
-    export(scene.replace(sh=scene.sh.clamp(-1.7, 1.7)), asset_file)  # bytes with straight alpha hold colours to 1
+    # Bytes with straight alpha hold colours up to 1.
+    export(scene.replace(sh=scene.sh.clamp(-1.7, 1.7)), asset_file, overwrite=True)
     made(hgs("render", asset_file, tmp_path / "a.png", "--size", 32, "--background", "transparent"))
     made(hgs("render", asset_file, tmp_path / "b.png", "--size", 32, "--background", "#ff0000"))
     rgba, on_red = load_image(tmp_path / "a.png").astype(float) / 255, load_image(tmp_path / "b.png").astype(float)

@@ -35,7 +35,10 @@ def test_numbers_are_events_for_programs(hgs: Hgs, model_file: Path, data: Path)
     result = hgs("eval", model_file, "--data", data, "--json-progress", *QUICK)
     events = [json.loads(line) for line in result.stdout.splitlines()]
     (table,) = [event for event in events if event["event"] == "result"]
-    assert table["rows"][0]["measure"] == "kid_randconv"
+    first = table["rows"][0]
+    assert first["measure"] == "kid_randconv"
+    assert isinstance(first["value"], float)
+    assert (first["count"], set(first)) == (20, {"measure", "value", "std", "real_or_true", "unit", "count"})
     assert events[-1]["event"] == "done"
 
 

@@ -87,7 +87,7 @@ def test_settings_that_mean_nothing_are_refused(values: dict[str, object], messa
 
 
 def test_real_pictures_must_be_named(model_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"kid compare with real images; name them with --data"):
+    with pytest.raises(ConfigError, match=r"real images are needed for kid; name them with --data"):
         run(model_path, None, ("kid", "timing"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -43,11 +44,12 @@ def test_the_longest_suffix_wins_in_any_case(monkeypatch: pytest.MonkeyPatch) ->
     assert format_of(Path("packed.ply")).suffix == ".ply"
 
 
-def test_an_unknown_suffix_lists_the_known_ones_nearest_first() -> None:
-    with pytest.raises(FormatError, match=r"'\.hgz', which is no known format; known: \.hgs"):
-        format_of(Path("a.hgz"))
-    with pytest.raises(FormatError, match=r"'\.pyl', which is no known format; known: \.ply"):
-        format_of(Path("a.pyl"))
+def test_an_unknown_suffix_lists_the_known_ones_in_one_order_and_guesses_the_nearest() -> None:
+    order = ", ".join(row.suffix for row in FORMATS)
+    for name, guess in {"a.hgz": " (did you mean '.hgs'?)", "a.pyl": " (did you mean '.ply'?)", "a.foo": ""}.items():
+        expected = f"'.{name[2:]}', which is no known format{guess}; known: {order}"
+        with pytest.raises(FormatError, match=re.escape(expected) + "$"):
+            format_of(Path(name))
     with pytest.raises(FormatError, match="a name without suffix"):
         format_of(Path("scene"))
 
@@ -78,8 +80,8 @@ def test_what_a_format_does_not_keep_is_said(
     assert "a.ply: .ply files do not keep the tree of 3 levels (option 'extras' would); which Gauss" in caplog.text
     caplog.clear()
     export(scene, tmp_path / "a.hgs")
-    export(scene, tmp_path / "a.ply", extras=True)
-    export(scene.levels(0, background=False), tmp_path / "a.ply")
+    export(scene, tmp_path / "a.ply", extras=True, overwrite=True)
+    export(scene.levels(0, background=False), tmp_path / "a.ply", overwrite=True)
     assert not caplog.text
 
 
@@ -103,11 +105,13 @@ def test_a_batch_of_scenes_is_refused(tmp_path: Path, scene_factory: SceneFactor
         export(scene_factory(batch=2), tmp_path / "a.ply")
 
 
-def test_an_existing_file_is_only_replaced_by_force(tmp_path: Path, scene: GaussianHierarchy) -> None:
+def test_an_existing_file_is_only_replaced_if_asked_for(tmp_path: Path, scene: GaussianHierarchy) -> None:
     (tmp_path / "a.ply").write_bytes(b"mine")
-    with pytest.raises(HgsError, match="exists already; add --force"):
-        export(scene, tmp_path / "a.ply", force=False)
+    with pytest.raises(HgsError, match="exists already; overwrite=True replaces it"):
+        export(scene, tmp_path / "a.ply")
     assert (tmp_path / "a.ply").read_bytes() == b"mine"
+    export(scene, tmp_path / "a.ply", overwrite=True)
+    assert (tmp_path / "a.ply").read_bytes().startswith(b"ply")
 
 
 def test_the_native_format_keeps_its_metadata_through_the_table(tmp_path: Path, scene: GaussianHierarchy) -> None:

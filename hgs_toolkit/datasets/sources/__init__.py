@@ -59,6 +59,9 @@ SOURCES = (
 
 KINDS = (*(source.kind for source in SOURCES), "bare")
 
+ASSUME = f"for images without cameras choose the distribution of their poses: --law {', '.join(POSE_KINDS)}"
+"""What to do with images whose cameras are unknown."""
+
 CAMERA_SUFFIXES = (".json", ".txt", ".bin")
 """Suffixes of files that can be named in place of their folder."""
 
@@ -96,7 +99,8 @@ def read_scenes(
             f"{path} has cameras; assumed poses are for images without any: leave --law out, or add --from bare"
         )
     if kind == "bare":
-        assert assumed is not None
+        if assumed is None:
+            raise DataError(f"{path}: {ASSUME}")
         scenes = [read_bare(image_store or store, assumed, problems)]
     else:
         source = next(source for source in SOURCES if source.kind == kind)
@@ -120,8 +124,5 @@ def _tell(path: Path, store: FileStore, files: Mapping[str, Sequence[str]], assu
     if LABEL_FILE in store.names:
         raise DataError(f"{path} has a {LABEL_FILE} already: hgs dataset check says whether it can be trained on")
     if assumed is None:
-        raise DataError(
-            f"{path} holds no {', '.join(source.expected for source in SOURCES)}; for images without cameras choose "
-            f"the distribution of their poses: --law {', '.join(POSE_KINDS)}"
-        )
+        raise DataError(f"{path} holds no {', '.join(source.expected for source in SOURCES)}; {ASSUME}")
     return "bare"

@@ -241,7 +241,7 @@ def test_an_unknown_suffix_lists_the_known_ones(name: str, tmp_path: Path) -> No
 def test_files_in_the_way_are_kept_without_force(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"mine")
     with pytest.raises(HgsError, match=r"a\.png exists already"):
-        write_mesh(tmp_path / "a.obj", textured(), force=False)
+        write_mesh(tmp_path / "a.obj", textured())
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
     with pytest.raises(ConfigError, match=r"\.ply files hold no texture"):
         write_mesh(tmp_path / "a.ply", textured())

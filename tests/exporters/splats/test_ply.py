@@ -73,9 +73,9 @@ def test_options_add_and_drop_columns_where_readers_allow_it(tmp_path: Path, sce
     path = tmp_path / "a.ply"
     export(scene, path, normals=False)
     assert properties(path) == DC_ONLY[:3] + DC_ONLY[6:]
-    export(scene, path, extras=True)
+    export(scene, path, extras=True, overwrite=True)
     assert properties(path) == [*DC_ONLY, "level", "parent"]
-    export(scene, path, pad_sh=3)
+    export(scene, path, pad_sh=3, overwrite=True)
     assert properties(path) == DC_ONLY[:9] + [f"f_rest_{i}" for i in range(45)] + DC_ONLY[9:]
 
 

@@ -139,9 +139,9 @@ def test_version_4_holds_the_same_values_and_declares_its_axes(
     caplog.set_level(logging.INFO)
     scene = scene_factory(degree=2)
     for frame in ("y_up", "rdf"):
-        export(scene, tmp_path / "a.spz", spz_version=4, frame=frame)
-        export(scene, tmp_path / "b.spz", frame=frame)
-        third = load(tmp_path / "b.spz", frame=frame)
+        export(scene, tmp_path / "a.spz", spz_version=4, frame=frame, overwrite=True)
+        export(scene, tmp_path / "b.spz", frame=frame, overwrite=True)
+        third = load(tmp_path / "b.spz", frame=frame, overwrite=True)
         found = load(tmp_path / "a.spz")  # without being told the frame
         for name, value in third.parameters().items():
             assert torch.equal(getattr(found, name), value), name

@@ -91,10 +91,10 @@ def test_a_new_scene_replaces_the_old_one_and_nothing_else(tmp_path: Path, scene
     export(scene_factory((20,)), tmp_path / "lod-meta.json")
     export(scene_factory((21,)), tmp_path / "other.lod-meta.json")
     before = sorted(path.name for path in tmp_path.iterdir())
-    with pytest.raises(HgsError, match="exists already; add --force"):
-        export(scene_factory((22,)), tmp_path / "lod-meta.json", force=False)
+    with pytest.raises(HgsError, match="exists already; overwrite=True replaces it"):
+        export(scene_factory((22,)), tmp_path / "lod-meta.json")
     assert sorted(path.name for path in tmp_path.iterdir()) == before
-    export(scene_factory((22,)), tmp_path / "lod-meta.json")
+    export(scene_factory((22,)), tmp_path / "lod-meta.json", overwrite=True)
     assert [load(tmp_path / f"{name}lod-meta.json").num_gaussians for name in ("", "other.")] == [22, 21]
     assert len(list(tmp_path.iterdir())) == 5  # two .json, their folders, and notes
     assert (tmp_path / "notes").is_dir()
