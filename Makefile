@@ -11,11 +11,11 @@ OUT ?= demo_output
 NODE := tests/oracles/node
 ORACLES := $(NODE)/node_modules/.ready
 
-.PHONY: help install demo evaluation test test-slow test-browser test-oracles test-blender test-blender-52 test-blender-53 lint format benchmarks gallery gpu-check gpu-train gpu-pack clean
+.PHONY: help install demo evaluation walk test test-slow test-browser test-oracles test-blender test-blender-52 test-blender-53 lint format benchmarks gallery gpu-check gpu-train gpu-pack clean
 
 help:
 	@sed -n 's/^#//p' Makefile | head -4
-	@echo "  make lint | test-slow | test-browser | test-oracles | test-blender[-52|-53] | benchmarks | gallery | evaluation | format | clean"
+	@echo "  make lint | walk | test-slow | test-browser | test-oracles | test-blender[-52|-53] | benchmarks | gallery | evaluation | format | clean"
 
 install: $(READY)
 
@@ -91,6 +91,10 @@ $(ORACLES): $(NODE)/package.json $(NODE)/package-lock.json
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps usd-convert-gsplat==0.1.15
 	cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
+
+# Every command of README and docs, in an empty folder, line by line (PAGES= for some of them).
+walk: $(READY)
+	$(BIN)/python tools/walk.py $(PAGES)
 
 lint: $(READY)
 	$(BIN)/ruff check .

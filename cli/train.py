@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -13,6 +12,7 @@ from hgs_toolkit.cli.presets import print_presets, print_settings
 from hgs_toolkit.cli.sources import check_data
 from hgs_toolkit.cli.train_stages import choose_stages, run_stages
 from hgs_toolkit.cli.training_display import display, stop_flag
+from hgs_toolkit.cli.usage import torchrun_rank
 from hgs_toolkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -80,12 +80,12 @@ def train(
     json_progress: JsonProgress = False,
 ) -> None:
     """Train a hierarchical Gaussian GAN on posed images; Ctrl-C stops it with its state saved."""
-    with reporting(json_progress, quiet=_rank() > 0) as report:
+    with reporting(json_progress, quiet=torchrun_rank() > 0) as report:
         _refuse_contradictions(preset, config, resume, init, grow)
         if minutes is not None and not minutes > 0:
             raise typer.BadParameter(f"{minutes:g}; expected more than 0", param_hint="--minutes")
         _check_input(data, preset, out, resume)
-        if _rank() == 0:
+        if torchrun_rank() == 0:
             report.claim(out)
         wishes = {"kimg": kimg, "seed": seed, "snapshot_kimg": snapshot}
         given = [f"training.{key}={value}" for key, value in wishes.items() if value is not None]
@@ -142,12 +142,6 @@ def _check_input(data: Path, preset: str | None, out: Path, resume: bool) -> Non
     if resume and not (out / "config.yaml").is_file():
         raise ConfigError(f"{out} holds no run to resume; expected the folder of an earlier 'hgs train'")
     check_data(data)
-
-
-def _rank() -> int:
-    """Number of this process among those of torchrun; only number 0 speaks."""
-    rank = os.environ.get("RANK", "")
-    return int(rank) if rank.isdecimal() else 0
 
 
 def _refuse_contradictions(

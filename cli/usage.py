@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import os
 import sys
 from collections.abc import Callable, ItemsView, Iterator, MutableMapping, Sequence
 from typing import Any
@@ -76,7 +77,7 @@ def build_command(name: str, source: Callable[..., None] | typer.Typer) -> Any:
 def _listed(name: str, source: Callable[..., None] | typer.Typer) -> TyperCommand:
     """A command that has a name and a help text, and no options."""
     text = source.info.help if isinstance(source, typer.Typer) else inspect.getdoc(source)
-    return TyperCommand(name, help=text if isinstance(text, str) else None)
+    return TyperCommand(name, short_help=text.partition("\n\n")[0] if isinstance(text, str) else None)
 
 
 def root_group(homes: dict[str, str]) -> type[TyperGroup]:
@@ -90,12 +91,16 @@ def root_group(homes: dict[str, str]) -> type[TyperGroup]:
             self.commands = self._late = LateCommands(homes)
 
         def format_help(self, ctx: Any, formatter: Any) -> None:
-            """The list of commands, each with the text of its help alone: their options need not be built for that."""
+            """The list of commands, each with the text of its help alone: their options need not be built for that.
+
+            It is plain text, since rich alone would take as long as all the rest.
+            """
             self.commands = {name: _listed(name, self._late.source(name)) for name in homes}
+            mode, self.rich_markup_mode = self.rich_markup_mode, None
             try:
                 super().format_help(ctx, formatter)
             finally:
-                self.commands = self._late
+                self.commands, self.rich_markup_mode = self._late, mode
 
         def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
             """Names in the order of the table."""
@@ -119,8 +124,16 @@ def root_group(homes: dict[str, str]) -> type[TyperGroup]:
     return Root
 
 
+def torchrun_rank() -> int:
+    """Number of this process among those of torchrun, of which only number 0 speaks; 0 without torchrun."""
+    rank = os.environ.get("RANK", "")
+    return int(rank) if rank.isdecimal() else 0
+
+
 def _tell_usage_error(error: Any, as_json: bool) -> int:
     """Print what was wrong with the arguments and where to look; return the exit code."""
+    if torchrun_rank() > 0:
+        return int(error.exit_code)
     context = getattr(error, "ctx", None)
     message = error.format_message()
     if type(error).__name__ == "NoArgsIsHelpError":  # no arguments at all: the message is the help text

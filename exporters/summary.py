@@ -1,9 +1,11 @@
-"""What a splat file holds, in a few figures. Native and plain .ply files are read without torch."""
+"""What a splat file holds, in a few figures. The usual files of the usual formats are read without torch."""
 
 from __future__ import annotations
 
 import math
 import re
+import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hgs_toolkit.asset_metadata import METADATA_KEY, AssetMetadata, parse_metadata
-from hgs_toolkit.exporters.splats.ply.table import PlyFile
+from hgs_toolkit.errors import FormatError
+from hgs_toolkit.exporters.splats.ply.table import (
+    ANTIALIASED,
+    FRAME_COMMENT,
+    OFFSET_COMMENT,
+    RENDER_MODE_COMMENT,
+    PlyFile,
+)
 from hgs_toolkit.exporters.table import NATIVE, check_source, format_of, read_asset
 from hgs_toolkit.files import open_safetensors
+from hgs_toolkit.parsing.ply_columns import FILTER, missing_columns
+from hgs_toolkit.parsing.stored import ParseError
 
 BACKGROUND_LEVEL = -1
 
-KNOWN_COMMENTS = ("generator", "frame ", "hgs_levels ")
-"""Starts of the comments that change nothing but the frame and the order of the rows."""
+TREE = {"level", "parent"}
+"""Columns that a .ply has both of or neither."""
 
 NEAR = 100.0
 """Largest coordinate, world units, of a scene that is certainly not recentred when it is read."""
@@ -50,9 +61,13 @@ class SplatSummary:
 def summarize_splats(path: Path, *, drop_invalid: bool = False) -> SplatSummary:
     """The summary of a splat file; arguments and errors as in :func:`hgs_toolkit.exporters.table.load`."""
     check_source(path)
-    quick = {NATIVE: _summarize_native, ".ply": _summarize_ply}.get(format_of(path).suffix)
+    quick = QUICK.get(format_of(path).suffix)
+    try:
+        found = quick(path) if quick else None
+    except (FormatError, ParseError, zipfile.BadZipFile, OSError):
+        found = None
     # What is unusual is left to the reader, which knows what is wrong with it.
-    return (quick(path) if quick else None) or _summarize_loaded(path, drop_invalid)
+    return found or _summarize_loaded(path, drop_invalid)
 
 
 def _summarize_native(path: Path) -> SplatSummary | None:
@@ -78,9 +93,9 @@ def _summarize_native(path: Path) -> SplatSummary | None:
 def _summarize_ply(path: Path) -> SplatSummary | None:
     ply = PlyFile.open(path)
     vertex = ply.elements.get("vertex")
-    if vertex is None or vertex.has_lists or not {"x", "y", "z", "f_dc_0", "opacity", "scale_2"} <= set(vertex.columns):
+    if vertex is None or vertex.has_lists or missing_columns(set(vertex.columns)):
         return None
-    if any(not comment.startswith(KNOWN_COMMENTS) for comment in ply.comments):
+    if any(comment.startswith(OFFSET_COMMENT) for comment in ply.comments):
         return None
     rest = sum(bool(re.fullmatch(r"f_rest_\d+", name)) for name in vertex.columns)
     if rest not in (0, 9, 24, 45):
@@ -91,18 +106,66 @@ def _summarize_ply(path: Path) -> SplatSummary | None:
         for rows, block in ply.blocks("vertex"):
             for axis, name in enumerate("xyz"):
                 means[rows, axis] = block[name]
-            if "level" in vertex.columns:
+            if set(vertex.columns) >= TREE:
                 level[rows] = block["level"]
-    # The reader leaves out rows of zeros and recentres scenes far away.
+    antialiased = FILTER in vertex.columns or f"{RENDER_MODE_COMMENT}{ANTIALIASED}" in ply.comments
+    frame = "y_up" if f"{FRAME_COMMENT}y_up" in ply.comments else "rdf"
+    return _near(means, frame, math.isqrt(rest // 3 + 1) - 1, level, AssetMetadata(antialiased=antialiased))
+
+
+def _summarize_spz(path: Path) -> SplatSummary | None:
+    from hgs_toolkit.parsing.spz import parse_parts, unpack_means
+    from hgs_toolkit.parsing.spz_layout import ANTIALIASED, EXTENDED
+
+    header, planes, _ = parse_parts(path.read_bytes())
+    if header.flags & EXTENDED:  # axes of its own, perhaps
+        return None
+    metadata = AssetMetadata(antialiased=bool(header.flags & ANTIALIASED))
+    return _near(unpack_means(header, planes[0]), "y_up", min(header.degree, 3), metadata=metadata)
+
+
+def _summarize_splat(path: Path) -> SplatSummary | None:
+    from hgs_toolkit.parsing.splat import ROW, count_rows
+
+    rows = np.memmap(path, ROW, "r", shape=(count_rows(path.stat().st_size),))
+    return None if bool((rows["scales"] < 0).any()) else _near(np.array(rows["means"]), "rdf", 0)
+
+
+def _summarize_sog(path: Path) -> SplatSummary | None:
+    from hgs_toolkit.exporters.limits import check_promise
+    from hgs_toolkit.exporters.splats.sog_meta import META, Meta, read_member, take_means
+
+    size = path.stat().st_size
+    with zipfile.ZipFile(path) as bundle:
+        meta = Meta.parse(read_member(bundle, META, size))
+        check_promise(3 * 8 * meta.count, size)
+        means = take_means(meta, lambda name: read_member(bundle, name, size))
+    return None if any(meta.offset) else _near(means.astype(np.float32), meta.frame, meta.bands)
+
+
+QUICK: dict[str, Callable[[Path], SplatSummary | None]] = {
+    NATIVE: _summarize_native, ".ply": _summarize_ply, ".spz": _summarize_spz, ".splat": _summarize_splat,
+    ".sog": _summarize_sog,
+}  # fmt: skip
+"""Summaries by suffix that need no torch; None, or an error, where a file is not a usual one."""
+
+
+def _near(
+    means: NDArray[np.float32], frame: str, degree: int, level: NDArray[Any] | None = None,
+    metadata: AssetMetadata | None = None,
+) -> SplatSummary | None:  # fmt: skip
+    """The summary of centres (N, 3) in ``frame``; None where the reader would recentre them or leave some out."""
     if not (np.abs(means) < NEAR).all() or not means.any(axis=1).all():
         return None
-    if "frame y_up" not in ply.comments:
-        means *= np.array([1, -1, -1], np.float32)  # rdf, the frame of 3D-GS, is ours turned by half a turn about x
-    return _summary(means, level, math.isqrt(rest // 3 + 1) - 1, AssetMetadata())
+    if frame == "rdf":
+        means = means * np.array([1, -1, -1], np.float32)  # ours turned by half a turn about x
+    return _summary(means, np.zeros(len(means)) if level is None else level, degree, metadata or AssetMetadata())
 
 
 def _summary(means: NDArray[Any], level: NDArray[Any], degree: int, metadata: AssetMetadata) -> SplatSummary | None:
     if not len(means) or not np.isfinite(means).all() or not np.isfinite(level).all():
+        return None
+    if not (level == np.round(level)).all():
         return None
     inside = level[level != BACKGROUND_LEVEL].astype(np.int64)
     if len(inside) and inside.min() < 0:

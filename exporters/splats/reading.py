@@ -16,6 +16,9 @@ from torch import Tensor
 from hgs_toolkit.encoding import MAX_OPACITY_LOGIT
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.frames import frame_signs
+from hgs_toolkit.exporters.splats.offsets import NO_OFFSET as NO_OFFSET
+from hgs_toolkit.exporters.splats.offsets import Offset as Offset
+from hgs_toolkit.exporters.splats.offsets import offset_of as offset_of
 from hgs_toolkit.exporters.splats.stored import StoredSplats
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
 from hgs_toolkit.parsing.distance import LEAST_LOG_SCALE, far_offset
@@ -24,9 +27,6 @@ from hgs_toolkit.parsing.stored import ParseError
 logger = logging.getLogger(__name__)
 
 Doubles = NDArray[np.float64]
-Offset = tuple[float, float, float]
-
-NO_OFFSET: Offset = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,12 +104,6 @@ def joined(readings: list[Reading]) -> Reading:
         means = (reading.scene.means.double() + shift).float() if bool(shift.any()) else reading.scene.means
         scenes.append(reading.scene.replace(means=means, check_finite=False))
     return replace(first, scene=concatenate(scenes))
-
-
-def offset_of(values: Doubles) -> Offset:
-    """Three numbers as an offset, without negative zeros."""
-    x, y, z = (float(value) + 0.0 for value in values)
-    return x, y, z
 
 
 def tell_offset(path: Path, offset: Doubles) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import logging
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,8 @@ from hgs_toolkit.exporters.splats.packing.codebooks import PALETTE, codebook, co
 from hgs_toolkit.exporters.splats.packing.morton import morton_order
 from hgs_toolkit.exporters.splats.packing.quaternions import BOUND, drop_largest, restore_largest
 from hgs_toolkit.exporters.splats.packing.webp import Bytes, pixels_to_webp, webp_to_pixels
-from hgs_toolkit.exporters.splats.reading import NO_OFFSET, Doubles, Reading, offset_of, reading_of
-from hgs_toolkit.exporters.splats.sog_meta import FRAME, MAX_GAUSSIANS, META, Meta
+from hgs_toolkit.exporters.splats.reading import NO_OFFSET, Reading, offset_of, reading_of
+from hgs_toolkit.exporters.splats.sog_meta import FRAME, MAX_GAUSSIANS, META, Meta, read_member, take_means
 from hgs_toolkit.exporters.splats.stored import (
     Floats,
     StoredSplats,
@@ -76,7 +75,7 @@ def read_sog(path: Path) -> Reading:
     size = path.stat().st_size
     try:
         with zipfile.ZipFile(path) as bundle:
-            return reading_of_sog(lambda name: _member(bundle, name, size), path, size)
+            return reading_of_sog(lambda name: read_member(bundle, name, size), path, size)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         raise FormatError(f"{path} is not a readable .sog archive: {error}") from error
 
@@ -126,7 +125,7 @@ def reading_of_sog(load: Callable[[str], bytes], path: Path, size: int) -> Readi
         meta = Meta.parse(load(META))
         needed = meta.count * (BYTES_PER_GAUSSIAN + 12 * rest_bases(meta.bands))
         check_promise(needed, size)
-        means = _take_means(meta, load)
+        means = take_means(meta, load)
         with np.errstate(over="ignore"):  # a position beyond float32 becomes infinite, which is counted later
             single = means.astype(np.float32)
         splats = StoredSplats(
@@ -147,18 +146,6 @@ def _put_means(images: Files, means: Floats) -> dict[str, Any]:
     images["means_l.webp"] = pixels_to_webp((steps & 255).astype(np.uint8))
     images["means_u.webp"] = pixels_to_webp((steps >> 8).astype(np.uint8))
     return {"mins": low.tolist(), "maxs": high.tolist(), "files": ["means_l.webp", "means_u.webp"]}
-
-
-def _take_means(meta: Meta, load: Callable[[str], bytes]) -> Doubles:
-    """The centres (N, 3) in double precision."""
-    low, high = (meta.numbers("means", bound).astype(np.float64) for bound in ("mins", "maxs"))
-    if len(low) != 3 or len(high) != 3:
-        raise FormatError(f"{META} has {len(low)} and {len(high)} bounds of positions; expected 3 each")
-    lower, upper = (webp_to_pixels(load(name), name, meta.count)[:, :3] for name in meta.names("means", 2))
-    logs = low + (lower + upper.astype(np.float64) * 256) / 65535 * (high - low)
-    with np.errstate(over="ignore"):  # a position that overflows becomes infinite, which is counted later
-        means: Doubles = np.sign(logs) * np.expm1(np.abs(logs))
-    return means
 
 
 def _put_scales(images: Files, log_scales: Floats) -> dict[str, Any]:
@@ -231,18 +218,3 @@ def _take_harmonics(meta: Meta, load: Callable[[str], bytes]) -> Floats:
 def _pixels(meta: Meta, load: Callable[[str], bytes], part: str) -> Bytes:
     (name,) = meta.names(part, 1)
     return webp_to_pixels(load(name), name, meta.count)
-
-
-def _member(bundle: zipfile.ZipFile, name: str, size: int) -> bytes:
-    """The content of a file in the archive, whose promised size is first compared with that of the archive."""
-    try:
-        info = bundle.getinfo(name)
-    except KeyError:
-        raise FormatError(f"the archive lacks {name}") from None
-    check_promise(info.file_size, size)
-    if info.compress_size > size:  # zipfile would allocate so many bytes
-        raise FormatError(f"{name} is said to take {info.compress_size} bytes of an archive of {size}")
-    try:
-        return bundle.read(info)
-    except zlib.error as error:
-        raise FormatError(f"{name} cannot be unpacked: {error}") from error

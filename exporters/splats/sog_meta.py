@@ -1,18 +1,28 @@
-"""The ``meta.json`` of a .sog, whose entries are checked before anything is allocated."""
+"""The ``meta.json`` of a .sog, whose entries are checked before anything is allocated, and the positions.
+
+This much is read without torch.
+"""
 
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.limits import is_count
+from hgs_toolkit.exporters.limits import check_promise, is_count
+from hgs_toolkit.exporters.splats.offsets import NO_OFFSET, Offset, offset_of
 from hgs_toolkit.exporters.splats.packing.codebooks import CODES
-from hgs_toolkit.exporters.splats.reading import NO_OFFSET, Offset, offset_of
-from hgs_toolkit.exporters.splats.stored import Floats
+from hgs_toolkit.exporters.splats.packing.webp import webp_to_pixels
+
+if TYPE_CHECKING:
+    from hgs_toolkit.exporters.splats.stored import Floats
 
 META = "meta.json"
 
@@ -91,3 +101,30 @@ class Meta:
 def _is_finite(value: object) -> bool:
     """Whether ``value``, from a file's JSON, is a number that float32 holds."""
     return isinstance(value, int | float) and bool(abs(value) < np.finfo(np.float32).max)
+
+
+def take_means(meta: Meta, load: Callable[[str], bytes]) -> NDArray[np.float64]:
+    """The centres (N, 3) in double precision; ``load`` returns the bytes of the file of a name."""
+    low, high = (meta.numbers("means", bound).astype(np.float64) for bound in ("mins", "maxs"))
+    if len(low) != 3 or len(high) != 3:
+        raise FormatError(f"{META} has {len(low)} and {len(high)} bounds of positions; expected 3 each")
+    lower, upper = (webp_to_pixels(load(name), name, meta.count)[:, :3] for name in meta.names("means", 2))
+    logs = low + (lower + upper.astype(np.float64) * 256) / 65535 * (high - low)
+    with np.errstate(over="ignore"):  # a position that overflows becomes infinite, which is counted later
+        means: NDArray[np.float64] = np.sign(logs) * np.expm1(np.abs(logs))
+    return means
+
+
+def read_member(bundle: zipfile.ZipFile, name: str, size: int) -> bytes:
+    """The content of a file in the archive, whose promised size is first compared with that of the archive."""
+    try:
+        info = bundle.getinfo(name)
+    except KeyError:
+        raise FormatError(f"the archive lacks {name}") from None
+    check_promise(info.file_size, size)
+    if info.compress_size > size:  # zipfile would allocate so many bytes
+        raise FormatError(f"{name} is said to take {info.compress_size} bytes of an archive of {size}")
+    try:
+        return bundle.read(info)
+    except zlib.error as error:
+        raise FormatError(f"{name} cannot be unpacked: {error}") from error

@@ -85,10 +85,6 @@ def unpack_planes(header: Header, planes: list[Bytes]) -> ParsedSplats:
     """The stored values in the planes; harmonics of degree 4 are left out."""
     positions, alphas, colours, scales, rotations, harmonics = planes
     count, bases = header.count, (min(header.degree, 3) + 1) ** 2
-    if header.version == 1:
-        means = positions.view("<f2").reshape(count, 3).astype(np.float32)
-    else:
-        means = _from_fixed24(positions.reshape(count, 3, 3), header.fractional_bits)
     sh = np.empty((count, bases, 3), np.float32)
     sh[:, 0] = (colours.reshape(count, 3) - np.float32(127.5)) / np.float32(COLOUR_SCALE)
     sh[:, 1:] = harmonics.reshape(count, (header.degree + 1) ** 2 - 1, 3)[:, : bases - 1]
@@ -96,12 +92,19 @@ def unpack_planes(header: Header, planes: list[Bytes]) -> ParsedSplats:
     sh[:, 1:] /= 128
     log_scales = (scales.reshape(count, 3) / 16 - 10).astype(np.float32)
     return ParsedSplats(
-        means=means,
+        means=unpack_means(header, positions),
         log_scales=log_scales,
         quats=_unpack_quats(rotations) if header.version >= 3 else _quats_of_xyz(rotations.reshape(count, 3)),
         sh=sh,
         logits=logits_of_bytes(alphas),
     )
+
+
+def unpack_means(header: Header, positions: Bytes) -> Floats:
+    """The centres (N, 3) in the first plane."""
+    if header.version == 1:
+        return positions.view("<f2").reshape(header.count, 3).astype(np.float32)
+    return _from_fixed24(positions.reshape(header.count, 3, 3), header.fractional_bits)
 
 
 def _from_fixed24(positions: Bytes, bits: int) -> Floats:

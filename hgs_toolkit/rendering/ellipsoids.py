@@ -1,7 +1,7 @@
 """Gaussians as hard, shaded ellipsoids: rays are intersected with them exactly, the nearest surface is kept.
 
-The images show each splat's centre, axes and size instead of what it adds to an image. The code uses torch operations
-on (Gaussian, pixel) pairs, so that it runs on any device; it has no gradients.
+The images show each splat's centre, axes and size instead of what it adds to an image. On the CPU a kernel goes over
+the (Gaussian, pixel) pairs, on other devices torch operations do; there are no gradients.
 """
 
 from __future__ import annotations
@@ -127,7 +127,19 @@ def _outline(center: Tensor, axes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _nearest(ellipsoids: _Ellipsoids, focal_and_centre: Tensor, width: int, height: int) -> Tensor:
-    """Which ellipsoid each pixel sees first: (H W,) int64, depth's bits above, index below; NO_HIT for none."""
+    """Which ellipsoid each pixel sees first: (H W,) int64, its index in the lower 32 bits; NO_HIT for none."""
+    if ellipsoids.boxes.device.type != "cpu":
+        return _nearest_in_torch(ellipsoids, focal_and_centre, width, height)
+    from hgs_toolkit.rendering.ellipsoid_kernel import NOTHING, find_nearest  # imports Numba, which takes a second
+
+    tables = (part.contiguous().numpy() for part in (ellipsoids.to_ball, ellipsoids.origin, ellipsoids.boxes))
+    fx, fy, cx, cy = focal_and_centre.flatten().tolist()
+    index = torch.from_numpy(find_nearest(*tables, (fx, fy, cx, cy), width, height)).flatten()
+    return index.masked_fill_(index == NOTHING, NO_HIT)
+
+
+def _nearest_in_torch(ellipsoids: _Ellipsoids, focal_and_centre: Tensor, width: int, height: int) -> Tensor:
+    """What :func:`_nearest` returns, on any device; the depth's bits stand above the index."""
     device = ellipsoids.boxes.device
     nearest = torch.full((width * height,), NO_HIT, device=device)
     areas = ellipsoids.boxes[:, 2] * ellipsoids.boxes[:, 3]

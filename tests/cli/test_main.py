@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from hgs_toolkit.asset import AssetMetadata
 from hgs_toolkit.cli.main import COMMANDS, GROUPS
 from hgs_toolkit.exporters import summary
 from hgs_toolkit.exporters.table import export, load
@@ -87,8 +88,10 @@ MISTAKES = [
 
 
 def test_mistakes_and_infos_are_told_before_torch_is_imported(asset_file: Path, model_file: Path) -> None:
-    export(load(asset_file), asset_file.with_suffix(".ply"), extras=True)
-    lines = [*MISTAKES, "info a.hgs", "info a.ply", "info run", "train --list"]
+    for suffix in (".ply", ".spz", ".splat", ".sog"):
+        export(load(asset_file), asset_file.with_suffix(suffix))
+    files = [f"info a{suffix}" for suffix in (".hgs", ".ply", ".spz", ".splat", ".sog")]
+    lines = [*MISTAKES, *files, "info run", "train --list"]
     code = (
         "import sys; from typer.testing import CliRunner; from hgs_toolkit.cli.main import app\n"
         f"for line in {lines!r}:\n"
@@ -103,8 +106,21 @@ def test_mistakes_and_infos_are_told_before_torch_is_imported(asset_file: Path, 
 
 
 def test_info_says_the_same_of_a_file_whether_or_not_it_loads_it(asset_file: Path) -> None:
-    for suffix in (".hgs", ".ply"):
+    for suffix in summary.QUICK:
         path = asset_file.with_suffix(suffix)
-        if suffix == ".ply":
-            export(load(asset_file), path, extras=True)
-        assert summary.summarize_splats(path) == summary._summarize_loaded(path)
+        if suffix != ".hgs":
+            export(load(asset_file), path, **({"extras": True} if suffix == ".ply" else {}))
+        assert summary.QUICK[suffix](path) == summary._summarize_loaded(path)
+
+
+def test_info_reads_what_other_programs_wrote_into_a_ply_without_loading_it(asset_file: Path) -> None:
+    path = asset_file.with_suffix(".ply")
+    export(load(asset_file), path, metadata=AssetMetadata(antialiased=True))
+    path.write_bytes(path.read_bytes().replace(b"comment generator", b"comment Made by", 1))
+    found = summary.QUICK[".ply"](path)
+    assert found == summary._summarize_loaded(path)
+    assert found is not None
+    assert found.metadata.antialiased
+    export(load(asset_file), path, metadata=AssetMetadata(offset=(1.0, 2.0, 3.0)), overwrite=True)
+    assert summary.QUICK[".ply"](path) is None
+    assert summary.summarize_splats(path).metadata.offset == (1.0, 2.0, 3.0)

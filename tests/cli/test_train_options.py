@@ -35,3 +35,13 @@ def test_a_negative_measuring_interval_is_named(hgs: Hgs, tmp_path: Path) -> Non
     )  # fmt: skip
     assert result.exit_code == 1
     assert "training.metric_kimg is -1.0; expected 0 or more" in result.stderr
+
+
+def test_under_torchrun_only_the_first_process_tells_of_wrong_usage(
+    hgs: Hgs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for rank, said in (("0", 1), ("1", 0)):
+        monkeypatch.setenv("RANK", rank)
+        for wrong in (("--minutes", "-3"), ("--nonsense",)):
+            result = hgs("train", "--data", "none.zip", "--preset", "critters32", "--out", tmp_path / "run", *wrong)
+            assert (result.exit_code, len(result.stderr.splitlines())) == (2, said)

@@ -105,7 +105,20 @@ def test_nothing_at_all_is_an_empty_image() -> None:
     assert float(coverage.sum()) == 0
 
 
+def test_the_kernel_sees_what_torch_operations_see(scene: GaussianHierarchy, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = from_yaw_pitch(torch.tensor([0.7]), torch.tensor([0.2]))
+    one_worker, coverage = render_ellipsoids(scene, camera, 50, 37)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    assert torch.equal(render_ellipsoids(scene, camera, 50, 37)[0], one_worker)
+    monkeypatch.setattr(ellipsoids, "_nearest", ellipsoids._nearest_in_torch)
+    plain, plain_coverage = render_ellipsoids(scene, camera, 50, 37)
+    assert float((plain_coverage != coverage).float().mean()) < 0.01  # rays that graze an ellipsoid
+    assert float(((plain - one_worker).abs() > 1e-4).float().mean()) < 0.01
+    assert float(coverage.mean()) > 0.1
+
+
 def test_pairs_in_portions_give_the_same_image(scene: GaussianHierarchy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ellipsoids, "_nearest", ellipsoids._nearest_in_torch)
     whole = render_ellipsoids(scene, frontal(), 32, 32)[0]
     monkeypatch.setattr(ellipsoids, "PAIRS_AT_ONCE", 777)
     assert torch.equal(render_ellipsoids(scene, frontal(), 32, 32)[0], whole)

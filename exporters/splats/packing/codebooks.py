@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import heapq
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hgs_toolkit.exporters.splats.stored import Floats
+if TYPE_CHECKING:
+    from hgs_toolkit.exporters.splats.stored import Floats
 
 CODES = 256
 """Entries of a codebook, which one byte tells apart."""

@@ -7,19 +7,12 @@ from dataclasses import dataclass
 
 from hgs_toolkit.exporters.frames import frame_signs
 from hgs_toolkit.exporters.options import ExportOptions
+from hgs_toolkit.exporters.splats.ply.table import ANTIALIASED, FRAME_COMMENT, OFFSET_COMMENT, RENDER_MODE_COMMENT
 from hgs_toolkit.exporters.splats.reading import NO_OFFSET, Offset
 from hgs_toolkit.version import program_name
 
 FRAME = "rdf"
 """Frame of a file without a comment: that of the 3D-GS reference."""
-
-FRAME_COMMENT, OFFSET_COMMENT = "frame ", "hgs_offset "
-
-RENDER_MODE_COMMENT = "SplatRenderMode: "
-"""Start of the comment in which SuperSplat's tools state the way of rendering."""
-
-ANTIALIASED = "mip"
-"""SuperSplat's name of antialiased rendering."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,12 @@ from hgs_toolkit.parsing.stored import ParseError
 
 Rows = NDArray[np.void]
 
+FRAME_COMMENT, OFFSET_COMMENT = "frame ", "hgs_offset "
+"""Starts of the comments that state the world frame, and the offset of the coordinates."""
+
+RENDER_MODE_COMMENT, ANTIALIASED = "SplatRenderMode: ", "mip"
+"""Start of the comment in which SuperSplat states the way of rendering, and its name of the antialiased one."""
+
 
 @dataclass(frozen=True)
 class PlyFile:

@@ -141,7 +141,7 @@ def test_version_4_holds_the_same_values_and_declares_its_axes(
     for frame in ("y_up", "rdf"):
         export(scene, tmp_path / "a.spz", spz_version=4, frame=frame, overwrite=True)
         export(scene, tmp_path / "b.spz", frame=frame, overwrite=True)
-        third = load(tmp_path / "b.spz", frame=frame, overwrite=True)
+        third = load(tmp_path / "b.spz", frame=frame)
         found = load(tmp_path / "a.spz")  # without being told the frame
         for name, value in third.parameters().items():
             assert torch.equal(getattr(found, name), value), name
