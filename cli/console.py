@@ -202,11 +202,12 @@ def describe_error(error: BaseException, files: Sequence[Path] = ()) -> str:
     """One sentence about ``error`` for the person who hit it."""
     if isinstance(error, KeyboardInterrupt):
         return "stopped; " + (f"already there: {_listed(files)}" if files else "nothing was written")
+    there = f"; already there: {_listed(files)}" if files else ""
     if isinstance(error, HgsError):
-        return " ".join(str(error).split())
+        return " ".join(str(error).split()) + there
     if isinstance(error, OSError):
         name = f"{error.filename}: " if error.filename else ""
-        return f"{name}{error.strerror or error}" + (f"; already there: {_listed(files)}" if files else "")
+        return f"{name}{error.strerror or error}{there}"
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error):
         return "not enough memory; use a smaller size, fewer scenes at once or another device"
     first_line = (str(error).strip().splitlines() or [""])[0]

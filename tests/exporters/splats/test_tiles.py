@@ -132,7 +132,7 @@ def test_the_offset_is_the_roots_transform_and_comes_back(tmp_path: Path, scene_
 
 def test_a_new_scene_takes_the_old_ones_place(tmp_path: Path, scene_factory: SceneFactory) -> None:
     export(scene_factory((8,)), tmp_path / "tileset.json")
-    export(scene_factory((9,)), tmp_path / "tileset.json")
+    export(scene_factory((9,)), tmp_path / "tileset.json", overwrite=True)
     assert len([entry for entry in tmp_path.iterdir() if entry.is_dir()]) == 1
     assert load(tmp_path / "tileset.json").num_gaussians == 9
 
