@@ -1,18 +1,22 @@
-"""How long Blender takes to import Gaussians; run with a Python that has bpy, from the checkout.
+"""How long Blender takes for many Gaussians: import, a step of the sliders of Grade and Levels, and how much memory.
 
-    PYTHONPATH=. .venv-bpy45/bin/python benchmarks/bench_blender_import.py [--count 500000]
+    PYTHONPATH=. .venv-bpy45/bin/python benchmarks/bench_blender_import.py [--count 1000000]
 
-A .ply of random Gaussians in five levels is written, imported through the packed extension's code, and compared with
-what was written. The yardstick is numpy reading the same bytes.
+A .ply of random Gaussians in five levels is written, imported with its display by the extension's code, and compared
+with what was written. A step is what a slider in a panel costs: the input is set and the object evaluated anew, as
+the viewport shows it. The yardstick of the import is numpy reading the same bytes.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import os
+import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,33 +26,81 @@ from numpy.typing import NDArray
 
 ROUNDS = 5
 
+SLIDERS = {
+    "Grade, Exposure": ("grade", "Exposure", 1.0),
+    "Grade, Curves": ("grade", "Curves", -0.5),
+    "Levels, Level 4 Opacity": ("levels", "Level 4 Opacity", -0.5),
+    "Levels, Grow": ("levels", "Grow", -0.5),
+}
+"""What is measured: the modifier, its input, and how far it is moved in all rounds together."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=500_000)
+    parser.add_argument("--count", type=int, default=1_000_000)
     arguments = parser.parse_args(sys.argv[1:])
-    names = ("data", "core.splats", "core.files.write_ply")
+    names = (
+        "compat", "data", "core.splats", "core.files.write_ply", "core.files.reading", "edits.grade", "nodes.display",
+        "ui.levels",
+    )  # fmt: skip
     addon = {name: importlib.import_module(f"blender_addon.{name}") for name in names}
-    splats = random_splats(addon["core.splats"], arguments.count)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "many.ply"
-        addon["core.files.write_ply"].write_ply(path, splats)
-        rows = []
-        for _ in range(ROUNDS):
-            start = time.perf_counter()
-            np.fromfile(path, np.uint8)
-            plain = time.perf_counter() - start
-            bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
-            start = time.perf_counter()
-            read = addon["data"].read_splats(path)
-            middle = time.perf_counter()
-            data = addon["data"].splat_data("many", read)
-            rows.append((middle - start, time.perf_counter() - middle, plain))
-        check(addon["data"], data, splats)
-    reading, filling, plain = np.median(rows, axis=0)
+        pid = os.fork()  # so that the memory for making them does not count
+        if pid == 0:
+            addon["core.files.write_ply"].write_ply(path, random_splats(addon["core.splats"], arguments.count))
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        started = peak_memory()
+        imported = [import_one(addon, path) for _ in range(ROUNDS)]
+        wanted = addon["core.files.reading"].read_splats(path)
+        check(addon["data"], imported[-1][1].data, wanted)
+    seconds, plain = np.median([row for row, _ in imported], axis=0)
     print(f"Blender {bpy.app.version_string}, {arguments.count:,} Gaussians, medians of {ROUNDS}:")
-    print(f"reading {reading:.2f} s, attributes {filling:.2f} s, together {reading + filling:.2f} s")
-    print(f"{(reading + filling) / plain:.0f} times as long as reading the bytes alone ({plain:.3f} s)")
+    print(f"import {seconds:.2f} s, {seconds / plain:.0f} times as long as reading the bytes alone ({plain:.3f} s)")
+    obj = imported[-1][1]
+    modifiers = {"grade": addon["edits.grade"].add_grade(obj), "levels": addon["ui.levels"].add_levels(obj)}
+    evaluate()
+    for text, (kind, name, way) in SLIDERS.items():
+        value = addon["compat"].get_input(modifiers[kind], name)
+        steps = []
+        for step in range(1, ROUNDS + 1):
+            moved = value + way * step / ROUNDS
+            steps.append(seconds_of(lambda: addon["compat"].set_input(modifiers[kind], name, moved)))  # noqa: B023
+        print(f"{text}: {np.median(steps):.2f} s a step")
+    print(f"peak memory {peak_memory():.2f} GB ({started:.2f} GB before the first import)")
+
+
+def import_one(addon: dict[str, Any], path: Path) -> tuple[tuple[float, float], Any]:
+    """Seconds of an import into an empty file and of reading the bytes alone, and the object."""
+    start = time.perf_counter()
+    np.fromfile(path, np.uint8)
+    plain = time.perf_counter() - start
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    start = time.perf_counter()
+    splats = addon["core.files.reading"].read_splats(path)
+    obj = bpy.data.objects.new("many", addon["data"].splat_data("many", splats))
+    addon["nodes.display"].add_display(obj)
+    bpy.context.scene.collection.objects.link(obj)
+    return (time.perf_counter() - start, plain), obj
+
+
+def seconds_of(change: Callable[[], None]) -> float:
+    """How long it takes until a change is evaluated."""
+    start = time.perf_counter()
+    change()
+    evaluate()
+    return time.perf_counter() - start
+
+
+def evaluate() -> None:
+    """Let Blender evaluate what has changed."""
+    bpy.context.view_layer.update()
+
+
+def peak_memory() -> float:
+    """Greatest memory that this process has had so far, GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def random_splats(module: Any, count: int) -> Any:

@@ -25,6 +25,7 @@ MODULES = (
     "edits.cleanup",
     "edits.brush",
     "edits.grade",
+    "edits.scatter",
     "ui.exporting",
     "ui.player",
     "ui.cameras",

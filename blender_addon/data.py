@@ -11,7 +11,8 @@ import numpy as np
 from .compat import has_point_clouds, resize
 from .core.harmonics import COUNTS, HARMONICS
 from .core.references import bare_map, chosen
-from .core.splats import INDEX, ActivatedSplats, Array
+from .core.rotations import turned_each
+from .core.splats import INDEX, TURN, ActivatedSplats, Array
 from .typed import SplatData, SplatObject
 
 VALUE_NAMES = {
@@ -26,6 +27,9 @@ NUMBER_TYPES: dict[str, type] = {"INT": np.int32, "BOOLEAN": np.bool_}
 REMEMBERED, REMEMBERED_PLACES, REMEMBERED_COUNT = "hgs_remembered", "hgs_remembered_places", "hgs_remembered_count"
 """Properties of data: the numbers of some Gaussians, their places, and how many Gaussians there were in all."""
 
+LEVELS = "hgs_levels"
+"""Property of data of no Gaussian: number of levels of those that modifiers make."""
+
 BASE_TYPE = "FLOAT_COLOR"
 """Type of ``radiance:base``: geometry nodes mix all four numbers of a colour, Blender 5.3's own FLOAT4 they do not."""
 
@@ -35,6 +39,33 @@ def splat_data(name: str, splats: ActivatedSplats) -> SplatData:
     data = _points(name, len(splats)) if has_point_clouds() else _vertices(name, len(splats))
     fill(data, splats)
     return data
+
+
+def empty_data(name: str, harmonics: int, levels: int) -> SplatData:
+    """Splat data of no Gaussian, for objects whose modifiers make them: attributes of so many harmonics, and the number
+    of levels that these Gaussians will have."""
+    data = _points(name, 0) if has_point_clouds() else _vertices(name, 0)
+    kinds = {
+        "scale": "FLOAT_VECTOR",
+        "rotation": "QUATERNION",
+        "radiance:base": BASE_TYPE,
+        "level": "INT",
+        "parent": "INT",
+    }
+    attributes: Any = data.attributes  # as in get_values
+    for attribute, kind in kinds.items():
+        attributes.new(attribute, kind, "POINT")
+    for index in range(harmonics):
+        attributes.new(f"{HARMONICS}{index}", "FLOAT_VECTOR", "POINT")
+    data[LEVELS] = levels
+    return data
+
+
+def count_levels(data: SplatData) -> int:
+    """Levels of the tree in splat data; 1 where there is none."""
+    if LEVELS in data.keys():  # noqa: SIM118
+        return int(data[LEVELS])
+    return int(get_values(data, "level").max(initial=0)) + 1 if "level" in data.attributes else 1
 
 
 def _points(name: str, count: int) -> bpy.types.PointCloud:
@@ -97,7 +128,7 @@ def bare_transform(data: SplatData) -> Array | None:
 
 
 def raw_splats(data: SplatData) -> ActivatedSplats:
-    """The Gaussians of data; ``level`` and ``parent`` as they are, where they are."""
+    """The Gaussians of data, harmonics turned by TURN; ``level`` and ``parent`` as they are, where they are."""
     names = data.attributes.keys()
     count = sum(name.startswith(HARMONICS) for name in names)
     harmonics = [get_values(data, f"{HARMONICS}{index}") for index in range(count if count in COUNTS else 0)]
@@ -108,6 +139,8 @@ def raw_splats(data: SplatData) -> ActivatedSplats:
     )  # fmt: skip
     if "level" in names and "parent" in names:
         splats.level, splats.parent = get_values(data, "level"), get_values(data, "parent")
+    if TURN in names:
+        splats.harmonics = turned_each(splats.harmonics, get_values(data, TURN))
     return splats
 
 

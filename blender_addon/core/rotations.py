@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .harmonics import degree_of, evaluate
 from .splats import Array
 
 
@@ -37,3 +38,32 @@ def matrices_to_quaternions(axes: Array) -> Array:
     found = found * np.where(found[:, :1] < 0, -1, 1)
     quaternions: Array = found.astype(np.float32)
     return quaternions
+
+
+CHUNK = 4096
+"""Number of rotations whose effect on harmonics is computed at a time."""
+
+
+def turned_each(coefficients: Array, quaternions: Array) -> Array:
+    """Coefficients (N, K, 3) of harmonics, each turned by its own unit quaternion (N, 4), wxyz.
+
+    As :func:`~.harmonics.turned` for each; Gaussians that turn alike are computed once.
+    """
+    degree = degree_of(coefficients.shape[1])
+    if degree == 0 or not len(coefficients):
+        return coefficients
+    unique, member = np.unique(quaternions, axis=0, return_inverse=True)
+    member = member.ravel()
+    directions = np.random.default_rng(0).standard_normal((64, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    solve = np.linalg.pinv(evaluate(directions, degree))  # (K, 64)
+    order = np.argsort(member, kind="stable")
+    result = np.empty_like(coefficients)
+    for start in range(0, len(unique), CHUNK):
+        rotation = quaternions_to_matrices(unique[start : start + CHUNK])
+        mixing = solve @ evaluate(directions @ rotation, degree)  # (U, K, K)
+        first, last = np.searchsorted(member, (start, start + CHUNK), sorter=order)
+        for low in range(first, last, CHUNK):
+            chosen = order[low : min(low + CHUNK, last)]
+            result[chosen] = mixing[member[chosen] - start] @ coefficients[chosen]
+    return result

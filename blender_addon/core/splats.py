@@ -28,6 +28,8 @@ NO_PARENT = -1
 INDEX = "hgs_index"
 """Attribute with the numbers that parents go by, which stay when Gaussians are deleted."""
 
+TURN = "hgs_turn"
+"""Attribute with the rotation by which a Gaussian's harmonics are turned: of its copy, or of what bends it."""
 
 OFFSET, ZERO_ROWS = "offset", "zero_rows"
 """Facts of a file: the point, in its axes, relative to which the coordinates are; the number of rows left out."""

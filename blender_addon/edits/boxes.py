@@ -15,7 +15,9 @@ MARGIN = 1.05
 
 def add_box(context: bpy.types.Context, obj: SplatObject, name: str) -> bpy.types.Object:
     """An empty cube around the object's Gaussians, which goes where the object goes; the empty."""
-    places = get_values(obj.data, "position")
+    # Where modifiers make the Gaussians, the data have none.
+    own = obj.data.attributes.domain_size("POINT") > 0
+    places = get_values(obj.data, "position") if own else np.array(obj.bound_box)
     low, high = places.min(0), places.max(0)
     box = bpy.data.objects.new(name, None)
     box.empty_display_type = "CUBE"

@@ -23,8 +23,11 @@ class OnMarks(OnSplats):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        """A splat object whose data may be changed must be active."""
-        return super().poll(context) and active_splats(context).data.is_editable
+        """A splat object whose data have Gaussians and may be changed must be active."""
+        if not super().poll(context):
+            return False
+        data = active_splats(context).data
+        return data.is_editable and data.attributes.domain_size("POINT") > 0
 
 
 class HGS_OT_find_floaters(OnMarks, bpy.types.Operator):

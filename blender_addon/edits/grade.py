@@ -7,7 +7,7 @@ import bpy
 from bpy.types import NodesModifier, UILayout
 
 from ..compat import draw_input, get_input, set_input
-from ..data import OnSplats, active_splats, get_values, is_splats
+from ..data import OnSplats, active_splats, count_levels, is_splats
 from ..nodes.display import harmonics_degree, last_modifiers
 from ..nodes.modifiers import add_modifier, runs
 from ..typed import Outcome, SplatObject, present
@@ -20,8 +20,7 @@ LOOK = ("Strength", "Exposure", "Tint", "Hue", "Saturation", "Contrast", "Gamma"
 def add_grade(obj: SplatObject) -> NodesModifier:
     """Give a splat object one more grade, after those it has and before its display; the modifier."""
     modifier = add_modifier(obj, NAME, grade_group(harmonics_degree(obj.data)))
-    if "level" in obj.data.attributes:
-        set_input(modifier, "Last Level", int(get_values(obj.data, "level").max(initial=0)))
+    set_input(modifier, "Last Level", count_levels(obj.data) - 1)
     drawn = last_modifiers(obj)
     if drawn:
         obj.modifiers.move(len(obj.modifiers) - 1, obj.modifiers.find(drawn[0].name))

@@ -14,8 +14,7 @@ from mathutils.kdtree import KDTree
 
 from ..core.splats import Array
 from ..data import get_values, set_values
-from ..nodes.modifiers import add_modifier, find_modifier
-from ..nodes.morph import morphs_of
+from ..nodes.modifiers import add_after_makers, find_modifier
 from ..typed import SplatData, SplatObject
 from .cleanup_nodes import ERASED, NAME, SIGNATURE, cleanup_group
 
@@ -27,9 +26,7 @@ def add_cleanup(obj: SplatObject) -> NodesModifier:
     """Give a splat object the modifier that hides what is erased, after its morphs; the one it has, if it has one."""
     if found := cleanup_of(obj):
         return found
-    modifier = add_modifier(obj, NAME, cleanup_group())
-    obj.modifiers.move(len(obj.modifiers) - 1, len(morphs_of(obj)))
-    return modifier
+    return add_after_makers(obj, NAME, cleanup_group())
 
 
 def cleanup_of(obj: SplatObject) -> NodesModifier | None:

@@ -11,7 +11,8 @@ from bpy.types import Camera, Depsgraph, DepsgraphObjectInstance, Object
 
 from ..core.harmonics import COUNTS, HARMONICS
 from ..core.projection import Lens, Solids, in_camera, joined
-from ..core.splats import ActivatedSplats, Array
+from ..core.rotations import turned_each
+from ..core.splats import TURN, ActivatedSplats, Array
 from ..data import get_values
 from ..nodes.display import harmonics_degree
 from ..nodes.display_nodes import CENTER
@@ -163,10 +164,12 @@ def read_evaluated(data: SplatData) -> ActivatedSplats:
 
     count = COUNTS[harmonics_degree(data)]
     base = read("radiance:base")
-    harmonics = [read(f"{HARMONICS}{index}") for index in range(count)]
+    columns = [read(f"{HARMONICS}{index}") for index in range(count)]
+    harmonics = np.stack(columns, 1) if columns else np.zeros((len(base), 0, 3), np.float32)
+    if TURN in data.attributes:
+        harmonics = turned_each(harmonics, read(TURN))
     return ActivatedSplats(
-        read(CENTER if _is_cards(data) else "position"), read("scale"), read("rotation"), base,
-        np.stack(harmonics, 1) if harmonics else np.zeros((len(base), 0, 3), np.float32),
+        read(CENTER if _is_cards(data) else "position"), read("scale"), read("rotation"), base, harmonics
     )  # fmt: skip
 
 

@@ -17,11 +17,15 @@ from bpy.types import NodeTree
 
 from ..core.harmonics import C0, HARMONICS, basis_terms
 from ..core.projection import BLUR, MARGIN, MIN_ALPHA
+from ..core.splats import TURN
 from .graph import GeometryGraph, Socket, made_once
 from .levels_nodes import HIDDEN
 
 NAME = "HGS Display"
 SIGNATURE = "hgs_display_degree"
+
+VERSION = 1
+"""Number of this construction; groups of number 0, in saved files, know no TURN."""
 
 CENTER, COLOR, CORNER, NORMAL = "hgs_center", "hgs_color", "hgs_corner", "hgs_normal"
 """Attributes of cards: centre; display colour and, as alpha, how far the material is lit; how many standard deviations
@@ -65,7 +69,7 @@ class CameraSockets(NamedTuple):
 
 def display_group(degree: int) -> NodeTree:
     """The group for Gaussians with spherical harmonics of ``degree`` 0 to 3; made once in a file."""
-    return made_once(NAME, SIGNATURE, degree, lambda group: _build(GeometryGraph(group), degree))
+    return made_once(NAME, SIGNATURE, degree + VERSION * 10, lambda group: _build(GeometryGraph(group), degree))
 
 
 def _build(graph: GeometryGraph, degree: int) -> None:
@@ -132,7 +136,9 @@ def _color(graph: GeometryGraph, constant: Socket, degree: int, direction: Socke
     """Display colour: max(0, 1/2 + sum of harmonics)."""
     total = graph.vector("MULTIPLY_ADD", constant, (C0,) * 3, (0.5,) * 3)
     if degree:
-        x, y, z = graph.split(graph.vector("NORMALIZE", direction))
+        back = graph.call("FunctionNodeInvertRotation", graph.read(TURN, "QUATERNION"))
+        direction = graph.call("FunctionNodeRotateVector", graph.vector("NORMALIZE", direction), back)
+        x, y, z = graph.split(direction)
         powers = {"": 1.0, "x": x, "y": y, "z": z}
         for index, terms in enumerate(basis_terms(degree)):
             weight = graph.total([_monomial(graph, powers, letters, factor) for letters, factor in terms])

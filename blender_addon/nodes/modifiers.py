@@ -7,12 +7,23 @@ from typing import TypeGuard
 
 from bpy.types import Modifier, NodesModifier, NodeTree, Object
 
+MORPH, SCATTER = "hgs_morph_attributes", "hgs_scatter_levels"
+"""Marks of groups that make Gaussians, or make them other ones: they come before all others."""
+
 
 def add_modifier(obj: Object, name: str, group: NodeTree) -> NodesModifier:
     """A new last modifier of ``obj`` that runs ``group``."""
     modifier = obj.modifiers.new(name, "NODES")
     assert isinstance(modifier, NodesModifier)
     modifier.node_group = group
+    return modifier
+
+
+def add_after_makers(obj: Object, name: str, group: NodeTree) -> NodesModifier:
+    """A new modifier of ``obj`` that runs ``group`` after those which make the Gaussians, before all others."""
+    modifier = add_modifier(obj, name, group)
+    makers = [index for index, each in enumerate(obj.modifiers) if runs(each, MORPH) or runs(each, SCATTER)]
+    obj.modifiers.move(len(obj.modifiers) - 1, makers[-1] + 1 if makers else 0)
     return modifier
 
 

@@ -14,9 +14,10 @@ from typing import NamedTuple
 from bpy.types import NodeTree
 
 from .graph import GeometryGraph, Socket, made_once
+from .modifiers import MORPH
 
 NAME = "HGS Morph"
-SIGNATURE = "hgs_morph_attributes"
+SIGNATURE = MORPH
 """Custom property of a node group that says which attributes it mixes, so that equal ones are shared."""
 
 MIX_TYPES = {"FLOAT": "FLOAT", "FLOAT_VECTOR": "VECTOR", "QUATERNION": "ROTATION"}

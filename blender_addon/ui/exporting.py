@@ -6,17 +6,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import bpy
-import numpy as np
-from mathutils import Matrix
 
 from ..core.files.writing import WRITERS, frame_for, write_splats
 from ..core.saving import FileExists
-from ..core.splats import INDEX, TURN_X, ActivatedSplats, Array, SplatError
-from ..core.transforming import kept, moved, parents_by_index
-from ..data import active_splats, bare_transform, get_values, is_splats, raw_splats
-from ..nodes.display import undrawn
-from ..nodes.levels_nodes import HIDDEN
-from ..typed import ExportHelper, Outcome, SplatData, SplatObject, present
+from ..core.splats import SplatError
+from ..data import active_splats, bare_transform, is_splats
+from ..edits.shown import shown_splats
+from ..typed import ExportHelper, Outcome, SplatObject, present
 from .transforms import WARNING
 
 KINDS = (
@@ -25,40 +21,6 @@ KINDS = (
     (".spz", "Niantic (.spz)", "10 to 20 bytes a Gaussian, rounded, without levels"),
     (".glb", "glTF (.glb)", "KHR_gaussian_splatting, with levels and parents"),
 )
-
-
-def shown_splats(context: bpy.types.Context, obj: SplatObject, frame: str) -> ActivatedSplats:
-    """What ``obj`` shows, in the world's place, in the axes of ``frame``: modifiers, filters and transforms applied.
-
-    Raises:
-        SplatError: if it shows no Gaussian, is hidden or being edited, or its modifiers leave no Gaussians.
-    """
-    if obj.mode != "OBJECT":
-        raise SplatError(f"{obj.name} is being edited; leave the edit mode first")
-    if not obj.visible_get(view_layer=context.view_layer):  # Blender evaluates no modifiers of it
-        raise SplatError(f"{obj.name} is hidden in the viewport; show it first")
-    with undrawn(obj):
-        evaluated = obj.evaluated_get(context.evaluated_depsgraph_get())
-        if not is_splats(evaluated):
-            raise SplatError(f"the modifiers of {obj.name} leave no Gaussians; move or remove those that make others")
-        splats, keep = _read(evaluated.data)
-        matrix = np.array(Matrix.Rotation(-TURN_X[frame], 4, "X") @ evaluated.matrix_world)
-    if not keep.any():
-        raise SplatError(f"{obj.name} shows no Gaussian: levels, filters or its crop box hide them all")
-    splats.frame = frame
-    return moved(kept(splats, keep), matrix)
-
-
-def _read(data: SplatData) -> tuple[ActivatedSplats, Array]:
-    """The Gaussians of evaluated data, and which of them are shown."""
-    splats = raw_splats(data)
-    if splats.level is not None and splats.parent is not None:
-        index = get_values(data, INDEX) if INDEX in data.attributes else np.arange(len(splats))
-        splats.parent = parents_by_index(splats.level, splats.parent, index)
-    keep = np.ones(len(splats), bool)
-    if HIDDEN in data.attributes:
-        keep = ~get_values(data, HIDDEN)
-    return splats, keep
 
 
 def frames_of(scene: bpy.types.Scene, path: Path) -> dict[int, Path]:

@@ -7,11 +7,10 @@ import bpy
 from bpy.types import NodesModifier, UILayout
 
 from ..compat import draw_input, get_input, set_input
-from ..data import OnSplats, active_splats, get_values, is_splats
+from ..data import OnSplats, active_splats, count_levels, get_values, is_splats
 from ..edits.boxes import add_box
 from ..nodes.levels_nodes import NAME, SIGNATURE, label, levels_group
-from ..nodes.modifiers import add_modifier, find_modifier
-from ..nodes.morph import morphs_of
+from ..nodes.modifiers import add_after_makers, find_modifier
 from ..typed import Outcome, SplatData, SplatObject, present
 
 FIRST_COLUMN = 0.36
@@ -22,19 +21,12 @@ def add_levels(obj: SplatObject) -> NodesModifier:
     """Give a splat object the modifier, after its morphs and before its display; the one it has, if it has one."""
     if found := levels_of(obj):
         return found
-    modifier = add_modifier(obj, NAME, levels_group(count_levels(obj.data)))
-    obj.modifiers.move(len(obj.modifiers) - 1, len(morphs_of(obj)))
-    return modifier
+    return add_after_makers(obj, NAME, levels_group(count_levels(obj.data)))
 
 
 def levels_of(obj: SplatObject) -> NodesModifier | None:
     """The modifier of :func:`add_levels`, or None."""
     return find_modifier(obj, SIGNATURE)
-
-
-def count_levels(data: SplatData) -> int:
-    """Levels of the tree in splat data; 1 where there is none."""
-    return int(get_values(data, "level").max(initial=0)) + 1 if "level" in data.attributes else 1
 
 
 def has_background(data: SplatData) -> bool:

@@ -17,8 +17,8 @@ from ..core.jobs import JobError
 from ..core.mesh_job import MeshMaking, MeshOrder
 from ..core.splats import SplatError
 from ..data import active_splats, is_splats
+from ..edits.shown import shown_splats
 from ..typed import Outcome, SplatObject, present
-from .exporting import shown_splats
 from .generate import POLL_SECONDS
 from .panel_text import paragraph
 from .preferences import chosen_program, preferences

@@ -38,6 +38,8 @@ def apply_transform(obj: SplatObject) -> None:
     """
     if obj.mode != "OBJECT":
         raise TransformRefused(f"{obj.name} is being edited; leave the edit mode first")
+    if not obj.data.attributes.domain_size("POINT"):
+        raise TransformRefused(f"{obj.name} has no Gaussians of its own; its modifiers make them")
     if morphs_of(obj):
         raise TransformRefused(f"{obj.name} has morphs, whose other seeds would stay behind; remove them first")
     if obj.data.users > 1:

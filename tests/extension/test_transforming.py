@@ -13,7 +13,8 @@ from blender_addon.core.files.read_glb import read_glb
 from blender_addon.core.files.read_hgs import read_hgs
 from blender_addon.core.files.read_ply import read_ply
 from blender_addon.core.files.writing import write_splats
-from blender_addon.core.rotations import matrices_to_quaternions, quaternions_to_matrices
+from blender_addon.core.harmonics import turned
+from blender_addon.core.rotations import matrices_to_quaternions, quaternions_to_matrices, turned_each
 from blender_addon.core.saving import FileExists
 from blender_addon.core.splats import ActivatedSplats, SplatError, splats_from_stored
 from blender_addon.core.transforming import kept, moved, parents_by_index
@@ -191,3 +192,17 @@ def test_quaternions_of_any_angle(angle: float) -> None:
     quaternion = np.concatenate([[np.cos(angle / 2)], np.sin(angle / 2) * axis])[None]
     found = matrices_to_quaternions(quaternions_to_matrices(quaternion))
     assert abs(float((found * quaternion).sum())) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("degree", [0, 1, 3])
+def test_harmonics_that_turn_each_by_their_own_rotation_are_those_turned_one_by_one(
+    degree: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blender_addon.core.rotations.CHUNK", 3)
+    random = np.random.default_rng(0)
+    quaternions = random.standard_normal((8, 4))[[0, 1, 2, 1, 3, 4, 5, 6, 7, 7, 0]]
+    quaternions /= np.linalg.norm(quaternions, axis=1, keepdims=True)
+    coefficients = random.standard_normal((11, (degree + 1) ** 2 - 1, 3))
+    found = turned_each(coefficients, quaternions)
+    for index, rotation in enumerate(quaternions_to_matrices(quaternions)):
+        np.testing.assert_allclose(found[index], turned(coefficients[index][None], rotation)[0], atol=1e-12)
