@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 
 from ..typed import present
@@ -41,8 +39,8 @@ def exact_settings(scene: bpy.types.Scene | None) -> HgsExactSettings:
 def register() -> None:
     """Called when the extension is enabled."""
     bpy.utils.register_class(HgsExactSettings)
-    types: Any = bpy.types  # whose scenes have no such property, by the stubs
-    setattr(types.Scene, NAME, bpy.props.PointerProperty(type=HgsExactSettings))
+    pointer = bpy.props.PointerProperty(type=HgsExactSettings)  # type: ignore[func-returns-value]  # as in ui
+    setattr(bpy.types.Scene, NAME, pointer)
 
 
 def unregister() -> None:

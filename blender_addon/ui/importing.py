@@ -65,9 +65,9 @@ def new_object(path: Path, frame: str | None = None) -> SplatObject:
 def remarks(obj: SplatObject) -> list[str]:
     """Sentences on what the import changed, for the user."""
     said = []
-    if WORLD_OFFSET in obj:
+    if obj.get(WORLD_OFFSET) is not None:
         place = ", ".join(f"{value:.12g}" for value in obj[WORLD_OFFSET])
         said.append(f"{obj.name} lies far from the origin; its property {WORLD_OFFSET} keeps the offset ({place})")
-    if LEFT_OUT in obj:
+    if obj.get(LEFT_OUT) is not None:
         said.append(f"{obj[LEFT_OUT]} rows of zeros in {obj.name} are no Gaussians and were left out")
     return said
