@@ -14,7 +14,7 @@ import numpy as np
 from hgs_toolkit.datasets.camera_check import CameraStatistics, Finding, camera_findings, measure_cameras
 from hgs_toolkit.datasets.classes import read_classes
 from hgs_toolkit.datasets.eg3d import LABEL_FILE, POSES, Labels, OnProgress, open_set, parse_label, read_label_file
-from hgs_toolkit.datasets.images import MAX_IMAGE_BYTES, decode, is_image, open_image
+from hgs_toolkit.datasets.images import MAX_IMAGE_BYTES, decode, is_image, open_image, unread_images
 from hgs_toolkit.datasets.storage import FileStore
 from hgs_toolkit.errors import DataError
 from hgs_toolkit.imaging.reading import has_alpha
@@ -91,7 +91,7 @@ def check_dataset(path: str | Path, progress: OnProgress | None = None) -> Datas
     names = [name for name in store.names if is_image(name)]
     findings: list[Finding] = []
     if not names:
-        findings.append(Finding("error", "there is no PNG, JPEG or WebP image"))
+        findings.append(Finding("error", f"there is no PNG, JPEG or WebP image{unread_images(store.names)}"))
     elif len(names) < FEW_IMAGES:
         findings.append(Finding("warning", f"{len(names)} images are few for a GAN; expected {FEW_IMAGES} or more"))
     pairs, facts = _label_file(store, findings)
@@ -110,10 +110,13 @@ def check_dataset(path: str | Path, progress: OnProgress | None = None) -> Datas
 def _label_file(store: FileStore, findings: list[Finding]) -> tuple[list[tuple[str, Any]], dict[str, Any]]:
     """Names with labels, and the other entries of dataset.json."""
     try:
-        return read_label_file(store)
+        pairs, facts = read_label_file(store)
     except DataError as error:
         findings.append(Finding("error", str(error)))
         return [], {}
+    if not pairs:
+        findings.append(Finding("error", f"{LABEL_FILE} lists no labels; expected one for every image"))
+    return pairs, facts
 
 
 def _classes(facts: dict[str, Any], names: Sequence[str], findings: list[Finding]) -> dict[str, int]:

@@ -29,6 +29,7 @@ from hgs_toolkit.datasets.images import (
     is_image,
     open_image,
     shrink,
+    unread_images,
 )
 from hgs_toolkit.datasets.pixel_cache import PixelCache
 from hgs_toolkit.datasets.storage import FileStore, InnerStore, open_store
@@ -78,7 +79,7 @@ class PosedImages:
         cache_bytes: int = CACHE_BYTES, disk_cache: bool = False, facts: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
         if not names:
-            raise DataError(f"{store.path} holds no PNG, JPEG or WebP image")
+            raise DataError(f"{store.path} holds no PNG, JPEG or WebP image{unread_images(store.names)}")
         self._store, self._names, self.labels = store, list(names), labels
         self.facts: dict[str, Any] = {} if facts is None else facts
         self.classes: ClassLabels | None = read_classes(self.facts, self._names)
@@ -228,6 +229,15 @@ def read_labels(store: FileStore) -> list[tuple[str, Any]]:
     return read_label_file(store)[0]
 
 
+def _elsewhere(store: FileStore) -> str:
+    """What to add to a message that ``dataset.json`` is missing: the folders below that have one."""
+    folders = sorted(name.rpartition("/")[0] for name in store.names if name.endswith(f"/{LABEL_FILE}"))
+    if not folders:
+        return ""
+    shown = ", ".join(folders[:3]) + (", …" if len(folders) > 3 else "")
+    return f", but in {shown}: name one of these folders{'' if store.path.is_dir() else ' after unpacking the archive'}"
+
+
 def read_label_file(store: FileStore) -> tuple[list[tuple[str, Any]], dict[str, Any]]:
     """(name, label) pairs of ``dataset.json`` as they stand there, not checked, and its other entries.
 
@@ -235,7 +245,9 @@ def read_label_file(store: FileStore) -> tuple[list[tuple[str, Any]], dict[str, 
         DataError: if the file is missing or is not {"labels": [[name, label], ...]}.
     """
     if LABEL_FILE not in store.names:
-        raise DataError(f"{store.path} has no {LABEL_FILE} at its top level; expected the EG3D layout")
+        raise DataError(
+            f"{store.path} has no {LABEL_FILE} at its top level{_elsewhere(store)}; expected the EG3D layout"
+        )
     try:
         content = json.loads(store.read(LABEL_FILE, MAX_LABEL_BYTES))
     except (ValueError, RecursionError) as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,12 @@ Size = tuple[int, int]
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 FORMATS = ("PNG", "JPEG", "WEBP")
 
+OTHER_SUFFIXES = (
+    ".tif", ".tiff", ".bmp", ".gif", ".exr", ".hdr", ".heic", ".avif", ".jxl", ".jp2", ".ppm", ".tga", ".dng", ".cr2",
+    ".cr3", ".nef", ".arw",
+)  # fmt: skip
+"""Suffixes of images of formats that are not read."""
+
 MAX_IMAGE_BYTES = 1 << 26
 """Largest image file that is read: a 4096 x 4096 RGBA image without any compression."""
 
@@ -28,6 +36,18 @@ def is_image(name: str) -> bool:
     """Whether ``name`` has the suffix of an image; hidden files (such as macOS's ``._x.png``) do not count."""
     last = name.rpartition("/")[2]
     return last.lower().endswith(IMAGE_SUFFIXES) and not last.startswith(".")
+
+
+def unread_images(names: Iterable[str]) -> str:
+    """What to add to a message that images are missing: how many of ``names`` are images that are not read."""
+    suffixes = Counter(
+        suffix for name in names for suffix in OTHER_SUFFIXES
+        if name.lower().endswith(suffix) and not name.rpartition("/")[2].startswith(".")
+    )  # fmt: skip
+    if not suffixes:
+        return ""
+    found = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common())
+    return f"; images of other formats are not read ({found}): save them as .png or .jpg"
 
 
 def open_image(data: bytes, name: str, max_side: int = MAX_IMAGE_SIDE) -> Image.Image:

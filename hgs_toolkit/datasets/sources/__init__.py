@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hgs_toolkit.datasets.eg3d import LABEL_FILE
+from hgs_toolkit.datasets.images import unread_images
 from hgs_toolkit.datasets.sources.bare import POSE_KINDS, AssumedPoses, read_bare
 from hgs_toolkit.datasets.sources.cameras_json import CAMERAS_JSON, read_cameras_json
 from hgs_toolkit.datasets.sources.colmap import CAMERAS, FILES, IMAGES, read_colmap
@@ -109,7 +110,8 @@ def read_scenes(
         scenes = source.read(store, files[kind], image_store, problems)
     scenes = [scene for scene in scenes if scene.photographs]
     if not scenes:
-        raise DataError(f"{path} holds no usable image" + (f": {problems[0]}" if problems else ""))
+        reason = f": {problems[0]}" if problems else unread_images((image_store or store).names)
+        raise DataError(f"{path} holds no usable image{reason}")
     return scenes
 
 

@@ -57,6 +57,8 @@ def read_colmap(
     lenses = dict(_lenses(_camera_lines(store, cameras_file), cameras_file))
     finder, lines = ImageFinder(images or store), _lines_of_images(store, images_file)
     makers = [partial(_photograph, line, lenses, finder, images_file) for line in lines]
+    if not makers:
+        raise DataError(f"{images_file} of {store.path} lists no images; expected COLMAP to have registered some")
     return Scene(folder, list(gather(makers, problems)))
 
 

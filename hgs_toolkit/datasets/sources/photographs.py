@@ -148,6 +148,8 @@ class ImageFinder:
             return alike[0]
         if name.startswith(("../", "/")):
             raise DataError(f"{file} names the image {path} outside of {self.store.path}; give the folder with both")
+        if name in self.store.names:
+            raise DataError(f"{file} names the image {path}, whose format is not read; save it as .png or .jpg")
         raise DataError(f"{file} names the image {path}, which is not in {self.store.path}")
 
     def anywhere(self, file: str, path: str) -> str:
@@ -157,6 +159,8 @@ class ImageFinder:
         ends = [name for name in alike if _matches(name, path)]
         ends = ends or [name for name in alike if _matches(name.lower(), path.lower())]
         if not ends:
+            if any(_matches(name, path) for name in self.store.names):
+                raise DataError(f"{file} names the image {path}, whose format is not read; save it as .png or .jpg")
             raise DataError(
                 f"{file} names the image {path}, which is not in {self.store.path}; name its folder: --images"
             )
