@@ -1,7 +1,8 @@
-"""``hgs train``: train a preset on a posed image set, with live figures in the terminal and exact resuming."""
+"""``hgs train``: train on a set by a plan, a preset or a file, with live figures and exact resuming."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -10,6 +11,7 @@ import typer
 from hgs_toolkit.cli.console import Device, JsonProgress, Reporter, reporting
 from hgs_toolkit.cli.presets import print_presets, print_settings
 from hgs_toolkit.cli.sources import check_data
+from hgs_toolkit.cli.train_plan import Wishes
 from hgs_toolkit.cli.train_stages import choose_stages, run_stages
 from hgs_toolkit.cli.training_display import display, stop_flag
 from hgs_toolkit.cli.usage import torchrun_rank
@@ -25,9 +27,13 @@ RESUMABLE = ("config.yaml", "plan.yaml")
 
 
 def train(
-    data: Annotated[Path, typer.Option("--data", help="Posed images, a folder or zip in the EG3D layout.")],
+    data: Annotated[
+        Path, typer.Option("--data", help="A set in the EG3D layout, or a folder or archive of meshes or photographs.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Run folder for the model, the state, the log and samples.")],
-    preset: Annotated[str | None, typer.Option("--preset", help="Name of a preset, see --list.")] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", help="Name of a preset, see --list; without one, a plan is made.")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="YAML file of the configuration, in place of a preset.")
     ] = None,
@@ -40,6 +46,12 @@ def train(
     minutes: Annotated[
         float | None, typer.Option("--minutes", help="Time limit in minutes; measurements and saving fit in it.")
     ] = None,
+    resolution: Annotated[
+        int | None, typer.Option("--resolution", help="Pixels of a plan's last stage; by default the plan chooses.")
+    ] = None,
+    plan_only: Annotated[
+        bool, typer.Option("--plan-only", help="Write OUT/plan.yaml, to be edited, and stop; --resume starts it.")
+    ] = False,
     snapshot: Annotated[
         float | None,
         typer.Option("--snap", help="Interval in kimg at which the model is kept in OUT/snapshots.", min=0),
@@ -80,8 +92,12 @@ def train(
     json_progress: JsonProgress = False,
 ) -> None:
     """Train a hierarchical Gaussian GAN on posed images; Ctrl-C stops it with its state saved."""
+    started = time.monotonic()
     with reporting(json_progress, quiet=torchrun_rank() > 0) as report:
         _refuse_contradictions(preset, config, resume, init, grow)
+        makes_plan = not (preset or config or init or grow) and not (resume and _has_run(out))
+        if (resolution or plan_only) and not makes_plan:
+            raise typer.BadParameter("a plan is made without a preset", param_hint="--resolution / --plan-only")
         if minutes is not None and not minutes > 0:
             raise typer.BadParameter(f"{minutes:g}; expected more than 0", param_hint="--minutes")
         _check_input(data, preset, out, resume)
@@ -89,15 +105,16 @@ def train(
             report.claim(out)
         wishes = {"kimg": kimg, "seed": seed, "snapshot_kimg": snapshot}
         given = [f"training.{key}={value}" for key, value in wishes.items() if value is not None]
-        if not (init or grow or config):
-            stages = choose_stages(preset, out, resume, (settings or []) + given)
-            if stages:
-                by_hand = _set_by_hand(settings or [], None)
-                run_stages(report, stages, data, out, device, backend, resume, minutes, by_hand)
+        by_hand = _set_by_hand(settings or [], config)
+        if not (init or grow):
+            stages = choose_stages(preset, config, out, resume, (settings or []) + given)
+            if stages or makes_plan:
+                kept = [] if snapshot is None else [f"training.snapshot_kimg={snapshot}"]
+                asked = Wishes((*(settings or []), *kept), resolution, kimg, minutes, seed or 0, started)
+                run_stages(report, stages, data, out, device, backend, resume, asked, by_hand, plan_only)
                 return
         start = _read_start(init, report)
         chosen = _configuration(preset, config, out, resume, start, (settings or []) + given)
-        by_hand = _set_by_hand(settings or [], config)
         if grow is not None:
             start = _grown(grow, chosen, by_hand)
             chosen = start.config
@@ -139,9 +156,14 @@ def _check_input(data: Path, preset: str | None, out: Path, resume: bool) -> Non
 
     if preset:
         load_preset(preset)
-    if resume and not (out / "config.yaml").is_file():
+    if resume and not (_has_run(out) or (out / "data.json").is_file()):
         raise ConfigError(f"{out} holds no run to resume; expected the folder of an earlier 'hgs train'")
     check_data(data)
+
+
+def _has_run(out: Path) -> bool:
+    """Whether ``out`` holds a run, or a plan of which nothing was trained yet."""
+    return any((out / name).is_file() for name in RESUMABLE)
 
 
 def _refuse_contradictions(
@@ -153,8 +175,8 @@ def _refuse_contradictions(
         raise typer.BadParameter("a resumed run has its weights; choose one", param_hint="--resume / --init")
     if grow and (resume or init):
         raise typer.BadParameter("a run grows from one beginning; choose one", param_hint="--grow / --resume / --init")
-    if not (preset or config or resume or init):
-        raise typer.BadParameter("one of the two is needed", param_hint="--preset / --config")
+    if grow and not (preset or config):
+        raise typer.BadParameter("one of the two is needed to grow", param_hint="--preset / --config")
 
 
 def _read_start(init: Path | None, report: Reporter) -> Networks | None:

@@ -1,14 +1,15 @@
-"""``hgs train`` with a preset of several stages: the stages run one after the other, as one command."""
+"""``hgs train`` in several stages, of a preset or of a plan: they run one after the other, as one command."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from hgs_toolkit.cli.console import Reporter
+from hgs_toolkit.cli.train_plan import Wishes, make_plan, set_of
 from hgs_toolkit.cli.training_display import display, stop_flag
 
 if TYPE_CHECKING:
@@ -17,14 +18,20 @@ if TYPE_CHECKING:
 
 LENGTH = "training.kimg="
 
+Backend = Literal["auto", "torch"]
 
-def choose_stages(preset: str | None, out: Path, resume: bool, settings: list[str]) -> list[Config]:
-    """The stages that the flags describe; empty for a run of a single stage.
 
-    A resumed plan keeps its own. A length among the settings is that of all stages together.
+def choose_stages(
+    preset: str | None, config: Path | None, out: Path, resume: bool, settings: list[str]
+) -> list[Config]:  # fmt: skip
+    """The stages that the flags describe; empty for a run of a single stage, and where a plan is still to be made.
+
+    A resumed plan keeps its own, ``config`` may be the plan.yaml of another run. A length among the settings is that of
+    all stages together.
     """
-    from hgs_toolkit.settings_io import load_stages
+    from hgs_toolkit.settings_io import load_stages, stages_of_length
     from hgs_toolkit.training.stages.plan import PlanFolder
+    from hgs_toolkit.training.stages.plan_file import is_plan, read_plan
 
     if resume:
         folder = PlanFolder(out)
@@ -36,29 +43,25 @@ def choose_stages(preset: str | None, out: Path, resume: bool, settings: list[st
                 param_hint="--resume",
             )
         return folder.read()
-    if preset is None:
-        return []
     lengths = [float(setting.removeprefix(LENGTH)) for setting in settings if setting.startswith(LENGTH)]
     others = [setting for setting in settings if not setting.startswith(LENGTH)]
-    return load_stages(preset, others, lengths[-1] if lengths else None)
+    kimg = lengths[-1] if lengths else None
+    if config is not None and is_plan(config):
+        return stages_of_length(read_plan(config.read_text(encoding="utf-8")), others, kimg)
+    return load_stages(preset, others, kimg) if preset is not None else []
 
 
 def run_stages(
-    report: Reporter, stages: Sequence[Config], data: Path, out: Path, device: str, backend: str, resume: bool,
-    minutes: float | None, by_hand: set[str],
+    report: Reporter, stages: Sequence[Config], data: Path, out: Path, device: str, backend: Backend, resume: bool,
+    wishes: Wishes, by_hand: set[str], plan_only: bool = False,
 ) -> None:  # fmt: skip
-    """Train or resume the plan in ``out``, drawing with the rasteriser ``backend``."""
+    """Train or resume the plan in ``out``; without ``stages`` it is made first."""
     from hgs_toolkit.cli.kernels import compile_kernels
     from hgs_toolkit.datasets.eg3d import open_dataset
     from hgs_toolkit.devices import choose_device
     from hgs_toolkit.rendering import using_backend
     from hgs_toolkit.training.distributed import world_from_environment
-    from hgs_toolkit.training.stages.plan import train_plan
-
-    memory = int(stages[-1].training.memory_gib * 2**30)
-
-    def open_images(resolution: int) -> PosedImages:
-        return open_dataset(data, resolution, memory, disk_cache=True)
+    from hgs_toolkit.training.stages.plan import PlanFolder, train_plan
 
     with (
         using_backend(backend),
@@ -67,10 +70,21 @@ def run_stages(
     ):
         compile_kernels(report, world.device)  # the other processes wait for the one that compiles
         world.barrier()
+        path = set_of(report, data, out, stages[-1].generator.resolution if stages else wishes.resolution, world)
+        if not stages:
+            stages, resume = make_plan(report, path, out, wishes, world), True
+        if plan_only:
+            report.file(PlanFolder(out).plan_file)
+            return
+        memory = int(stages[-1].training.memory_gib * 2**30)
+
+        def open_images(resolution: int) -> PosedImages:
+            return open_dataset(path, resolution, memory, disk_cache=True)
+
         with display(report, out.name) as show:
             newest = train_plan(
-                stages, open_images, out, resume=resume, explicit=by_hand, minutes=minutes, world=world, report=show,
-                should_stop=should_stop,
+                stages, open_images, out, resume=resume, explicit=by_hand, minutes=wishes.minutes_left, world=world,
+                report=show, should_stop=should_stop,
             )  # fmt: skip
         if world.is_main and newest.model_file.is_file():
             report.file(newest.model_file)

@@ -49,7 +49,12 @@ def load_stages(name: str, overrides: list[str] | None = None, kimg: float | Non
     if name not in preset_names():
         return []
     names = read_yaml(PRESET_FOLDER / f"{name}.yaml").get("stages", [])
-    stages = [load_preset(str(stage), overrides) for stage in names]
+    return stages_of_length([load_preset(str(stage)) for stage in names], overrides or [], kimg)
+
+
+def stages_of_length(stages: list[Config], overrides: list[str], kimg: float | None) -> list[Config]:
+    """``stages`` with overrides applied to each, and ``kimg`` long together; None leaves their own lengths."""
+    stages = [with_settings(stage, overrides) for stage in stages]
     if kimg is not None and stages:
         factor = kimg / sum(stage.training.kimg for stage in stages)
         stages = [with_settings(stage, [f"training.kimg={stage.training.kimg * factor}"]) for stage in stages]

@@ -26,6 +26,7 @@ ADJUSTABLE = (
     "generator.poses.", "training.augment.",
     "training.r1_gamma", "training.r2_gamma", "training.gamma_final", "training.gamma_kimg",
     "training.penalty_interval", "training.generator_lr", "training.discriminator_lr",
+    "training.rate_final", "training.rate_start_kimg", "training.rate_kimg",
     "training.generator_clip", "training.discriminator_clip", "training.knn_weight", "training.knn_neighbors",
     "training.center_weight", "training.pose_weight", "training.pose_swap", "training.pose_swap_kimg",
     "training.random_pose", "training.blur_sigma", "training.blur_kimg", "training.ema_kimg", "training.ema_rampup",

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
 import torch
 from torch import nn
 
 from hgs_toolkit.config import TrainingConfig
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def ema_decay(config: TrainingConfig, images_seen: int) -> float:
@@ -26,3 +33,20 @@ def update_ema(average: nn.Module, model: nn.Module, decay: float) -> None:
         parameter.lerp_(source, 1 - decay)
     for buffer, current in zip(average.buffers(), model.buffers(), strict=True):
         buffer.copy_(current)
+
+
+def frozen_copy(network: Network) -> Network:
+    """A copy of ``network`` to average into: evaluated, never trained."""
+    return copy.deepcopy(network).eval().requires_grad_(False)
+
+
+def update_choices(averages: Sequence[nn.Module], model: nn.Module, config: TrainingConfig, images_seen: int) -> None:
+    """Move the averages of ``config.ema_choices``, each by its own half-life."""
+    for average, half_life in zip(averages, config.ema_choices, strict=True):
+        update_ema(average, model, ema_decay(replace(config, ema_kimg=half_life), images_seen))
+
+
+def load_choices(averages: Sequence[nn.Module], states: Sequence[dict[str, Any]]) -> None:
+    """Put saved weights into the averages; ValueError if there are more or fewer of them."""
+    for average, state in zip(averages, states, strict=True):
+        average.load_state_dict(state)

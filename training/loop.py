@@ -19,6 +19,7 @@ from hgs_toolkit.datasets.measured_poses import describe_poses
 from hgs_toolkit.devices import same_shapes
 from hgs_toolkit.errors import DataError
 from hgs_toolkit.imaging.images import save_png, to_uint8
+from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.training.continuing import Changes, DatasetIdentity
 from hgs_toolkit.training.distributed import World
 from hgs_toolkit.training.fitting import check_data, describe_classes
@@ -222,6 +223,7 @@ class _Loop:
             "images_per_second": round(self.pace.images_per_second, 3),
             "blur_sigma": round(trainer.blur_sigma, 4),
             "augment": round(trainer.augmentation.strength, 4),
+            "rate": round(trainer.rate_factor, 4),
             **{name: round(value, 6) for name, value in self.pace.means().items()},
         }
         if changes:
@@ -229,18 +231,40 @@ class _Loop:
         samples = sample_grid(trainer.ema, trainer.config)
         save_png(self.run.samples / f"kimg-{trainer.kimg:09.3f}.png", samples)
         writing = time.monotonic() - started
+        model = trainer.ema
         if final or self.metric_is_due:
             line |= self._measure(final=final)
+            if final and trainer.averages and trainer.kimg >= training.kimg:
+                model = self._best_average(line)
             self.metric_is_due, self.last["metric"] = False, time.monotonic()
         started = time.monotonic()
         self.run.append_log(line)
-        self.run.save(trainer, self.identity)
+        self.run.save(trainer, self.identity, model)
         self._show(line, samples)
         if training.snapshot_kimg and (final or _crosses(trainer, training.snapshot_kimg)):
             self.run.save_snapshot(trainer)
         measuring = self.metric.estimate(trainer.ema, self.stop) if self.metric and self.reserve else 0.0
         self.reserve = _with_margin(measuring, writing + time.monotonic() - started)
         return line
+
+    def _best_average(self, line: dict[str, Any]) -> Generator:
+        """The average with the lowest KID of the run's end, which the line gets; the usual one if none is measured."""
+        best = self.trainer.ema
+        name = next((measured["name"] for measured in line.get("measurements", ())), None)
+        if self.metric is None or name is None:
+            return best
+        lowest, found = line[name], {}
+        for half_life, average in zip(self.config.training.ema_choices, self.trainer.averages, strict=True):
+            value = self.metric.measure(average, self.stop).get(name)
+            if value is None:  # no time is left
+                break
+            found[f"{half_life:g}"] = value
+            if value < lowest:
+                best, lowest = average, value
+                self.run.keep_if_best(self.trainer, name, value, average)
+        line["averages"] = found
+        logger.info("%s of the averages of other half-lives (kimg): %s; the usual one has %s", name, found, line[name])
+        return best
 
     def _show(self, line: dict[str, Any], samples: Tensor) -> None:
         """Refresh report.html and tell the loggers."""

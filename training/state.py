@@ -16,6 +16,7 @@ from hgs_toolkit.checkpoint import save_model
 from hgs_toolkit.config import Config
 from hgs_toolkit.errors import CheckpointError, HgsError
 from hgs_toolkit.files import atomic_path, make_folder, write_bytes
+from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.model_files import read_header
 from hgs_toolkit.settings_io import config_to_dict, config_to_yaml
 from hgs_toolkit.training.continuing import Changes, DatasetIdentity, refuse_other_config, refuse_other_data
@@ -56,20 +57,22 @@ class RunFolder:
             self.best_file.unlink(missing_ok=True)
         write_bytes(self.config_file, config_to_yaml(config).encode())
 
-    def save(self, trainer: Trainer, data: DatasetIdentity | None = None) -> None:
-        """Write the model that is sampled, then the state, each atomically.
+    def save(
+        self, trainer: Trainer, data: DatasetIdentity | None = None, model: Generator | None = None
+    ) -> None:  # fmt: skip
+        """Write the model that is sampled (``model``, by default the average), then the state, each atomically.
 
         In this order, because a run is resumed from the state: whatever comes after it is made again.
         """
-        save_model(self.model_file, trainer.ema, trainer.config, self._facts(trainer))
+        save_model(self.model_file, model or trainer.ema, trainer.config, self._facts(trainer))
         state = trainer.state() | {"format": STATE_FORMAT, "config": json.dumps(config_to_dict(trainer.config))}
         if data is not None:
             state["data"] = data.to_dict()
         with atomic_path(self.state_file) as temporary:
             torch.save(state, temporary)
 
-    def keep_if_best(self, trainer: Trainer, name: str, value: float) -> bool:
-        """Write the average as ``best.safetensors`` if no earlier one had a lower ``value`` of the measure ``name``."""
+    def keep_if_best(self, trainer: Trainer, name: str, value: float, model: Generator | None = None) -> bool:
+        """Write the average (or ``model``) as ``best.safetensors`` if none had a lower ``value`` of ``name`` before."""
         if self.best_file.is_file():
             try:
                 kept = float(read_header(self.best_file).facts[name])
@@ -77,7 +80,7 @@ class RunFolder:
                 kept = float("inf")  # broken, or measured by something else
             if kept <= value:
                 return False
-        save_model(self.best_file, trainer.ema, trainer.config, self._facts(trainer) | {name: f"{value:.4f}"})
+        save_model(self.best_file, model or trainer.ema, trainer.config, self._facts(trainer) | {name: f"{value:.4f}"})
         return True
 
     def save_snapshot(self, trainer: Trainer) -> Path:

@@ -6,7 +6,6 @@ with R1 and R2 (R3GAN, Huang et al. 2024). Values of the configuration choose be
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +23,7 @@ from hgs_toolkit.rendering import render
 from hgs_toolkit.training import losses
 from hgs_toolkit.training.clamping import floor_with_way_back
 from hgs_toolkit.training.distributed import World, local_batch
-from hgs_toolkit.training.ema import ema_decay, update_ema
+from hgs_toolkit.training.ema import ema_decay, frozen_copy, load_choices, update_choices, update_ema
 from hgs_toolkit.training.inputs.augment import Augmentation, blur
 from hgs_toolkit.training.inputs.batches import Batch, make_batch
 from hgs_toolkit.training.networks import Networks, load_into, new_discriminator
@@ -82,7 +81,8 @@ class Trainer:
         self.discriminator = discriminator.to(self.world.device)
         for network in (self.generator, self.discriminator):
             self.world.broadcast(network)
-        self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.ema = frozen_copy(self.generator)
+        self.averages = [frozen_copy(self.generator) for _ in config.training.ema_choices]
         self.generator_optimizer = adam(self.generator, config.training.generator_lr, config.training.betas)
         self.discriminator_optimizer = discriminator_adam(self.discriminator, config.training)
         self.augmentation = Augmentation(config.training.augment)
@@ -125,6 +125,7 @@ class Trainer:
             stats |= self._generator_step(fakes, real_logits)
         self.step += 1
         update_ema(self.ema, self.generator, ema_decay(self.config.training, self.images_seen))
+        update_choices(self.averages, self.generator, self.config.training, self.images_seen)
         return read_figures(stats)
 
     def generate(self, batch: Batch, latents: Tensor) -> Fakes:
@@ -211,7 +212,10 @@ class Trainer:
         if penalise and not merged:
             stats |= self._separate_penalty_step(batch, fakes)
         if training.augment.adaptive_target is not None:
-            self.augmentation.adapt(self.world.mean(real.logits.sign().mean()).item(), training.batch)
+            # The relativistic loss leaves the logits' zero open: what a real image has over its partner counts.
+            relative = training.loss == "relativistic"
+            lead = (self._paired(real.logits) - fake.logits if relative else real.logits).detach()
+            self.augmentation.adapt(self.world.mean(lead.sign().mean()).item(), training.batch)
         return stats, real.logits.detach()
 
     def _separate_penalty_step(self, batch: Batch, fakes: Fakes) -> Figures:
@@ -248,6 +252,16 @@ class Trainer:
         if training.gamma_final is None:
             return 1.0
         return float(training.gamma_final ** min(self.kimg / training.gamma_kimg, 1.0))
+
+    @property
+    def rate_factor(self) -> float:
+        """Current factor of both learning rates: the warm-up's, times a geometric move from 1 to ``rate_final``."""
+        training = self.config.training
+        factor = min((self.step + 1) / max(training.warmup_steps, 1), 1.0)
+        if training.rate_final is not None:
+            share = (self.kimg - training.rate_start_kimg) / training.rate_kimg
+            factor *= training.rate_final ** min(max(share, 0.0), 1.0)
+        return float(factor)
 
     def _generator_step(self, fakes: Fakes, real_logits: Tensor) -> Figures:
         """``real_logits`` are those of D's step, one update old; in the pairing D(real) only shifts the weights."""
@@ -300,8 +314,8 @@ class Trainer:
         return {f"grad_{name}": norm, **({f"bad_{name}": float(bad)} if bad else {})}
 
     def _warm_up(self) -> None:
-        """Set both learning rates for this step: a linear rise over ``warmup_steps``."""
-        factor = min((self.step + 1) / max(self.config.training.warmup_steps, 1), 1.0)
+        """Set both learning rates for this step."""
+        factor = self.rate_factor
         for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
             for group in optimizer.param_groups:
                 group["lr"] = group["base_lr"] * factor
@@ -316,12 +330,15 @@ class Trainer:
             weights = getattr(networks, name)
             if weights is not None:
                 load_into(getattr(self, name), weights, name)
+        for average in self.averages:
+            load_into(average, networks.ema, "ema")
 
     def state(self) -> dict[str, Any]:
         """Everything that an exact continuation needs; plain tensors and numbers."""
         return {
             "step": self.step,
             "augment_strength": self.augmentation.strength,
+            "averages": [average.state_dict() for average in self.averages],
             **{name: getattr(self, name).state_dict() for name in STATEFUL},
         }
 
@@ -332,6 +349,7 @@ class Trainer:
                 load_optimizer(getattr(self, name), state[name])
             else:
                 getattr(self, name).load_state_dict(state[name])
+        load_choices(self.averages, state.get("averages", ()))
         self.step = int(state["step"])
         self.augmentation.strength = float(state["augment_strength"])
 

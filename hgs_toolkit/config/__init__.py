@@ -60,6 +60,12 @@ class Config:
         if self.discriminator.alpha and self.generator.background == "generator":
             raise ConfigError("discriminator.alpha needs generator.background = none: a background leaves no alpha")
 
+        if self.training.augment.geometry > 0 and self.discriminator.pose != "none":
+            raise ConfigError(
+                f"training.augment.geometry needs discriminator.pose = none, here it is {self.discriminator.pose}: an "
+                "image that is turned or moved belongs to another camera than its label says"
+            )
+
     @property
     def scenes(self) -> int:
         """Generated scenes a step."""

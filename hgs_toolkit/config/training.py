@@ -18,8 +18,11 @@ class AugmentConfig:
     """Probability of changing brightness, contrast and saturation."""
     cutout: float = 0.0
     """Probability of blanking a square of half the image's size."""
+    geometry: float = 0.0
+    """Probability of turning, scaling and moving an image; only for a D that is not told the camera."""
     adaptive_target: float | None = None
-    """ADA's target for the sign of D(real); then colour and cutout probabilities are scaled by the controlled p."""
+    """ADA's target for the sign of D(real), of D(real) - D(fake) with the relativistic loss; the probabilities of
+    colour, cutout and geometry are then scaled by the controlled p."""
     adaptive_kimg: float = 500.0
     """kimg it takes the controlled p to move from 0 to 1."""
 
@@ -80,6 +83,12 @@ class TrainingConfig:
     """Learning rate of the generator."""
     discriminator_lr: float = 0.002
     """Learning rate of the discriminator."""
+    rate_final: float | None = None
+    """If given, both learning rates move geometrically to this fraction of their value, from ``rate_start_kimg`` on."""
+    rate_start_kimg: float = 0.0
+    """Where the learning rates begin to change, kimg."""
+    rate_kimg: float = 1000.0
+    """Length of the learning rates' change, kimg."""
     generator_delay_kimg: float = 0.0
     """kimg at the start in which D learns alone: after growing, its new block must first learn to see."""
     warmup_steps: int = 0
@@ -98,6 +107,8 @@ class TrainingConfig:
     """Half-life of the weights' moving average; None is batch * 10 / 32 kimg."""
     ema_rampup: float | None = 0.05
     """The half-life is at most this fraction of the images seen so far."""
+    ema_choices: tuple[float, ...] = ()
+    """Half-lives of further averages, kimg; at the end, the average with the lowest KID becomes the model."""
     background: Literal["black", "random"] = "black"
     """``random``: a random colour under the data's alpha and under the rendering alike."""
     background_kimg: float = 50.0
@@ -134,7 +145,10 @@ class TrainingConfig:
         require(0 <= self.pose_balance <= 1, "training.pose_balance", self.pose_balance, "0 ... 1")
         for name in ("batch", "penalty_interval", "views", "grid"):
             require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "at least 1")
-        for name in ("kimg", "tick_kimg"):
+        for name in ("kimg", "tick_kimg", "rate_kimg"):
             require(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "more than 0")
+        require(self.rate_final is None or self.rate_final > 0, "training.rate_final", self.rate_final, "more than 0")
+        choices = all(half_life > 0 for half_life in self.ema_choices)
+        require(choices, "training.ema_choices", self.ema_choices, "half-lives of more than 0 kimg")
         if self.loss == "relativistic" and self.r2_gamma == 0:
             raise ConfigError("training.loss = relativistic needs training.r2_gamma > 0 (R1 and R2 belong together)")

@@ -1,4 +1,4 @@
-"""Changes to images before D sees them: composition over a background, blur, colour, cutout, ADA's control."""
+"""Changes to images before D sees them: background, blur, colour, cutout, geometry, and ADA's control."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from hgs_toolkit.cameras import mirror_labels
 from hgs_toolkit.config import AugmentConfig
@@ -56,8 +57,12 @@ def blur(images: Tensor, sigma: float) -> Tensor:
     return vertical @ images @ horizontal.mT
 
 
+TURN, SCALE, MOVE = math.radians(20), 0.3, 0.125
+"""Limits of the geometric changes: radians, powers of two, shares of the image's side."""
+
+
 class Augmentation:
-    """Colour changes and cutout, drawn alike for real and generated images.
+    """Colour changes, cutout and geometric changes, drawn alike for real and generated images.
 
     Args:
         config: probabilities; with ``adaptive_target`` they are multiplied by ``strength``, which :meth:`adapt` moves.
@@ -70,7 +75,7 @@ class Augmentation:
     @property
     def active(self) -> bool:
         """Whether any image can be changed."""
-        return self.config.color * self.strength > 0 or self.config.cutout * self.strength > 0
+        return self.strength * max(self.config.color, self.config.cutout, self.config.geometry) > 0
 
     def adapt(self, sign_of_real: float, images: int) -> None:
         """ADA (Karras et al. 2020): move the strength towards keeping mean(sign(D(real))) at the target."""
@@ -80,17 +85,19 @@ class Augmentation:
             self.strength = min(max(self.strength + direction * step, 0.0), 1.0)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Uniform numbers (count, 7) that decide how ``count`` images change; see :meth:`apply`."""
-        return torch.rand(count, 7, generator=generator)
+        """Uniform numbers (count, 7), with geometry (count, 12), that decide how images change; see :meth:`apply`."""
+        return torch.rand(count, 12 if self.config.geometry > 0 else 7, generator=generator)
 
     def apply(self, images: Tensor, numbers: Tensor) -> Tensor:
-        """Images (B, 3 | 4, H, W) changed as the numbers (B, 7) say; differentiable, twice."""
+        """Images (B, 3 | 4, H, W) changed as the numbers (B, 7 | 12) say; differentiable, twice."""
         if not self.active:
             return images
         numbers = numbers.to(images)
+        if self.config.geometry > 0:
+            images = _move(images, numbers[:, 7:], self.config.geometry * self.strength)
         color = _change_color(images[:, :3], numbers[:, :4], self.config.color * self.strength)
         images = color if images.shape[1] == 3 else torch.cat([color, images[:, 3:]], dim=1)
-        return _cut_out(images, numbers[:, 4:], self.config.cutout * self.strength)
+        return _cut_out(images, numbers[:, 4:7], self.config.cutout * self.strength)
 
 
 def _change_color(images: Tensor, numbers: Tensor, probability: float) -> Tensor:
@@ -103,6 +110,18 @@ def _change_color(images: Tensor, numbers: Tensor, probability: float) -> Tensor
     gray = changed.mean(dim=1, keepdim=True)
     changed = gray + (changed - gray) * 2 ** (0.5 * saturation)
     return images + apply * (changed - images)
+
+
+def _move(images: Tensor, numbers: Tensor, probability: float) -> Tensor:
+    """Turned, scaled and moved within TURN, SCALE and MOVE, edges reflected, where numbers[:, 0] < probability."""
+    applied = numbers[:, 0] < probability
+    turn, scale, right, down = (numbers[:, 1:] * 2 - 1).unbind(1)
+    angle, factor = turn * TURN, 2 ** (scale * SCALE)
+    cosine, sine = angle.cos() * factor, angle.sin() * factor
+    rows = [cosine, -sine, 2 * MOVE * right, sine, cosine, 2 * MOVE * down]  # grids span -1..1
+    places = functional.affine_grid(torch.stack(rows, dim=1).unflatten(1, (2, 3)), list(images.shape), False)
+    moved = functional.grid_sample(images, places, "bilinear", "reflection", align_corners=False)
+    return torch.where(applied[:, None, None, None], moved, images)
 
 
 def _cut_out(images: Tensor, numbers: Tensor, probability: float) -> Tensor:

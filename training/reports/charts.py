@@ -7,8 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 
 WIDTH, HEIGHT = 420, 220
-LEFT, RIGHT, TOP, BOTTOM = 52, 8, 24, 26
-"""Margins around the plotted area, pixels."""
+LEFT, RIGHT, BOTTOM = 52, 8, 26
+"""Margins around the plotted area, pixels; above it stand the title and the names, a line each."""
+
+LINE = 13
+"""Distance of the lines of text above the plot, pixels."""
 
 COLORS = ("#1f6fb4", "#d1495b", "#2e933c", "#8f5fbf", "#c98a00", "#00868b", "#6b6b6b", "#b0457b")
 
@@ -27,17 +30,18 @@ def line_chart(title: str, series: Mapping[str, Points], *, x_label: str = "kimg
     parts = [head, f'<text x="{LEFT}" y="15" class="title">{html.escape(title)}</text>']
     if not flat:
         return "".join([*parts, f'<text x="{LEFT}" y="{HEIGHT / 2}">nothing yet</text></svg>'])
+    top = 10 + LINE * max(len(kept), 1)
     scale = math.log10 if log else float
     x_range, y_range = _range([x for x, _ in flat]), _range([scale(y) for _, y in flat])
 
     def place(x: float, y: float) -> tuple[float, float]:
         across = (x - x_range[0]) / (x_range[1] - x_range[0])
         up = (scale(y) - y_range[0]) / (y_range[1] - y_range[0])
-        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
+        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - top - BOTTOM)
 
     for share in (0.0, 0.5, 1.0):
         value = y_range[0] + share * (y_range[1] - y_range[0])
-        y = HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+        y = HEIGHT - BOTTOM - share * (HEIGHT - top - BOTTOM)
         parts.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - RIGHT}" y2="{y:.1f}" class="rule"/>')
         parts.append(f'<text x="{LEFT - 4}" y="{y + 4:.1f}" class="end">{10**value if log else value:.3g}</text>')
     parts.append(f'<text x="{LEFT}" y="{HEIGHT - 8}">{x_range[0]:.4g}</text>')
@@ -51,7 +55,7 @@ def line_chart(title: str, series: Mapping[str, Points], *, x_label: str = "kimg
         if len(points) == 1:
             x, y = place(*points[0])
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{color}"/>')
-        y = TOP + 10 + 12 * number  # one below the other: names of several runs are long
+        y = 15 + LINE * number  # one below the other: names of several runs are long
         parts.append(
             f'<text x="{WIDTH - RIGHT - 4}" y="{y}" class="end" style="fill:{color}">{html.escape(name)}</text>'
         )

@@ -18,6 +18,8 @@ from hgs_toolkit.settings_io import config_to_dict, flatten_keys, load_config
 from hgs_toolkit.training.reports.charts import Points, line_chart
 from hgs_toolkit.training.state import RunFolder
 
+REPORT_FILE = "report.html"
+
 CHARTS = {
     "losses": ("loss_d", "loss_g"),
     "mean logits of D": ("real", "fake"),
@@ -35,6 +37,9 @@ GRID_SIDE = 512
 
 FRAME_MILLISECONDS = 90
 
+SMOOTH_SIDE = 64
+"""Side of the images from which an enlarged turntable is smooth, pixels; smaller ones would look like haze."""
+
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 24px auto; max-width: 1340px; padding: 0 16px; color: #222 }
 h1 { font-size: 22px } h2 { font-size: 17px; margin-top: 32px }
@@ -44,7 +49,7 @@ svg text.title { fill: #222; font-weight: 600 } svg .end { text-anchor: end }
 svg polyline { fill: none; stroke-width: 1.5 }
 svg .rule { stroke: #ddd } img { image-rendering: auto; max-width: 100% }
 table { border-collapse: collapse; font-size: 13px } td, th { padding: 2px 12px 2px 0; text-align: left }
-.columns { columns: 3 340px }
+.columns { columns: 3 340px } summary { font-size: 17px; font-weight: 600; margin: 32px 0 12px; cursor: pointer }
 """
 
 
@@ -68,8 +73,9 @@ def write_report(
     if turntable is not None:
         parts += ["<h2>Turntable</h2>", _row([_figure(_animation(turntable), "one sample of the average model")])]
     parts += ["<h2>Data</h2>", _table(facts)]
-    parts += ["<h2>Settings</h2>", f'<div class="columns">{_table(flatten_keys(config_to_dict(config)))}</div>']
-    return _write_page(run.path / "report.html", title, parts)
+    settings = _table(flatten_keys(config_to_dict(config)))
+    parts += [f'<details><summary>Settings</summary><div class="columns">{settings}</div></details>']
+    return _write_page(run.path / REPORT_FILE, title, parts)
 
 
 def write_comparison(path: Path, runs: Mapping[str, RunFolder]) -> Path:
@@ -111,13 +117,16 @@ def _sample_figures(run: RunFolder, count: int = SHOWN_GRIDS) -> list[str]:
     files = sorted(run.samples.glob("kimg-*.png"))
     places = np.unique(np.linspace(0, max(len(files) - 1, 0), count).round().astype(int))
     chosen = [files[place] for place in places] if count > 1 and files else files[-1:]
-    figures = [_figure(_small_jpeg(file), file.stem.replace("kimg-", "kimg ")) for file in chosen]
+    figures = [_figure(_small_jpeg(file), f"{float(file.stem.removeprefix('kimg-')):g} kimg") for file in chosen]
     real = run.samples / "real.png"
     return [*figures, _figure(_small_jpeg(real), "real images")] if real.is_file() and count > 1 else figures
 
 
 def _small_jpeg(file: Path) -> str:
+    """A grid as it is shown: a large one made smaller, the pixels of a small one made visible."""
     with Image.open(file) as image:
+        if (factor := GRID_SIDE // 2 // max(image.size)) > 1:
+            image = image.resize((factor * image.width, factor * image.height), Image.Resampling.NEAREST)
         image.thumbnail((GRID_SIDE, GRID_SIDE))
         buffer = io.BytesIO()
         image.convert("RGB").save(buffer, "JPEG", quality=88)
@@ -126,7 +135,8 @@ def _small_jpeg(file: Path) -> str:
 
 def _animation(frames: npt.NDArray[np.uint8]) -> str:
     images = [Image.fromarray(frame) for frame in frames]
-    images = [image.resize((256, 256), Image.Resampling.LANCZOS) for image in images]
+    kind = Image.Resampling.NEAREST if frames.shape[1] < SMOOTH_SIDE else Image.Resampling.LANCZOS
+    images = [image.resize((256, 256), kind) for image in images]
     buffer = io.BytesIO()
     images[0].save(buffer, "WEBP", save_all=True, append_images=images[1:], duration=FRAME_MILLISECONDS, loop=0)
     return _data_url(buffer.getvalue(), "image/webp")

@@ -1,9 +1,9 @@
 """A plan: several stages of training, each grown from the one before, run and resumed as one.
 
-The plan's folder holds ``plan.yaml`` with the settings of all stages, a run folder for each in ``stages/``, and the
-newest model with its settings at the top, so that every command takes it as it takes a run folder. A stage that is
-complete is never touched again; one that was interrupted goes on exactly; the next one starts from the last state of
-the one before. Nothing else has to be remembered, so a plan may be stopped anywhere.
+The plan's folder holds ``plan.yaml`` with the settings of all stages (:mod:`.plan_file`), a run folder for each in
+``stages/``, and the newest model with its settings at the top, so that every command takes it as it takes a run folder.
+A stage that is complete is never touched again; one that was interrupted goes on exactly; the next one starts from the
+last state of the one before. Nothing else has to be remembered, so a plan may be stopped anywhere.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import yaml
-
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.errors import CheckpointError, ConfigError, HgsError
 from hgs_toolkit.files import make_folder, write_bytes
-from hgs_toolkit.settings_io import config_from_dict, config_to_dict, load_config
+from hgs_toolkit.pose_prior import PosePrior
+from hgs_toolkit.settings_io import config_to_dict, flatten_keys, load_config
 from hgs_toolkit.training.continuing import DatasetIdentity, refuse_other_data
 from hgs_toolkit.training.distributed import World
-from hgs_toolkit.training.fitting import fitted
+from hgs_toolkit.training.fitting import POSES, fitted
 from hgs_toolkit.training.loop import RunProgress, train
 from hgs_toolkit.training.networks import Networks
+from hgs_toolkit.training.reports.page import REPORT_FILE
 from hgs_toolkit.training.stages.cost import image_cost
-from hgs_toolkit.training.stages.growing import grow, grown_config
+from hgs_toolkit.training.stages.growing import TASK, grow, grown_config
+from hgs_toolkit.training.stages.plan_file import Choice, read_plan, write_plan
 from hgs_toolkit.training.stages.warm_start import STAGES, read_networks, starting_config
 from hgs_toolkit.training.state import RunFolder, read_state
 
@@ -55,8 +56,8 @@ class PlanFolder:
         """Whether there is a plan to resume."""
         return self.plan_file.is_file()
 
-    def start(self, stages: Sequence[Config]) -> None:
-        """Write the settings of all stages.
+    def start(self, stages: Sequence[Config], choices: Sequence[Choice] = ()) -> None:
+        """Write the settings of all stages, and the reasons for them.
 
         Raises:
             HgsError: if the folder holds a plan or a run already.
@@ -64,8 +65,7 @@ class PlanFolder:
         if self.exists or self.newest.state_file.exists():
             raise HgsError(f"{self.path} holds a run already; add --resume to continue it or choose another folder")
         make_folder(self.path)
-        text = yaml.safe_dump([config_to_dict(stage) for stage in stages], sort_keys=False)
-        write_bytes(self.plan_file, text.encode())
+        write_bytes(self.plan_file, write_plan(stages, choices).encode())
 
     def read(self) -> list[Config]:
         """The settings of all stages.
@@ -74,9 +74,8 @@ class PlanFolder:
             CheckpointError: if the file is missing or no plan.
         """
         try:
-            values = yaml.safe_load(self.plan_file.read_text(encoding="utf-8"))
-            return [config_from_dict(stage) for stage in values]
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ConfigError) as error:
+            return read_plan(self.plan_file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, ConfigError) as error:
             raise CheckpointError(f"{self.plan_file} is not the plan of a run: {error}") from error
 
     def stage(self, number: int, config: Config) -> RunFolder:
@@ -84,8 +83,11 @@ class PlanFolder:
         return RunFolder(self.path / STAGES / f"{number + 1}-{config.name}")
 
     def publish(self, run: RunFolder) -> None:
-        """Put the model of a stage, and its settings, at the top."""
+        """Put the model of a stage, its settings and its report at the top."""
         write_bytes(self.newest.model_file, run.model_file.read_bytes())
+        report = run.path / REPORT_FILE
+        if report.is_file():
+            write_bytes(self.path / REPORT_FILE, report.read_bytes())
         write_bytes(self.newest.config_file, run.config_file.read_bytes())
 
 
@@ -104,7 +106,7 @@ class _Clock:
             stage.training.kimg * 1000 * cost / self.costs[number]
             for stage, cost in zip(self.stages[number + 1 :], self.costs[number + 1 :], strict=True)
         ]
-        return (images + sum(later)) * pace
+        return max((images + sum(later)) * pace, 0.0)
 
 
 def train_plan(
@@ -157,7 +159,8 @@ def train_plan(
             if world.any(should_stop()):
                 break
             images = open_images(recipe.generator.resolution)
-            config, start, goes_on = _beginning(recipe, run, previous, images, explicit)
+            chosen = {*explicit, *_changed_tasks(stages, number)}
+            config, start, goes_on = _beginning(recipe, run, previous, images, chosen)
             if world.is_main and not goes_on:
                 logger.info("stage %d of %d: %s", number + 1, len(stages), config.name)
             shown = _reporting(folder, run, number, clock, report) if world.is_main else None
@@ -180,13 +183,23 @@ def _beginning(
         begun = load_config(run.config_file)
         return replace(begun, training=replace(begun.training, kimg=recipe.training.kimg)), None, True
     if previous is None:
-        return fitted(recipe, images, explicit), None, False
+        # Poses that a plan states are meant, whether they were measured for it or edited.
+        stated = {POSES} if recipe.generator.poses != PosePrior() else set()
+        return fitted(recipe, images, {*explicit, *stated}), None, False
     refuse_other_data(read_state(previous.state_file).get("data"), DatasetIdentity.of(images), previous.path)
     networks = read_networks(previous.path)
     if networks.config.generator.resolution == recipe.generator.resolution:
         return starting_config(networks, recipe), networks, False
     grown = grow(networks, grown_config(networks.config, recipe, explicit))
     return grown.config, grown, False
+
+
+def _changed_tasks(stages: Sequence[Config], number: int) -> set[str]:
+    """Settings of the task in which a stage differs from the one before: they were edited and are not taken over."""
+    if number == 0:
+        return set()
+    before, now = (flatten_keys(config_to_dict(stage)) for stage in stages[number - 1 : number + 1])
+    return {key for key in now if now[key] != before.get(key) and key.startswith(TASK)}
 
 
 def _is_complete(run: RunFolder, recipe: Config) -> bool:

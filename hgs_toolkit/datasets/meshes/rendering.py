@@ -18,7 +18,7 @@ from hgs_toolkit.datasets.classes import folder_names, top_folder
 from hgs_toolkit.datasets.critters.raycast import Values
 from hgs_toolkit.datasets.eg3d import VIEWS, OnProgress
 from hgs_toolkit.datasets.images import Pixels, to_uint8
-from hgs_toolkit.datasets.make import ClassesOf, check_request, make_dataset
+from hgs_toolkit.datasets.make import ClassesOf, check_request, make_dataset, make_in_parts
 from hgs_toolkit.datasets.meshes.library import MeshFile
 from hgs_toolkit.datasets.meshes.materials import Material
 from hgs_toolkit.datasets.meshes.textured_mesh import TexturedMesh, load_textured_mesh
@@ -87,11 +87,13 @@ def render_meshes(
     meshes: Sequence[MeshFile], path: str | Path, count: int, resolution: int, *, seed: int = 0,
     poses: PosePrior | None = None, up: str = "y", views: int = 1, variation: Variation | None = None,
     workers: int = 1, force: bool = False, progress: OnProgress | None = None, classes: bool = False,
+    parts: Path | None = None,
 ) -> None:  # fmt: skip
     """Write ``count`` posed images of ``meshes`` as an EG3D zip or folder; see make_dataset.
 
     ``views`` consecutive images show the same drawing of a model, and drawings differ within ``variation``. The models'
-    authors and licences are written into dataset.json, with ``classes`` also the folder of each as its class.
+    authors and licences are written into dataset.json, with ``classes`` also the folder of each as its class. With a
+    folder for ``parts`` an interrupted call can be repeated, see make_in_parts.
 
     Raises:
         MissingExtraError: if embreex is not installed.
@@ -104,9 +106,12 @@ def render_meshes(
         tuple(meshes), resolution, seed, poses or camera_prior(), up, views=views, variation=variation or Variation()
     )
     kinds = _folder_classes(images) if classes else None
-    make_dataset(
-        images, count, path, workers=workers, force=force, progress=progress, facts=images.facts, classes=kinds
-    )
+    if parts is not None:
+        make_in_parts(images, count, path, parts, workers=workers, progress=progress, facts=images.facts, classes=kinds)
+    else:
+        make_dataset(
+            images, count, path, workers=workers, force=force, progress=progress, facts=images.facts, classes=kinds
+        )
 
 
 def _folder_classes(images: MeshImages) -> ClassesOf:

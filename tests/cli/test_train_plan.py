@@ -1,0 +1,66 @@
+"""``hgs train`` without a preset: a plan is made, shown, edited, and resumes wherever it was interrupted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Hgs
+
+SMALL = [
+    option
+    for setting in (
+        "generator.points=16", "generator.z_dim=8", "generator.w_dim=16", "generator.transformer_blocks=1",
+        "generator.channels=[16,8]", "discriminator.channels=[8,8,8]", "discriminator.pose_dim=8", "training.batch=4",
+        "training.metric_kimg=0", "discriminator.kind=residual", "training.grid=1", "training.workers=0",
+    )
+    for option in ("--set", setting)
+]  # fmt: skip
+
+
+def test_a_plan_is_shown_edited_and_ends_alike_wherever_it_was_interrupted(hgs: Hgs, tmp_path: Path) -> None:
+    data, run, other = tmp_path / "set.zip", tmp_path / "run", tmp_path / "other"
+    assert hgs("dataset", "demo", "--out", data, "--count", 8, "--resolution", 16).exit_code == 0
+    planned = hgs("train", "--data", data, "--out", run, "--plan-only", "--kimg", "0.02", *SMALL)
+    assert planned.exit_code == 0, planned.output
+    assert "the images have alpha" in planned.stdout
+    assert sorted(file.name for file in run.iterdir()) == ["plan.yaml"]
+    plan = run / "plan.yaml"
+    assert "8 images are fewer than 5,000" in " ".join(plan.read_text().split())
+    plan.write_text(plan.read_text().replace("generator_lr: 0.0008", "generator_lr: 0.0004"))
+    again = hgs("train", "--data", data, "--out", run, *SMALL)
+    assert again.exit_code == 1
+    assert "--resume" in again.stderr
+    straight = hgs("train", "--data", data, "--config", plan, "--out", other)
+    assert straight.exit_code == 0, straight.output
+    torn = hgs("train", "--resume", "--data", data, "--out", run, "--minutes", "0.0001")
+    assert torn.exit_code == 0, torn.output
+    assert hgs("train", "--resume", "--data", data, "--out", run).exit_code == 0
+    assert (run / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    assert "generator_lr: 0.0004" in (run / "config.yaml").read_text()
+
+
+def test_what_a_plan_needs_is_refused_beside_a_preset(hgs: Hgs, tmp_path: Path) -> None:
+    mixed = hgs("train", "--data", tmp_path, "--preset", "critters32", "--out", tmp_path / "run", "--plan-only")
+    assert mixed.exit_code == 2
+    assert "a plan is made without a preset" in mixed.stderr
+    empty = hgs("train", "--data", tmp_path, "--out", tmp_path / "run")
+    assert empty.exit_code == 1
+    assert "no mesh and no image" in empty.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_folder_of_meshes_is_rendered_planned_and_trained(
+    hgs: Hgs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("embreex", reason="rendering meshes needs the extra [meshes]")
+    monkeypatch.setattr("hgs_toolkit.datasets.preparing.RENDERED", (8, 8))
+    models, run = tmp_path / "models", tmp_path / "run"
+    models.mkdir()
+    (models / "a.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    trained = hgs("train", "--data", models, "--out", run, "--kimg", "0.01", "--resolution", 16, *SMALL)
+    assert trained.exit_code == 0, trained.output
+    assert (run / "model.safetensors").is_file()
+    assert "8 drawings of 1 models" in trained.stderr

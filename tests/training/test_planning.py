@@ -1,0 +1,186 @@
+"""Plans for sets that nobody tuned for: settings by what the set is like, lengths by what an image takes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hgs_toolkit.config import Config
+from hgs_toolkit.datasets.eg3d import PosedImages
+from hgs_toolkit.errors import ConfigError, DataError
+from hgs_toolkit.pose_prior import PosePrior
+from hgs_toolkit.settings_io import config_to_dict, load_stages
+from hgs_toolkit.training.planning.choices import gamma_of, possible_sizes, propose
+from hgs_toolkit.training.planning.facts import Machine, SetFacts
+from hgs_toolkit.training.planning.lengths import sizes_within, time_shares, with_lengths
+from hgs_toolkit.training.planning.pace import measure_paces
+from hgs_toolkit.training.stages.growing import TASK
+from hgs_toolkit.training.stages.plan import PlanFolder, train_plan
+from hgs_toolkit.training.stages.plan_file import Choice, is_plan, read_plan, write_plan
+from hgs_toolkit.training.stages.warm_start import read_networks
+
+CPU = Machine("cpu", 8 << 30)
+CARD = Machine("cuda", 70 << 30)
+SET = SetFacts("set.zip", 30_000, 64, True, PosePrior())
+
+
+def stages_of(facts: SetFacts, sizes: tuple[int, ...] = (16, 32), machine: Machine = CPU) -> tuple[Config, ...]:
+    return propose(facts, machine, sizes).stages
+
+
+def test_stages_double_up_to_what_the_images_and_the_machine_have() -> None:
+    assert possible_sizes(replace(SET, resolution=512), CPU) == [16, 32, 64]
+    assert possible_sizes(replace(SET, resolution=512), CARD) == [16, 32, 64, 128, 256]
+    assert possible_sizes(replace(SET, resolution=32), CARD) == [16, 32]
+    assert possible_sizes(replace(SET, resolution=96), CPU) == [16, 32]
+    assert possible_sizes(replace(SET, resolution=256), CPU, 128) == [16, 32, 64, 128]
+    with pytest.raises(ConfigError, match=r"--resolution 48; expected one of 16, 32, 64 for set\.zip"):
+        possible_sizes(SET, CPU, 48)
+    with pytest.raises(DataError, match=r"set\.zip has images of 100 pixels; expected 16 times"):
+        possible_sizes(replace(SET, resolution=100), CPU)
+
+
+@pytest.mark.parametrize("facts", [SET, replace(SET, has_alpha=False), replace(SET, assumed="made up", images=300)])
+def test_every_stage_has_the_settings_that_define_the_task_and_can_be_trained(facts: SetFacts) -> None:
+    stages = stages_of(facts, (16, 32, 64, 128, 256))
+    assert [stage.generator.resolution for stage in stages] == [16, 32, 64, 128, 256, 256]
+    assert [stage.generator.levels for stage in stages] == [2, 3, 4, 5, 6, 6]
+    values = [config_to_dict(stage) for stage in stages]
+    for key in TASK:
+        section, _, name = key.partition(".")
+        assert all(value[section][name] == values[0][section][name] for value in values), key
+
+
+def test_alpha_decides_the_background() -> None:
+    with_alpha, without = stages_of(SET)[0], stages_of(replace(SET, has_alpha=False))[0]
+    assert (with_alpha.generator.background, with_alpha.training.background) == ("none", "random")
+    assert (without.generator.background, without.training.background) == ("generator", "black")
+    assert without.training.background_kimg == 0
+
+
+def test_the_discriminator_sees_what_the_set_and_the_machine_have() -> None:
+    def seen(facts: SetFacts, machine: Machine = CPU) -> tuple[str, bool, int]:
+        chosen = stages_of(facts, machine=machine)[0].discriminator
+        return chosen.kind, chosen.alpha, chosen.views
+
+    assert seen(SET) == ("projected", True, 1)
+    assert seen(replace(SET, has_alpha=False, views=2)) == ("projected", False, 2)
+    assert seen(replace(SET, views=3), replace(CPU, features=False)) == ("residual", True, 1)
+    assert stages_of(replace(SET, views=4))[0].training.views == 2
+
+
+def test_made_up_poses_are_not_shown_to_the_discriminator() -> None:
+    stage = stages_of(replace(SET, assumed="drawn at random"))[0]
+    assert stage.discriminator.pose == "none"
+    assert stage.training.random_pose == 1.0
+    assert stages_of(SET)[0].discriminator.pose == "projection"
+
+
+def test_few_photographs_are_mirrored_and_augmented_and_drawings_are_not() -> None:
+    def augment(facts: SetFacts) -> tuple[float, float | None]:
+        chosen = stages_of(facts)[0].training.augment
+        return chosen.mirror, chosen.adaptive_target
+
+    assert augment(SET) == (0.0, None)
+    assert augment(replace(SET, images=10_000)) == (0.5, None)
+    assert augment(replace(SET, images=1000)) == (0.5, 0.6)
+    assert augment(replace(SET, images=1000, rendered=True)) == (0.0, None)
+    assert augment(replace(SET, images=1000, poses=PosePrior(yaw_mean=0.6)))[0] == 0.0
+
+
+def test_gammas_are_the_measured_ones_and_follow_pixels_and_batch() -> None:
+    assert [gamma_of(size, 16) for size in (16, 32, 64)] == [0.01, 0.03, 0.04]
+    assert gamma_of(128, 16) == pytest.approx(0.16)
+    assert gamma_of(64, 32) == pytest.approx(0.02)
+    assert propose(SET, CPU, [16], ["training.batch=8"]).stages[0].training.r1_gamma == pytest.approx(0.02)
+
+
+def test_a_batch_fits_the_memory_and_the_set() -> None:
+    def batch(machine: Machine, images: int = 30_000, size: int = 64) -> int:
+        return propose(replace(SET, images=images, resolution=size), machine, [size]).stages[0].training.batch
+
+    assert batch(CPU) == 16
+    assert batch(CARD) == 32
+    assert batch(replace(CPU, memory=1 << 30)) < 16
+    assert batch(CPU, images=10) == 8
+    with pytest.raises(DataError, match="3 images; expected at least 4"):
+        batch(CPU, images=3)
+
+
+def test_minutes_decide_lengths_and_how_far_the_stages_go() -> None:
+    paces = [1 / 60, 1 / 43, 1 / 25]
+    assert sizes_within([16, 32, 64], paces, None) == [16, 32, 64]
+    assert sizes_within([16, 32, 64], paces, 120) == [16, 32, 64]
+    assert sizes_within([16, 32, 64], [pace * 3 for pace in paces], 20) == [16]
+    assert sizes_within([16, 32, 64], [pace * 1.5 for pace in paces], 20) == [16, 32]
+    assert sum(time_shares(3)) == pytest.approx(1)
+    stages, lengths = with_lengths(stages_of(SET, (16, 32, 64)), [*paces, paces[-1]], minutes=120)
+    assert sum(length.seconds for length in lengths) == pytest.approx(120 * 60 * 0.85, rel=0.01)
+    assert [stage.training.kimg for stage in stages] == [length.kimg for length in lengths]
+    assert 30 < lengths[0].kimg < 60
+    assert 60 < lengths[2].kimg < 90
+    shorter, _ = with_lengths(stages, [*paces, paces[-1]], kimg=1.0)
+    assert sum(stage.training.kimg for stage in shorter) == pytest.approx(1, abs=0.03)
+    assert all(stage.training.blur_kimg <= stage.training.kimg for stage in shorter)
+
+
+def test_a_plan_reads_as_it_was_written_and_says_what_is_wrong_with_it(tmp_path: Path) -> None:
+    stages = list(stages_of(SET, (16, 32, 64)))
+    text = write_plan(stages, [Choice("batch", "16", "so: it is measured")])
+    assert read_plan(text) == stages
+    assert "batch: '16 (so: it is measured)'" in text
+    assert text.count("r1_gamma") == len(stages)
+    assert text.count("z_dim") == 1
+    assert read_plan(write_plan(stages[:1])) == stages[:1]
+    (tmp_path / "plan.yaml").write_text(text.replace("r1_gamma", "r1_gama"))
+    assert is_plan(tmp_path / "plan.yaml")
+    with pytest.raises(ConfigError, match="did you mean 'r1_gamma'"):
+        read_plan((tmp_path / "plan.yaml").read_text())
+    wrongs = {
+        "why: {}": "no list of stages", "stages: [1]": "mappings", "a: [": "no valid YAML",
+        "stages: [{}]\nstage: 3": "unknown key 'stage'", "stages: [{}, {}]": "one name",
+    }  # fmt: skip
+    for wrong, message in wrongs.items():
+        with pytest.raises(ConfigError, match=message):
+            read_plan(wrong)
+
+
+def test_presets_of_stages_are_plans_as_well() -> None:
+    stages = load_stages("critters128")
+    assert read_plan(write_plan(stages)) == stages
+
+
+def test_a_pace_is_measured_and_the_next_stages_are_estimated_by_their_cost(
+    tiny: Config, images: PosedImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hgs_toolkit.training.planning.pace.LONGEST_SECONDS", 1e-9)
+    asked: list[int] = []
+
+    def opened(resolution: int) -> PosedImages:
+        asked.append(resolution)
+        return images
+
+    larger = replace(tiny, generator=replace(tiny.generator, points=64))
+    paces = measure_paces([tiny, tiny, larger], opened)
+    assert asked == [16]
+    assert paces[0] == paces[1] > 0
+    assert paces[2] > paces[0]
+
+
+def test_poses_and_augmentation_that_a_plan_states_are_trained_with(
+    tiny: Config, images: PosedImages, tmp_path: Path
+) -> None:
+    one_step = replace(tiny, training=replace(tiny.training, kimg=0.004, workers=0))
+    stated = replace(one_step, generator=replace(one_step.generator, poses=PosePrior(yaw_spread=math.pi / 2)))
+    polish = replace(
+        stated, name="polish", training=replace(stated.training, augment=replace(tiny.training.augment, color=0.25))
+    )
+    folder = PlanFolder(tmp_path / "run")
+    folder.start([stated, polish])
+    train_plan(folder.read(), lambda _: images, folder.path, resume=True)
+    trained = read_networks(folder.path).config
+    assert trained.generator.poses == stated.generator.poses
+    assert trained.training.augment.color == 0.25

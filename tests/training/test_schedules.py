@@ -1,0 +1,126 @@
+"""Rates over time, averages to choose from at the end, geometric augmentation, ADA of the relativistic loss."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hgs_toolkit.checkpoint import load_model
+from hgs_toolkit.config import AugmentConfig, Config
+from hgs_toolkit.datasets.eg3d import PosedImages
+from hgs_toolkit.errors import ConfigError
+from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.settings_io import config_from_dict, config_to_dict, merge
+from hgs_toolkit.training.inputs.augment import Augmentation
+from hgs_toolkit.training.loop import train
+from hgs_toolkit.training.losses import gradient_penalty
+from hgs_toolkit.training.state import RunFolder, read_state
+from hgs_toolkit.training.ticks import TickMetric
+from hgs_toolkit.training.trainer import Trainer
+
+
+def changed(config: Config, **sections: dict[str, Any]) -> Config:
+    return config_from_dict(merge(config_to_dict(config), sections))
+
+
+def test_rates_move_geometrically_after_the_warm_up(tiny: Config, images: PosedImages) -> None:
+    schedule = {"rate_final": 0.25, "rate_start_kimg": 0.004, "rate_kimg": 0.008, "warmup_steps": 0}
+    trainer = Trainer(changed(tiny, training=schedule))
+    rates = []
+    for _ in range(4):
+        trainer.train_step(images)
+        rates.append(trainer.generator_optimizer.param_groups[0]["lr"] / tiny.training.generator_lr)
+    assert rates == pytest.approx([1.0, 1.0, 0.5, 0.25])
+
+
+def test_a_rate_of_nothing_is_refused(tiny: Config) -> None:
+    with pytest.raises(ConfigError, match=r"training\.rate_final is 0\.0; expected more than 0"):
+        changed(tiny, training={"rate_final": 0.0})
+
+
+def test_geometry_is_refused_where_the_discriminator_knows_the_camera(tiny: Config) -> None:
+    with pytest.raises(ConfigError, match=r"geometry needs discriminator\.pose = none, here it is projection"):
+        changed(tiny, training={"augment": {"geometry": 0.5}})
+    assert changed(tiny, discriminator={"pose": "none"}, training={"augment": {"geometry": 0.5}})
+
+
+def test_geometric_changes_move_what_is_chosen_and_have_second_derivatives() -> None:
+    augmentation = Augmentation(AugmentConfig(geometry=0.5))
+    numbers = augmentation.draw(64, torch.Generator().manual_seed(0))
+    images = torch.randn(64, 4, 16, 16, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    moved = augmentation.apply(images, numbers)
+    still = numbers[:, 7] >= 0.5
+    assert 10 < int(still.sum()) < 54
+    assert torch.equal(moved[still], images[still])
+    assert all(bool((moved[i] != images[i]).any()) for i in torch.nonzero(~still).flatten())
+    penalty = gradient_penalty((moved.square().sum(dim=(1, 2, 3))), images)
+    (second,) = torch.autograd.grad(penalty, images)
+    assert bool(second.isfinite().all())
+    assert float(second.abs().max()) > 0
+    middle = torch.full((1, 12), 0.5)
+    middle[0, 7] = 0.0  # chosen, but turned, scaled and moved by nothing
+    assert torch.allclose(augmentation.apply(images[:1], middle), images[:1], atol=1e-5)
+
+
+def test_ada_of_the_relativistic_loss_does_not_depend_on_the_zero_of_the_logits(
+    tiny: Config, images: PosedImages
+) -> None:
+    strengths = []
+    for offset in (-50.0, 0.0, 50.0):
+        trainer = Trainer(changed(tiny, training={"augment": {"adaptive_target": 0.0}}))
+        output = trainer.discriminator.out
+        output.register_forward_hook(lambda _module, _inputs, logits, offset=offset: logits + offset)
+        trainer.augmentation.strength = 0.5
+        trainer.train_step(images)
+        strengths.append(trainer.augmentation.strength)
+    assert strengths[0] == strengths[1] == strengths[2]
+
+
+class FakeMetric(TickMetric):
+    """The average with the least norm of its first weights has the lowest KID."""
+
+    def __init__(self, config: Config, data: PosedImages) -> None:
+        self.config, self.data, self.seconds = config, data, 0.0
+
+    def estimate(self, *_: object) -> float:
+        return 0.0
+
+    def measure(self, model: Generator, *_: object) -> dict[str, Any]:
+        value = float(next(model.parameters()).double().norm())
+        return {"kid_fake": value, "measurements": [{"name": "kid_fake", "value": value}]}
+
+
+def test_the_best_of_several_averages_becomes_the_model_and_all_resume_exactly(
+    tiny: Config, images: PosedImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TickMetric, "for_run", lambda config, data, _device: FakeMetric(config, data))
+    config = changed(tiny, training={"ema_choices": [0.001, 5.0], "kimg": 0.016, "workers": 0, "ema_rampup": None})
+    whole = train(config, images, tmp_path / "whole")
+    steps = iter([False, True])
+    train(config, images, tmp_path / "torn", should_stop=lambda: next(steps, True))
+    torn = train(config, images, tmp_path / "torn", resume=True)
+    first, second = (read_state(run.state_file) for run in (whole, torn))
+    assert len(first["averages"]) == 2
+    for one, other in zip([first["ema"], *first["averages"]], [second["ema"], *second["averages"]], strict=True):
+        assert all(torch.equal(one[key], other[key]) for key in one)
+    line = whole.read_log()[-1]
+    norms = {"usual": line["kid_fake"], **line["averages"]}
+    assert len(set(norms.values())) == 3
+    best = min(norms, key=lambda name: norms[name])
+    weights = {"usual": first["ema"], "0.001": first["averages"][0], "5": first["averages"][1]}[best]
+    model = load_model(whole.path, "cpu").state_dict()
+    assert all(torch.equal(model[key], weights[key]) for key in model)
+    assert RunFolder(torn.path).model_file.read_bytes() == whole.model_file.read_bytes()
+
+
+def test_a_run_without_choices_keeps_its_state_as_it_was(tiny: Config) -> None:
+    trainer = Trainer(tiny)
+    state = trainer.state()
+    del state["averages"]
+    trainer.load_state(state)  # of a version before
+    with pytest.raises(ValueError, match="shorter"):
+        Trainer(replace(tiny, training=replace(tiny.training, ema_choices=(1.0,)))).load_state(state)

@@ -1,0 +1,257 @@
+"""The settings that follow from a set and a machine, each with its reason.
+
+Networks and rates are those of the stages of ``critters64`` and ``critters128``, which are measured up to 64 pixels
+(docs/results/critters64.md). What depends on the set is chosen here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hgs_toolkit.config import Config
+from hgs_toolkit.datasets.measured_poses import describe_poses
+from hgs_toolkit.errors import ConfigError, DataError
+from hgs_toolkit.settings_io import config_from_dict, config_to_dict, load_preset, merge, with_settings
+from hgs_toolkit.training.planning.facts import Machine, SetFacts
+from hgs_toolkit.training.stages.plan_file import Choice
+
+SIZES = (16, 32, 64, 128, 256, 512)
+"""Resolutions of the stages, pixels."""
+
+LARGEST = {"cpu": 64, "cuda": 256}
+"""Resolution of the last stage where none is asked for, pixels: larger ones take a CPU days."""
+
+BASES = {16: "critters64-at16", 32: "critters64-at32", 64: "critters64-at64", 128: "critters128-at128"}
+"""Resolution to the preset whose networks and rates a stage has; beyond, levels are added to the last."""
+
+MEASURED_GAMMA = {16: 0.01, 32: 0.03, 64: 0.04}
+"""Gammas that were measured, by resolution, for batches of MEASURED_BATCH."""
+
+MEASURED_BATCH = 16
+
+MIRRORED_BELOW = 20_000
+"""Number of images from which mirroring is not needed."""
+
+ADAPTIVE_BELOW = 5_000
+"""Number of images below which a discriminator learns them by heart, so that augmentation is controlled (ADA)."""
+
+CENTERED = 0.1
+"""Largest mean yaw of a set that may be mirrored, radians: others would get cameras where none was."""
+
+POLISHED = 0.3
+"""Fraction to which the rates fall during the polish, which begins at a third of the stages' rates."""
+
+BYTES_PER_IMAGE = 150 << 20
+"""Memory that an image of 64 pixels takes in a step, with a margin; it grows with the pixels."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Stages of training, first to last, and the reasons for their settings."""
+
+    stages: tuple[Config, ...]
+    choices: tuple[Choice, ...]
+
+
+def possible_sizes(facts: SetFacts, machine: Machine, resolution: int | None = None) -> list[int]:
+    """Resolutions of the stages, the last one first to be given up where time is short.
+
+    Args:
+        resolution: that of the last stage; None is the set's, but at most LARGEST.
+
+    Raises:
+        DataError: if the images cannot be averaged down to 16 pixels.
+        ConfigError: if ``resolution`` is not one that the set and the stages have.
+    """
+    fitting = [size for size in SIZES if facts.resolution % size == 0]
+    if not fitting or fitting[0] != SIZES[0]:
+        raise DataError(
+            f"{facts.name} has images of {facts.resolution} pixels; expected 16 times a whole number, which can be "
+            "averaged down to the sizes of the stages: resize them to 64, 128 or 256 pixels"
+        )
+    fitting = [size for place, size in enumerate(fitting) if size == SIZES[place]]  # no doubling is left out
+    if resolution is None:
+        return [size for size in fitting if size <= LARGEST[machine.device]]
+    if resolution not in fitting:
+        raise ConfigError(f"--resolution {resolution}; expected one of {', '.join(map(str, fitting))} for {facts.name}")
+    return [size for size in fitting if size <= resolution]
+
+
+def propose(
+    facts: SetFacts, machine: Machine, sizes: Sequence[int], settings: Sequence[str] = (), *, seed: int = 0
+) -> Proposal:
+    """Stages at ``sizes``, then a polish at the last one; their lengths are those of the presets.
+
+    Args:
+        settings: ``key=value`` texts that win over what is chosen, in every stage.
+    """
+    batch, why_batch = _wished_batch(settings) or _batch(facts, machine, sizes[-1])
+    shared, choices = _shared(facts, machine)
+    stages = [_stage(size, batch, shared, seed) for size in sizes]
+    polish = load_preset("critters64-polish").training
+    stages.append(
+        _changed(
+            stages[-1], "polish", "A third of the learning rates, falling; a longer average",
+            {"training": {
+                "kimg": polish.kimg, "generator_lr": polish.generator_lr, "discriminator_lr": polish.discriminator_lr,
+                "ema_kimg": polish.ema_kimg, "rate_final": POLISHED, "ema_choices": [1.0, 30.0],
+            }},
+        )
+    )  # fmt: skip
+    levels = ", ".join(f"{stage.generator.levels} levels at {stage.generator.resolution} px" for stage in stages[:-1])
+    gammas = ", ".join(f"{stage.training.r1_gamma:.3g}" for stage in stages[:-1])
+    choices = [
+        Choice("stages", ", ".join(f"{size}" for size in sizes) + " px, polish",
+               "each stage grows from the one before, which is several times faster than starting large"),
+        Choice("levels", levels, "a doubling of the pixels adds a level of four times as many Gaussians"),
+        Choice("R1 and R2 gamma", gammas, _why_gamma(batch)),
+        Choice("gammas over time", "constant in a stage", "what the stages are measured with; gamma_final changes it"),
+        Choice("rates over time", f"constant, in the polish from a third to {POLISHED / 3:.0%}",
+               "the last details come with small steps (measured with a third)"),
+        Choice("average", "of three half-lives at the end, the one with the lowest KID",
+               "a short average is sharper, a long one is steadier: which is better is measured"),
+        Choice("batch", str(batch), why_batch),
+        *choices,
+    ]  # fmt: skip
+    return Proposal(tuple(with_settings(stage, list(settings)) for stage in stages), tuple(choices))
+
+
+def gamma_of(resolution: int, batch: int) -> float:
+    """R1's weight: measured up to 64 pixels, beyond in proportion to the pixels; in inverse proportion to the batch.
+
+    The heuristic of StyleGAN2-ADA (Karras et al. 2020, its automatic configuration) is 0.0002 * pixels / batch; at 64
+    pixels the measured value is 0.8 of that, and it goes on from there.
+    """
+    largest = max(MEASURED_GAMMA)
+    gamma = MEASURED_GAMMA.get(resolution, MEASURED_GAMMA[largest] * (resolution / largest) ** 2)
+    return float(f"{gamma * MEASURED_BATCH / batch:.3g}")
+
+
+def _why_gamma(batch: int) -> str:
+    return f"measured at 16, 32 and 64 px; beyond, they grow with the pixels (R1 per pixel); for batches of {batch}"
+
+
+def _wished_batch(settings: Sequence[str]) -> tuple[int, str] | None:
+    """The batch that is set by hand, which the gammas follow; None where it is not."""
+    values = [setting.partition("=")[2] for setting in settings if setting.startswith("training.batch=")]
+    return (int(values[-1]), "set by hand") if values and values[-1].isdecimal() and int(values[-1]) else None
+
+
+def _batch(facts: SetFacts, machine: Machine, resolution: int) -> tuple[int, str]:
+    """Images in a step, and why."""
+    wanted = 32 if machine.device == "cuda" else MEASURED_BATCH
+    needed = BYTES_PER_IMAGE * max(resolution / 64, 0.25) ** 2
+    batch = wanted
+    while batch > 4 and (batch * needed > machine.memory or batch > facts.images):
+        batch //= 2
+    if batch > facts.images:
+        raise DataError(f"{facts.name} has {facts.images} images; expected at least {batch}, better thousands")
+    if batch < wanted:
+        limit = "images" if wanted > facts.images else f"{machine.memory / 2**30:.1f} GiB of free memory"
+        return batch, f"{limit} allow no more"
+    return batch, "what the rates are measured with" if batch == MEASURED_BATCH else "a card is idle with fewer"
+
+
+def _stage(size: int, batch: int, shared: dict[str, Any], seed: int) -> Config:
+    base = BASES.get(size)
+    changes: dict[str, Any] = {}
+    if base is None:
+        base = BASES[max(BASES)]
+        config, more = load_preset(base), SIZES.index(size) - SIZES.index(max(BASES))
+        widths = (*config.generator.channels, *config.generator.channels[-1:] * more)
+        changes = {
+            "generator": {
+                "resolution": size, "channels": list(widths), "level_blocks": ["adain"] * (len(widths) - 1),
+            },
+            "discriminator": {
+                "resolution": size, "channels": [*config.discriminator.channels[:1] * more,
+                                                 *config.discriminator.channels],
+            },
+        }  # fmt: skip
+    gamma = gamma_of(size, batch)
+    own = {"training": {"batch": batch, "seed": seed, "r1_gamma": gamma, "r2_gamma": gamma}}
+    return _changed(
+        load_preset(base), f"at{size}", f"{size} pixels", merge(merge(changes, own), shared)
+    )  # fmt: skip
+
+
+def _changed(config: Config, name: str, description: str, changes: dict[str, Any]) -> Config:
+    return config_from_dict(merge(config_to_dict(config), changes) | {"name": name, "description": description})
+
+
+def _shared(facts: SetFacts, machine: Machine) -> tuple[dict[str, Any], list[Choice]]:
+    """Settings of all stages that the set decides, and why."""
+    augment, choices = _augmentation(facts)
+    training: dict[str, Any] = {"augment": augment}
+    generator: dict[str, Any] = {"poses": asdict(facts.poses)}
+    discriminator, seen = _discriminator(facts, machine)
+    choices.append(seen)
+    training["views"] = discriminator["views"]
+    if facts.has_alpha:
+        generator["background"], training["background"] = "none", "random"
+        choices.append(
+            Choice("background", "a random colour", "the images have alpha: the subject is learned free of any")
+        )
+    else:
+        generator |= {"background": "generator", "background_points": 500, "background_channels": 64}
+        training |= {"background": "black", "background_kimg": 0.0}
+        choices.append(
+            Choice("background", "generated", "the images have no alpha: what is behind the subject is learned, too")
+        )
+    if facts.assumed:
+        discriminator["pose"], training["random_pose"] = "none", 1.0
+        why = f"no camera is known, its poses are {facts.assumed}; the discriminator is not told them"
+        choices.append(Choice("poses", describe_poses(facts.poses), why))
+    else:
+        discriminator["pose"] = "projection"
+        why = "measured from the labels; the discriminator is told each image's camera, the generator never"
+        choices.append(Choice("poses", describe_poses(facts.poses), why))
+    if facts.classes:
+        why = "the set has classes; --set training.classes=false learns without"
+        choices.append(Choice("classes", ", ".join(facts.classes), why))
+    return {"generator": generator, "discriminator": discriminator, "training": training}, choices
+
+
+def _discriminator(facts: SetFacts, machine: Machine) -> tuple[dict[str, Any], Choice]:
+    """What the discriminator looks at, and why."""
+    pairs = facts.views % 2 == 0
+    chosen = {
+        "kind": "projected" if machine.features else "residual", "alpha": facts.has_alpha, "views": 2 if pairs else 1,
+    }  # fmt: skip
+    parts = [
+        "pixels" + (" and a pretrained network's features" if machine.features else ""),
+        *(["alpha"] if facts.has_alpha else []), *(["pairs of views"] if pairs else []),
+    ]  # fmt: skip
+    why = "what the set has; " + (
+        "the features are of SqueezeNet"
+        if machine.features
+        else "pip install 'hgs_toolkit[metrics]' adds a pretrained network's features"
+    )
+    return chosen, Choice("discriminator sees", ", ".join(parts), why)
+
+
+def _augmentation(facts: SetFacts) -> tuple[dict[str, Any], list[Choice]]:
+    augment: dict[str, Any] = {"mirror": 0.0, "color": 0.0, "cutout": 0.0, "geometry": 0.0, "adaptive_target": None}
+    few = f"{facts.images} images are fewer than {MIRRORED_BELOW:,}"
+    if facts.rendered:
+        mirror = Choice("mirroring", "off", "the set was drawn: more of it can be drawn, and writing reads backwards")
+    elif facts.images >= MIRRORED_BELOW:
+        mirror = Choice("mirroring", "off", f"{facts.images} images are enough without")
+    elif abs(facts.poses.yaw_mean) > CENTERED:
+        mirror = Choice("mirroring", "off", "the cameras stand on one side: mirrored ones would stand where none was")
+    else:
+        augment["mirror"] = 0.5
+        mirror = Choice("mirroring", "half of the images", f"{few}; their cameras are mirrored with them")
+    if facts.images >= ADAPTIVE_BELOW or facts.rendered:
+        adaptive = Choice("ADA", "off", f"{facts.images} images" + (", drawn ones" if facts.rendered else ""))
+    else:
+        moved = 0.8 if facts.assumed else 0.0  # nobody is told a camera that would no longer fit
+        augment |= {"color": 0.8, "cutout": 0.5, "geometry": moved, "adaptive_target": 0.6, "adaptive_kimg": 100.0}
+        kinds = "colour, cutout and geometry" if moved else "colour and cutout"
+        adaptive = Choice(
+            "ADA", f"{kinds}, target 0.6",
+            f"{facts.images} images are fewer than {ADAPTIVE_BELOW:,}: the discriminator may learn them by heart",
+        )  # fmt: skip
+    return augment, [mirror, adaptive]

