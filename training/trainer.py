@@ -36,6 +36,7 @@ from hgs_toolkit.training.optimizers import (
     read_figures,
 )
 from hgs_toolkit.training.randomness import Purpose, keyed_generator
+from hgs_toolkit.training.schedules import gamma_factor, rate_factor
 
 DARKEST_DC = -0.499 / SH_C0
 """Degree-0 coefficient just above black: the renderer's own clamp at 0 is never reached."""
@@ -247,21 +248,13 @@ class Trainer:
 
     @property
     def gamma_factor(self) -> float:
-        """Current factor of both gammas: moves geometrically from 1 to ``gamma_final``."""
-        training = self.config.training
-        if training.gamma_final is None:
-            return 1.0
-        return float(training.gamma_final ** min(self.kimg / training.gamma_kimg, 1.0))
+        """Current factor of both gammas."""
+        return gamma_factor(self.config.training, self.kimg)
 
     @property
     def rate_factor(self) -> float:
-        """Current factor of both learning rates: the warm-up's, times a geometric move from 1 to ``rate_final``."""
-        training = self.config.training
-        factor = min((self.step + 1) / max(training.warmup_steps, 1), 1.0)
-        if training.rate_final is not None:
-            share = (self.kimg - training.rate_start_kimg) / training.rate_kimg
-            factor *= training.rate_final ** min(max(share, 0.0), 1.0)
-        return float(factor)
+        """Factor of both learning rates in the next step."""
+        return rate_factor(self.config.training, self.step)
 
     def _generator_step(self, fakes: Fakes, real_logits: Tensor) -> Figures:
         """``real_logits`` are those of D's step, one update old; in the pairing D(real) only shifts the weights."""

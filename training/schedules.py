@@ -1,0 +1,21 @@
+"""Values that move over a run, as functions of what was shown so far."""
+
+from __future__ import annotations
+
+from hgs_toolkit.config import TrainingConfig
+
+
+def gamma_factor(training: TrainingConfig, kimg: float) -> float:
+    """Factor of both gammas: moves geometrically from 1 to ``gamma_final``."""
+    if training.gamma_final is None:
+        return 1.0
+    return float(training.gamma_final ** min(kimg / training.gamma_kimg, 1.0))
+
+
+def rate_factor(training: TrainingConfig, step: int) -> float:
+    """Factor of both learning rates: the warm-up's, times a geometric move from 1 to ``rate_final``."""
+    factor = min((step + 1) / max(training.warmup_steps, 1), 1.0)
+    if training.rate_final is not None:
+        share = (step * training.batch / 1000 - training.rate_start_kimg) / training.rate_kimg
+        factor *= training.rate_final ** min(max(share, 0.0), 1.0)
+    return float(factor)
