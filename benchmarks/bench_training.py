@@ -74,7 +74,7 @@ def parts_of_a_step(trainer: Trainer, data: NoiseImages, clock: Clock) -> None:
     with clock.part("rasteriser forward"):
         images, _ = render(cut, cameras, resolution, resolution, background=batch.backgrounds[:, None])
     images = (images.flatten(0, 1).movedim(-1, 1) * 2 - 1).contiguous()
-    fakes = Fakes(images, batch.fake_labels, scene)
+    fakes = Fakes(images, batch.fake_labels, scene, None)
     with clock.part("discriminator step"):
         trainer._discriminator_step(batch, fakes)
     generator_parts(trainer, fakes, list(leaves.values()), clock)
@@ -86,7 +86,7 @@ def generator_parts(trainer: Trainer, fakes: Fakes, leaves: list[torch.Tensor], 
     trainer.discriminator.requires_grad_(False)
     seen = fakes.images.detach().requires_grad_()
     with clock.part("discriminator in G's step"):
-        logits = trainer._discriminate(seen, fakes.labels, Purpose.AUGMENT_FAKE_G).logits
+        logits = trainer._discriminate(seen, fakes.labels, None, Purpose.AUGMENT_FAKE_G).logits
         (gradient,) = torch.autograd.grad(losses.logistic_generator_loss(logits), seen)
     with clock.part("rasteriser backward"):
         gradients = torch.autograd.grad(fakes.images, leaves, gradient)

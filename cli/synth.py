@@ -168,7 +168,7 @@ def make(
         from hgs_toolkit.settings_io import merge, read_yaml, with_overrides
 
         wanted = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
-        for name in wanted or [None]:
+        for name in [None] if wanted is None else wanted:
             check_class(model, name, "--classes")
         typed = {
             "count": count, "views": views, "seed": seed, "psi": psi, "size": size, "format": format_,

@@ -48,7 +48,7 @@ class LiveTensors(TorchDispatchMode):
     """Counts the bytes of the tensors that are made within the block and still live; ``peak`` is their most."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.live = self.peak = 0
         self._known: dict[int, weakref.ref[torch.UntypedStorage]] = {}
 

@@ -69,7 +69,7 @@ class EG3DWriter:
         if self.class_names:
             if len(self._classes) != len(labels):
                 raise ShapeError(f"{len(self._classes)} classes for {len(labels)} images; expected one for each")
-            self.facts[CLASSES] = classes_entry(self.class_names, [name for name, _ in labels], self._classes)
+            self.facts[CLASSES] = classes_entry(self.class_names, [name for name, _ in self._labels], self._classes)
         self._put(LABEL_FILE, json.dumps({"labels": labels} | self.facts, separators=(",", ":")).encode())
 
 

@@ -95,7 +95,8 @@ class ClassProjection(nn.Module):
     def forward(self, features: Tensor, classes: Tensor) -> Tensor:  # (B, channels), (B, classes) -> (B,)
         """What is to be added to the logits."""
         embedding = unit_rms(self.embed(classes))
-        return (self.project(features) * embedding).sum(dim=1) / math.sqrt(embedding.shape[1])
+        share: Tensor = (self.project(features) * embedding).sum(dim=1) / math.sqrt(embedding.shape[1])
+        return share
 
 
 class EqualConv2d(nn.Module):

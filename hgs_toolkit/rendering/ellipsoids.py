@@ -132,9 +132,11 @@ def _nearest(ellipsoids: _Ellipsoids, focal_and_centre: Tensor, width: int, heig
         return _nearest_in_torch(ellipsoids, focal_and_centre, width, height)
     from hgs_toolkit.rendering.ellipsoid_kernel import NOTHING, find_nearest  # imports Numba, which takes a second
 
-    tables = (part.contiguous().numpy() for part in (ellipsoids.to_ball, ellipsoids.origin, ellipsoids.boxes))
+    to_ball, origin, boxes = (
+        part.contiguous().numpy() for part in (ellipsoids.to_ball, ellipsoids.origin, ellipsoids.boxes)
+    )
     fx, fy, cx, cy = focal_and_centre.flatten().tolist()
-    index = torch.from_numpy(find_nearest(*tables, (fx, fy, cx, cy), width, height)).flatten()
+    index = torch.from_numpy(find_nearest(to_ball, origin, boxes, (fx, fy, cx, cy), width, height)).flatten()
     return index.masked_fill_(index == NOTHING, NO_HIT)
 
 

@@ -89,4 +89,4 @@ def _with_facts(images: list[dict[str, object]]) -> list[dict[str, dict[str, str
     """COCO's images, whose facts are under the key that the format gives them."""
     from hgs_toolkit.synthesis.formats.samples import FACTS
 
-    return [image | {"facts": image[FACTS]} for image in images]  # type: ignore[dict-item, misc]
+    return [image | {"facts": image[FACTS]} for image in images]  # type: ignore[misc]

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import Result
@@ -109,7 +110,8 @@ def test_info_says_the_same_of_a_file_whether_or_not_it_loads_it(asset_file: Pat
     for suffix in summary.QUICK:
         path = asset_file.with_suffix(suffix)
         if suffix != ".hgs":
-            export(load(asset_file), path, **({"extras": True} if suffix == ".ply" else {}))
+            options: dict[str, Any] = {"extras": True} if suffix == ".ply" else {}
+            export(load(asset_file), path, **options)
         assert summary.QUICK[suffix](path) == summary._summarize_loaded(path)
 
 

@@ -14,7 +14,7 @@ from hgs_toolkit.cameras import frontal
 from hgs_toolkit.datasets.check import check_dataset
 from hgs_toolkit.datasets.classes import class_labels, read_classes
 from hgs_toolkit.datasets.convert import Framing, convert_scenes, folder_classes
-from hgs_toolkit.datasets.critters import drawing
+from hgs_toolkit.datasets.critters import coat, drawing
 from hgs_toolkit.datasets.critters.anatomy import Anatomy
 from hgs_toolkit.datasets.critters.drawing import CLASS_NAMES, critter_class, make_critters
 from hgs_toolkit.datasets.critters.prior import CritterPrior
@@ -88,8 +88,12 @@ def test_critters_are_labelled_by_their_ears_and_hats(tmp_path: Path, monkeypatc
     assert with_classes.classes.vectors.tolist() == [critter_class(5, index) for index in range(6)]
     assert check_dataset(labelled).classes == with_classes.classes.counts()
     anatomies: list[Anatomy] = []  # what is drawn is what is written
-    real = drawing.dress
-    monkeypatch.setattr(drawing, "dress", lambda anatomy, rng: (anatomies.append(anatomy), real(anatomy, rng))[1])
+
+    def noting(anatomy: Anatomy, rng: np.random.Generator) -> coat.Coat:
+        anatomies.append(anatomy)
+        return coat.dress(anatomy, rng)
+
+    monkeypatch.setattr(drawing, "dress", noting)
     for index in range(6):
         anatomies.clear()
         drawing.critter(5, index)

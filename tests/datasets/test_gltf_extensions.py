@@ -38,7 +38,9 @@ def read(path: Path) -> TexturedMesh:
 
 def write(path: Path, change: Callable[[Json], None]) -> Path:
     """The textured square as a .glb whose JSON ``change`` has changed."""
-    document, binary = gltf_extensions._split(square().export(file_type="glb"))
+    data = square().export(file_type="glb")
+    assert isinstance(data, bytes)
+    document, binary = gltf_extensions._split(data)
     assert document is not None
     assert binary is not None
     change(document)
@@ -101,6 +103,7 @@ def test_the_set_of_coordinates_that_a_texture_names_is_taken(tmp_path: Path) ->
 
 def test_the_text_form_is_treated_alike(tmp_path: Path) -> None:
     files = square().export(file_type="gltf")
+    assert isinstance(files, dict)
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     path = tmp_path / "model.gltf"

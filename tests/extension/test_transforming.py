@@ -34,7 +34,7 @@ def _splats(degree: int = 0, tree: bool = True, count: int = 50) -> ActivatedSpl
     parent = np.concatenate([[-1, -1], np.arange(8) // 4, 2 + np.arange(40) // 5]).astype(np.int32)
     return splats_from_stored(
         normal(3), normal(3) - 3, normal(4), normal((degree + 1) ** 2, 3), normal(), frame="y_up",
-        **({"level": level, "parent": parent} if tree else {}),
+        level=level if tree else None, parent=parent if tree else None,
     )  # fmt: skip
 
 

@@ -19,8 +19,10 @@ from tests.frozen_features import TwoScales
 
 def make(**settings: Any) -> ProjectedDiscriminator:
     torch.manual_seed(0)
-    values = {"kind": "projected", "resolution": 16, "channels": (8, 16, 16), "pose": "projection", "pose_dim": 8,
-              "feature_size": 32, "feature_channels": 8, "head_channels": 8, "mbstd_group": 0}  # fmt: skip
+    values: dict[str, Any] = {
+        "kind": "projected", "resolution": 16, "channels": (8, 16, 16), "pose": "projection", "pose_dim": 8,
+        "feature_size": 32, "feature_channels": 8, "head_channels": 8, "mbstd_group": 0,
+    }  # fmt: skip
     made = make_discriminator(DiscriminatorConfig(**(values | settings)), TwoScales)
     assert isinstance(made, ProjectedDiscriminator)
     return made

@@ -15,9 +15,9 @@ from plyfile import PlyData, PlyElement
 from hgs_toolkit.asset import AssetMetadata
 from hgs_toolkit.encoding import SH_C0
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.splats.reading import LEAST_LOG_SCALE, far_offset
 from hgs_toolkit.exporters.table import FORMATS, export, load, read_asset
 from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.parsing.distance import LEAST_LOG_SCALE, far_offset
 
 SceneFactory = Callable[..., GaussianHierarchy]
 Columns = dict[str, np.ndarray]
