@@ -24,6 +24,7 @@ COMMANDS = {
     "export": "export:export",
     "mesh": "mesh:mesh",
     "import": "import_snapshot:import_snapshot",
+    "models": "models:models",
     "info": "info:info",
     "doctor": "doctor:doctor",
 }

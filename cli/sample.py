@@ -39,6 +39,10 @@ IMAGE = "png"
 def sample(
     model: ModelArgument = None,
     *,
+    named: Annotated[
+        str | None,
+        typer.Option("--model", help="The same by an option: --model NAME, see 'hgs models'.", show_default=False),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for the files; it is made if needed.")],
     seeds: Annotated[str, typer.Option("--seeds", help="Seeds of the scenes, such as 0-31 or 1,5,9-12.")] = "0-15",
     class_name: ClassName = None,
@@ -61,6 +65,10 @@ def sample(
 ) -> None:
     """Sample scenes from a model; the same seed always gives the same scene."""
     with reporting(json_progress) as report:
+        if named is not None:
+            if model is not None:
+                raise typer.BadParameter(f"{named} and {model} are both models; name one", param_hint="--model")
+            model = Path(named)
         from hgs_toolkit.model_files import model_config
         from hgs_toolkit.ranges import parse_seeds
 

@@ -43,7 +43,7 @@ ModelArgument = Annotated[
     Path | None,
     typer.Argument(
         metavar="[MODEL]",
-        help="A model.safetensors or run folder; by default the model that ships.",
+        help="A model.safetensors, a run folder, or a name that 'hgs models' lists; by default the model that ships.",
         show_default=False,
     ),
 ]

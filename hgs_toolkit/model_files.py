@@ -23,7 +23,7 @@ MODEL_FILE = "model.safetensors"
 """Name of the model within a run folder."""
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "critters64.safetensors"
-"""The model that ships with the package."""
+"""The default of the models that ship with the package; the others lie beside it."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def model_config(path: str | Path | None = None) -> Config:
 
 
 def find_model(path: str | Path | None) -> Path:
-    """The model file that ``path`` (file, run folder, or None for the packaged one) means.
+    """The model file that ``path`` means: a file, a run folder, a name of the package, or None for the default.
 
     Raises:
         CheckpointError: if there is none; the message says how to get one.
@@ -58,7 +58,12 @@ def find_model(path: str | Path | None) -> Path:
             raise CheckpointError(f"the folder {path} holds no {MODEL_FILE}; expected a run folder of 'hgs train'")
         return path / MODEL_FILE
     if not path.is_file():
-        raise CheckpointError(f"{path} does not exist; expected a {MODEL_FILE} or a run folder")
+        shipped = PRETRAINED.parent / f"{path.name}.safetensors"
+        if path.name == str(path) and shipped.is_file():
+            return shipped
+        raise CheckpointError(
+            f"{path} does not exist; expected a {MODEL_FILE}, a run folder, or a name that 'hgs models' lists"
+        )
     return path
 
 

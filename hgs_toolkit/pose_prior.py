@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,3 +82,19 @@ class PosePrior:
         else:
             offset = (torch.rand(count, generator=generator) * 2 - 1) * spread
         return mean + offset.clamp(-limit, limit)
+
+
+def describe_poses(poses: PosePrior) -> str:
+    """One line: ``focal 2, radius 2.7, yaw normal 0° ± 20°, pitch uniform 15° ± 5°``."""
+
+    def angle(mean: float, spread: float, law: str) -> str:
+        return f"{law} {math.degrees(mean):.1f}° ± {math.degrees(spread):.1f}°"
+
+    def length(value: float, spread: float) -> str:
+        return f"{value:.4g}" + (f" ± {spread:.2g}" if spread else "")
+
+    return (
+        f"focal {length(poses.focal, poses.focal_spread)}, radius {length(poses.radius, poses.radius_spread)}, "
+        f"yaw {angle(poses.yaw_mean, poses.yaw_spread, poses.yaw_law)}, "
+        f"pitch {angle(poses.pitch_mean, poses.pitch_spread, poses.pitch_law)}"
+    )

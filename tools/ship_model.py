@@ -1,6 +1,7 @@
 """Put a run's average weights into the package, in half precision, with a manifest.
 
-python tools/ship_model.py RUN [--name critters64] [--fact grown_from="critters64-at32, 100 kimg"]
+python tools/ship_model.py RUN [--name critters64] [--fact grown_from="critters64-at32, 100 kimg"] [--figure kid=0.2]
+python tools/ship_model.py RUN --name seating64 --licence CC-BY-4.0        # another model beside the default one
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from hgs_toolkit.model_files import PRETRAINED, find_model, read_header
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", help="run folder or model file")
-    parser.add_argument("--name", default="critters64", help="of the configuration in the file")
+    parser.add_argument("--name", default="critters64", help="of the model: of its file and its configuration")
+    parser.add_argument("--figure", action="append", default=[], metavar="NAME=NUMBER", help="a measured figure")
     parser.add_argument("--fact", action="append", default=[], metavar="NAME=TEXT", help="more for the manifest")
     parser.add_argument("--licence", help="of the model; CC0-1.0 where its data carry no licences of others")
     arguments = parser.parse_args()
@@ -31,14 +33,17 @@ def main() -> None:
         parser.error(f"the model learned from {summarise(works)}; name its own licence: --licence")
     facts = header.facts | dict(fact.split("=", 1) for fact in arguments.fact)
     facts |= {"licence": arguments.licence or "CC0-1.0"}
-    save_model(PRETRAINED, load_model(arguments.run, "cpu"), config, facts, dtype=torch.float16)
+    file = PRETRAINED.with_name(f"{arguments.name}.safetensors")
+    save_model(file, load_model(arguments.run, "cpu"), config, facts, dtype=torch.float16)
     manifest = {
-        "file": PRETRAINED.name, "sha256": sha256(PRETRAINED), "bytes": PRETRAINED.stat().st_size,
+        "file": file.name, "sha256": sha256(file), "bytes": file.stat().st_size,
         "config": config.name, "resolution": config.generator.resolution, **facts,
     }  # fmt: skip
     if works:
         manifest[ATTRIBUTION] = credits_to_json(works)
-    write_json(PRETRAINED.with_name("manifest.json"), manifest)
+    if arguments.figure:
+        manifest["figures"] = {name: float(value) for name, value in (text.split("=", 1) for text in arguments.figure)}
+    write_json(PRETRAINED.with_name("manifest.json" if file == PRETRAINED else f"{arguments.name}.json"), manifest)
     print(json.dumps(manifest, indent=2))
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from hgs_toolkit.config import ClassPrior, Config
 from hgs_toolkit.datasets.eg3d import PosedImages
-from hgs_toolkit.datasets.measured_poses import describe_poses, large_differences, measure_poses
+from hgs_toolkit.datasets.measured_poses import large_differences, measure_poses
 from hgs_toolkit.errors import ConfigError
-from hgs_toolkit.pose_prior import PosePrior
+from hgs_toolkit.pose_prior import PosePrior, describe_poses
 from hgs_toolkit.settings_io import load_config
 from hgs_toolkit.training.state import RunFolder
 

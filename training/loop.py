@@ -15,11 +15,11 @@ from torch import Tensor
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.attribution import attribution_facts
 from hgs_toolkit.datasets.eg3d import PosedImages
-from hgs_toolkit.datasets.measured_poses import describe_poses
 from hgs_toolkit.devices import same_shapes
 from hgs_toolkit.errors import DataError
 from hgs_toolkit.imaging.images import save_png, to_uint8
 from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.pose_prior import describe_poses
 from hgs_toolkit.training.continuing import Changes, DatasetIdentity
 from hgs_toolkit.training.distributed import World
 from hgs_toolkit.training.fitting import check_data, describe_classes

@@ -60,22 +60,6 @@ def measure_poses(labels: Labels) -> PosePrior:
     return PosePrior(**rounded, yaw_law=fitted_yaw.law, pitch_law=fitted_pitch.law)
 
 
-def describe_poses(poses: PosePrior) -> str:
-    """One line: ``focal 2, radius 2.7, yaw normal 0° ± 20°, pitch uniform 15° ± 5°``."""
-
-    def angle(mean: float, spread: float, law: str) -> str:
-        return f"{law} {math.degrees(mean):.1f}° ± {math.degrees(spread):.1f}°"
-
-    def length(value: float, spread: float) -> str:
-        return f"{value:.4g}" + (f" ± {spread:.2g}" if spread else "")
-
-    return (
-        f"focal {length(poses.focal, poses.focal_spread)}, radius {length(poses.radius, poses.radius_spread)}, "
-        f"yaw {angle(poses.yaw_mean, poses.yaw_spread, poses.yaw_law)}, "
-        f"pitch {angle(poses.pitch_mean, poses.pitch_spread, poses.pitch_law)}"
-    )
-
-
 def large_differences(given: PosePrior, measured: PosePrior) -> list[str]:
     """Values of ``given`` that differ so much from the labels that images come out wrong, one sentence each."""
     found = []

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from hgs_toolkit.cameras import from_yaw_pitch
-from hgs_toolkit.datasets.measured_poses import describe_poses, large_differences, measure_poses
-from hgs_toolkit.pose_prior import PosePrior
+from hgs_toolkit.datasets.measured_poses import large_differences, measure_poses
+from hgs_toolkit.pose_prior import PosePrior, describe_poses
 
 PRIORS = {
     "frontal": PosePrior(),
