@@ -10,6 +10,7 @@ of other programs), are merged in pairs of neighbours along a Morton curve until
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,12 @@ NONE = -1
 
 THOMSEN = 1.6075
 """Exponent in Thomsen's formula for the surface of an ellipsoid, whose error is at most 1.1 %."""
+
+LOWER = np.tril_indices(3)
+"""Rows and columns of the entries on and below the diagonal of a matrix."""
+
+BLOCK = 8192
+"""Number of nodes that are computed at a time, which bounds the memory."""
 
 LEAST_SHARE = 1e-6
 """Least ratio of a merged Gaussian's smallest standard deviation to its largest one."""
@@ -71,6 +78,11 @@ class MergeTree:
 
 def merge_tree(scene: GaussianHierarchy) -> MergeTree:
     """The tree of a batch of one with at least one Gaussian."""
+    return merged_nodes(scene).part(slice(None))
+
+
+def merged_nodes(scene: GaussianHierarchy) -> TreeNodes:
+    """The nodes of :func:`merge_tree`, whose shapes are worked out when a part of them is asked for."""
     mixture = _Mixture(scene)
     level, parent = scene.level.numpy(), scene.parent.numpy()
     rank = np.empty(len(level), np.int64)
@@ -107,29 +119,46 @@ def _reduce(mixture: _Mixture, nodes: Index, groups: Index) -> tuple[Index, Inde
 
 
 class _Mixture:
-    """The nodes in the order in which they are made: first the leaves, then each inner node after its children."""
+    """The nodes in the order in which they are made: first the leaves, then each inner node after its children.
+
+    Of a covariance, the entries on and below the diagonal are kept, and those of leaves not at all: they follow from
+    the scene. What is computed for many nodes is computed for BLOCK of them at a time.
+    """
 
     def __init__(self, scene: GaussianHierarchy) -> None:
         count, bases = scene.num_gaussians, scene.sh.shape[2]
         total = 2 * count - 1
-        scales = log_scales_to_scales(scene.log_scales[0].double())
-        self.leaf_scales, self.leaf_quats = scales.numpy(), normalize_quats(scene.quats[0].double()).numpy()
-        axes = quats_to_rotmats(scene.quats[0].double()) * scales[:, None]  # (N, 3, 3)
-        opacities = logits_to_opacities(scene.opacity_logits[0].double()).numpy()
+        self.log_scales, self.quats = scene.log_scales[0], scene.quats[0]  # (N, 3), (N, 4) float32 of the scene
         self.count = self.leaves = count
-        self.children = np.full((total, 2), NONE)
-        self.mass, self.mean, self.covariance = np.empty(total), np.empty((total, 3)), np.empty((total, 3, 3))
+        self.children = np.empty((count - 1, 2), np.int64)  # of inner nodes
+        self.covariance = np.empty((count - 1, len(LOWER[0])))  # of inner nodes
+        self.mass, self.mean = np.empty(total), np.empty((total, 3))
         self.sh = np.empty((total, bases, 3), np.float32)
-        self.mass[:count] = opacities * surface(self.leaf_scales)
+        for rows in blocks(count):
+            opacities = logits_to_opacities(scene.opacity_logits[0, rows].double()).numpy()
+            self.mass[rows] = opacities * surface(self.leaf_scales(rows))
         self.mean[:count] = scene.means[0].numpy()
-        self.covariance[:count] = (axes @ axes.mT).numpy()
         self.sh[:count] = scene.sh[0].numpy()
+
+    def leaf_scales(self, leaves: Index | slice) -> Doubles:
+        """Standard deviations (P, 3) of leaves."""
+        return log_scales_to_scales(self.log_scales[leaves].double()).numpy()
+
+    def leaf_quats(self, leaves: Index | slice) -> Doubles:
+        """Unit quaternions (P, 4) of leaves."""
+        return normalize_quats(self.quats[leaves].double()).numpy()
 
     def merge(self, a: Index, b: Index) -> Index:
         """Make the parents (P,) of the nodes ``a`` and ``b`` (P,)."""
         new = np.arange(self.count, self.count + len(a))
         self.count += len(a)
-        self.children[new] = np.column_stack([a, b])
+        self.children[new - self.leaves] = np.column_stack([a, b])
+        for rows in blocks(len(a)):
+            self._set_moments(new[rows], a[rows], b[rows])
+        return new
+
+    def _set_moments(self, new: Index, a: Index, b: Index) -> None:
+        """Set the moments of the nodes ``new`` (P,) from those of their children."""
         self.mass[new] = self.mass[a] + self.mass[b]
         with np.errstate(invalid="ignore", divide="ignore"):
             share = self.mass[b] / self.mass[new]
@@ -137,38 +166,76 @@ class _Mixture:
         offset = self.mean[b] - self.mean[a]
         self.mean[new] = self.mean[a] + share * offset
         # The covariance of a mixture of two is the mean of theirs plus what the distance of their means adds.
-        spread = (share * (1 - share) * offset)[:, :, None] * offset[:, None]
-        self.covariance[new] = _blend(self.covariance[a], self.covariance[b], share[:, :, None]) + spread
+        spread = (share * (1 - share) * offset)[:, LOWER[0]] * offset[:, LOWER[1]]
+        self.covariance[new - self.leaves] = _blend(self.covariances(a), self.covariances(b), share) + spread
         self.sh[new] = _blend(self.sh[a], self.sh[b], share[:, :, None].astype(np.float32))
-        return new
 
-    def ordered_from(self, root: int) -> MergeTree:
-        """The tree below ``root``, its nodes sorted by depth."""
+    def covariances(self, nodes: Index) -> Doubles:
+        """The entries (P, 6) on and below the diagonal of the covariances of nodes."""
+        result = np.empty((len(nodes), len(LOWER[0])))
+        is_leaf = nodes < self.leaves
+        result[~is_leaf] = self.covariance[nodes[~is_leaf] - self.leaves]
+        leaves = nodes[is_leaf]
+        scales = torch.from_numpy(self.leaf_scales(leaves))
+        axes = quats_to_rotmats(self.quats[leaves].double()) * scales[:, None]  # (P, 3, 3)
+        result[is_leaf] = (axes @ axes.mT).numpy()[:, *LOWER]
+        return result
+
+    def ordered_from(self, root: int) -> TreeNodes:
+        """The nodes below ``root``, sorted by depth."""
         order, first_child, made = [np.array([root])], [], 1
         while len(order[-1]):
-            inner = self.children[order[-1], 0] != NONE
+            inner = order[-1] >= self.leaves
             first_child.append(np.where(inner, made + 2 * (np.cumsum(inner) - 1), NONE))
-            order.append(self.children[order[-1][inner]].reshape(-1))
+            order.append(self.children[order[-1][inner] - self.leaves].reshape(-1))
             made += len(order[-1])
-        index = np.concatenate(order)
-        leaf = np.where(index < self.leaves, index, NONE)
-        scales, quats = self._shapes(index)
-        return MergeTree(
-            self.mean[index], scales, quats, self.sh[index], self.mass[index] / surface(scales),
-            np.concatenate(first_child), leaf,
-        )  # fmt: skip
+        return TreeNodes(self, np.concatenate(order), np.concatenate(first_child))
 
-    def _shapes(self, index: Index) -> tuple[Doubles, Doubles]:
-        """Scales (M, 3) and quaternions (M, 4): a leaf's are those of the scene, an inner node's of its covariance."""
-        scales, quats = np.empty((len(index), 3)), np.empty((len(index), 4))
-        inner = index >= self.leaves
-        scales[~inner], quats[~inner] = self.leaf_scales[index[~inner]], self.leaf_quats[index[~inner]]
-        variances, axes = np.linalg.eigh(self.covariance[index[inner]])  # ascending; axes are columns
+    def shapes(self, nodes: Index) -> tuple[Doubles, Doubles]:
+        """Scales (P, 3) and quaternions (P, 4): a leaf's are those of the scene, an inner node's of its covariance."""
+        scales, quats = np.empty((len(nodes), 3)), np.empty((len(nodes), 4))
+        inner = nodes >= self.leaves
+        scales[~inner], quats[~inner] = self.leaf_scales(nodes[~inner]), self.leaf_quats(nodes[~inner])
+        matrices = np.zeros((int(inner.sum()), 3, 3))
+        matrices[:, *LOWER] = self.covariance[nodes[inner] - self.leaves]
+        variances, axes = np.linalg.eigh(matrices)  # of what is below the diagonal; ascending; axes are columns
         deviations = np.sqrt(variances.clip(0))
         scales[inner] = np.maximum(deviations, LEAST_SHARE * deviations[:, 2:])
         axes[np.linalg.det(axes) < 0, :, 0] *= -1
         quats[inner] = rotmats_to_quats(torch.from_numpy(axes)).numpy()
         return scales, quats
+
+
+@dataclass(frozen=True, eq=False)
+class TreeNodes:
+    """The nodes of a :class:`MergeTree` in its order, before their shapes are known.
+
+    Attributes:
+        mixture: moments of the nodes.
+        index: (M,) the nodes' numbers there.
+        first_child: (M,) as in the tree.
+    """
+
+    mixture: _Mixture
+    index: Index
+    first_child: Index
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def part(self, rows: slice) -> MergeTree:
+        """Some of the tree's nodes; ``first_child`` counts from the tree's beginning."""
+        index = self.index[rows]
+        scales, quats = self.mixture.shapes(index)
+        return MergeTree(
+            self.mixture.mean[index], scales, quats, self.mixture.sh[index], self.mixture.mass[index] / surface(scales),
+            self.first_child[rows], np.where(index < self.mixture.leaves, index, NONE),
+        )  # fmt: skip
+
+
+def blocks(count: int, size: int = BLOCK) -> Iterator[slice]:
+    """Slices of at most ``size`` rows that cover ``count`` rows."""
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
 def surface(scales: Doubles) -> Doubles:

@@ -25,11 +25,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hgs_toolkit.encoding import dc_to_rgb, sh_bases, sh_degree
+from hgs_toolkit.encoding import dc_to_rgb, sh_bases
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.frames import convert_frame, frame_signs
 from hgs_toolkit.exporters.options import ExportOptions
-from hgs_toolkit.exporters.splats.merge_tree import MergeTree, merge_tree
+from hgs_toolkit.exporters.splats.merge_tree import MergeTree, TreeNodes, blocks, merged_nodes
 from hgs_toolkit.exporters.splats.packing.quaternions import equal_rotations
 from hgs_toolkit.exporters.splats.rad.encodings import PLAIN
 from hgs_toolkit.exporters.splats.reading import NO_OFFSET, offset_of
@@ -87,12 +87,11 @@ def write_rad(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
         raise FormatError(f"{scene.num_gaussians} Gaussians; a .rad file holds at most {(MAX_NODES + 1) // 2}")
     frame = options.frame or FRAME
     scene = convert_frame(scene.detach().to("cpu", torch.float32), "y_up", frame)
-    tree = openable(merge_tree(scene), least_size(scene))
-    degree = sh_degree(tree.sh.shape[1])
-    chunks = [_chunk(tree, start, degree) for start in range(0, len(tree), CHUNK)]
+    nodes, least, degree = merged_nodes(scene), least_size(scene), scene.sh_degree
+    chunks = [_chunk(nodes, rows, least, degree) for rows in blocks(len(nodes), CHUNK)]
     ends = np.cumsum([len(chunk) for chunk in chunks]).tolist()
     header = {
-        "version": VERSION, "type": "gsplat", "count": len(tree), "maxSh": degree, "lodTree": True, "chunkSize": CHUNK,
+        "version": VERSION, "type": "gsplat", "count": len(nodes), "maxSh": degree, "lodTree": True, "chunkSize": CHUNK,
         "allChunkBytes": ends[-1],
         "chunks": [{"offset": end - len(chunk), "bytes": len(chunk)} for end, chunk in zip(ends, chunks, strict=True)],
         "comment": f"{program_name()}, frame {frame}{_offset_text(frame, options)}",
@@ -129,17 +128,19 @@ def openable(tree: MergeTree, least: float) -> MergeTree:
     return replace(tree, scales=tree.scales * growth[:, None], density=tree.density / growth**2)
 
 
-def _chunk(tree: MergeTree, start: int, degree: int) -> bytes:
-    rows = slice(start, min(start + CHUNK, len(tree)))
-    count, properties, payload = rows.stop - start, [], bytearray()
-    for name, (encoding, values) in _columns(tree, rows, degree).items():
-        data = _deflated(values.T.astype(PLAIN[encoding]))
+def _chunk(nodes: TreeNodes, rows: slice, least: float, degree: int) -> bytes:
+    """The chunk of some nodes, of which inner ones are at least of the size ``least``."""
+    smaller = (slice(rows.start + part.start, rows.start + part.stop) for part in blocks(rows.stop - rows.start))
+    parts = [_columns(openable(nodes.part(part), least), degree) for part in smaller]
+    properties, payload = [], bytearray()
+    for name, (encoding, _) in parts[0].items():
+        data = _deflated(np.concatenate([part[name][1] for part in parts]).T)
         properties.append({"property": name, "encoding": encoding, "compression": "gz",
                            "offset": len(payload), "bytes": len(data)})  # fmt: skip
         payload += data + bytes(-len(data) % ALIGNMENT)
     header = {
-        "version": VERSION, "base": start, "count": count, "payloadBytes": len(payload), "maxSh": degree,
-        "lodTree": True, "properties": properties,
+        "version": VERSION, "base": rows.start, "count": rows.stop - rows.start, "payloadBytes": len(payload),
+        "maxSh": degree, "lodTree": True, "properties": properties,
     }  # fmt: skip
     return _described(CHUNK_MAGIC, header) + struct.pack("<Q", len(payload)) + bytes(payload)
 
@@ -150,26 +151,24 @@ def _described(magic: bytes, header: dict[str, Any]) -> bytes:
     return magic + struct.pack("<I", len(text)) + text + bytes(-len(text) % ALIGNMENT)
 
 
-def _columns(tree: MergeTree, rows: slice, degree: int) -> Columns:
+def _columns(tree: MergeTree, degree: int) -> Columns:
     """The encoding and the values (count, width) of each property.
 
     Positions are whole floats; the other properties, of which Spark itself keeps 8 bits, are half floats.
     """
-    inner = tree.first_child[rows] >= 0
-    sh = tree.sh[rows]
     columns: Columns = {
-        "center": ("f32", tree.means[rows]),
-        "alpha": ("f16", covering(tree.density[rows])[:, None]),
-        "rgb": ("f16", dc_to_rgb(torch.from_numpy(sh[:, 0])).numpy()),
-        "scales": ("ln_f16", np.log(tree.scales[rows])),
-        "orientation": ("f16", upright(tree.quats[rows])[:, 1:]),
-        "child_count": ("u16", np.where(inner, 2, 0)[:, None]),
-        "child_start": ("u32", tree.first_child[rows].clip(0)[:, None]),
+        "center": ("f32", tree.means),
+        "alpha": ("f16", covering(tree.density)[:, None]),
+        "rgb": ("f16", dc_to_rgb(torch.from_numpy(tree.sh[:, 0])).numpy()),
+        "scales": ("ln_f16", np.log(tree.scales)),
+        "orientation": ("f16", upright(tree.quats)[:, 1:]),
+        "child_count": ("u16", np.where(tree.first_child >= 0, 2, 0)[:, None]),
+        "child_start": ("u32", tree.first_child.clip(0)[:, None]),
     }
     for l_ in range(1, degree + 1):
-        part = sh[:, sh_bases(l_ - 1) : sh_bases(l_)]  # (count, 2 l + 1, 3)
+        part = tree.sh[:, sh_bases(l_ - 1) : sh_bases(l_)]  # (count, 2 l + 1, 3)
         columns[f"sh{l_}"] = ("f16", part.reshape(len(part), -1))
-    return columns
+    return {name: (encoding, values.astype(PLAIN[encoding])) for name, (encoding, values) in columns.items()}
 
 
 def covering(density: NDArray[np.float64]) -> NDArray[np.float64]:
