@@ -14,6 +14,7 @@ from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, forma
 from hgs_toolkit.cli.field_options import takes_fields_of
 from hgs_toolkit.cli.sources import AssetArgument, DropInvalid, Levels, Psi, open_asset, parse_levels
 from hgs_toolkit.conventions import DEFAULT_PSI
+from hgs_toolkit.errors import ConfigError, HgsError
 from hgs_toolkit.exporters.options import ExportOptions, Frame
 
 if TYPE_CHECKING:
@@ -49,13 +50,16 @@ def export(
         Frame | None, typer.Option("--source-frame", help="World frame of ASSET where its format leaves it open.")
     ] = None,
     drop_invalid: DropInvalid = False,
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=1, help="Processes that work when ASSET is a folder of splat files.")
+    ] = 1,
     psi: Psi = DEFAULT_PSI,
     device: Device = "auto",
     force: Force = False,
     json_progress: JsonProgress = False,
     **options: Any,
 ) -> None:
-    """Write an asset in any splat format; the suffix of OUT chooses it."""
+    """Write an asset in any splat format; the suffix of OUT chooses it; of a folder, OUT is like out/%s.spz."""
     with reporting(json_progress) as report:
         from hgs_toolkit.exporters.table import check_target, chosen_levels
         from hgs_toolkit.exporters.table import export as write
@@ -64,6 +68,12 @@ def export(
         # What is known to fail is refused before anything is read or sampled.
         check_target(out, ExportOptions(**options))
         budget = None if to_budget is None else parse_bytes(to_budget, "--to-budget")
+        if Path(asset).is_dir():
+            if budget is not None:
+                raise ConfigError(f"{asset} is a folder; --to-budget looks at one scene, expected a file")
+            _export_folder(report, Path(asset), out, jobs, levels, source_frame, options | {"sh_degree": sh_degree},
+                           drop_invalid=drop_invalid, force=force)  # fmt: skip
+            return
         refuse_overwrite(out, force=force)
         report.claim(out)
         source = open_asset(asset, psi, device, source_frame, sh_degree, drop_invalid)
@@ -73,6 +83,34 @@ def export(
             scene = _within(report, scene, out, budget, device, settings)
         write(scene, out, overwrite=force, **settings)
         report.file(out)
+
+
+def _export_folder(
+    report: Reporter, folder: Path, out: Path, jobs: int, levels: str | None, source_frame: str | None,
+    options: dict[str, Any], *, drop_invalid: bool, force: bool,
+) -> None:  # fmt: skip
+    """Export every scene of a folder; what went wrong is said at the end.
+
+    Raises:
+        HgsError: if a scene could not be exported; the others are written.
+    """
+    from hgs_toolkit.exporters.many import Conversions, convert_all, scenes_of
+    from hgs_toolkit.files import make_folder
+
+    scenes = scenes_of(folder, out, force=force)
+    make_folder(out.parent)
+    report.lock(out)
+    how = Conversions(parse_levels(levels), source_frame, drop_invalid, force, options)
+    failed: list[str] = []
+    with report.progress("exporting", total=len(scenes)) as task:
+        for outcome in convert_all(scenes, how, jobs):
+            if outcome.error is None:
+                report.file(outcome.conversion.out)
+            else:
+                failed.append(outcome.error)
+            task.advance()
+    if failed:
+        raise HgsError(f"{len(failed)} of {len(scenes)} scenes were not exported: {'; '.join(failed)}")
 
 
 def _within(

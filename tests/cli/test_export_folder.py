@@ -1,0 +1,68 @@
+"""``hgs export`` of a folder of scenes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Hgs
+
+
+@pytest.fixture
+def folder(asset_file: Path, tmp_path: Path, hgs: Hgs) -> Path:
+    """Two scenes of different formats, and a file that is none."""
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    shutil.copy(asset_file, folder / "a.hgs")
+    assert hgs("export", asset_file, folder / "b.compressed.ply", "--levels", "0-1").exit_code == 0
+    (folder / "notes.txt").write_text("not a scene")
+    return folder
+
+
+def test_every_scene_becomes_the_file_it_becomes_alone(folder: Path, tmp_path: Path, hgs: Hgs) -> None:
+    result = hgs("export", folder, tmp_path / "out" / "%s.ply", "--sh-degree", 0)
+    assert result.exit_code == 0, result.output
+    made = sorted((tmp_path / "out").iterdir())
+    assert [path.name for path in made] == ["a.ply", "b.ply"]
+    for source, path in zip(("a.hgs", "b.compressed.ply"), made, strict=True):
+        alone = tmp_path / "alone.ply"
+        assert hgs("export", folder / source, alone, "--sh-degree", 0, "--force").exit_code == 0
+        assert path.read_bytes() == alone.read_bytes()
+
+
+@pytest.mark.slow
+def test_several_processes_write_the_same_bytes(folder: Path, tmp_path: Path, hgs: Hgs) -> None:
+    for jobs in (1, 2):
+        assert hgs("export", folder, tmp_path / f"out{jobs}" / "%s.spz", "--jobs", jobs).exit_code == 0
+    for name in ("a.spz", "b.spz"):
+        assert (tmp_path / "out1" / name).read_bytes() == (tmp_path / "out2" / name).read_bytes()
+
+
+def test_a_broken_scene_is_named_and_stops_none_of_the_others(folder: Path, tmp_path: Path, hgs: Hgs) -> None:
+    (folder / "0.spz").write_bytes(b"broken")
+    result = hgs("export", folder, tmp_path / "%s.glb")
+    assert result.exit_code == 1
+    assert "1 of 3 scenes were not exported" in result.stderr
+    assert "0.spz" in result.stderr
+    assert (tmp_path / "a.glb").exists()
+    assert (tmp_path / "b.glb").exists()
+    assert not (tmp_path / "0.glb").exists()
+
+
+def test_mistakes_are_refused_before_a_scene_is_read(folder: Path, tmp_path: Path, hgs: Hgs) -> None:
+    shutil.copy(folder / "a.hgs", tmp_path / "other.hgs")
+    for words, message in (
+        ((folder, tmp_path / "out.spz"), "expected a name with %s"),
+        ((folder, tmp_path / "%s.spz", "--to-budget", "5k"), "expected a file"),
+        ((tmp_path / "scenes" / "none.ply", tmp_path / "%s.spz"), "does not exist"),
+    ):
+        result = hgs("export", *words)
+        assert result.exit_code == 1
+        assert message in result.stderr
+    (folder / "a.ply").write_bytes(b"")
+    result = hgs("export", folder, tmp_path / "%s.spz")
+    assert result.exit_code == 1
+    assert "a.hgs and a.ply would both be written to a.spz" in result.stderr
+    assert not list(tmp_path.glob("*.spz"))
