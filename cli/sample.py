@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 SHEET_SCENES = 100
 """Number of scenes on the contact sheet, at most; the first ones are taken."""
+
+AHEAD = 2
+"""Scenes that may be drawn but not written yet."""
 
 IMAGE = "png"
 """The kind of file that is an image; the others are splat formats."""
@@ -144,17 +149,33 @@ def write_scenes(
 
     entries: list[dict[str, Any]] = []
     strips: list[Tensor] = []
-    with report.progress("sampling", total=len(plan.seeds)) as task:
-        for seed, asset in zip(plan.seeds, assets, strict=True):
-            strip = _write_scene(report, plan, seed, asset, settings, device)
-            if strip is not None and len(strips) < SHEET_SCENES:
-                strips.append(strip)
-            scene = asset.scene
-            files = {kind: plan.file(seed, kind).name for kind in plan.kinds}
-            kind = {"class": asset.metadata.class_name} if asset.metadata.class_name else {}
-            entries.append({"seed": seed, **kind, "gaussians": scene.num_gaussians, "levels": scene.level_counts,
-                            "files": files})  # fmt: skip
+    # While a thread packs and writes a scene, the next one is made and drawn.
+    with report.progress("sampling", total=len(plan.seeds)) as task, ThreadPoolExecutor(1, "writing") as writer:
+        waiting: deque[Future[list[Path]]] = deque()
+
+        def finish_one() -> None:
+            for path in waiting.popleft().result():
+                report.file(path)
             task.advance()
+
+        try:
+            for seed, asset in zip(plan.seeds, assets, strict=True):
+                strip = _draw_strip(asset, plan.views, settings, device) if IMAGE in plan.kinds else None
+                waiting.append(writer.submit(_write_scene, plan, seed, asset, strip))
+                if strip is not None and len(strips) < SHEET_SCENES:
+                    strips.append(strip)
+                scene = asset.scene
+                files = {kind: plan.file(seed, kind).name for kind in plan.kinds}
+                kind = {"class": asset.metadata.class_name} if asset.metadata.class_name else {}
+                entries.append({"seed": seed, **kind, "gaussians": scene.num_gaussians, "levels": scene.level_counts,
+                                "files": files})  # fmt: skip
+                if len(waiting) > AHEAD:
+                    finish_one()
+            while waiting:
+                finish_one()
+        except BaseException:
+            writer.shutdown(cancel_futures=True)
+            raise
     if strips:
         import torch
 
@@ -164,38 +185,37 @@ def write_scenes(
     return entries
 
 
-def _write_scene(
-    report: Reporter, plan: SamplingPlan, seed: int, asset: Asset, settings: ImageSettings, device: torch.device
-) -> Tensor | None:
-    """Write the files of one scene; return the strip of its views if images are wanted."""
+def _write_scene(plan: SamplingPlan, seed: int, asset: Asset, strip: Tensor | None) -> list[Path]:
+    """Write the files of one scene, of which ``strip`` is the image; return them."""
     from hgs_toolkit.asset import save_asset
     from hgs_toolkit.exporters.table import export
+    from hgs_toolkit.imaging.images import save_png
 
-    strip = None
+    paths = []
     for kind in plan.kinds:
         path = plan.file(seed, kind)
         if kind == IMAGE:
-            strip = _draw_strip(asset, plan.views, settings, path, device)
+            assert strip is not None
+            save_png(path, strip)
         elif kind == "hgs":
             save_asset(path, asset)
         else:
             export(asset.scene, path, metadata=asset.metadata, overwrite=True)
-        report.file(path)
-    return strip
+        paths.append(path)
+    return paths
 
 
-def _draw_strip(asset: Asset, views: int, settings: ImageSettings, path: Path, device: torch.device) -> Tensor:
+def _draw_strip(asset: Asset, views: int, settings: ImageSettings, device: torch.device) -> Tensor:
+    """The views of a scene side by side."""
     import torch
 
     from hgs_toolkit.imaging.camera_paths import camera_path
-    from hgs_toolkit.imaging.images import grid, save_png
+    from hgs_toolkit.imaging.images import grid
     from hgs_toolkit.imaging.scene_images import draw_images
 
     cameras = camera_path("sweep", views, asset.metadata.focal, asset.metadata.radius)
     images = [image.cpu() for image in draw_images(asset.scene.to(device), cameras.to(device), settings)]
-    strip = grid(torch.stack(images), columns=views)
-    save_png(path, strip)
-    return strip
+    return grid(torch.stack(images), columns=views)
 
 
 def write_manifest(report: Reporter, plan: SamplingPlan, entries: list[dict[str, Any]], facts: dict[str, Any]) -> None:

@@ -39,14 +39,14 @@ class Conversions:
         levels: levels to keep; None for all.
         source_frame: world frame of scenes whose format leaves it open.
         drop_invalid: whether Gaussians with NaN or infinite values are left out, not refused.
-        force: whether files are replaced.
+        overwrite: whether files are replaced.
         options: of :func:`hgs_toolkit.exporters.table.export`.
     """
 
     levels: Sequence[int] | None
     source_frame: str | None
     drop_invalid: bool
-    force: bool
+    overwrite: bool
     options: dict[str, Any]
 
     def convert(self, conversion: Conversion) -> Outcome:
@@ -54,7 +54,7 @@ class Conversions:
         try:
             asset = read_asset(str(conversion.source), self.source_frame, drop_invalid=self.drop_invalid)
             scene = chosen_levels(asset.scene, self.levels)
-            export(scene, conversion.out, force=self.force, **(self.options | {"metadata": asset.metadata}))
+            export(scene, conversion.out, overwrite=self.overwrite, **(self.options | {"metadata": asset.metadata}))
         except (HgsError, OSError) as error:
             return Outcome(conversion, str(error))
         return Outcome(conversion, None)
