@@ -98,8 +98,8 @@ def _export_folder(
     from hgs_toolkit.files import make_folder
 
     scenes = scenes_of(folder, out, force=force)
+    report.claim(out)
     make_folder(out.parent)
-    report.lock(out)
     how = Conversions(parse_levels(levels), source_frame, drop_invalid, force, options)
     failed: list[str] = []
     with report.progress("exporting", total=len(scenes)) as task:
