@@ -59,12 +59,11 @@ def _least_cover(ordered: Floats, size: int) -> list[int]:
 def _cover(ordered: Floats, width: float, size: int) -> list[int]:
     """The index of the first value of each interval of ``width``, from the left; ends once there are over ``size``."""
     starts: list[int] = []
-    index = 0
+    index, last, search = 0, float(ordered[-1]), ordered.searchsorted
     while index < len(ordered) and len(starts) <= size:
         starts.append(index)
-        limit = min(float(ordered[index]) + width, float(ordered[-1]))
         # The key has the array's type, since otherwise the whole array would be converted.
-        index = int(np.searchsorted(ordered, np.float32(limit), side="right"))
+        index = int(search(np.float32(min(float(ordered[index]) + width, last)), "right"))
     return starts
 
 
