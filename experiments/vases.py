@@ -50,14 +50,17 @@ def vase(seed: int) -> trimesh.Trimesh:
     colors = np.array([colorsys.hsv_to_rgb(h, s, v) for h, s, v in ((hue, 0.6, 0.8), (second, 0.8, 0.5))])
     bands = np.sin(np.linspace(0, 1, ROWS) * np.pi * rng.integers(2, 9) + rng.uniform(0, 6)) > rng.uniform(0, 0.8)
     vertex_colors = np.repeat(colors[bands.astype(int)], COLUMNS, axis=0)
-    body = trimesh.Trimesh(points, np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)]), process=False)
-    body.visual.vertex_colors = (255 * vertex_colors).astype(np.uint8)
+    body = trimesh.Trimesh(
+        points, np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)]), process=False,
+        vertex_colors=(255 * vertex_colors).astype(np.uint8),
+    )  # fmt: skip
     if rng.random() > 0.5:
         return body
     handle = trimesh.creation.torus(rng.uniform(0.3, 0.5), 0.07, major_sections=24, minor_sections=10)
     handle.apply_translation([radii[ROWS // 2] + 0.05, rng.uniform(-0.1, 0.3), 0])
-    handle.visual.vertex_colors = (255 * colors[0]).astype(np.uint8)
-    both: trimesh.Trimesh = trimesh.util.concatenate([body, handle])
+    handle.visual = trimesh.visual.ColorVisuals(handle, vertex_colors=(255 * colors[0]).astype(np.uint8))
+    both = trimesh.util.concatenate([body, handle])
+    assert isinstance(both, trimesh.Trimesh)
     return both
 
 

@@ -73,6 +73,7 @@ def test_ada_of_the_relativistic_loss_does_not_depend_on_the_zero_of_the_logits(
     for offset in (-50.0, 0.0, 50.0):
         trainer = Trainer(changed(tiny, training={"augment": {"adaptive_target": 0.0}}))
         output = trainer.discriminator.out
+        assert isinstance(output, torch.nn.Module)
         output.register_forward_hook(lambda _module, _inputs, logits, offset=offset: logits + offset)
         trainer.augmentation.strength = 0.5
         trainer.train_step(images)

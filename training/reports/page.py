@@ -124,7 +124,8 @@ def _sample_figures(run: RunFolder, count: int = SHOWN_GRIDS) -> list[str]:
 
 def _small_jpeg(file: Path) -> str:
     """A grid as it is shown: a large one made smaller, the pixels of a small one made visible."""
-    with Image.open(file) as image:
+    with Image.open(file) as stored:
+        image: Image.Image = stored
         if (factor := GRID_SIDE // 2 // max(image.size)) > 1:
             image = image.resize((factor * image.width, factor * image.height), Image.Resampling.NEAREST)
         image.thumbnail((GRID_SIDE, GRID_SIDE))
