@@ -26,6 +26,7 @@ MODULES = (
     "edits.brush",
     "edits.grade",
     "edits.scatter",
+    "deform.deforming",
     "ui.exporting",
     "ui.player",
     "ui.cameras",

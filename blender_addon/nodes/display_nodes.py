@@ -18,7 +18,7 @@ from bpy.types import NodeTree
 from ..core.harmonics import C0, HARMONICS, basis_terms
 from ..core.projection import BLUR, MARGIN, MIN_ALPHA
 from ..core.splats import TURN
-from .graph import GeometryGraph, Socket, made_once
+from .graph import GeometryGraph, Graph, Socket, made_once
 from .levels_nodes import HIDDEN
 
 NAME = "HGS Display"
@@ -141,15 +141,15 @@ def _color(graph: GeometryGraph, constant: Socket, degree: int, direction: Socke
         x, y, z = graph.split(direction)
         powers = {"": 1.0, "x": x, "y": y, "z": z}
         for index, terms in enumerate(basis_terms(degree)):
-            weight = graph.total([_monomial(graph, powers, letters, factor) for letters, factor in terms])
+            weight = graph.total([monomial(graph, powers, letters, factor) for letters, factor in terms])
             total = graph.vector("ADD", total, graph.scaled(graph.read(f"{HARMONICS}{index}", "FLOAT_VECTOR"), weight))
     return graph.vector("MAXIMUM", total, (0.0,) * 3)
 
 
-def _monomial(graph: GeometryGraph, powers: dict[str, Socket], letters: str, factor: float) -> Socket:
+def monomial(graph: Graph, powers: dict[str, Socket], letters: str, factor: float) -> Socket:
     """``factor`` times the product of the named coordinates; products are made once and kept in ``powers``."""
     if letters not in powers:
-        powers[letters] = graph.math("MULTIPLY", powers[letters[0]], _monomial(graph, powers, letters[1:], 1.0))
+        powers[letters] = graph.math("MULTIPLY", powers[letters[0]], monomial(graph, powers, letters[1:], 1.0))
     return powers[letters] if factor == 1.0 else graph.math("MULTIPLY", powers[letters], factor)
 
 

@@ -209,7 +209,7 @@ def finish(context: bpy.types.Context) -> None:
 def import_mesh(context: bpy.types.Context, path: Path, name: str, matrix: Matrix) -> bpy.types.Object:
     """The mesh of a .glb as one selected, active object called ``name``, whose origin and axes are ``matrix``."""
     objects, collections = set(bpy.data.objects), set(bpy.data.collections)
-    bpy.ops.import_scene.gltf(filepath=str(path))
+    bpy.ops.import_scene.gltf(filepath=str(path), merge_vertices=True)  # those that a texture's seams part
     new = [obj for obj in bpy.data.objects if obj not in objects]
     made = next((obj for obj in new if isinstance(obj.data, bpy.types.Mesh)), None)
     if made is None:
