@@ -53,14 +53,15 @@ Shooter = Callable[[Cameras], ViewLayers]
 """Takes one camera (1,) and gives its view."""
 
 
-def measure_consistency(scenes: Iterable[Shooter], focal: float, radius: float) -> Consistency | None:
-    """Means over scenes that are seen from the front and from YAWS; None if no scene is solid in both anywhere.
+def measure_consistency(scenes: Iterable[Shooter], focal: float, radius: float, yaw: float = 0.0) -> Consistency | None:
+    """Means over scenes that are seen from ``yaw`` and from YAWS beside it; None if no scene is solid in both anywhere.
 
     Args:
         scenes: one function a scene.
         focal, radius: of the cameras.
+        yaw: of the view that the others are compared with, radians; 0 is the front.
     """
-    yaws = torch.tensor([0.0, *YAWS])
+    yaws = yaw + torch.tensor([0.0, *YAWS])
     cameras = from_yaw_pitch(yaws, torch.zeros_like(yaws), radius, focal)
     rows = []
     for shoot in scenes:

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.datasets.critters.drawing import POSES, critter
+from hgs_toolkit.datasets.critters.prior import DEMO, CritterPrior
 from hgs_toolkit.evaluation.distances import squared_distances
 from hgs_toolkit.evaluation.pose import angles
 from hgs_toolkit.evaluation.samples import OnDone
@@ -98,11 +99,11 @@ class Estimator:
         return GeometryError(float((predicted[..., 0] - depth)[solid].abs().mean()), float(angle))
 
 
-def critter_shapes(start: int, cameras: Cameras, advance: OnDone) -> list[ShapeImages]:
-    """Critters number ``start`` and following, each from its own one of ``cameras`` (N,)."""
+def critter_shapes(start: int, cameras: Cameras, advance: OnDone, prior: CritterPrior = DEMO) -> list[ShapeImages]:
+    """Critters of ``prior``, number ``start`` and following, each from its own one of ``cameras`` (N,)."""
     shapes = []
     for index, label in enumerate(cameras.labels.numpy()):
-        truth = critter(TRUTH_SEED, start + index).render(label, SIZE)
+        truth = critter(TRUTH_SEED, start + index, prior).render(label, SIZE)
         rgb, alpha = torch.from_numpy(truth.rgb), torch.from_numpy(truth.alpha)
         shapes.append(
             ShapeImages(over_grey(rgb, alpha), alpha, torch.from_numpy(truth.depth), torch.from_numpy(truth.normal))

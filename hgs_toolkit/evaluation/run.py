@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.config import Config
-from hgs_toolkit.datasets.critters.drawing import POSES
+from hgs_toolkit.datasets.critters.prior import CritterPrior
 from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.evaluation import timing
@@ -22,6 +23,7 @@ from hgs_toolkit.evaluation.geometry import SIZE as MAP_SIZE
 from hgs_toolkit.evaluation.geometry import TAUGHT, Estimator, critter_shapes, scene_shapes
 from hgs_toolkit.evaluation.pose import pose_error
 from hgs_toolkit.evaluation.samples import ImageSet, ImageSets, OnDone
+from hgs_toolkit.evaluation.sectors import compare_sectors, is_behind
 from hgs_toolkit.evaluation.settings import MIN_COUNT, NEED_DATA, EvalSettings
 from hgs_toolkit.evaluation.shapes import SIZE, critter_shooters, generated_scenes, shooters
 from hgs_toolkit.metrics.extractors import Extractor, make_extractor
@@ -138,6 +140,9 @@ class _Evaluation:
                 yield Figure(f"{kind}_{name}", measure(features), unit, None, floor, conditions)
         if "classes" in self.metrics and real.kinds is not None:
             yield from self._compare_classes(space, real, generated, conditions)
+        asked = "sectors" in self.settings.metrics
+        if "sectors" in self.metrics and (asked or is_behind(real.cameras).any()):
+            yield from compare_sectors(space, real, generated, seed, conditions)
         if "pose" in self.metrics:
             known = real.features[name], real.cameras
             floor = pose_error(*known, other.features[name], other.cameras) if other else None
@@ -176,29 +181,42 @@ class _Evaluation:
                 for name, value in found._asdict().items():
                     yield Figure(f"ms_{name}_{size}", value, "ms", None, None, self._conditions(size) | conditions)
 
+    @property
+    def _prior(self) -> CritterPrior:
+        """True critters as the model knows them: under its own poses, with backs where those show them."""
+        return CritterPrior(poses=self.config.generator.poses)
+
     def _consistency(self) -> Iterator[Figure]:
+        """Depth and colour of views from the sides against the front and, where backs are seen, against the back."""
+        yield from self._consistency_around(0.0, "consistency")
+        if self._prior.has_back:
+            yield from self._consistency_around(math.pi, "consistency_behind")
+
+    def _consistency_around(self, yaw: float, title: str) -> Iterator[Figure]:
         s, poses = self.settings, self.config.generator.poses
         focal = self.config.generator.focal
         advance = self.watch("comparing views", s.scenes * (1 + (s.truth is not None)))
         scenes = shooters(generated_scenes(self.model, self.config, s, SIZE, advance))
-        found = measure_consistency(scenes, focal, poses.radius)
+        found = measure_consistency(scenes, focal, poses.radius, yaw)
         if found is None:
-            logger.warning("no scene is solid from the front and from the side; consistency is left out")
+            logger.warning("no scene is solid from yaw %.0f° and from its sides; it is left out", math.degrees(yaw))
             return
-        truth = measure_consistency(critter_shooters(s.scenes, advance), focal, poses.radius) if s.truth else None
+        true = critter_shooters(s.scenes, advance, self._prior) if s.truth else None
+        truth = None if true is None else measure_consistency(true, focal, poses.radius, yaw)
         floors = truth or (None, None, None)
-        conditions = self._conditions(SIZE) | {"scenes": s.scenes, "yaws": YAWS, "tolerance": TOLERANCE}
+        yaws = [yaw + side for side in YAWS]
+        conditions = self._conditions(SIZE) | {"scenes": s.scenes, "yaws": yaws, "tolerance": TOLERANCE}
         names = (("depth", "world units"), ("seen_through", "share"), ("psnr", "dB"))
         for (name, unit), value, floor in zip(names, found, floors, strict=True):
-            yield Figure(f"consistency_{name}", value, unit, None, floor, conditions)
+            yield Figure(f"{title}_{name}", value, unit, None, floor, conditions)
 
     def _geometry(self) -> Iterator[Figure]:
         s = self.settings
         advance = self.watch("comparing shapes", TAUGHT // 10 + s.scenes // 10 + s.scenes)
-        cameras = POSES.sample(TAUGHT + s.scenes, keyed_generator(s.seed, 0, Purpose.EVALUATION))
+        cameras = self._prior.poses.sample(TAUGHT + s.scenes, keyed_generator(s.seed, 0, Purpose.EVALUATION))
         taught, seen = cameras[:TAUGHT], cameras[TAUGHT:]
-        estimator = Estimator.learn(critter_shapes(0, taught, advance), taught)
-        floors = estimator.compare(critter_shapes(TAUGHT, seen, advance), seen)
+        estimator = Estimator.learn(critter_shapes(0, taught, advance, self._prior), taught)
+        floors = estimator.compare(critter_shapes(TAUGHT, seen, advance, self._prior), seen)
         scenes = generated_scenes(self.model, self.config, s, MAP_SIZE, advance)
         found = estimator.compare(scene_shapes(scenes, seen), seen)
         if found is None or floors is None:

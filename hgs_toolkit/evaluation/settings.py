@@ -15,6 +15,7 @@ METRICS = {
     "fid_3d": "the same as fid with a model that is not told the camera",
     "diversity": "spread of the features, against that of the real images",
     "classes": "kernel distance of each class to real images of its own, beside that of the others",
+    "sectors": "kernel distance by the side that is seen, 45 degrees each; by default where real images show backs",
     "pose": "whether images show the pose they were drawn with",
     "consistency": "whether the depth and colour of views from the side match the front",
     "geometry": "depth and normals against those that critters of such an image have",
@@ -22,7 +23,7 @@ METRICS = {
 }
 """What can be measured, by name."""
 
-NEED_DATA = ("kid", "fid", "kid_3d", "fid_3d", "diversity", "classes", "pose")
+NEED_DATA = ("kid", "fid", "kid_3d", "fid_3d", "diversity", "classes", "sectors", "pose")
 
 MIN_COUNT, MAX_COUNT = 20, 1000
 """Fewest images of which a distance means anything, and the most that are compared unless more are asked for."""

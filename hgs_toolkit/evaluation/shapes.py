@@ -10,6 +10,7 @@ from torch import Tensor
 from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.critters.drawing import critter
+from hgs_toolkit.datasets.critters.prior import DEMO, CritterPrior
 from hgs_toolkit.devices import device_of
 from hgs_toolkit.evaluation.consistency import Shooter, ViewLayers
 from hgs_toolkit.evaluation.samples import OnDone, draw_classes, draw_latents
@@ -54,10 +55,10 @@ def shooters(scenes: Iterator[GaussianHierarchy]) -> Iterator[Shooter]:
         yield lambda camera, scene=scene: shoot_scene(scene, camera, SIZE)  # type: ignore[misc]
 
 
-def critter_shooters(count: int, advance: OnDone) -> Iterator[Shooter]:
-    """The same for ``count`` true critters."""
+def critter_shooters(count: int, advance: OnDone, prior: CritterPrior = DEMO) -> Iterator[Shooter]:
+    """The same for ``count`` true critters of ``prior``."""
     for index in range(count):
-        subject = critter(TRUTH_SEED, index)
+        subject = critter(TRUTH_SEED, index, prior)
 
         def shoot(camera: Cameras, subject=subject) -> ViewLayers:  # type: ignore[no-untyped-def]
             truth = subject.render(camera.labels[0].numpy(), SIZE)
