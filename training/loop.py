@@ -253,7 +253,7 @@ class _Loop:
         name = next((measured["name"] for measured in line.get("measurements", ())), None)
         if self.metric is None or name is None:
             return best
-        lowest, found = line[name], {}
+        lowest, found = line[name], dict[str, float]()
         for half_life, average in zip(self.config.training.ema_choices, self.trainer.averages, strict=True):
             value = self.metric.measure(average, self.stop).get(name)
             if value is None:  # no time is left

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy.typing as npt
 import pytest
 
+from hgs_toolkit.datasets import make
+from hgs_toolkit.datasets.preparing import prepare_data
 from tests.cli.conftest import Hgs
 
 SMALL = [
@@ -52,7 +55,7 @@ def test_what_a_plan_needs_is_refused_beside_a_preset(hgs: Hgs, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_a_folder_of_meshes_is_rendered_planned_and_trained(
+def test_a_folder_of_meshes_is_rendered_planned_and_trained_and_goes_on_where_rendering_was_interrupted(
     hgs: Hgs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("embreex", reason="rendering meshes needs the extra [meshes]")
@@ -60,7 +63,21 @@ def test_a_folder_of_meshes_is_rendered_planned_and_trained(
     models, run = tmp_path / "models", tmp_path / "run"
     models.mkdir()
     (models / "a.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
-    trained = hgs("train", "--data", models, "--out", run, "--kimg", "0.01", "--resolution", 16, *SMALL)
+    monkeypatch.setattr(make, "PART", 4)
+    encode, made = make._encode, list[int]()
+
+    def interrupted(make_image: make.ImageMaker, index: int) -> tuple[bytes, npt.ArrayLike]:
+        if len(made) == 6:
+            raise KeyboardInterrupt
+        made.append(index)
+        return encode(make_image, index)
+
+    monkeypatch.setattr(make, "_encode", interrupted)
+    assert hgs("train", "--data", models, "--out", run, "--resolution", 16).exit_code == 1
+    assert [file.name for file in (run / "data-parts").iterdir()] == ["part-00000000.zip"]
+    monkeypatch.setattr(make, "_encode", encode)
+    trained = hgs("train", "--resume", "--data", models, "--out", run, "--kimg", "0.01", "--resolution", 16, *SMALL)
     assert trained.exit_code == 0, trained.output
     assert (run / "model.safetensors").is_file()
     assert "8 drawings of 1 models" in trained.stderr
+    assert (run / "data.zip").read_bytes() == prepare_data(models, tmp_path / "whole", 16).read_bytes()

@@ -98,7 +98,7 @@ WRONG_INPUTS = [
     ("dataset demo --out d.zip --views 0", 2, "'--views'"),
     ("synth run --out s --count 1 --workers -1", 2, "'--workers'"),
     ("runs compare run", 2, "one run was given; expected two or more"),
-    ("train --data set.zip --out o", 2, "one of the two is needed"),
+    ("train --data set.zip --out o --grow run", 2, "one of the two is needed to grow"),
     ("train --data set.zip --preset critters32 --config bad.yaml --out o", 2, "both were given; choose one"),
     ("train --data set.zip --preset critters32 --out o --minutes -1", 2, "-1; expected more than 0"),
     ("train --data set.zip --preset critters32 --out o --minutes nan", 2, "nan; expected more than 0"),
