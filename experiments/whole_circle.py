@@ -38,12 +38,13 @@ from hgs_toolkit.training.trainer import Trainer
 
 BASE = (
     "generator.transformer_blocks=2", "training.blur_kimg=2", "training.generator_delay_kimg=0",
-    "training.ema_kimg=1.0", "training.workers=0",
+    "training.ema_kimg=1.0", "training.workers=0", "training.views=1",
+    "discriminator.kind=residual", "discriminator.alpha=false", "discriminator.views=1",
     "generator.poses.yaw_law=uniform", "generator.poses.yaw_spread=3.1416", "generator.poses.yaw_limit=3.1416",
     "generator.poses.pitch_law=uniform", "generator.poses.pitch_mean=0.2618", "generator.poses.pitch_spread=0.5236",
     "generator.poses.pitch_limit=0.5236",
 )  # fmt: skip
-"""The first stage of critters64 with networks a third as wide, so that minutes show something."""
+"""A stage of critters64 with every switch off, and small, so that minutes show something."""
 
 WIDTHS = {
     16: ("generator.channels=[96,64]", "discriminator.channels=[48,96,128]"),
@@ -54,27 +55,23 @@ WIDTHS = {
 
 REAL_IMAGES = 600
 
-PROJECTED = ("discriminator.kind=projected", "training.share_fakes=true")
+PAIRS = ("training.views=2", "discriminator.views=2")
+ALPHA = "discriminator.alpha=true"
+PROJECTED = ("discriminator.kind=projected", "discriminator.feature_size=32", ALPHA)
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     "base": (),
     "views2": ("training.views=2", "training.scenes=8"),
-    "alpha": ("discriminator.alpha=true",),
-    "pairs": ("training.views=2", "discriminator.views=2"),
-    "pairs of 32": ("training.views=2", "discriminator.views=2", "training.batch=32"),
-    "alpha, pairs of 32": (
-        "discriminator.alpha=true", "training.views=2", "discriminator.views=2", "training.batch=32",
-    ),
-    "projected": (*PROJECTED,),
-    "projected, alpha": (*PROJECTED, "discriminator.alpha=true"),
-    "projected at 32, alpha": (*PROJECTED, "discriminator.alpha=true", "discriminator.feature_size=32"),
-    "projected, alpha, pairs of 32": (
-        *PROJECTED, "discriminator.alpha=true", "training.views=2", "discriminator.views=2", "training.batch=32",
-    ),
-    "projected, alpha, pairs": (*PROJECTED, "discriminator.alpha=true", "training.views=2", "discriminator.views=2"),
-    "alpha, pairs": ("discriminator.alpha=true", "training.views=2", "discriminator.views=2"),
-    "alpha, views2": ("discriminator.alpha=true", "training.views=2", "training.scenes=8"),
+    "alpha": (ALPHA,),
+    "pairs": PAIRS,
+    "pairs of 32": (*PAIRS, "training.batch=32"),
+    "alpha, pairs": (ALPHA, *PAIRS),
+    "alpha, pairs of 32": (ALPHA, *PAIRS, "training.batch=32"),
+    "alpha, views2": (ALPHA, "training.views=2", "training.scenes=8"),
     "views4": ("training.views=4", "training.scenes=4"),
+    "projected": PROJECTED,
+    "projected at 64": (*PROJECTED, "discriminator.feature_size=64"),
+    "projected, pairs": (*PROJECTED, *PAIRS),
 }  # fmt: skip
 """Settings that each variant adds."""
 
