@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hgs_toolkit.config import Config
-from hgs_toolkit.datasets.measured_poses import describe_poses
 from hgs_toolkit.errors import ConfigError, DataError
+from hgs_toolkit.pose_prior import describe_poses
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict, load_preset, merge, with_settings
 from hgs_toolkit.training.planning.facts import Machine, SetFacts
 from hgs_toolkit.training.stages.plan_file import Choice
