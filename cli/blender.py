@@ -117,21 +117,21 @@ def assets(
     json_progress: JsonProgress = False,
 ) -> None:
     """Sample seeds and write them as a library for Blender's Asset Browser; needs the extension installed."""
-    from hgs_toolkit.cli.sample import sample
-
     library = folder / f"{folder.resolve().name}.blend"
     with reporting(json_progress) as report:
         from hgs_toolkit import blender as extension
+        from hgs_toolkit.cli.sample import SamplingPlan, StyleOptions, sample_batch
         from hgs_toolkit.files import refuse_overwrite
+        from hgs_toolkit.ranges import parse_seeds
 
         report.claim(library)
 
         target = extension.find_blender(blender)
         identifier = extension.read_manifest(extension.extension_folder())["id"]
         refuse_overwrite(library, force=force)
-    batch = folder / folder.resolve().name  # the catalogue is called as this folder
-    sample(model, out=batch, seeds=seeds, psi=psi, device=device, force=force, json_progress=json_progress)
-    with reporting(json_progress) as report:
+        batch = folder / folder.resolve().name  # the catalogue is called as this folder
+        plan = SamplingPlan(batch, parse_seeds(seeds), ["hgs", "png"], views=1)
+        sample_batch(report, model, plan, StyleOptions(psi), device=device, force=force)
         with report.progress(f"Blender {target.version_text} writes {library}"):
             extension.write_assets(target, identifier, batch, library, author, replace=force)
         report.file(library)

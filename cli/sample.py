@@ -37,6 +37,9 @@ SHEET_SCENES = 100
 AHEAD = 2
 """Scenes that may be drawn but not written yet."""
 
+IMAGE_SIZE = 256
+"""Height and width of an image where no other is asked for, pixels."""
+
 IMAGE = "png"
 """The kind of file that is an image; the others are splat formats."""
 
@@ -62,7 +65,9 @@ def sample(
         str, typer.Option("--save", help="Files of each scene: png and suffixes of splat formats, joined by commas.")
     ] = "hgs,png",
     views: Annotated[int, typer.Option("--views", min=1, max=64, help="Images of each scene, side by side.")] = 1,
-    size: Annotated[int, typer.Option("--size", min=8, max=4096, help="Height and width of an image, pixels.")] = 256,
+    size: Annotated[
+        int, typer.Option("--size", min=8, max=4096, help="Height and width of an image, pixels.")
+    ] = IMAGE_SIZE,
     background: Background = "auto",
     device: Device = "auto",
     force: Force = False,
@@ -74,27 +79,50 @@ def sample(
             if model is not None:
                 raise typer.BadParameter(f"{named} and {model} are both models; name one", param_hint="--model")
             model = Path(named)
-        from hgs_toolkit.model_files import model_config
         from hgs_toolkit.ranges import parse_seeds
 
         plan = SamplingPlan(out, parse_seeds(seeds), [name.strip() for name in save.split(",")], views)
         check_background(background)
-        name = model_config(model).name
-        check_class(model, class_name)
-        report.claim(out)
-        plan.check(force)
-        drawable = open_model(report, model, device, background, draws=IMAGE in plan.kinds)
-        from hgs_toolkit.imaging.scene_images import ImageSettings
-        from hgs_toolkit.sampling import sample_assets
+        style = StyleOptions(psi, cutoff, class_name)
+        sample_batch(report, model, plan, style, size=size, background=background, device=device, force=force)
 
-        if cutoff is not None and cutoff > drawable.model.num_ws:
-            raise ConfigError(f"--cutoff {cutoff}; this model has {drawable.model.num_ws} style slots")
-        assets = sample_assets(drawable.model, plan.seeds, psi, cutoff, name, class_name)
-        settings = ImageSettings(size, drawable.background)
-        entries = write_scenes(report, plan, assets, settings, drawable.device)
-        known = {"classes": list(drawable.model.config.classes.names)} if drawable.model.config.classes.size else {}
-        write_manifest(report, plan, entries, {"generator": name, "model": drawable.model.fingerprint, "psi": psi,
-                                               "cutoff": cutoff, "views": views, "size": size, **known})  # fmt: skip
+
+@dataclass(frozen=True)
+class StyleOptions:
+    """What is drawn of a model's variety; the defaults and meanings are those of the command's options."""
+
+    psi: float = DEFAULT_PSI
+    cutoff: int | None = None
+    class_name: str | None = None
+
+
+def sample_batch(
+    report: Reporter, model: Path | None, plan: SamplingPlan, style: StyleOptions, *, size: int = IMAGE_SIZE,
+    background: str = "auto", device: str = "auto", force: bool = False,
+) -> None:  # fmt: skip
+    """Sample what ``plan`` names, within a command; the arguments are the options of ``hgs sample``.
+
+    Raises:
+        HgsError: if something of it cannot be had, or a file is there already and ``force`` is off.
+    """
+    from hgs_toolkit.model_files import model_config
+
+    name = model_config(model).name
+    check_class(model, style.class_name)
+    report.claim(plan.folder)
+    plan.check(force)
+    drawable = open_model(report, model, device, background, draws=IMAGE in plan.kinds)
+    from hgs_toolkit.imaging.scene_images import ImageSettings
+    from hgs_toolkit.sampling import sample_assets
+
+    if style.cutoff is not None and style.cutoff > drawable.model.num_ws:
+        raise ConfigError(f"--cutoff {style.cutoff}; this model has {drawable.model.num_ws} style slots")
+    assets = sample_assets(drawable.model, plan.seeds, style.psi, style.cutoff, name, style.class_name)
+    settings = ImageSettings(size, drawable.background)
+    entries = write_scenes(report, plan, assets, settings, drawable.device)
+    known = {"classes": list(drawable.model.config.classes.names)} if drawable.model.config.classes.size else {}
+    facts = {"generator": name, "model": drawable.model.fingerprint, "psi": style.psi, "cutoff": style.cutoff}
+    write_manifest(report, plan, entries, {**facts, "views": plan.views, "size": size, **known})
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,12 @@ def test_assets_samples_seeds_and_lets_blender_write_them(hgs: Hgs, blender: Pat
     assert json.loads(library.read_text()) == [[3, 5], "Some Body", "keep"]
     again = hgs("blender", "assets", folder, "--seeds", "3,5")
     assert (again.exit_code, "exists already; add --force" in again.stderr) == (1, True)
-    assert hgs("blender", "assets", folder, "--seeds", "7", "--force").exit_code == 0
+    forced = hgs("blender", "assets", folder, "--seeds", "7", "--force", "--json-progress")
+    assert forced.exit_code == 0
+    events = [json.loads(line) for line in forced.stdout.splitlines()]
+    assert [event["event"] for event in events].count("done") == 1
+    assert events[-1]["event"] == "done"
+    assert {str(library), str(folder / "critters" / "manifest.json")} <= set(events[-1]["files"])
     assert json.loads(library.read_text())[2] == "replace"
     blender.write_text(script.replace("batch, library", "sys.exit('the extension is not installed')\nbatch, library"))
     failed = hgs("blender", "assets", tmp_path / "more", "--seeds", "3")
