@@ -30,6 +30,12 @@ REMEMBERED, REMEMBERED_PLACES, REMEMBERED_COUNT = "hgs_remembered", "hgs_remembe
 LEVELS = "hgs_levels"
 """Property of data of no Gaussian: number of levels of those that modifiers make."""
 
+BARE_WARNING = (
+    "its rotation or scale was applied to positions alone (Ctrl+A), so that its Gaussians no longer fit; run HGS > "
+    "Appearance > Apply Splat Transform"
+)
+"""What is said of an object after :func:`bare_transform` found something, behind its name."""
+
 BASE_TYPE = "FLOAT_COLOR"
 """Type of ``radiance:base``: geometry nodes mix all four numbers of a colour, Blender 5.3's own FLOAT4 they do not."""
 
@@ -173,6 +179,15 @@ class OnSplats:
     def poll(cls, context: bpy.types.Context) -> bool:
         """A splat object that may be changed must be active."""
         return is_splats(context.object) and context.object.is_editable
+
+
+def bare_warnings(scene: bpy.types.Scene) -> list[str]:
+    """A sentence for each splat object of a scene whose positions alone were turned or scaled."""
+    return [
+        f"{obj.name}: {BARE_WARNING}"
+        for obj in scene.objects
+        if is_splats(obj) and bare_transform(obj.data) is not None
+    ]
 
 
 def get_values(data: SplatData, name: str) -> Array:

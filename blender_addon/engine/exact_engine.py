@@ -16,6 +16,7 @@ from ..core.cryptomatte import metadata
 from ..core.exposures import through_lens
 from ..core.projection import Lens
 from ..core.splats import Array
+from ..data import bare_warnings
 from ..typed import present
 from .compositing import over_background
 from .drawing import OWNERS, Drawn, draw
@@ -70,6 +71,8 @@ class HGS_RE_exact(bpy.types.RenderEngine):
         self._deliver(layer, images, names)
         if len(shots) > 1:
             self.report({"INFO"}, f"averaged {len(shots)} images of lens and time; Render > Sampling changes how many")
+        for warning in bare_warnings(scene):
+            self.report({"WARNING"}, warning)
         if ignored := unhonoured(scene, layer):
             self.report({"WARNING"}, f"the exact engine does not honour {'; '.join(ignored)}")
 

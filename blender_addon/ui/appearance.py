@@ -6,11 +6,11 @@ from __future__ import annotations
 import bpy
 
 from ..compat import draw_input, draws_splats
-from ..data import active_splats, bare_transform, is_splats
+from ..data import BARE_WARNING, active_splats, bare_transform, is_splats
 from ..nodes.display import BLENDER, CARDS, display_of, draw_by, drawn_by
 from ..typed import Outcome, present
 from .panel_text import paragraph
-from .transforms import WARNING, HGS_OT_apply_splat_transform
+from .transforms import HGS_OT_apply_splat_transform
 
 CHOICES = (
     (CARDS, "Cards (as trained)", "The image that the toolkit draws, in Cycles and EEVEE; the default"),
@@ -58,7 +58,7 @@ class HGS_PT_appearance(bpy.types.Panel):
         if not is_splats(obj):
             return
         if bare_transform(obj.data) is not None:
-            paragraph(layout, context, f"{obj.name}: {WARNING}", icon="ERROR")
+            paragraph(layout, context, f"{obj.name}: {BARE_WARNING}", icon="ERROR")
         layout.operator(HGS_OT_apply_splat_transform.bl_idname)
         choice = drawn_by(obj)
         if draws_splats():

@@ -10,10 +10,9 @@ import bpy
 from ..core.files.writing import WRITERS, frame_for, write_splats
 from ..core.saving import FileExists
 from ..core.splats import SplatError
-from ..data import active_splats, bare_transform, is_splats
+from ..data import BARE_WARNING, active_splats, bare_transform, is_splats
 from ..edits.shown import shown_splats
 from ..typed import ExportHelper, Outcome, SplatObject, present
-from .transforms import WARNING
 
 KINDS = (
     (".ply", "3D-GS (.ply)", "Levels and parents as extra columns; opens in every program for splats"),
@@ -98,7 +97,7 @@ class HGS_OT_export_splats(bpy.types.Operator, ExportHelper):
             self.report({"ERROR"}, f"cannot write {path}: {error.strerror}")
             return {"CANCELLED"}
         if bare_transform(obj.data) is not None:
-            self.report({"WARNING"}, f"{obj.name}: {WARNING}")
+            self.report({"WARNING"}, f"{obj.name}: {BARE_WARNING}")
         return {"FINISHED"}
 
     def _write_frames(

@@ -9,10 +9,9 @@ import bpy
 
 from ..compat import get_input, set_input
 from ..core.projection import BLUR
-from ..data import is_splats
+from ..data import bare_warnings, is_splats
 from ..nodes.display import BLENDER, display_of, drawn_by
 from ..typed import Outcome, present
-from .transforms import warnings_of
 
 BOUNCES = 1024
 """Cards that a ray may pass: Blender's greatest number. The default of 8 makes splats end in black."""
@@ -63,7 +62,7 @@ class HGS_OT_set_up_scene(bpy.types.Operator):
         set_up(scene, self.colors, smooth=self.smooth)
         if self.colors == "EXACT" and has_native(scene):
             self.report({"INFO"}, "Blender draws some splats itself: colors are set up as Scene, and many samples")
-        for warning in warnings_of(scene):
+        for warning in bare_warnings(scene):
             self.report({"WARNING"}, warning)
         if scene.camera is None:
             self.report({"WARNING"}, "the scene has no camera; splats are drawn towards the camera, add one")

@@ -18,11 +18,6 @@ from ..data import active_splats, bare_transform, fill, is_splats, raw_splats
 from ..nodes.morph import morphs_of
 from ..typed import Outcome, SplatObject
 
-WARNING = (
-    "its rotation or scale was applied to positions alone (Ctrl+A), so that its Gaussians no longer fit; run HGS > "
-    "Appearance > Apply Splat Transform"
-)
-
 
 class TransformRefused(ValueError):  # noqa: N818
     """Why a transform was not applied; the message is for the user."""
@@ -55,13 +50,6 @@ def apply_transform(obj: SplatObject) -> None:
     for child in obj.children:
         child.matrix_parent_inverse = obj.matrix_basis @ child.matrix_parent_inverse
     obj.matrix_basis = Matrix.Identity(4)
-
-
-def warnings_of(scene: bpy.types.Scene) -> list[str]:
-    """A sentence for each splat object of a scene whose positions alone were turned or scaled."""
-    return [
-        f"{obj.name}: {WARNING}" for obj in scene.objects if is_splats(obj) and bare_transform(obj.data) is not None
-    ]
 
 
 class HGS_OT_apply_splat_transform(bpy.types.Operator):

@@ -74,8 +74,18 @@ def test_a_shift_or_moved_points_are_no_bare_transform(addon: Addon, make_object
     assert data.bare_transform(obj.data) is None
 
 
-def test_the_panel_the_set_up_and_the_export_warn(addon: Addon, make_object: Make, tmp_path: Path) -> None:
+def test_the_panel_the_set_up_and_the_exact_engine_warn(
+    addon: Addon, make_object: Make, stage: Any, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     obj = make_object(0)
+    stage.render.engine, stage.render.resolution_percentage = "HGS_EXACT", 5
+
+    def rendered() -> str:
+        capfd.readouterr()
+        bpy.ops.render.render()
+        return capfd.readouterr().out
+
+    assert "Ctrl+A" not in rendered()
     addon("nodes.display").add_display(obj)
 
     def panel() -> str:
@@ -84,11 +94,12 @@ def test_the_panel_the_set_up_and_the_export_warn(addon: Addon, make_object: Mak
         return " ".join(layout.drawn)
 
     assert "Ctrl+A" not in panel()
-    assert addon("ui.transforms").warnings_of(bpy.context.scene) == []
+    assert addon("data").bare_warnings(bpy.context.scene) == []
     obj.scale = (2, 2, 2)
     apply_bare(obj)
     assert "Ctrl+A" in panel()
-    assert addon("ui.transforms").warnings_of(bpy.context.scene)[0].startswith("seed 0: its rotation or scale")
+    assert "seed 0: its rotation or scale was applied to positions alone (Ctrl+A)" in rendered()
+    assert addon("data").bare_warnings(bpy.context.scene)[0].startswith("seed 0: its rotation or scale")
     bpy.ops.hgs.apply_splat_transform()
     assert "Ctrl+A" not in panel()
 
