@@ -55,6 +55,7 @@ SHORTER = [
     (r"^(hgs view.*)$", r"\1 --seconds 0.5"),
     (r" \[--json\] \[--pictures DIR\]$", " --json --pictures pictures"),
     (r"--models DIR\b", "--models models"),
+    (r"(--preset ffhq256-gsgan .*) runs/more", r"\1 runs/other"),
 ]
 """Pattern and replacement, applied in turn: the same work, less of it; and words that stand for a user's own."""
 
@@ -66,7 +67,7 @@ NOT_WALKED = [
 ]
 """Lines that are left out, and why."""
 
-WITH_SNIPPETS = ("README.md", "docs/mesh.md", "docs/viewing.md")
+WITH_SNIPPETS = ("README.md", "docs/mesh.md")
 """Pages whose Python is run as well; that of the others needs data of a user's own."""
 
 PICTURES = {".png", ".gif", ".mp4"}
@@ -97,10 +98,11 @@ class Step:
 
 def steps_of(page: str) -> list[Step]:
     """The commands in the page's blocks of code, with continued lines joined."""
-    found, inside, begun = [], False, ""
+    found, fenced, inside, begun = [], False, False, ""
     for number, text in enumerate((ROOT / page).read_text(encoding="utf-8").splitlines(), start=1):
         if text.startswith("```"):
-            inside = not inside and text[3:].strip() in ("", "bash")
+            fenced = not fenced
+            inside = fenced and text[3:].strip() in ("", "bash")
             continue
         line = begun + re.sub(r"(^|\s)#\s.*$", "", text).strip()
         begun = line.removesuffix("\\") if inside and line.endswith("\\") else ""
@@ -128,6 +130,8 @@ def walk(page: str, folder: Path) -> list[str]:
         words = shlex.split(text)[1:]
         make_inputs(words)
         result = CliRunner().invoke(app, words)
+        if result.exit_code == 1 and "exists already; add --force" in result.stderr:  # another way to the same file
+            result = CliRunner().invoke(app, [*words, "--force"])
         print(f"{page}:{step.line}  {time.process_time() - begun:.1f} s  {text}", flush=True)
         wrong = [f"exit code {result.exit_code}: {result.stderr.strip()[-300:]}"] if result.exit_code else []
         wrong += [fault for name in result.stdout.splitlines() for fault in _faults(Path(name))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
 from collections.abc import Iterable
@@ -89,8 +90,6 @@ def save_video(path: str | Path, frames: Iterable[Bytes], fps: float = 30, *, fo
     Raises:
         HgsError: if the suffix is neither .mp4 nor .gif, there is no frame, or the file cannot be written.
     """
-    import imageio.v3
-
     path = Path(path)
     if path.suffix.lower() not in VIDEO_SUFFIXES:
         raise HgsError(f"cannot write a video as '{path.suffix}'; expected {' or '.join(VIDEO_SUFFIXES)}")
@@ -99,16 +98,27 @@ def save_video(path: str | Path, frames: Iterable[Bytes], fps: float = 30, *, fo
     if first is None:
         raise HgsError(f"no frames for {path}; expected at least one")
     frames = itertools.chain([first], frames)
+    # Packed in memory first: on a full disk the libraries would complain a second time when their files are closed.
     with atomic_path(path, force=force) as temporary:
-        if path.suffix.lower() == ".gif":
-            # GIF counts in hundredths of a second.
-            duration = max(10 * round(100 / fps), 20)
-            imageio.v3.imwrite(temporary, list(frames), extension=".gif", duration=duration, loop=0)
-            return
-        with imageio.v3.imopen(temporary, "w", plugin="pyav", extension=".mp4") as video:
-            video.init_video_stream("libx264", fps=fps)
-            for frame in frames:
-                video.write_frame(_even(frame))
+        temporary.write_bytes(_gif(frames, fps) if path.suffix.lower() == ".gif" else _mp4(frames, fps))
+
+
+def _gif(frames: Iterable[Bytes], fps: float) -> bytes:
+    import imageio.v3
+
+    duration = max(10 * round(100 / fps), 20)  # GIF counts in hundredths of a second
+    return imageio.v3.imwrite("<bytes>", list(frames), extension=".gif", duration=duration, loop=0) or b""
+
+
+def _mp4(frames: Iterable[Bytes], fps: float) -> bytes:
+    import imageio.v3
+
+    packed = io.BytesIO()
+    with imageio.v3.imopen(packed, "w", plugin="pyav", extension=".mp4") as video:
+        video.init_video_stream("libx264", fps=fps)
+        for frame in frames:
+            video.write_frame(_even(frame))
+    return packed.getvalue()
 
 
 def _even(frame: Bytes) -> Bytes:

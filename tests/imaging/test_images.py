@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import imageio.v3
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from hgs_toolkit.errors import HgsError, ShapeError
+from hgs_toolkit.imaging import images as images_module
 from hgs_toolkit.imaging.images import grid, load_image, save_png, save_video, to_uint8
 
 
@@ -90,3 +92,14 @@ def test_a_film_in_another_format_is_refused_and_a_failed_one_leaves_nothing(tmp
     with pytest.raises(HgsError, match="no frames"):
         save_video(tmp_path / "a.gif", [])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
+@pytest.mark.parametrize("suffix", [".gif", ".mp4"])
+def test_a_full_disk_is_one_error_without_a_second_one_from_the_library(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(images_module, "atomic_path", lambda path, force: nullcontext(Path("/dev/full")))
+    with pytest.raises(OSError, match="No space left on device"):
+        save_video(tmp_path / f"a{suffix}", [to_uint8(noise(16, 16, 3))] * 3)
+    assert capfd.readouterr().err == ""
