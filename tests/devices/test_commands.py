@@ -25,19 +25,19 @@ INVERT = "invert IMAGE MODEL --out OUT/i --steps 2 --perceptual none"
 COMMANDS = {
     "sample": ("sample MODEL --out OUT --force --seeds 0,1 --save png,hgs,ply", 40),
     "render": ("render MODEL@0 OUT/r.png --size 16", 24),
-    "depth": ("render MODEL@0 OUT/r.png --size 16 --mode depth", 26),
     "video": ("video MODEL OUT/v.gif --seeds 0,1 --frames 2 --size 16", 20),
     "mix": ("mix MODEL OUT/m.png --rows 0 --cols 1 --size 16", 12),
-    "export": ("export MODEL@0 OUT/m.ply", 20),
     "share": ("share MODEL@0 OUT/p.html", 20),
     "mesh": ("mesh MODEL@0 OUT/m.glb --resolution 16", 48),
     "synth": (f"{SYNTH} --annotations rgb,alpha,depth,normal,level,mask,bbox,camera,latent", 10),
     "invert": (f"{INVERT} --yaw 0", 68),
-    "eval": (f"{EVAL} kid,diversity,consistency,timing", 64),
+    "eval": (f"{EVAL} kid", 12),
 }
 """Name to command and the most waits for the device; MODEL, DATA, IMAGE and OUT stand for files and a folder."""
 
 MORE_COMMANDS = {
+    "depth": ("render MODEL@0 OUT/r.png --size 16 --mode depth", 26),
+    "export": ("export MODEL@0 OUT/m.ply", 20),
     "normal": ("render MODEL@0 OUT/r.png --size 16 --mode normal", 24),
     "level": ("render MODEL@0 OUT/r.png --size 16 --mode level", 25),
     "ellipsoid": ("render MODEL@0 OUT/r.png --size 16 --mode ellipsoid", 30),
@@ -51,6 +51,7 @@ MORE_COMMANDS = {
     "synth-eg3d": (f"{SYNTH} --format eg3d --exposure 0.5 --focal-jitter 0.1 --background random", 8),
     "tune": (f"{INVERT} --yaw 0 --space pti --tuning-steps 2 --refine", 160),
     "find-camera": (INVERT, 108),
+    "eval-scenes": (f"{EVAL} diversity,consistency,timing", 64),
     "eval-distances": (f"{EVAL} fid,kid_3d,fid_3d,pose", 18),
 }
 

@@ -54,11 +54,10 @@ def test_the_backend_asked_for_reaches_a_preset_of_stages(tmp_path: Path, monkey
 
     monkeypatch.setattr("hgs_toolkit.training.stages.plan.train_plan", plan)
     make_critters(tmp_path / "data.zip", 2, 16)
-    for backend in ("torch", "auto"):
-        words = (
-            "train", "--data", str(tmp_path / "data.zip"), "--out", str(tmp_path / backend), "--preset", "critters64",
-            "--device", "cpu", "--backend", backend,
-        )  # fmt: skip
-        result = CliRunner().invoke(app, words, catch_exceptions=False)
-        assert result.exit_code == 0, result.output
-    assert drawn_with == ["torch", "cpu"]
+    words = (
+        "train", "--data", str(tmp_path / "data.zip"), "--out", str(tmp_path / "run"), "--preset", "critters64",
+        "--device", "cpu", "--backend", "torch",
+    )  # fmt: skip
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert drawn_with == ["torch"]
