@@ -26,7 +26,7 @@ from hgs_toolkit.model.precision import autocast_dtype
 from hgs_toolkit.model.residual_discriminator import HALF, CameraEmbedding, ResidualDiscriminator
 
 SMALLEST = 4
-"""Side of the features that a head judges place by place, pixels."""
+"""Side of the features whose mean a head judges, pixels."""
 
 FEWEST = 2
 """Convolutions of a head, at least: heads of 32 and of 64 pixels then have the same, and the smaller ones grow."""
@@ -50,7 +50,7 @@ class FrozenFeatures(nn.Module):
 
 
 class Head(nn.Module):
-    """3x3 convolutions that halve down to 4x4, then a judgement of every place, of which the mean counts."""
+    """3x3 convolutions that halve down to 4x4, then a linear judgement of the mean over all places."""
 
     def __init__(self, size: int, config: DiscriminatorConfig) -> None:
         super().__init__()
@@ -70,13 +70,13 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor, camera: Tensor | None, classes: Tensor | None) -> Tensor:  # (B, M, h, w), ... -> (B,)
         """Judge mixed features seen from an embedded camera (B, P) of a subject of ``classes``."""
-        x = self.layers(x)
-        logits: Tensor = self.out(x).mean(dim=(1, 2, 3))
+        features = self.layers(x).mean(dim=(2, 3), keepdim=True)  # (B, C, 1, 1); what follows is linear
+        logits: Tensor = self.out(features).flatten()
         if self.project is not None and camera is not None:
-            seen = self.project(x).mean(dim=(2, 3))  # (B, P)
+            seen = self.project(features).flatten(1)  # (B, P)
             logits = logits + (seen * camera).sum(dim=1) / math.sqrt(camera.shape[1])
         if self.class_projection is not None and classes is not None:
-            logits = logits + self.class_projection(x.mean(dim=(2, 3)), classes)
+            logits = logits + self.class_projection(features.flatten(1), classes)
         return logits
 
 
