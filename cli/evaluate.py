@@ -125,4 +125,5 @@ def _tabulate(report: Reporter, figures: list[Figure], title: str) -> None:
 
 def _measured_on(figure: Figure) -> int | None:
     """Number of images or scenes behind a figure."""
-    return figure.conditions.get("count", figure.conditions.get("scenes"))
+    count: int | None = figure.conditions.get("count", figure.conditions.get("scenes"))
+    return count

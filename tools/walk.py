@@ -20,6 +20,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as imageio
 import numpy as np
@@ -195,7 +196,7 @@ def _has_clear_borders(path: Path) -> bool:
     return not any(_border(pane).any() for pane in panes)
 
 
-def _border(image: NDArray[np.generic]) -> NDArray[np.generic]:
+def _border(image: NDArray[Any]) -> NDArray[Any]:
     """The outermost pixels (P, ...) of an image (H, W, ...), the corner first."""
     return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
 

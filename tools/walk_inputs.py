@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from hgs_toolkit.asset import save_asset
@@ -54,7 +55,7 @@ def _mask(path: Path) -> None:
     Image.fromarray(_drawn()[..., 3]).save(path)
 
 
-def _drawn() -> np.ndarray:
+def _drawn() -> NDArray[np.uint8]:
     subject = critter(seed=1, index=PHOTOGRAPHED)
     return np.asarray(subject.render(subject.label, 256).rgba)
 

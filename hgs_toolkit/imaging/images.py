@@ -107,7 +107,8 @@ def _gif(frames: Iterable[Bytes], fps: float) -> bytes:
     import imageio.v3
 
     duration = max(10 * round(100 / fps), 20)  # GIF counts in hundredths of a second
-    return imageio.v3.imwrite("<bytes>", list(frames), extension=".gif", duration=duration, loop=0) or b""
+    packed: bytes = imageio.v3.imwrite("<bytes>", list(frames), extension=".gif", duration=duration, loop=0)
+    return packed
 
 
 def _mp4(frames: Iterable[Bytes], fps: float) -> bytes:
