@@ -38,7 +38,7 @@ def report(folder: Path, *, dry: bool) -> str:
         rows = _read(folder / f"{name}.json").get("rows", [])
         if rows:
             columns = tuple(rows[0])
-            values = [tuple(_cell(str(row.get(column, ""))) for column in columns) for row in rows]
+            values = [tuple(_cell(row.get(column, "")) for column in columns) for row in rows]
             parts.append(f"{title}:\n\n{_table(columns, values)}")
     return "\n\n".join(part for part in parts if part)
 
@@ -87,9 +87,10 @@ def _commit() -> str:
     return f"commit {done.stdout.strip()}" if done.returncode == 0 else "no commit"
 
 
-def _cell(text: str) -> str:
-    """``text`` on one line, fit for a table, without folders of this machine's user."""
-    return re.sub(r"/(?:home|root)\b[^\s|]*", "...", text.replace("|", "/").replace("\n", " "))
+def _cell(value: object) -> str:
+    """``value`` on one line, fit for a table, without paths of this machine but those of installed programs."""
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return re.sub(r"(?<!\S)/(?!usr/|opt/)[^\s|]+", "...", text.replace("|", " ").replace("\n", " "))
 
 
 def _table(columns: tuple[str, ...], rows: list[Any]) -> str:

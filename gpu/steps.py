@@ -65,8 +65,9 @@ def check_steps(out: Path, *, dry: bool) -> list[Step]:
         return (sys.executable, f"gpu/{name}.py", "--out", str(out / f"{name}.json"), *flags)
 
     steps = [
+        Step("kernels", (sys.executable, "-c", warm), 190),
+        # After the kernels, so that it measures an image.
         Step("doctor", (sys.executable, "-m", "hgs_toolkit.cli", "doctor", "--json-progress"), 30),
-        Step("kernels", (sys.executable, "-c", warm), 150),
         Step("parity", pytest("parity"), 80),
         Step("training", pytest("training"), 60),
         Step("commands", pytest("commands"), 120),
