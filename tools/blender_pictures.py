@@ -70,6 +70,8 @@ def compose(folder: Path, wanted: Tensor) -> None:
     frames = sorted(folder.glob("morph_*.png"))
     save("morph", [caption(load(path), f"frame {place}") for place, path in enumerate(frames, 1)])
     save("lit", [load(folder / f"lit_{side}.png") for side in ("left", "right")])
+    names = ("as it is", "lattice: leaning", "lattice: twisted", "aperture 0.25")
+    save("deform", [caption(load(folder / f"deform_{place}.png"), name) for place, name in enumerate(names)])
     save("scene", [load(folder / "scene.png")])
 
 

@@ -144,11 +144,35 @@ def draw_light(seeds: list[Path], out: Path) -> None:
         render(out / f"lit_{name}.png", EEVEE, colors="SCENE")
 
 
+def draw_deformed(seeds: list[Path], out: Path) -> None:
+    """One seed as it is, in a lattice that leans and in one that twists, and through a wide lens."""
+    render_of = {"0": lambda x, y, z: (x, y, z), "1": lambda x, y, z: (x + 0.35 * (y + 0.5) ** 2, 0.9 * y, z)}
+
+    def twisted(x: float, y: float, z: float) -> tuple[float, float, float]:
+        turn = 1.4 * (y + 0.5)
+        return math.cos(turn) * x + math.sin(turn) * z, y, math.cos(turn) * z - math.sin(turn) * x
+
+    for name, shape in (*render_of.items(), ("2", twisted)):
+        scene = start()
+        obj = load(seeds[0])
+        for each in scene.objects:
+            each.select_set(each == obj)
+        bpy.ops.hgs.deform(points=6)
+        for point in next(each for each in scene.objects if each.type == "LATTICE").data.points:
+            point.co_deform = shape(*point.co)
+        render(out / f"deform_{name}.png", "HGS_EXACT")
+    scene = start()
+    load(seeds[0])
+    lens = scene.camera.data.dof
+    lens.use_dof, lens.focus_distance, lens.aperture_fstop, scene.hgs_exact.samples = True, 2.35, 0.25, 24
+    render(out / "deform_3.png", "HGS_EXACT")
+
+
 def main() -> None:
     archive, folder, out = (Path(text).resolve() for text in sys.argv[1:])
     bpy.ops.extensions.package_install_files(filepath=str(archive), repo="user_default", enable_on_install=True)
     seeds = sorted(folder.rglob("*.hgs"))
-    for make in (draw_engines, draw_levels, draw_morph, draw_light, draw_scene):
+    for make in (draw_engines, draw_levels, draw_morph, draw_light, draw_scene, draw_deformed):
         make(seeds, out)
 
 

@@ -69,6 +69,7 @@ def render_exr(scene: Any, path: Path) -> dict[str, Array]:
     settings = scene.render.image_settings
     if hasattr(settings, "media_type"):  # since 5.0
         settings.media_type = "MULTI_LAYER_IMAGE"
+        settings.use_exr_interleave = True  # one part with all channels
     settings.file_format, settings.color_depth, settings.exr_codec = "OPEN_EXR_MULTILAYER", "32", "NONE"
     scene.render.filepath = str(path)
     bpy.ops.render.render(write_still=True)
