@@ -22,10 +22,10 @@ SMALL = [
 ]  # fmt: skip
 
 
-def test_a_plan_is_shown_edited_and_ends_alike_wherever_it_was_interrupted(hgs: Hgs, tmp_path: Path) -> None:
-    data, run, other = tmp_path / "set.zip", tmp_path / "run", tmp_path / "other"
+def test_a_plan_is_shown_edited_and_trained(hgs: Hgs, tmp_path: Path) -> None:
+    data, run = tmp_path / "set.zip", tmp_path / "run"
     assert hgs("dataset", "demo", "--out", data, "--count", 8, "--resolution", 16).exit_code == 0
-    planned = hgs("train", "--data", data, "--out", run, "--plan-only", "--kimg", "0.02", *SMALL)
+    planned = hgs("train", "--data", data, "--out", run, "--plan-only", "--kimg", "0.01", *SMALL)
     assert planned.exit_code == 0, planned.output
     assert "the images have alpha" in planned.stdout
     assert sorted(file.name for file in run.iterdir()) == ["plan.yaml"]
@@ -35,13 +35,21 @@ def test_a_plan_is_shown_edited_and_ends_alike_wherever_it_was_interrupted(hgs: 
     again = hgs("train", "--data", data, "--out", run, *SMALL)
     assert again.exit_code == 1
     assert "--resume" in again.stderr
-    straight = hgs("train", "--data", data, "--config", plan, "--out", other)
+    assert hgs("train", "--resume", "--data", data, "--out", run).exit_code == 0
+    assert "generator_lr: 0.0004" in (run / "config.yaml").read_text()
+
+
+@pytest.mark.slow
+def test_a_plan_that_was_interrupted_ends_as_another_run_by_the_same_plan(hgs: Hgs, tmp_path: Path) -> None:
+    data, run, other = tmp_path / "set.zip", tmp_path / "run", tmp_path / "other"
+    assert hgs("dataset", "demo", "--out", data, "--count", 8, "--resolution", 16).exit_code == 0
+    assert hgs("train", "--data", data, "--out", run, "--plan-only", "--kimg", "0.02", *SMALL).exit_code == 0
+    straight = hgs("train", "--data", data, "--config", run / "plan.yaml", "--out", other)
     assert straight.exit_code == 0, straight.output
     torn = hgs("train", "--resume", "--data", data, "--out", run, "--minutes", "0.0001")
     assert torn.exit_code == 0, torn.output
     assert hgs("train", "--resume", "--data", data, "--out", run).exit_code == 0
     assert (run / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
-    assert "generator_lr: 0.0004" in (run / "config.yaml").read_text()
 
 
 def test_what_a_plan_needs_is_refused_beside_a_preset(hgs: Hgs, tmp_path: Path) -> None:
