@@ -199,3 +199,17 @@ def test_files_of_other_formats_are_counted_and_never_passed_over(
         find_meshes(tmp_path)
     read(tmp_path, SQUARE + "f 1 2 3 4\n")
     assert "files that are not read: 1 .ac, 2 .fbx; save them as .glb" in caplog.text
+
+
+@pytest.mark.parametrize("number", [4, 2**31, -1])
+def test_a_face_with_a_vertex_that_does_not_exist_is_refused(number: int, tmp_path: Path) -> None:
+    header = "ply\nformat ascii 1.0\nelement vertex 4\nproperty float x\nproperty float y\nproperty float z\n"
+    header += "element face 2\nproperty list uchar int64 vertex_indices\nend_header\n"
+    data = header.replace("int64", "uint" if number > 0 else "int") + "0 0 0\n1 0 0\n0 1 0\n0 0 1\n"
+    with pytest.raises(DataError, match=rf"m\.ply has a face with vertex {number}, but 4 vertices from 0 on"):
+        read(tmp_path, f"{data}3 0 1 2\n3 0 1 {number}\n", "m.ply")
+
+
+def test_vertices_of_two_coordinates_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"m\.obj has vertices without three coordinates|m\.obj cannot be read"):
+        read(tmp_path, "v 0 0\nv 1 0\nv 0 1\nf 1 2 3\n")

@@ -88,6 +88,11 @@ def _piece(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Values, Values, Material]:
     """Corners, corner normals, uvs and corner colours of one trimesh mesh, and its material."""
     faces = np.asarray(geometry.faces)
+    if np.shape(geometry.vertices)[1:] != (3,):
+        raise DataError(f"{mesh.label} has vertices without three coordinates")
+    if faces.min() < 0 or faces.max() >= len(geometry.vertices):
+        wrong = faces.min() if faces.min() < 0 else faces.max()
+        raise DataError(f"{mesh.label} has a face with vertex {wrong}, but {len(geometry.vertices)} vertices from 0 on")
     vertices = np.asarray(geometry.vertices) @ transform[:3, :3].T + transform[:3, 3]
     corners = vertices[faces]
     flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
