@@ -25,8 +25,8 @@ from tests.exporters.splats.mutations import at_most, mutated
 
 FEW, MANY = 6, 100
 
-TIMES_FILE, FIXED_BYTES = 10, 2**21
-"""Bytes that reading may allocate: so many times the file, and what tables and libraries need."""
+TIMES_FILE, FIXED_BYTES = 10, 2**23
+"""Bytes that reading may allocate: so many times the file, and what libraries need that are loaded late."""
 
 
 def mesh_file(suffix: str, **options: object) -> Callable[[Path], Path]:
