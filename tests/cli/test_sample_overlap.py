@@ -17,7 +17,8 @@ from tests.cli.conftest import Hgs
 def test_the_next_scene_is_drawn_while_one_is_written(
     hgs: Hgs, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn, second, draw, write = [], threading.Event(), sample._draw_strip, sample._write_scene
+    second, draw, write = threading.Event(), sample._draw_strip, sample._write_scene
+    drawn: list[int] = []
     in_time: list[bool] = []
 
     def draws(*arguments: object) -> Tensor:
