@@ -10,7 +10,7 @@ from hgs_toolkit.cli.console import JsonProgress, format_bytes, reporting
 def models(json_progress: JsonProgress = False) -> None:
     """List the models that ship: a name can stand wherever a command takes a model."""
     with reporting(json_progress) as report:
-        from hgs_toolkit.shipped_models import shipped_models
+        from hgs_toolkit.model_files import shipped_models
 
         found = shipped_models()
         if report.json_lines:

@@ -11,8 +11,7 @@ import pytest
 
 from hgs_toolkit import model_files
 from hgs_toolkit.errors import CheckpointError
-from hgs_toolkit.model_files import find_model
-from hgs_toolkit.shipped_models import shipped_models
+from hgs_toolkit.model_files import find_model, shipped_models
 from tests.cli.conftest import Hgs
 
 
@@ -70,6 +69,6 @@ def test_a_broken_manifest_is_named(two_models: Path) -> None:
 
 
 def test_listing_does_not_load_torch() -> None:
-    code = "import sys, hgs_toolkit.shipped_models as s; s.shipped_models(); print('torch' in sys.modules)"
+    code = "import sys, hgs_toolkit.model_files as s; s.shipped_models(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
