@@ -114,7 +114,9 @@ class ZipStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._local = threading.local()
-        files = [info.filename for info in self._archive().infolist() if not info.is_dir()]
+        files = [info.filename for info in self._archive().infolist() if not info.filename.endswith("/")]
+        if "" in files:
+            raise DataError(f"{path} has an entry without a name; the zip archive is damaged, make it again")
         name, times = Counter(files).most_common(1)[0] if files else ("", 0)
         if times > 1:
             raise DataError(f"{path} holds the file {name} {times} times; expected every name once")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from hgs_toolkit.datasets.check import check_dataset
 from hgs_toolkit.datasets.sources import read_scenes
 from hgs_toolkit.datasets.sources.bare import AssumedPoses
+from hgs_toolkit.datasets.storage import open_store
 from hgs_toolkit.errors import DataError
 
 
@@ -63,3 +65,10 @@ def test_a_colmap_model_without_images_is_told_from_a_folder_without_any(tmp_pat
     (tmp_path / "sparse" / "images.txt").write_text("# none\n")
     with pytest.raises(DataError, match=r"sparse/images\.txt of .* lists no images; expected COLMAP"):
         read_scenes(tmp_path)
+
+
+def test_an_archive_with_an_entry_without_a_name_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("", b"")
+    with pytest.raises(DataError, match=r"a\.zip has an entry without a name"):
+        open_store(tmp_path / "a.zip")
