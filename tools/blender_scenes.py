@@ -10,6 +10,7 @@ import math
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -146,13 +147,14 @@ def draw_light(seeds: list[Path], out: Path) -> None:
 
 def draw_deformed(seeds: list[Path], out: Path) -> None:
     """One seed as it is, in a lattice that leans and in one that twists, and through a wide lens."""
-    render_of = {"0": lambda x, y, z: (x, y, z), "1": lambda x, y, z: (x + 0.35 * (y + 0.5) ** 2, 0.9 * y, z)}
-
     def twisted(x: float, y: float, z: float) -> tuple[float, float, float]:
         turn = 1.4 * (y + 0.5)
         return math.cos(turn) * x + math.sin(turn) * z, y, math.cos(turn) * z - math.sin(turn) * x
 
-    for name, shape in (*render_of.items(), ("2", twisted)):
+    shapes: dict[str, Callable[[float, float, float], tuple[float, float, float]]] = {
+        "0": lambda x, y, z: (x, y, z), "1": lambda x, y, z: (x + 0.35 * (y + 0.5) ** 2, 0.9 * y, z), "2": twisted,
+    }  # fmt: skip
+    for name, shape in shapes.items():
         scene = start()
         obj = load(seeds[0])
         for each in scene.objects:

@@ -29,7 +29,8 @@ WIDTH = 360 // SECTORS
 def sector_of(cameras: Cameras) -> npt.NDArray[np.int64]:
     """The sector (N,) of each camera (N,): 0 is the front, SECTORS / 2 the back."""
     yaw, _, _ = yaw_pitch_radius(cameras.cam_to_world)
-    return np.round(np.degrees(yaw.double().numpy()) / WIDTH).astype(np.int64) % SECTORS
+    sectors: npt.NDArray[np.int64] = np.round(np.degrees(yaw.double().numpy()) / WIDTH).astype(np.int64) % SECTORS
+    return sectors
 
 
 def is_behind(cameras: Cameras) -> npt.NDArray[np.bool_]:

@@ -35,8 +35,9 @@ def test_a_bad_back_is_told_apart_from_a_good_front() -> None:
     seen = cameras(*(90.0 * (i % 4) for i in range(160)))
     real, drawn = rng.normal(size=(2, 160, 6))
     drawn[sector_of(seen) == 4] += 2.0
-    sets = [ImageSet({extractor.name: features}, seen) for features in (real, drawn)]
-    figures = {figure.name: figure for figure in compare_sectors(FeatureSpace.of(extractor, real), *sets, 0, {})}
+    real_set, drawn_set = (ImageSet({extractor.name: features}, seen) for features in (real, drawn))
+    space = FeatureSpace.of(extractor, real)
+    figures = {figure.name: figure for figure in compare_sectors(space, real_set, drawn_set, 0, {})}
     assert list(figures) == [f"kid_randconv[{yaw}°]" for yaw in (0, 90, -180, -90)]  # no images in the other four
     back = figures.pop("kid_randconv[-180°]")
     assert back.value > 10 * max(abs(figure.value) for figure in figures.values())
