@@ -147,6 +147,7 @@ def draw_light(seeds: list[Path], out: Path) -> None:
 
 def draw_deformed(seeds: list[Path], out: Path) -> None:
     """One seed as it is, in a lattice that leans and in one that twists, and through a wide lens."""
+
     def twisted(x: float, y: float, z: float) -> tuple[float, float, float]:
         turn = 1.4 * (y + 0.5)
         return math.cos(turn) * x + math.sin(turn) * z, y, math.cos(turn) * z - math.sin(turn) * x
