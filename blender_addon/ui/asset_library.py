@@ -7,10 +7,10 @@ from pathlib import Path
 
 import bpy
 
-from ..core.batches import Batch, BatchError
 from ..core.catalogs import add_catalog
 from ..core.files.reading import ImportRefused
 from ..core.saving import FileExists, whole_file
+from ..core.toolkit.batches import Batch, BatchError
 from ..typed import ExportHelper, Outcome, SplatObject, present
 from .importing import new_object
 from .seeds import SETTINGS, open_browser

@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 import bpy.utils.previews
 
-from ..core.batches import Batch, BatchError, BatchScene, read_batch
+from ..core.toolkit.batches import Batch, BatchError, BatchScene, read_batch
 
 MenuItem = tuple[str, str, str, int, int]
 """Identifier, label, description, icon and number of an entry."""

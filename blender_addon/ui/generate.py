@@ -7,10 +7,10 @@ import time
 
 import bpy
 
-from ..core.batches import BatchError, new_folder, sample_command
-from ..core.class_names import class_names
-from ..core.generation import Generation
-from ..core.jobs import JobError
+from ..core.toolkit.batches import BatchError, new_folder, sample_command
+from ..core.toolkit.class_names import class_names
+from ..core.toolkit.generation import Generation
+from ..core.toolkit.jobs import JobError
 from ..typed import Outcome, present
 from .panel_text import paragraph
 from .preferences import chosen_program, output_folder, preferences

@@ -13,9 +13,9 @@ from typing import Any
 import bpy
 from mathutils import Matrix
 
-from ..core.jobs import JobError
-from ..core.mesh_job import MeshMaking, MeshOrder
 from ..core.splats import SplatError
+from ..core.toolkit.jobs import JobError
+from ..core.toolkit.mesh_job import MeshMaking, MeshOrder
 from ..data import active_splats, is_splats
 from ..edits.shown import shown_splats
 from ..typed import Outcome, SplatObject, present

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bpy
 
-from ..core.jobs import JobError, find_executable
+from ..core.toolkit.jobs import JobError, find_executable
 from ..typed import present
 from .panel_text import paragraph
 

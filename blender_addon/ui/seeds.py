@@ -8,8 +8,8 @@ from typing import Any
 import bpy
 
 from ..compat import draw_input
-from ..core.batches import BatchError, BatchScene
 from ..core.files.reading import ImportRefused
+from ..core.toolkit.batches import BatchError, BatchScene
 from ..data import active_splats, is_splats
 from ..nodes.morph import MorphError, add_morph, animate, morphs_of
 from ..typed import Outcome, SplatObject, present

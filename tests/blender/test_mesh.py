@@ -121,7 +121,7 @@ def test_the_timer_follows_it_and_cancel_stops_it(
     addon: Addon, hgs: Path, make_object: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     obj, module = make_object(0), addon("ui.mesh_making")
-    order = addon("core.mesh_job").MeshOrder(64, 500, True, False)
+    order = addon("core.toolkit.mesh_job").MeshOrder(64, 500, True, False)
 
     def tick_until(condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 60

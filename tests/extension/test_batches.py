@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from blender_addon.core.batches import BatchError, new_folder, read_batch, sample_command
+from blender_addon.core.toolkit.batches import BatchError, new_folder, read_batch, sample_command
 
 
 def write(folder: Path, value: Any) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.core.jobs import Job, JobError, State, find_executable
+from blender_addon.core.toolkit.jobs import Job, JobError, State, find_executable
 
 MakeProgram = Callable[..., Path]
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .files.writing import write_splats
+from ..files.writing import write_splats
+from ..splats import ActivatedSplats
 from .jobs import Job, State
-from .splats import ActivatedSplats
 
 SOURCE, RESULT = "splats.hgs", "mesh.glb"
 
