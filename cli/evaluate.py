@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from hgs_toolkit.evaluation import Figure
 
 
-METRICS = ("kid", "fid", "kid_3d", "fid_3d", "diversity", "classes", "pose", "consistency", "geometry", "timing")
+METRICS = (
+    "kid", "fid", "kid_3d", "fid_3d", "diversity", "classes", "sectors", "pose", "consistency", "geometry", "timing",
+)  # fmt: skip
 """Names of :data:`hgs_toolkit.evaluation.settings.METRICS`, which is not imported for a help text."""
 
 EXTRACTORS = ("squeeze", "lite0", "randconv")
