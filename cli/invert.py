@@ -132,7 +132,7 @@ def invert(
             )  # fmt: skip
         _tell_camera(report, found)
         if found.fit.class_name and class_name is None:
-            report.note(f"the class was chosen: {found.fit.class_name}; another one is told by --class")
+            report.note(f"the class {found.fit.class_name} was chosen; --class names another one")
         metrics = measure(found, target, truth, networks)
         for file in write_results(out, found, target, metrics, model_config(model).name, truth):
             report.file(file)

@@ -107,7 +107,7 @@ def convert_all(scenes: Sequence[Conversion], how: Conversions, jobs: int) -> It
 
 
 def _one_thread() -> None:
-    """The processes fill the cores."""
+    """Keep torch to one thread, since the processes fill the cores."""
     import torch
 
     torch.set_num_threads(1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How Gaussians hang on what deforms them: probes beside their centres, triangles of a mesh, bones of an armature."""
+"""How Gaussians are bound to what deforms them: by probes beside their centres, by triangles of a mesh, by bones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RELATIVE_STEP = 1e-3
 rounding of 32-bit positions."""
 
 BONES = 4
-"""Most bones that hold a Gaussian."""
+"""Greatest number of bones that hold a Gaussian."""
 
 SHARPNESS = 4
 """Power of the distance by which a bone's hold fades."""

@@ -97,7 +97,7 @@ def _joined(keys: Array, steps: list[int]) -> Array:
     one, other = np.concatenate(first), np.concatenate(second)
     label = np.arange(len(keys))
     while (label[one] != label[other]).any():
-        # Roots hang themselves below the smallest root that is next to theirs, and then every path is made short.
+        # Each root is attached to the smallest root next to it, and then every path is made short.
         mine, theirs = label[one], label[other]
         np.minimum.at(label, np.maximum(mine, theirs), np.minimum(mine, theirs))
         while (label != label[label]).any():

@@ -26,10 +26,10 @@ NUMBER, REST = "hgs_probe", "hgs_rest"
 """Attributes of a deformed object: which probes are a Gaussian's, and where it was when it was bound."""
 
 SWEEPS = 4
-"""Rounds of Jacobi rotations; each squares what is left of the angles' error."""
+"""Number of rounds of Jacobi rotations; each squares what is left of the angles' error."""
 
 STEPS = 6
-"""Newton's steps towards the nearest rotation."""
+"""Number of Newton's steps towards the nearest rotation."""
 
 THINNEST = 1e-5
 """Least standard deviation of a Gaussian as a share of its largest: thinner ones lose their direction to rounding."""

@@ -65,7 +65,7 @@ class HGS_OT_erase_brush(OnMarks, bpy.types.Operator):
         return {"FINISHED"}
 
     def _dab(self, obj: SplatObject, view: BrushView, place: tuple[float, float]) -> int:
-        """Touch what is there to touch; how many Gaussians changed."""
+        """Erase or restore what is under the brush; how many Gaussians changed."""
         position, shown = self._shown
         erased = erased_of(obj.data)
         there = np.flatnonzero(erased if self.restore else shown & ~erased)

@@ -33,7 +33,7 @@ def grades_of(obj: SplatObject) -> list[NodesModifier]:
 
 
 class HGS_OT_add_grade(OnSplats, bpy.types.Operator):
-    """Grade the colors of the active splat object, after the grades that it has; the data stay as they are."""
+    """Grade the colours of the active splat object, after the grades that it has; the data stay as they are."""
 
     bl_idname = "hgs.add_grade"
     bl_label = "Add Grade"

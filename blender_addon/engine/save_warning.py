@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A word when a file is saved whose engine is the extension's: computers without it render with another one."""
+"""A warning when a file with the extension's engine is saved: computers without it render with another one."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ WARNING = (
 )
 
 LINE = 64
-"""Letters in a line of the message."""
+"""Longest line of the message, characters."""
 
 _warned: set[str] = set()
-"""Files for which it was said in this session."""
+"""Files whose saving was warned of since Blender started."""
 
 
 @bpy.app.handlers.persistent  # type: ignore[untyped-decorator]  # the stubs have it without types

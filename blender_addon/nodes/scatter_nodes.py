@@ -32,8 +32,8 @@ TINY = 1e-6
 HELP = {
     "Surface": "Mesh or curve on which copies stand",
     "Seeds": "Collection of splat objects, one of which is chosen for each copy",
-    "Count": "Number of copies; on a surface, about",
-    "Seed": "Other places, choices and turns",
+    "Count": "Number of copies; on a surface, roughly",
+    "Seed": "Each number gives other places, choices and turns",
     "Least Size": "Factor on the size of the smallest copies",
     "Most Size": "Factor on the size of the largest copies",
     "Turn": "How far copies are turned about their upright axis at random",

@@ -24,7 +24,7 @@ from .panel_text import paragraph
 from .preferences import chosen_program, preferences
 
 MAX_TEXTURED_FACES = 20_000
-"""Triangles of a textured mesh at most, as ``hgs mesh`` has it."""
+"""Greatest number of triangles of a textured mesh, as ``hgs mesh`` has it."""
 
 
 @dataclass

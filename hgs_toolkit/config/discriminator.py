@@ -11,7 +11,7 @@ from hgs_toolkit.errors import ConfigError, require
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
-    """The discriminator: StyleGAN2 type with a pose branch, or the lean residual one with camera projection."""
+    """The discriminator: StyleGAN2 type with a pose branch, a lean residual one with projection, or a projected one."""
 
     kind: Literal["stylegan2", "residual", "projected"] = "stylegan2"
     """``stylegan2``, the lean ``residual`` one, or ``projected``: heads on a pretrained network's features."""

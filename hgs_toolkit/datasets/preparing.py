@@ -30,13 +30,13 @@ logger = logging.getLogger(__name__)
 SET_FILE, RECORD_FILE, PARTS_FOLDER = "data.zip", "data.json", "data-parts"
 
 FEW_MODELS, MANY_MODELS = 20, 100
-"""Numbers of models between which the number of drawings grows from RENDERED[0] to RENDERED[1]."""
+"""Numbers of models between which the number of rendered images grows from RENDERED[0] to RENDERED[1]."""
 
 RENDERED = (4000, 10_000)
-"""Numbers of drawings of few and of many models."""
+"""Numbers of images that are rendered of few and of many models."""
 
 VARIATION = Variation(math.radians(20), 0.2, math.radians(60), 0.1)
-"""What is varied from drawing to drawing, so that a discriminator cannot count a few models."""
+"""What is varied from image to image, so that a discriminator cannot count a few models."""
 
 FACES = AssumedPoses("normal", yaw=20, pitch=10)
 """The poses that images without cameras are given: heads that were photographed more or less from the front."""
@@ -51,7 +51,7 @@ class SetRecord:
         source: name of the folder or archive.
         digest: SHA-256 of the names and sizes of its files.
         resolution: side of the images, pixels.
-        count: number of drawings of meshes; 0 for photographs.
+        count: number of images rendered of meshes; 0 for photographs.
     """
 
     kind: DataKind

@@ -236,7 +236,7 @@ def _augmentation(facts: SetFacts) -> tuple[dict[str, Any], list[Choice]]:
     augment: dict[str, Any] = {"mirror": 0.0, "color": 0.0, "cutout": 0.0, "geometry": 0.0, "adaptive_target": None}
     few = f"{facts.images} images are fewer than {MIRRORED_BELOW:,}"
     if facts.rendered:
-        mirror = Choice("mirroring", "off", "the set was drawn: more of it can be drawn, and writing reads backwards")
+        mirror = Choice("mirroring", "off", "more of the set can be rendered, and mirrored writing reads backwards")
     elif facts.images >= MIRRORED_BELOW:
         mirror = Choice("mirroring", "off", f"{facts.images} images are enough without")
     elif abs(facts.poses.yaw_mean) > CENTERED:
@@ -245,7 +245,7 @@ def _augmentation(facts: SetFacts) -> tuple[dict[str, Any], list[Choice]]:
         augment["mirror"] = 0.5
         mirror = Choice("mirroring", "half of the images", f"{few}; their cameras are mirrored with them")
     if facts.images >= ADAPTIVE_BELOW or facts.rendered:
-        adaptive = Choice("ADA", "off", f"{facts.images} images" + (", drawn ones" if facts.rendered else ""))
+        adaptive = Choice("ADA", "off", f"{facts.images} images" + (", rendered ones" if facts.rendered else ""))
     else:
         moved = 0.8 if facts.assumed else 0.0  # nobody is told a camera that would no longer fit
         augment |= {"color": 0.8, "cutout": 0.5, "geometry": moved, "adaptive_target": 0.6, "adaptive_kimg": 100.0}

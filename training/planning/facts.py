@@ -13,7 +13,7 @@ from hgs_toolkit.memory import available_memory
 from hgs_toolkit.pose_prior import PosePrior
 
 RENDERED = "pose_prior"
-"""The entry of dataset.json by which a set is known that the toolkit has drawn."""
+"""The entry of dataset.json by which a set that the toolkit has rendered is known."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class SetFacts:
         assumed: how the labels were made up, where no camera is known; empty where they were measured or rendered.
         views: consecutive images that show the same subject.
         classes: names of its classes; empty for a set without.
-        rendered: whether the toolkit has drawn it, so that more of it can be drawn.
+        rendered: whether the toolkit has rendered it, so that more of it can be rendered.
     """
 
     name: str

@@ -27,7 +27,6 @@ TICK_SECONDS = 60.0
 OPENING = {"blur_kimg": 0.15, "generator_delay_kimg": 0.03, "ema_kimg": 0.15}
 """Settings in kimg to the largest share of a stage that they may have."""
 
-
 AROUND = 4
 """Factor between the half-lives of the averages that are chosen from at the end."""
 

@@ -16,7 +16,7 @@ from hgs_toolkit.training.trainer import Trainer
 logger = logging.getLogger(__name__)
 
 LONGEST_SECONDS = 20.0
-"""Seconds that measuring one stage may be expected to take; beyond, it is estimated by what an image costs there."""
+"""Longest time that measuring one stage may be expected to take, seconds; beyond, the pace is estimated by cost."""
 
 
 def measure_paces(

@@ -14,7 +14,7 @@ from .read_hgs import METADATA_KEY
 
 FORMAT_VERSION = 1
 ALIGNMENT = 8
-"""Bytes to a multiple of which safetensors files bring their header."""
+"""Alignment of the header of a safetensors file, bytes."""
 
 
 def write_hgs(path: Path, splats: ActivatedSplats) -> None:
