@@ -190,7 +190,8 @@ def reporting(json_lines: bool = False, quiet: bool = False) -> Iterator[Reporte
     except BaseException as error:
         if _is_closed_pipe(error) or isinstance(error, SystemExit | GeneratorExit):
             raise
-        report.fail(describe_error(error, report.files))
+        in_event = json_lines and not isinstance(error, KeyboardInterrupt)  # the event lists the files already
+        report.fail(describe_error(error, () if in_event else report.files))
         if debugging():
             traceback.print_exc()
         raise typer.Exit(1) from None

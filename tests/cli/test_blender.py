@@ -96,10 +96,10 @@ def test_launch_opens_files_as_they_are_and_samples_seeds(
 
 
 def test_without_a_blender_the_commands_say_what_to_do(
-    hgs: Hgs, blender: Path, monkeypatch: pytest.MonkeyPatch
+    hgs: Hgs, blender: Path, asset_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HGS_BLENDER")
-    for arguments in (["install"], ["launch", "a.hgs"]):
+    for arguments in (["install"], ["launch", asset_file]):
         result = hgs("blender", *arguments)
         assert result.exit_code == 1
         assert "no Blender was found" in result.stderr

@@ -130,7 +130,7 @@ WRONG_INPUTS = [
     ("export a.hgs empty", 1, "empty has a name without suffix, which is no known format"),
     ("export missing.hgs b.ply", 1, "missing.hgs does not exist"),
     ("export missing b.ply", 1, "missing does not exist; expected a splat file"),
-    ("export empty b.ply", 1, "empty is a folder; expected a splat file"),
+    ("export empty b.ply", 1, "empty is a folder, and OUT is b.ply; expected a name with %s, such as out/%s.spz"),
     ("export text.txt b.hgs", 1, "'.txt', which is no known format"),
     ("export short.hgs b.ply", 1, "short.hgs is truncated or no safetensors file"),
     ("export short.ply b.hgs", 1, "short.ply is truncated"),

@@ -11,6 +11,7 @@ import contextlib
 import copy
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -47,6 +48,7 @@ def elsewhere(model: Generator, monkeypatch: pytest.MonkeyPatch) -> Generator:
     for size, small in {"SHORT_SEARCH": 2, "IDENTITIES": 1, "YAWS": 3, "PITCHES": 2}.items():
         monkeypatch.setattr(f"hgs_toolkit.inversion.poses.{size}", small)
     monkeypatch.setattr(Tensor, "item", lambda _: 1.0)
+    monkeypatch.setattr(Tensor, "tolist", lambda tensor: np.ones(tensor.shape).tolist())
     monkeypatch.setattr(Tensor, "__float__", lambda _: 1.0)
     monkeypatch.setattr(Tensor, "__bool__", lambda _: True)
     monkeypatch.setattr(GaussianHierarchy, "_check_forest", lambda _: None)
