@@ -124,6 +124,14 @@ def test_a_truncated_binary_model_is_named(file: str, length: int, tmp_path: Pat
         read_scenes(tmp_path)
 
 
+def test_an_image_without_a_name_in_a_binary_model_is_named_by_its_number(tmp_path: Path) -> None:
+    colmap_binary(PHOTOGRAPHS, tmp_path)
+    path = tmp_path / "sparse/0/images.bin"
+    path.write_bytes(path.read_bytes().replace(b"r_3.png\0", b"\0r_3.png"))
+    with pytest.raises(DataError, match=r"sparse/0/images.bin is damaged: image 4 has no name"):
+        read_scenes(tmp_path)
+
+
 def test_models_of_fisheye_cameras_are_named(tmp_path: Path) -> None:
     colmap_binary(PHOTOGRAPHS, tmp_path)
     path = tmp_path / "sparse/0/cameras.bin"

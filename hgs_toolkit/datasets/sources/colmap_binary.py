@@ -50,6 +50,8 @@ def image_lines(data: bytes, file: str) -> Iterator[str]:
             name = data[offset:end].decode()
         except UnicodeDecodeError as error:
             raise DataError(f"{file} is damaged: an image's name is no text") from error
+        if not name.strip():
+            raise DataError(f"{file} is damaged: image {image} has no name")
         (points,), offset = _unpack("<Q", data, end + 1, file)
         offset += points * POINT_BYTES
         if offset > len(data):
