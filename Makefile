@@ -35,7 +35,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not oracle and not browser"
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m "slow and not oracle and not browser"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not oracle and not browser"
 
 # The shared page and the live viewer in a real browser without a screen.
 test-browser: $(READY)
