@@ -181,6 +181,19 @@ class OnSplats:
         return is_splats(context.object) and context.object.is_editable
 
 
+class SplatPanel(bpy.types.Panel):
+    """A panel of the sidebar that needs a splat object to be active."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "HGS"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only with splats."""
+        return is_splats(context.object)
+
+
 def bare_warnings(scene: bpy.types.Scene) -> list[str]:
     """A sentence for each splat object of a scene whose positions alone were turned or scaled."""
     return [

@@ -10,7 +10,7 @@ import numpy as np
 from bpy.types import Object
 
 from ..compat import draw_input
-from ..data import active_splats, get_values, is_splats
+from ..data import SplatPanel, active_splats, get_values, is_splats
 from ..typed import Outcome, SplatObject, present
 from .probes import (
     DeformRefused,
@@ -115,20 +115,12 @@ class HGS_OT_remove_deform(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class HGS_PT_deform(bpy.types.Panel):
+class HGS_PT_deform(SplatPanel):
     """What deforms the active splat object, and how far."""
 
     bl_label = "Deform"
     bl_idname = "HGS_PT_deform"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "HGS"
     bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Only with splats."""
-        return is_splats(context.object)
 
     def draw(self, context: bpy.types.Context) -> None:
         """Buttons, the amount, and what deforms."""

@@ -13,7 +13,7 @@ import numpy as np
 from ..compat import draw_input, get_input, set_input
 from ..core.cleaning import FloaterLimits, find_floaters
 from ..core.splats import Array
-from ..data import OnSplats, active_splats, is_splats, raw_splats
+from ..data import OnSplats, SplatPanel, active_splats, is_splats, raw_splats
 from ..typed import Outcome, present
 from .marks import add_cleanup, cleanup_of, erase, erased_of, inside, nearest, select, selected_of
 
@@ -188,20 +188,12 @@ def out_of_edit_mode(obj: bpy.types.Object) -> Iterator[None]:
             bpy.ops.object.mode_set(mode="EDIT")
 
 
-class HGS_PT_cleanup(bpy.types.Panel):
+class HGS_PT_cleanup(SplatPanel):
     """Erased Gaussians of the active splat object."""
 
     bl_label = "Clean-Up"
     bl_idname = "HGS_PT_cleanup"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "HGS"
     bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Only for splats."""
-        return is_splats(context.object)
 
     def draw(self, context: bpy.types.Context) -> None:
         """The operators, in pairs, and the inputs of the modifier."""

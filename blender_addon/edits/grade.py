@@ -7,7 +7,7 @@ import bpy
 from bpy.types import NodesModifier, UILayout
 
 from ..compat import draw_input, get_input, set_input
-from ..data import OnSplats, active_splats, count_levels, is_splats
+from ..data import OnSplats, SplatPanel, active_splats, count_levels
 from ..nodes.display import harmonics_degree, last_modifiers
 from ..nodes.modifiers import add_modifier, runs
 from ..typed import Outcome, SplatObject, present
@@ -86,20 +86,12 @@ class HGS_OT_remove_grade(OnSplats, bpy.types.Operator):
         return {"CANCELLED"}
 
 
-class HGS_PT_grade(bpy.types.Panel):
+class HGS_PT_grade(SplatPanel):
     """The grades of the active splat object."""
 
     bl_label = "Grade"
     bl_idname = "HGS_PT_grade"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "HGS"
     bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Only for splats."""
-        return is_splats(context.object)
 
     def draw(self, context: bpy.types.Context) -> None:
         """All inputs of every grade."""

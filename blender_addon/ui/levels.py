@@ -7,7 +7,7 @@ import bpy
 from bpy.types import NodesModifier, UILayout
 
 from ..compat import draw_input, get_input, set_input
-from ..data import OnSplats, active_splats, count_levels, get_values, is_splats
+from ..data import OnSplats, SplatPanel, active_splats, count_levels, get_values
 from ..edits.boxes import add_box
 from ..nodes.levels_nodes import NAME, SIGNATURE, label, levels_group
 from ..nodes.modifiers import add_after_makers, find_modifier
@@ -101,19 +101,11 @@ class HGS_OT_add_crop_box(OnSplats, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class HGS_PT_levels(bpy.types.Panel):
+class HGS_PT_levels(SplatPanel):
     """Levels of the active splat object."""
 
     bl_label = "Levels"
     bl_idname = "HGS_PT_levels"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "HGS"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Only for splats."""
-        return is_splats(context.object)
 
     def draw(self, context: bpy.types.Context) -> None:
         """All inputs of the modifier, level by level."""
