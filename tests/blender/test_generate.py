@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
 import textwrap
@@ -88,6 +89,35 @@ def test_generating_makes_a_batch_and_shows_it_in_the_browser(addon: Addon, hgs:
     browser = addon("ui.seeds").open_browser(scene.hgs_seeds)
     assert [item[:2] for item in browser.items] == [("3", "Seed 3"), ("11", "Seed 11")]
     assert [tuple(preview.image_size) for preview in browser.previews.values()] == [(32, 32), (32, 32)]
+
+
+def save_model_header(path: Path, names: list[str]) -> None:
+    """A model of the toolkit as far as Blender reads it: the header that names its classes."""
+    facts = json.dumps({"config": {"generator": {"classes": {"names": names, "vectors": []}}}})
+    header = json.dumps({"__metadata__": {"hgs_model": facts}}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
+
+
+def test_the_class_is_ordered_of_a_model_that_has_classes_only(addon: Addon, hgs: Path, tmp_path: Path) -> None:
+    settings = bpy.context.scene.hgs_generate
+    settings.model, settings.kind = str(tmp_path / "model.safetensors"), " table "
+    save_model_header(tmp_path / "model.safetensors", ["chair", "table"])
+    propose = addon("ui.generate")._class_names
+    assert propose(settings, bpy.context, "") == ["chair", "table"]
+    assert propose(settings, bpy.context, "TAB") == ["table"]
+    assert bpy.ops.hgs.generate() == {"FINISHED"}
+    assert "--class=table" in ordered(bpy.context.scene.hgs_seeds.folder)
+    (tmp_path / "model.safetensors").unlink()
+    save_model_header(tmp_path / "plain.safetensors", [])
+    settings.model = str(tmp_path / "plain.safetensors")
+    assert bpy.ops.hgs.generate() == {"FINISHED"}
+    assert not any(word.startswith("--class") for word in ordered(bpy.context.scene.hgs_seeds.folder))
+
+
+def ordered(folder: str) -> list[str]:
+    """The arguments that the program got."""
+    command: list[str] = json.loads((Path(folder) / "manifest.json").read_text())["command"]
+    return command
 
 
 def test_seeds_are_imported_and_morphed_into(addon: Addon, hgs: Path, make_splats: Callable[..., Any]) -> None:

@@ -127,6 +127,24 @@ def test_models_are_listed_rendered_and_broken_ones_named(tmp_path: Path) -> Non
     assert only_torn.exit_code == 1
 
 
+def test_the_first_folder_of_a_model_is_its_class_where_that_is_asked_for(tmp_path: Path) -> None:
+    pytest.importorskip("embreex", reason="rendering meshes needs the extra [meshes]")
+    for name in ("chairs/oak/a", "chairs/b", "tables/c"):
+        (tmp_path / "models" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "models" / f"{name}.obj").write_text(QUAD)
+    command = ("render", "--models", tmp_path / "models", "--count", 24, "--resolution", 8)
+    assert hgs(*command, "--out", tmp_path / "set.zip", "--classes").exit_code == 0
+    classes = open_dataset(tmp_path / "set.zip").classes
+    assert classes is not None
+    assert classes.counts() == {"chairs": 16, "tables": 8}
+    assert hgs(*command, "--out", tmp_path / "plain.zip").exit_code == 0
+    assert open_dataset(tmp_path / "plain.zip").classes is None
+    one = hgs("render", "--models", tmp_path / "models" / "chairs" / "oak", "--out", tmp_path / "x.zip", "--classes")
+    assert one.exit_code == 1
+    assert "a.obj lies in no folder; expected a folder for each class" in one.stderr
+    assert not (tmp_path / "x.zip").exists()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

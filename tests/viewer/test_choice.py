@@ -17,7 +17,7 @@ from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
 from hgs_toolkit.imaging.looks import opaque, painted_by_level
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import render
-from hgs_toolkit.sampling import sample, sample_w
+from hgs_toolkit.sampling import sample, sample_assets, sample_w
 from hgs_toolkit.viewer.choice import (
     BESIDE,
     BETWEEN,
@@ -54,6 +54,21 @@ def test_between_them_the_style_goes_straight_and_has_no_seed(model: ModelSource
     assert asset.latent is not None
     torch.testing.assert_close(asset.latent, torch.lerp(first, second, 0.25))
     assert asset.metadata.seed is None
+
+
+def test_a_and_b_have_the_chosen_classes_and_else_those_of_their_seeds(class_model: Generator) -> None:
+    source = ModelSource(class_model)
+    assert list(source.classes) == ["chair", "table"]
+    chosen = Choice(seeds=(3, 3), classes=("table", "chair"))
+    for view, name in ((ONE, "table"), (OTHER, "chair")):
+        asset = chosen_asset(source, replace(chosen, view=view))
+        assert torch.equal(asset.scene.means, sample(class_model, [3], classes=name).means)
+        assert asset.metadata.class_name == name
+    left = chosen_asset(source, Choice(seeds=(3, 8)))
+    assert torch.equal(left.scene.means, sample(class_model, [3]).means)
+    assert left.metadata.class_name == next(sample_assets(class_model, [3])).metadata.class_name
+    halfway = chosen_asset(source, replace(chosen, view=BETWEEN, blend=0.5))
+    assert halfway.metadata.class_name == ""
 
 
 def test_sliders_move_along_directions_of_falling_importance(model: ModelSource) -> None:
