@@ -284,6 +284,26 @@ def parse_angles(text: str, option: str) -> list[float]:
     return angles
 
 
+def parse_classes(model: Path | None, text: str | None, seeds: int) -> str | list[str] | None:
+    """The class of all scenes, or one for each, of a text such as ``chair`` or ``chair,table``; without torch.
+
+    Raises:
+        BadParameter: naming a class that the model at ``model`` does not have, or if there is neither one name nor
+            one for each of the ``seeds``.
+    """
+    check_class(model, None)
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        check_class(model, name)
+    if len(names) not in (1, seeds):
+        raise typer.BadParameter(
+            f"{len(names)} classes for {seeds} seeds; expected one, or one for each.", param_hint="'--class'"
+        )
+    return names[0] if len(names) == 1 else names
+
+
 def check_class(model: Path | None, name: str | None, option: str = "--class") -> None:
     """Refuse a class that the model at ``model`` (None: the one that ships) does not have, without torch.
 

@@ -15,6 +15,7 @@ from hgs_toolkit.cli.sources import (
     check_background,
     model_and_out,
     open_model,
+    parse_classes,
     parse_levels,
 )
 from hgs_toolkit.conventions import DEFAULT_PSI
@@ -46,6 +47,15 @@ def video(
             "--levels", help="Kind mix: levels whose styles change; by default the finest.", show_default=False
         ),
     ] = None,
+    class_name: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            metavar="NAME[,NAME...]",
+            help="Class of all scenes, or one for each seed; by default each seed draws its own.",
+            show_default=False,
+        ),
+    ] = None,
     background: Background = "auto",
     psi: Psi = DEFAULT_PSI,
     device: Device = "auto",
@@ -60,12 +70,13 @@ def video(
         files = ImageFiles.planned(report, out, frames, fps, force)
         check_background(background, opaque="a video")
         chosen_seeds, chosen_levels = parse_seeds(seeds), parse_levels(levels)
+        classes = parse_classes(model_path, class_name, len(chosen_seeds))
         drawable = open_model(report, model_path, device, background)
         from hgs_toolkit.imaging.animation import AnimationSettings, draw_animation
         from hgs_toolkit.imaging.scene_images import ImageSettings
 
         image = ImageSettings(size, drawable.background)
-        settings = AnimationSettings(frames, image, psi, trajectory, mode, chosen_levels, panes)
+        settings = AnimationSettings(frames, image, psi, trajectory, mode, chosen_levels, panes, classes)
         with report.progress("setting the pace"):
             images = draw_animation(kind, drawable.model, chosen_seeds, settings)
         with report.progress("drawing", total=frames) as task:

@@ -21,7 +21,7 @@ from hgs_toolkit.imaging.images import grid
 from hgs_toolkit.imaging.looks import grown
 from hgs_toolkit.imaging.scene_images import ImageSettings, draw_images
 from hgs_toolkit.model.generator import Generator
-from hgs_toolkit.sampling import mix, sample_w, synthesize
+from hgs_toolkit.sampling import Classes, mix, sample_w, synthesize
 
 MIN_SPLAT_SCALE = 0.12
 """Smallest factor on the Gaussians' size in an animation of kind shrink."""
@@ -49,6 +49,7 @@ class AnimationSettings:
         mode: what the images show, see :data:`hgs_toolkit.imaging.scene_images.MODES`.
         levels: levels whose styles change in an animation of kind mix; None is the finest level that has styles.
         panes: animations side by side, each with an equal share of the seeds.
+        classes: for a model with classes the name of one, or one for each seed; None lets each seed draw its own.
     """
 
     frames: int = 120
@@ -58,6 +59,7 @@ class AnimationSettings:
     mode: str = "rgb"
     levels: Sequence[int] | None = None
     panes: int = 1
+    classes: Classes = None
 
 
 def draw_animation(kind: str, model: Generator, seeds: Sequence[int], settings: AnimationSettings) -> Iterator[Tensor]:
@@ -72,7 +74,8 @@ def draw_animation(kind: str, model: Generator, seeds: Sequence[int], settings: 
             all up to it.
 
     Raises:
-        ConfigError: if the kind or a level is unknown, or the seeds are too few or not divisible among the panes.
+        ConfigError: if the kind, a level or a class is unknown, or the seeds are too few or not divisible among the
+            panes.
     """
     if kind not in KINDS:
         raise ConfigError(f"kind '{kind}' is unknown; expected one of: {', '.join(KINDS)}")
@@ -83,18 +86,20 @@ def draw_animation(kind: str, model: Generator, seeds: Sequence[int], settings: 
             f"{len(seeds)} seeds; an animation of kind {kind} needs {MIN_SEEDS.get(kind, 1)} in each pane"
         )
     share = len(seeds) // settings.panes
-    panes = [KINDS[kind](model, seeds[i : i + share], settings) for i in range(0, len(seeds), share)]
+    stops = sample_w(model, seeds, settings.psi, classes=settings.classes)  # (seeds, w_dim)
+    panes = [KINDS[kind](model, stops[i : i + share], settings) for i in range(0, len(seeds), share)]
     return panes[0] if len(panes) == 1 else (grid(torch.stack(images)) for images in zip(*panes, strict=True))
 
 
-def latent_loop(
-    model: Generator,
-    seeds: Sequence[int],
-    frames: int,
-    psi: float = DEFAULT_PSI,
-    transform: Callable[[Tensor], Tensor] = lambda w: w,
+def latent_loop(model: Generator, seeds: Sequence[int], frames: int, psi: float = DEFAULT_PSI) -> Tensor:
+    """Style vectors (frames, w_dim) along a smooth closed curve through those of ``seeds``; see :func:`style_loop`."""
+    return style_loop(model, sample_w(model, seeds, psi), frames)
+
+
+def style_loop(
+    model: Generator, stops: Tensor, frames: int, transform: Callable[[Tensor], Tensor] = lambda w: w
 ) -> Tensor:
-    """Style vectors (frames, w_dim) along a smooth closed curve through those of ``seeds``, the first one first.
+    """Style vectors (frames, w_dim) along a smooth closed curve through ``stops`` (B, w_dim), the first one first.
 
     Steps look even: small test images are drawn along the curve first, and the walk is slow where they change fast.
     Where they do not change, the pace is bounded, since half of a step's weight is its length in w.
@@ -102,8 +107,8 @@ def latent_loop(
     Args:
         transform: applied to w (M, w_dim) before scenes are made of it, such as mixing.
     """
-    probes = max(PROBES * len(seeds), min(frames, MAX_PROBES))
-    curve = closed_curve(sample_w(model, seeds, psi), probes)
+    probes = max(PROBES * len(stops), min(frames, MAX_PROBES))
+    curve = closed_curve(stops, probes)
     settings = AnimationSettings(probes, ImageSettings(PROBE_SIZE), trajectory="frontal")
     images = torch.stack(list(_draw_each(synthesize(model, transform(curve)), settings, model)))
     change = (images.roll(-1, 0) - images).abs().mean((1, 2, 3)).to(curve)
@@ -158,36 +163,34 @@ def animate(
     )
 
 
-def _interpolate(model: Generator, seeds: Sequence[int], settings: AnimationSettings) -> Iterator[Tensor]:
-    loop = latent_loop(model, seeds, settings.frames, settings.psi)
-    return _draw_each(synthesize(model, loop), settings, model)
+def _interpolate(model: Generator, stops: Tensor, settings: AnimationSettings) -> Iterator[Tensor]:
+    return _draw_each(synthesize(model, style_loop(model, stops, settings.frames)), settings, model)
 
 
-def _mix(model: Generator, seeds: Sequence[int], settings: AnimationSettings) -> Iterator[Tensor]:
+def _mix(model: Generator, stops: Tensor, settings: AnimationSettings) -> Iterator[Tensor]:
     levels = settings.levels
     if levels is None:
         levels = [max(level for level, slots in enumerate(model.level_slots) if len(slots))]
-    coarse = sample_w(model, seeds[:1], settings.psi)
 
     def mixed(styles: Tensor) -> Tensor:
-        return mix(model, coarse.expand(len(styles), -1), styles, levels)
+        return mix(model, stops[:1].expand(len(styles), -1), styles, levels)
 
-    styles = latent_loop(model, seeds[1:], settings.frames, settings.psi, mixed)
+    styles = style_loop(model, stops[1:], settings.frames, mixed)
     return _draw_each(synthesize(model, mixed(styles)), settings, model)
 
 
-def _grow(model: Generator, seeds: Sequence[int], settings: AnimationSettings) -> Iterator[Tensor]:
-    scenes = (growing(scene, time) for scene, time in _turns(model, seeds, settings))
+def _grow(model: Generator, stops: Tensor, settings: AnimationSettings) -> Iterator[Tensor]:
+    scenes = (growing(scene, time) for scene, time in _turns(model, stops, settings))
     return _draw_each(scenes, settings, model)
 
 
-def _shrink(model: Generator, seeds: Sequence[int], settings: AnimationSettings) -> Iterator[Tensor]:
-    scenes = (shrinking(scene, time) for scene, time in _turns(model, seeds, settings))
+def _shrink(model: Generator, stops: Tensor, settings: AnimationSettings) -> Iterator[Tensor]:
+    scenes = (shrinking(scene, time) for scene, time in _turns(model, stops, settings))
     return _draw_each(scenes, settings, model)
 
 
-def _levels(model: Generator, seeds: Sequence[int], settings: AnimationSettings) -> Iterator[Tensor]:
-    for camera, (scene, time) in zip(_cameras(model, settings), _turns(model, seeds, settings), strict=True):
+def _levels(model: Generator, stops: Tensor, settings: AnimationSettings) -> Iterator[Tensor]:
+    for camera, (scene, time) in zip(_cameras(model, settings), _turns(model, stops, settings), strict=True):
         position = time * scene.num_levels
         level = min(int(position), scene.num_levels - 1)
         following = (level + 1) % scene.num_levels
@@ -209,17 +212,14 @@ def _draw_ranges(
     return _draw(first, camera, settings), _draw(second, camera, settings)
 
 
-def _turns(
-    model: Generator, seeds: Sequence[int], settings: AnimationSettings
-) -> Iterator[tuple[GaussianHierarchy, float]]:
+def _turns(model: Generator, stops: Tensor, settings: AnimationSettings) -> Iterator[tuple[GaussianHierarchy, float]]:
     """For every frame the scene whose turn it is, and how much of its turn is over (0..1)."""
     current, scene = -1, None
-    w = sample_w(model, seeds, settings.psi)
     for frame in range(settings.frames):
-        time = frame / settings.frames * len(seeds)
+        time = frame / settings.frames * len(stops)
         if int(time) != current or scene is None:
             current = int(time)
-            scene = next(synthesize(model, w[current : current + 1]))
+            scene = next(synthesize(model, stops[current : current + 1]))
         yield scene, time - current
 
 
@@ -240,14 +240,14 @@ def _draw(scene: GaussianHierarchy, camera: Cameras, settings: AnimationSettings
     return next(draw_images(scene, camera.reshape(1), settings.image, settings.mode))
 
 
-KINDS: dict[str, Callable[[Generator, Sequence[int], AnimationSettings], Iterator[Tensor]]] = {
+KINDS: dict[str, Callable[[Generator, Tensor, AnimationSettings], Iterator[Tensor]]] = {
     "interpolate": _interpolate,
     "grow": _grow,
     "shrink": _shrink,
     "levels": _levels,
     "mix": _mix,
 }
-"""The function that draws each kind of animation."""
+"""The function that draws each kind of animation through style vectors (B, w_dim), one of each seed."""
 
 MIN_SEEDS: dict[str, int] = {"interpolate": 2, "mix": 3}
 """Number of seeds that a pane needs, for the kinds where one is not enough."""

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
 from hgs_toolkit.asset import load_asset
 from hgs_toolkit.checkpoint import save_model
@@ -38,6 +39,7 @@ def test_sample_makes_the_class_and_says_so(hgs: Hgs, classes_file: Path, tmp_pa
     [
         ("sample", "MODEL", "--class", "chiar", "--out", "OUT"),
         ("mix", "MODEL", "OUT.png", "--col-class", "chiar"),
+        ("video", "MODEL", "OUT.gif", "--class", "table,chiar", "--seeds", "0-1"),
         ("synth", "MODEL", "--classes", "table,chiar", "--out", "OUT"),
         ("invert", "critter:1", "MODEL", "--class", "chiar", "--out", "OUT"),
     ],
@@ -53,6 +55,19 @@ def test_a_wrong_class_is_wrong_usage_and_lists_the_right_ones(
     assert without.exit_code == 2
     assert "for a model without classes" in without.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_video_takes_one_class_or_one_for_each_seed(hgs: Hgs, classes_file: Path, tmp_path: Path) -> None:
+    def video(classes: str) -> Result:
+        return hgs("video", classes_file, tmp_path / f"{classes}.gif", "--class", classes, "--seeds", "0-2",
+                   "--kind", "shrink", "--frames", 2, "--size", 32)  # fmt: skip
+
+    wrong = video("chair,table")
+    assert wrong.exit_code == 2
+    assert "2 classes for 3 seeds; expected one, or one for each" in wrong.stderr
+    for classes in ("table", "chair,table,chair"):
+        assert video(classes).exit_code == 0
+    assert (tmp_path / "table.gif").read_bytes() != (tmp_path / "chair,table,chair.gif").read_bytes()
 
 
 def test_info_names_the_classes_of_a_model_and_of_a_set(hgs: Hgs, classes_file: Path, tmp_path: Path) -> None:

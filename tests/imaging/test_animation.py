@@ -11,7 +11,7 @@ from hgs_toolkit.imaging.animation import ANIMATIONS, KINDS, AnimationSettings, 
 from hgs_toolkit.imaging.mixing_sheet import mixing_sheet
 from hgs_toolkit.imaging.scene_images import ImageSettings
 from hgs_toolkit.model.generator import Generator
-from hgs_toolkit.sampling import sample, sample_w
+from hgs_toolkit.sampling import sample, sample_assets, sample_w
 
 SEEDS = [0, 1, 2, 3]
 
@@ -100,6 +100,20 @@ def test_panes_share_the_seeds(tiny_model: Generator) -> None:
     both = frames("interpolate", tiny_model, AnimationSettings(frames=3, image=ImageSettings(16), panes=2))
     assert torch.equal(both[:, :, :16], frames("interpolate", tiny_model, direction, [0, 1]))
     assert torch.equal(both[:, :, 16:], frames("interpolate", tiny_model, direction, [2, 3]))
+
+
+def test_the_scenes_of_a_film_have_the_classes_asked_for(class_model: Generator) -> None:
+    def first(classes: str | list[str] | None) -> torch.Tensor:
+        direction = AnimationSettings(frames=2, image=ImageSettings(16), classes=classes, trajectory="frontal")
+        return frames("shrink", class_model, direction, [1, 2])
+
+    tables, both, drawn = first("table"), first(["table", "chair"]), first(None)
+    assert torch.equal(tables[0], both[0])
+    assert not torch.equal(tables[1], both[1])
+    names = [asset.metadata.class_name for asset in sample_assets(class_model, [1, 2])]
+    assert torch.equal(drawn, first(names))
+    with pytest.raises(ConfigError, match="2 classes for 1 seeds; expected one for each"):
+        draw_animation("grow", class_model, [1], AnimationSettings(classes=["chair", "table"]))
 
 
 @pytest.mark.parametrize(
