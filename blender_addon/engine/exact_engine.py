@@ -10,8 +10,6 @@ import bpy
 import numpy as np
 from bpy.types import Depsgraph, RenderPass, RenderSettings, Scene, ViewLayer
 
-import gpu
-
 from ..core.cryptomatte import metadata
 from ..core.exposures import through_lens
 from ..core.projection import Lens
@@ -21,11 +19,11 @@ from ..typed import present
 from .compositing import over_background
 from .drawing import OWNERS, Drawn, draw
 from .exact_settings import ENGINE, exact_settings
-from .exact_viewport import ViewportPicture, view_of
 from .exposing import Average, Exposure, exposures, sharp_exposure
 from .gathering import NotDrawable, ObjectTable, lens_of, world_to_camera
 from .passes import COMBINED, CRYPTOMATTE, cryptomatte, object_shares, passes_of, sharp_passes, wanted_by
 from .unhonoured import unhonoured
+from .viewports import Viewport
 
 PANELS = ("DATA_PT_camera_dof", "DATA_PT_camera_dof_aperture")
 """Panels of EEVEE whose settings this engine honours as well."""
@@ -42,7 +40,7 @@ class HGS_RE_exact(bpy.types.RenderEngine):
     bl_label = "HGS Splat (exact)"
     bl_use_preview = False
 
-    _shown: ViewportPicture | None = None
+    _shown: Viewport | None = None
     _frame: float | None = None
     _begun, _share = 0.0, 1.0
     """Progress at which the image at hand begins, and its part of the whole."""
@@ -131,22 +129,16 @@ class HGS_RE_exact(bpy.types.RenderEngine):
 
     def view_update(self, context: bpy.types.Context, depsgraph: Depsgraph | None) -> None:
         """Called by Blender when something in a 3D view has changed."""
-        self._viewport().forget()
+        self._viewport().forget(present(depsgraph))
 
     def view_draw(self, context: bpy.types.Context, depsgraph: Depsgraph | None) -> None:
         """Called by Blender when a 3D view is drawn."""
-        depsgraph, viewport = present(depsgraph), self._viewport()
-        viewport.refresh(self, depsgraph, view_of(context))
-        gpu.state.blend_set("ALPHA_PREMULT")
-        self.bind_display_space_shader(present(depsgraph.scene))
-        viewport.show()
-        self.unbind_display_space_shader()
-        gpu.state.blend_set("NONE")
+        self._viewport().draw(self, present(depsgraph), context)
 
-    def _viewport(self) -> ViewportPicture:
+    def _viewport(self) -> Viewport:
         """One for each 3D view, as engines are."""
         if self._shown is None:
-            self._shown = ViewportPicture(whole_picture)
+            self._shown = Viewport(whole_picture)
         return self._shown
 
     def _tell(self, text: str) -> None:

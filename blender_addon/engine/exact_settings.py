@@ -6,12 +6,18 @@ from __future__ import annotations
 import bpy
 
 from ..typed import present
+from .gpu_refusals import try_again
 
 ENGINE = "HGS_EXACT"
 """Identifier of the engine."""
 
 NAME = "hgs_exact"
 """Property of scenes that holds the settings."""
+
+
+def _try_gpu_again(_settings: bpy.types.PropertyGroup, _context: bpy.types.Context) -> None:
+    """Whoever touches the switch has the graphics card tried once more."""
+    try_again()
 
 
 class HgsExactSettings(bpy.types.PropertyGroup):
@@ -27,6 +33,12 @@ class HgsExactSettings(bpy.types.PropertyGroup):
         name="Level",
         description="Pass of the level that contributes most, plus 2; 1 is the background, 0 nothing",
         default=False,
+    )
+    use_gpu: bpy.props.BoolProperty(
+        name="Graphics Card in 3D Views",
+        description="Draw 3D views by the graphics card; off, or where it fails, by the processor",
+        default=True,
+        update=_try_gpu_again,
     )
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple, TypeGuard
 
@@ -105,13 +106,10 @@ def gather(
     known: dict[int, tuple[ActivatedSplats, Array]] = {}
     parts = [NOTHING]
     marks: list[tuple[int, Array, bool]] = []
-    for instance in depsgraph.object_instances:
-        data = getattr(instance.object, "data", None)
-        if not is_seen(instance) or not holds_splats(data):
-            continue
+    for instance, data in splat_instances(depsgraph):
         key = data.as_pointer()  # on 5.3 the session_uid of all evaluated point clouds is 0
         if key not in known:
-            known[key] = read_evaluated(data), _levels(data)
+            known[key] = read_evaluated(data), read_levels(data)
         splats, levels = known[key]
         matrix = np.array(instance.matrix_world, np.float64)
         parts.append(in_camera(splats, to_camera @ matrix, parallel=parallel))
@@ -122,6 +120,14 @@ def gather(
         np.concatenate([np.empty(0, np.int32), *(levels for _, levels, _ in marks)]),
         np.concatenate([np.empty(0, bool), *(np.full(len(levels), cut) for _, levels, cut in marks)]),
     )
+
+
+def splat_instances(depsgraph: Depsgraph) -> Iterator[tuple[DepsgraphObjectInstance, SplatData]]:
+    """Objects and instances of Gaussians that cameras see, with their evaluated data."""
+    for instance in depsgraph.object_instances:
+        data = getattr(instance.object, "data", None)
+        if is_seen(instance) and holds_splats(data):
+            yield instance, data
 
 
 def is_seen(instance: DepsgraphObjectInstance) -> bool:
@@ -139,7 +145,7 @@ def is_cut(instance: DepsgraphObjectInstance, depsgraph: Depsgraph) -> bool:
     )  # fmt: skip
 
 
-def _levels(data: SplatData) -> Array:
+def read_levels(data: SplatData) -> Array:
     """Levels (N,) of evaluated data, in the order of :func:`read_evaluated`; 0 where there is no tree."""
     if "level" not in data.attributes:
         return np.zeros(len(get_values(data, "radiance:base")[:: _step(data)]), np.int32)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from bpy.types import Depsgraph, Material, Mesh
+from bpy.types import Depsgraph, DepsgraphObjectInstance, Material, Mesh, Object
 from mathutils import Vector
 from mathutils.bvhtree import BVHTree
 
@@ -39,7 +39,7 @@ class SurfaceLayer(NamedTuple):
     owners: Array  # (H, W) numbers of the objects, -1 where there is no surface
 
 
-class _Triangles(NamedTuple):
+class Triangles(NamedTuple):
     """Triangles in the camera's coordinates."""
 
     vertices: Array  # (V, 3)
@@ -55,7 +55,7 @@ def draw_solids(
 
     The objects are added to ``table``.
     """
-    meshes = list(_collect(depsgraph, to_camera, table))
+    meshes = list(surfaces(depsgraph, to_camera, table))
     if not meshes:
         return None
     starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])
@@ -97,11 +97,9 @@ def _rays(lens: Lens, part: tuple[int, int, int, int]) -> Iterator[tuple[Vector,
                 yield lens.near * Vector((x, y, 1)), Vector((x, y, 1))
 
 
-def _collect(depsgraph: Depsgraph, to_camera: Array, table: ObjectTable) -> Iterator[_Triangles]:
-    for instance in depsgraph.object_instances:
-        obj = present(instance.object)
-        if not is_seen(instance) or obj.type not in KINDS or holds_splats(obj.data):
-            continue
+def surfaces(depsgraph: Depsgraph, to_camera: Array, table: ObjectTable) -> Iterator[Triangles]:
+    """Triangles of every object that has a surface and is no splat object; the objects are added to ``table``."""
+    for instance, obj in _surface_instances(depsgraph):
         mesh = obj.to_mesh()
         if mesh is not None:
             matrix = to_camera @ np.array(instance.matrix_world, np.float64)
@@ -113,9 +111,29 @@ def _collect(depsgraph: Depsgraph, to_camera: Array, table: ObjectTable) -> Iter
         obj.to_mesh_clear()
 
 
+def surfaces_key(depsgraph: Depsgraph) -> tuple[object, frozenset[str]]:
+    """What tells surfaces at other places, of other colours or other objects apart, and the names of their objects."""
+    key, names = [], set()
+    for instance, obj in _surface_instances(depsgraph):
+        colors = tuple(tuple(slot.material.diffuse_color) for slot in obj.material_slots if slot.material)
+        matrix = np.array(instance.matrix_world, np.float64).tobytes()
+        key.append((obj.name, matrix, colors, is_cut(instance, depsgraph)))
+        names.add(obj.name)
+        if instance.is_instance and instance.parent is not None:
+            names.add(instance.parent.name)
+    return key, frozenset(names)
+
+
+def _surface_instances(depsgraph: Depsgraph) -> Iterator[tuple[DepsgraphObjectInstance, Object]]:
+    for instance in depsgraph.object_instances:
+        obj = present(instance.object)
+        if is_seen(instance) and obj.type in KINDS and not holds_splats(obj.data):
+            yield instance, obj
+
+
 def _triangles(
     mesh: Mesh, matrix: Array, materials: list[Material | None], cover: float, owner: int
-) -> _Triangles:  # fmt: skip
+) -> Triangles:  # fmt: skip
     mesh.calc_loop_triangles()
     vertices = np.empty(3 * len(mesh.vertices), np.float32)
     mesh.vertices.foreach_get("co", vertices)
@@ -126,4 +144,4 @@ def _triangles(
     palette = [material.diffuse_color[:3] if material else DEFAULT_COLOR for material in materials] or [DEFAULT_COLOR]
     colors = np.array(palette)[np.clip(slots, 0, len(palette) - 1)]
     points = vertices.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
-    return _Triangles(points, corners.reshape(-1, 3), np.hstack([colors, np.full((count, 1), cover)]), owner)
+    return Triangles(points, corners.reshape(-1, 3), np.hstack([colors, np.full((count, 1), cover)]), owner)

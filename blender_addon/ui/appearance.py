@@ -7,6 +7,8 @@ import bpy
 
 from ..compat import draw_input, draws_splats
 from ..data import BARE_WARNING, active_splats, bare_transform, is_splats
+from ..engine.exact_settings import ENGINE
+from ..engine.gpu_refusals import reason
 from ..nodes.display import BLENDER, CARDS, display_of, draw_by, drawn_by
 from ..typed import Outcome, present
 from .panel_text import paragraph
@@ -54,6 +56,8 @@ class HGS_PT_appearance(bpy.types.Panel):
         """The scene's set-up, and inputs of the display modifier."""
         obj, layout = context.object, present(self.layout)
         layout.operator("hgs.view_exactly", icon="SHADING_RENDERED")
+        if context.engine == ENGINE and (words := reason()):
+            paragraph(layout, context, words, icon="INFO")
         layout.operator_menu_enum("hgs.set_up_scene", "colors", text="Set Up Scene")
         if not is_splats(obj):
             return

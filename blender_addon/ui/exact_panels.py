@@ -6,6 +6,7 @@ from __future__ import annotations
 import bpy
 
 from ..engine.exact_settings import ENGINE, exact_settings
+from ..engine.gpu_refusals import reason
 from ..engine.unhonoured import unhonoured
 from ..typed import present
 from .panel_text import paragraph
@@ -39,6 +40,9 @@ class HGS_PT_exact_sampling(_ExactPanel):
         if scene.render.use_motion_blur:
             layout.prop(scene.render, "motion_blur_position", text="Position")
             layout.prop(scene.render, "motion_blur_shutter")
+        layout.prop(exact_settings(scene), "use_gpu")
+        if words := reason():
+            paragraph(layout, context, words, icon="INFO")
         for words in unhonoured(scene, present(context.view_layer)):
             paragraph(layout, context, f"Not honoured: {words}", icon="INFO")
 
