@@ -70,7 +70,12 @@ def convert(
         float, typer.Option("--focal", help="Assumed focal length over the image's shorter side.")
     ] = 4.2647,
     classes: Annotated[
-        bool, typer.Option("--classes", help="Take each image's first folder as its class.", show_default=False)
+        bool,
+        typer.Option(
+            "--classes",
+            help="Keep the classes of a StyleGAN set's labels, or else take each image's first folder as its class.",
+            show_default=False,
+        ),
     ] = False,
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out images that are missing or broken.")
@@ -84,7 +89,7 @@ def convert(
         check_data(path)
         check_data_out(out, force=force)
         report.claim(out)
-        from hgs_toolkit.datasets.convert import Framing, convert_scenes, folder_classes
+        from hgs_toolkit.datasets.convert import Framing, convert_scenes, image_classes, label_classes
         from hgs_toolkit.datasets.sources import read_scenes
 
         world = _world(up, front, center, radius, keep_world)
@@ -93,7 +98,9 @@ def convert(
         poses = _law(law, yaw, pitch, pitch_mean, focal, radius, seed)
         with report.progress("reading cameras"):
             scenes = read_scenes(path, kind, images, poses, problems)
-        kinds = folder_classes(scenes) if classes else None
+        kinds = image_classes(scenes) if classes else None
+        if kinds is None and (unused := label_classes(scenes)):
+            report.note(f"the labels name {len(unused.names)} classes, which are left out; --classes keeps them")
         with report.progress("converting") as task:
             made = convert_scenes(
                 scenes, out, world, framing, force=force, problems=problems,

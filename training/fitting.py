@@ -103,7 +103,14 @@ def fitted(
         classes: whether those of the dataset are taken; weights to start from have their own.
     """
     config = with_measured_poses(_with_views_of(data, config, explicit), data, explicit)
-    return with_measured_classes(config, data) if classes else config
+    if classes:
+        return with_measured_classes(config, data)
+    if data.classes is not None and config.training.classes and not config.generator.classes.size:
+        logger.warning(
+            "%s has the classes %s, which the weights to start from do not know: they are left out; "
+            "a run without --init or --grow learns them", data.path.name, ", ".join(data.classes.names),
+        )  # fmt: skip
+    return config
 
 
 def _with_views_of(data: PosedImages, config: Config, explicit: Collection[str]) -> Config:

@@ -13,8 +13,9 @@ import numpy as np
 
 from hgs_toolkit.datasets.camera_check import CameraStatistics, Finding, camera_findings, measure_cameras
 from hgs_toolkit.datasets.classes import read_classes
-from hgs_toolkit.datasets.eg3d import LABEL_FILE, POSES, Labels, OnProgress, open_set, parse_label, read_label_file
+from hgs_toolkit.datasets.eg3d import POSES, Labels, OnProgress, open_set, parse_label, read_label_file
 from hgs_toolkit.datasets.images import MAX_IMAGE_BYTES, decode, is_image, open_image, unread_images
+from hgs_toolkit.datasets.label_kinds import LABEL_FILE
 from hgs_toolkit.datasets.storage import FileStore
 from hgs_toolkit.errors import DataError
 from hgs_toolkit.imaging.reading import has_alpha

@@ -11,11 +11,12 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from hgs_toolkit.datasets.classes import ClassLabel, folder_names, top_folder
+from hgs_toolkit.datasets.classes import CLASSES, ClassLabel, folder_names, read_classes, top_folder
 from hgs_toolkit.datasets.eg3d import POSES, Labels, OnProgress
 from hgs_toolkit.datasets.eg3d_writer import open_writer
 from hgs_toolkit.datasets.framing import CROPS, Square, choose_square, compose_over, cut
 from hgs_toolkit.datasets.images import MAX_IMAGE_SIDE, Pixels, open_image
+from hgs_toolkit.datasets.label_kinds import read_class_labels
 from hgs_toolkit.datasets.sources.photographs import MAX_PHOTO_BYTES, MAX_PHOTO_SIDE, Lens, Photograph, Scene, gather
 from hgs_toolkit.datasets.storage import FileStore
 from hgs_toolkit.datasets.world import Placement, PlacementOptions, place_scene, world_misfits
@@ -59,6 +60,34 @@ class ClassOf:
 
     names: Sequence[str]
     kind_of: Callable[[Photograph], ClassLabel]
+
+
+def image_classes(scenes: Sequence[Scene]) -> ClassOf:
+    """The classes of the photographs: those that a StyleGAN set's labels name, else a class for each folder.
+
+    Raises:
+        DataError: naming the photograph that has no class, or whose label is not as the others are.
+    """
+    return label_classes(scenes) or folder_classes(scenes)
+
+
+def label_classes(scenes: Sequence[Scene]) -> ClassOf | None:
+    """The classes that dataset.json beside the photographs names; None if there is no such file.
+
+    Raises:
+        DataError: naming the photograph that has no class, or whose label is not as the others are.
+    """
+    photographs = [photograph for scene in scenes for photograph in scene.photographs]
+    stores = {id(photograph.store): photograph.store for photograph in photographs}
+    found = {key: read_class_labels(store) for key, store in stores.items()}
+    if all(labels is None for labels in found.values()):
+        return None
+    named = {photograph.image: (found[id(photograph.store)] or {}).get(photograph.image) for photograph in photographs}
+    entry = {"labels": [[name, label] for name, label in named.items() if label is not None]}
+    classes = read_classes({CLASSES: entry}, list(named))
+    assert classes is not None
+    vectors = dict(zip(named, classes.vectors.tolist(), strict=True))
+    return ClassOf(classes.names, lambda photograph: vectors[photograph.image])
 
 
 def folder_classes(scenes: Sequence[Scene]) -> ClassOf:

@@ -31,6 +31,15 @@ from hgs_toolkit.datasets.images import (
     shrink,
     unread_images,
 )
+from hgs_toolkit.datasets.label_kinds import (
+    LABEL_FILE,
+    MAX_LABEL_BYTES,
+    is_class,
+    is_pair,
+    label_file,
+    says_cameras,
+    split_classes,
+)
 from hgs_toolkit.datasets.pixel_cache import PixelCache
 from hgs_toolkit.datasets.storage import FileStore, InnerStore, open_store
 from hgs_toolkit.errors import DataError
@@ -38,19 +47,17 @@ from hgs_toolkit.imaging.reading import check_mode, has_alpha
 
 logger = logging.getLogger(__name__)
 
-LABEL_FILE = "dataset.json"
-
 POSES = "poses"
 """An entry of ours in that file: how labels were made up, where they were not measured or rendered."""
 
 VIEWS = "views_per_subject"
 """An entry of ours in that file: how many consecutive images show the same subject."""
 
-MAX_LABEL_BYTES = 1 << 29
-"""Largest dataset.json that is read: about a million labels."""
-
 CACHE_BYTES = 2 << 30
 """Bytes of decoded pixels that are kept in memory."""
+
+ASSUME_CAMERAS = "'hgs dataset convert SET --law normal --classes' makes a set with assumed cameras"
+"""What to do with a set that has no cameras."""
 
 DIGEST_SAMPLES = 32
 """Number of images, spread evenly over a set, whose content goes into its digest."""
@@ -217,11 +224,8 @@ def open_set(path: str | Path) -> FileStore:
         DataError: if ``path`` is neither a folder nor a zip archive.
     """
     store = open_store(path)
-    if LABEL_FILE in store.names:
-        return store
-    inner = [name for name in store.names if name.count("/") == 1 and name.endswith(f"/{LABEL_FILE}")]
-    inner = [name for name in inner if not name.startswith(("__MACOSX/", "."))]
-    return InnerStore(store, inner[0].removesuffix(LABEL_FILE)) if len(inner) == 1 else store
+    folder = label_file(store).removesuffix(LABEL_FILE)
+    return InnerStore(store, folder) if folder else store
 
 
 def read_labels(store: FileStore) -> list[tuple[str, Any]]:
@@ -239,7 +243,9 @@ def _elsewhere(store: FileStore) -> str:
 
 
 def read_label_file(store: FileStore) -> tuple[list[tuple[str, Any]], dict[str, Any]]:
-    """(name, label) pairs of ``dataset.json`` as they stand there, not checked, and its other entries.
+    """(name, label) pairs of ``dataset.json``, not checked, and its other entries.
+
+    Labels of a camera and a class are taken apart: the classes are among the entries, as those of our own sets are.
 
     Raises:
         DataError: if the file is missing or is not {"labels": [[name, label], ...]}.
@@ -253,10 +259,13 @@ def read_label_file(store: FileStore) -> tuple[list[tuple[str, Any]], dict[str, 
     except (ValueError, RecursionError) as error:
         raise DataError(f"{LABEL_FILE} in {store.path} is not valid JSON: {error}") from error
     pairs = content.get("labels") if isinstance(content, dict) else None
-    if not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs):
+    if pairs is None and not says_cameras(store):
+        raise DataError(f"{LABEL_FILE} in {store.path} has no labels; {ASSUME_CAMERAS}")
+    if not isinstance(pairs, list) or not all(is_pair(pair) for pair in pairs):
         raise DataError(f'{LABEL_FILE} in {store.path} is not {{"labels": [[name, [{LABEL_SIZE} numbers]], ...]}}')
     del content["labels"]
-    return [(name.replace("\\", "/"), label) for name, label in pairs], content
+    cameras, facts = split_classes([(name.replace("\\", "/"), label) for name, label in pairs], content)
+    return list(cameras), facts
 
 
 def match_labels(names: Sequence[str], pairs: Sequence[tuple[str, Any]]) -> Labels:
@@ -292,13 +301,11 @@ def _plain_labels(values: list[Any]) -> Labels | None:
 
 def parse_label(label: Any, name: str) -> Labels:
     """``label`` as (25,) float32; DataError names the image ``name`` if it is not 25 finite numbers."""
+    if is_class(label):
+        raise DataError(f"the label of {name} is a class and no camera; {ASSUME_CAMERAS}")
     if not isinstance(label, list) or len(label) != LABEL_SIZE:
         given = f"{len(label)} values" if isinstance(label, list) else type(label).__name__
         raise DataError(f"the label of {name} has {given}; expected {LABEL_SIZE} numbers")
     if not all(isinstance(value, int | float) and abs(value) < 1e30 for value in label):
         raise DataError(f"the label of {name} holds a value that is not a finite number; expected {LABEL_SIZE} of them")
     return np.array(label, dtype=np.float32)
-
-
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)

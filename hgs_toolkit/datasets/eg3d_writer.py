@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from hgs_toolkit.cameras import LABEL_SIZE
 from hgs_toolkit.datasets.classes import CLASSES, ClassLabel, classes_entry
-from hgs_toolkit.datasets.eg3d import LABEL_FILE
 from hgs_toolkit.datasets.images import Pixels, encode_png
+from hgs_toolkit.datasets.label_kinds import LABEL_FILE
 from hgs_toolkit.errors import DataError, HgsError, ShapeError
 from hgs_toolkit.files import atomic_path, make_folder, refuse_overwrite
 

@@ -14,7 +14,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hgs_toolkit.datasets.convert import Framing, convert_scenes
+from hgs_toolkit.datasets.convert import Framing, convert_scenes, label_classes
 from hgs_toolkit.datasets.eg3d import OnProgress
 from hgs_toolkit.datasets.meshes.variation import Variation
 from hgs_toolkit.datasets.recognise import DataKind, recognise
@@ -134,7 +134,7 @@ def _convert(source: Path, made: Path, record: SetRecord, file: Path, progress: 
     _write_record(file, record)
     converted = convert_scenes(
         scenes, made, PlacementOptions(), Framing(resolution=resolution), force=True, problems=problems,
-        progress=progress,
+        progress=progress, classes=label_classes(scenes),
     )  # fmt: skip
     for problem in problems:
         logger.warning("%s; it is left out", problem)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from hgs_toolkit.datasets.eg3d import LABEL_FILE, open_set
+from hgs_toolkit.datasets.eg3d import open_set
 from hgs_toolkit.datasets.images import is_image
+from hgs_toolkit.datasets.label_kinds import LABEL_FILE, says_cameras
 from hgs_toolkit.datasets.meshes.library import ARCHIVE_SUFFIXES, MESH_SUFFIXES
 from hgs_toolkit.datasets.sources import CAMERA_SUFFIXES, SOURCES
 from hgs_toolkit.errors import DataError
 
 DataKind = Literal["set", "cameras", "meshes", "images"]
-"""``set``: the EG3D layout; ``cameras``: another program's images with cameras; ``meshes``; ``images`` alone."""
+"""``set``: the EG3D layout; ``cameras``: another program's images with cameras; ``meshes``; ``images`` alone, or
+with the classes of a StyleGAN set."""
 
 
 def recognise(path: str | Path) -> DataKind:
@@ -24,8 +26,9 @@ def recognise(path: str | Path) -> DataKind:
     path = Path(path)
     if path.is_file() and path.suffix.lower() in CAMERA_SUFFIXES:
         return "cameras"
-    names = open_set(path).names
-    if LABEL_FILE in names:
+    store = open_set(path)
+    names = store.names
+    if LABEL_FILE in names and says_cameras(store):
         return "set"
     if any(source.owns(name) for source in SOURCES for name in names):
         return "cameras"

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hgs_toolkit.datasets.eg3d import LABEL_FILE, match_labels
+from hgs_toolkit.datasets.eg3d import match_labels
 from hgs_toolkit.datasets.eg3d_writer import image_name
 from hgs_toolkit.datasets.images import open_image
+from hgs_toolkit.datasets.label_kinds import LABEL_FILE
 from hgs_toolkit.errors import DataError
 from hgs_toolkit.synthesis.containers import measure, read
 from hgs_toolkit.synthesis.layout import Layout, Record

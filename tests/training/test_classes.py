@@ -14,7 +14,7 @@ from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
 from hgs_toolkit.datasets.eg3d_writer import open_writer
 from hgs_toolkit.errors import CheckpointError, ConfigError, ShapeError
 from hgs_toolkit.model.discriminator import make_discriminator
-from hgs_toolkit.training.fitting import check_data, describe_classes, with_measured_classes
+from hgs_toolkit.training.fitting import check_data, describe_classes, fitted, with_measured_classes
 from hgs_toolkit.training.grids import balanced_rows, real_grid, sample_grid
 from hgs_toolkit.training.loop import train
 from hgs_toolkit.training.stages.growing import grown_config
@@ -49,6 +49,18 @@ def test_a_set_of_other_classes_is_refused(tiny: Config, images: PosedImages, la
     other = replace(measured, generator=replace(measured.generator, classes=ClassPrior(("cup", "pot"))))
     with pytest.raises(ConfigError, match=r"learns the classes cup, pot, but discs\.zip has chair, table"):
         check_data(other, labelled)
+
+
+def test_weights_keep_their_classes_and_those_of_the_set_are_not_left_out_in_silence(
+    tiny: Config, images: PosedImages, labelled: PosedImages, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert fitted(tiny, labelled, classes=False).generator.classes == tiny.generator.classes
+    assert "discs.zip has the classes chair, table, which the weights to start from do not know" in caplog.text
+    caplog.clear()
+    off = replace(tiny, training=replace(tiny.training, classes=False))
+    for config, data in ((tiny, images), (off, labelled), (with_measured_classes(tiny, labelled), labelled)):
+        fitted(config, data, classes=False)
+    assert "do not know" not in caplog.text
 
 
 @pytest.mark.parametrize("recipe", ["tiny", "tiny_gsgan"])

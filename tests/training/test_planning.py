@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hgs_toolkit.config import Config
+from hgs_toolkit.config import ClassPrior, Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.errors import ConfigError, DataError
 from hgs_toolkit.pose_prior import PosePrior
@@ -77,6 +77,16 @@ def test_made_up_poses_are_not_shown_to_the_discriminator() -> None:
     assert stage.discriminator.pose == "none"
     assert stage.training.random_pose == 1.0
     assert stages_of(SET)[0].discriminator.pose == "projection"
+
+
+def test_the_plan_lists_the_classes_of_the_set_and_says_where_they_are_left_out() -> None:
+    def said(*settings: str, facts: SetFacts = SET) -> list[str]:
+        return [choice.value for choice in propose(facts, CPU, (16,), settings).choices if choice.what == "classes"]
+
+    labelled = replace(SET, classes=ClassPrior(("chair", "table"), shares=(0.75, 0.25)))
+    assert said(facts=labelled) == ["chair 75%, table 25%"]
+    assert said("training.classes=false", facts=labelled) == ["left out"]
+    assert said() == []
 
 
 def test_few_photographs_are_mirrored_and_augmented_and_drawings_are_not() -> None:

@@ -14,6 +14,7 @@ from hgs_toolkit.config import Config
 from hgs_toolkit.errors import ConfigError, DataError
 from hgs_toolkit.pose_prior import describe_poses
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict, load_preset, merge, with_settings
+from hgs_toolkit.training.fitting import describe_classes
 from hgs_toolkit.training.planning.facts import Machine, SetFacts
 from hgs_toolkit.training.stages.plan_file import Choice
 
@@ -115,7 +116,10 @@ def propose(
         Choice("batch", str(batch), why_batch),
         *choices,
     ]  # fmt: skip
-    return Proposal(tuple(with_settings(stage, list(settings)) for stage in stages), tuple(choices))
+    stages = [with_settings(stage, list(settings)) for stage in stages]
+    if facts.classes.size:
+        choices.append(_classes(facts, learned=stages[0].training.classes))
+    return Proposal(tuple(stages), tuple(choices))
 
 
 def gamma_of(resolution: int, batch: int) -> float:
@@ -208,9 +212,6 @@ def _shared(facts: SetFacts, machine: Machine) -> tuple[dict[str, Any], list[Cho
         discriminator["pose"] = "projection"
         why = "measured from the labels; the discriminator is told each image's camera, the generator never"
         choices.append(Choice("poses", describe_poses(facts.poses), why))
-    if facts.classes:
-        why = "the set has classes; --set training.classes=false learns without"
-        choices.append(Choice("classes", ", ".join(facts.classes), why))
     return {"generator": generator, "discriminator": discriminator, "training": training}, choices
 
 
@@ -230,6 +231,14 @@ def _discriminator(facts: SetFacts, machine: Machine) -> tuple[dict[str, Any], C
         else "pip install 'hgs_toolkit[metrics]' adds a pretrained network's features"
     )
     return chosen, Choice("discriminator sees", ", ".join(parts), why)
+
+
+def _classes(facts: SetFacts, *, learned: bool) -> Choice:
+    """Whether the classes of the set are learned, and which there are."""
+    if not learned:
+        return Choice("classes", "left out", f"training.classes is off; the set has {describe_classes(facts.classes)}")
+    why = "the generator and the discriminator are told them; --set training.classes=false learns without"
+    return Choice("classes", describe_classes(facts.classes), why)
 
 
 def _augmentation(facts: SetFacts) -> tuple[dict[str, Any], list[Choice]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 
 import torch
 
+from hgs_toolkit.config import ClassPrior
 from hgs_toolkit.datasets.eg3d import POSES, PosedImages
 from hgs_toolkit.datasets.measured_poses import measure_poses
 from hgs_toolkit.memory import available_memory
@@ -28,7 +29,7 @@ class SetFacts:
         poses: distribution of the cameras, measured from the labels.
         assumed: how the labels were made up, where no camera is known; empty where they were measured or rendered.
         views: consecutive images that show the same subject.
-        classes: names of its classes; empty for a set without.
+        classes: its classes and how often each occurs; empty for a set without.
         rendered: whether the toolkit has rendered it, so that more of it can be rendered.
     """
 
@@ -40,7 +41,7 @@ class SetFacts:
     assumed: str = ""
     rendered: bool = False
     views: int = 1
-    classes: tuple[str, ...] = ()
+    classes: ClassPrior = field(default_factory=ClassPrior)
 
     @classmethod
     def of(cls, images: PosedImages) -> SetFacts:
@@ -48,7 +49,7 @@ class SetFacts:
         return cls(
             images.path.name, len(images), images.stored_resolution, images.has_alpha, measure_poses(images.labels),
             str(images.facts.get(POSES, "")), RENDERED in images.facts,
-            images.views_per_subject, images.classes.names if images.classes is not None else (),
+            images.views_per_subject, images.classes.prior if images.classes is not None else ClassPrior(),
         )  # fmt: skip
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from hgs_toolkit.datasets.eg3d import LABEL_FILE
 from hgs_toolkit.datasets.images import unread_images
+from hgs_toolkit.datasets.label_kinds import LABEL_FILE, says_cameras
 from hgs_toolkit.datasets.sources.bare import POSE_KINDS, AssumedPoses, read_bare
 from hgs_toolkit.datasets.sources.cameras_json import CAMERAS_JSON, read_cameras_json
 from hgs_toolkit.datasets.sources.colmap import CAMERAS, FILES, IMAGES, read_colmap
@@ -123,7 +123,7 @@ def _tell(path: Path, store: FileStore, files: Mapping[str, Sequence[str]], assu
     if found:
         names = " and ".join(files[kind][0] for kind in found)
         raise DataError(f"{path} holds {names}; say which to read: --from {' or '.join(found)}")
-    if LABEL_FILE in store.names:
+    if LABEL_FILE in store.names and says_cameras(store):
         raise DataError(f"{path} has a {LABEL_FILE} already: hgs dataset check says whether it can be trained on")
     if assumed is None:
         raise DataError(f"{path} holds no {', '.join(source.expected for source in SOURCES)}; {ASSUME}")

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hgs_toolkit.datasets.classes import read_classes
-from hgs_toolkit.datasets.eg3d import LABEL_FILE, read_label_file
+from hgs_toolkit.datasets.eg3d import read_label_file
 from hgs_toolkit.datasets.eg3d_writer import EG3DWriter, image_name, open_writer
 from hgs_toolkit.datasets.images import MAX_IMAGE_BYTES
+from hgs_toolkit.datasets.label_kinds import LABEL_FILE
 from hgs_toolkit.datasets.storage import open_store
 from hgs_toolkit.synthesis.annotations import AnnotatedView
 from hgs_toolkit.synthesis.containers import Put
