@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import Result
+from typer.testing import Result
 
 from hgs_toolkit.asset import load_asset
 from hgs_toolkit.checkpoint import save_model

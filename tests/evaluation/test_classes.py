@@ -30,7 +30,7 @@ def model_file(class_model: Generator, class_config: Config, tmp_path: Path) -> 
     generator = torch.Generator().manual_seed(0)
     for name, parameter in class_model.named_parameters():
         if name.endswith("style.weight"):
-            parameter += torch.randn(parameter.shape, generator=generator)
+            parameter.add_(torch.randn(parameter.shape, generator=generator))
     path = tmp_path / "classes.safetensors"
     save_model(path, class_model, class_config)
     return path

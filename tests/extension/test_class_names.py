@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,6 @@ def test_a_file_that_is_no_model_offers_nothing(content: bytes, tmp_path: Path) 
 
 
 def test_the_class_is_told_to_the_program_only_where_one_is_chosen(tmp_path: Path) -> None:
-    order = {"seeds": "0-3", "psi": 0.7}
-    assert "--class=floppy+hat" in sample_command("hgs", tmp_path, kind="floppy+hat", **order)
-    assert not any(word.startswith("--class") for word in sample_command("hgs", tmp_path, **order))
+    order = partial(sample_command, "hgs", tmp_path, seeds="0-3", psi=0.7)
+    assert "--class=floppy+hat" in order(kind="floppy+hat")
+    assert not any(word.startswith("--class") for word in order())
