@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
@@ -10,6 +11,7 @@ import typer
 
 from hgs_toolkit.cli.console import Device, JsonProgress, Reporter, reporting
 from hgs_toolkit.cli.presets import print_presets, print_settings
+from hgs_toolkit.cli.processes import as_one_of_several, is_launched, run_processes, words_of
 from hgs_toolkit.cli.sources import check_data
 from hgs_toolkit.cli.train_plan import Wishes
 from hgs_toolkit.cli.train_stages import choose_stages, run_stages
@@ -27,6 +29,7 @@ RESUMABLE = ("config.yaml", "plan.yaml")
 
 
 def train(
+    context: typer.Context,
     data: Annotated[
         Path, typer.Option("--data", help="A set in the EG3D layout, or a folder or archive of meshes or photographs.")
     ],
@@ -89,11 +92,14 @@ def train(
         Literal["auto", "torch"],
         typer.Option("--backend", help="Rasteriser: auto, or torch, the slow reference for a GPU where gsplat fails."),
     ] = "auto",
+    processes: Annotated[
+        int, typer.Option("--processes", help="Processes on this machine that train together: one for each GPU.", min=1)
+    ] = 1,
     json_progress: JsonProgress = False,
 ) -> None:
     """Train a hierarchical Gaussian GAN on posed images; Ctrl-C stops it with its state saved."""
     started = time.monotonic()
-    with reporting(json_progress, quiet=torchrun_rank() > 0) as report:
+    with reporting(json_progress, quiet=torchrun_rank() > 0 and not is_launched()) as report, as_one_of_several():
         _refuse_contradictions(preset, config, resume, init, grow)
         makes_plan = not (preset or config or init or grow) and not (resume and _has_run(out))
         if (resolution or plan_only) and not makes_plan:
@@ -101,6 +107,8 @@ def train(
         if minutes is not None and not minutes > 0:
             raise typer.BadParameter(f"{minutes:g}; expected more than 0", param_hint="--minutes")
         _check_input(data, preset, out, resume)
+        if processes > 1:
+            raise typer.Exit(_train_together(context, processes))
         if torchrun_rank() == 0:
             report.claim(out)
         wishes = {"kimg": kimg, "seed": seed, "snapshot_kimg": snapshot}
@@ -148,6 +156,13 @@ def train(
                 )  # fmt: skip
             if world.is_main:
                 report.file(run.model_file)
+
+
+def _train_together(context: typer.Context, processes: int) -> int:
+    """Run this command in several processes; returns its exit code."""
+    if "WORLD_SIZE" in os.environ:
+        raise typer.BadParameter("torchrun has started the processes already", param_hint="--processes")
+    return run_processes(["train", *words_of(context, "processes")], processes)
 
 
 def _check_input(data: Path, preset: str | None, out: Path, resume: bool) -> None:

@@ -30,6 +30,10 @@ class ShapeError(HgsError, ValueError):
     """Tensors whose shapes or values contradict each other."""
 
 
+class PeerLostError(HgsError):
+    """Another process of a distributed run ended, and this one cannot go on without it."""
+
+
 class MissingExtraError(HgsError, ImportError):
     """An optional package is needed; the message names the pip command."""
 

@@ -1,4 +1,4 @@
-"""Data-parallel training over the processes torchrun starts; a single process needs none of it.
+"""Data-parallel training over several processes (torchrun, ``hgs train --processes``); a single one needs none of it.
 
 A small module in place of DistributedDataParallel: D and G are called in several ways within a step (mapping and
 synthesis apart, penalties, frozen D), and DDP synchronises only what goes through ``forward``.
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from hgs_toolkit.errors import ConfigError
+from hgs_toolkit.errors import ConfigError, PeerLostError
 
 
 @dataclass(frozen=True)
@@ -93,20 +93,47 @@ class World:
 
 @contextmanager
 def world_from_environment(device: torch.device) -> Iterator[World]:
-    """The world that torchrun's variables describe (nccl on CUDA, gloo otherwise), left again at the end."""
+    """The world that torchrun's variables describe (nccl on CUDA, gloo otherwise), left again at the end.
+
+    Raises:
+        ConfigError: if there are more processes on this machine than GPUs for them.
+        PeerLostError: if another process ends while this one needs it.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield World(device=device)
         return
     rank = int(os.environ["RANK"])
     if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        device = torch.device("cuda", _own_gpu())
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, os.environ.get("HGS_RENDEZVOUS", "env://"), rank=rank, world_size=size)
     try:
         yield World(rank, size, device)
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or "gloo" in str(error):
+            raise PeerLostError(
+                f"another of the {size} processes has ended; --resume goes on from what was saved last"
+            ) from error
+        raise
     finally:
         dist.destroy_process_group()
+
+
+def _own_gpu() -> int:
+    """Number of the GPU that belongs to this process.
+
+    Raises:
+        ConfigError: if there is none for each process of this machine.
+    """
+    count, rank = torch.cuda.device_count(), int(os.environ.get("LOCAL_RANK", "0"))
+    processes = max(int(os.environ.get("LOCAL_WORLD_SIZE", "1")), rank + 1)
+    if processes > count:
+        raise ConfigError(
+            f"{processes} processes were asked for and this machine has {count} GPUs; expected one for each"
+        )
+    return rank
 
 
 def local_batch(batch: int, world: World) -> int:
