@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
+from tests.blender.undoing import assert_undone_and_redone
+
 Addon = Callable[[str], Any]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,6 +56,11 @@ def hgs(addon: Addon, tmp_path: Path) -> Iterator[Path]:
     preferences.executable = str(path)
     yield folder
     addon("ui.preferences").preferences(bpy.context).executable = ""
+
+
+def test_a_mesh_is_undone_and_made_again(hgs: Path, make_object: Callable[..., Any]) -> None:
+    make_object(0)
+    assert_undone_and_redone("make_mesh", resolution=64)
 
 
 def corners(obj: Any) -> np.ndarray:
