@@ -220,3 +220,15 @@ def test_a_world_that_is_kept_though_it_does_not_fit_is_said(tmp_path: Path) -> 
     assert "float32, whose step is 0.5" in kept.misfits[2]
     placed = convert_scenes(read_scenes(tmp_path), tmp_path / "placed.zip", PlacementOptions(), Framing())
     assert placed.misfits == ()
+
+
+def test_scenes_side_by_side_whose_images_have_the_same_names_keep_their_own(tmp_path: Path) -> None:
+    for name in ("mug-01", "mug-02"):
+        colmap("PINHOLE")(PHOTOGRAPHS, tmp_path / name)
+    scenes = read_scenes(tmp_path)
+    images = [[photograph.image for photograph in scene.photographs] for scene in scenes]
+    assert images == [[f"{name}/images/r_{index}.png" for index in range(8)] for name in ("mug-01", "mug-02")]
+    (tmp_path / "mug-01" / "copies").mkdir()
+    (tmp_path / "mug-01" / "copies" / "r_3.png").write_bytes((tmp_path / "mug-01/images/r_3.png").read_bytes())
+    with pytest.raises(DataError, match=r"r_3\.png, which can be mug-01/copies/r_3\.png or mug-01/images/r_3\.png"):
+        read_scenes(tmp_path)

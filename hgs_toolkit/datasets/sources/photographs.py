@@ -7,6 +7,7 @@ import math
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
@@ -153,7 +154,11 @@ class ImageFinder:
         raise DataError(f"{file} names the image {path}, which is not in {self.store.path}")
 
     def anywhere(self, file: str, path: str) -> str:
-        """The one image that ``path`` can mean, whatever folder it is in."""
+        """The one image that ``path`` can mean, whatever folder it is in; of several the one nearest to ``file``.
+
+        Scenes side by side often have images of the same names: each has its own below the folder that it shares with
+        its camera file.
+        """
         path = path.replace("\\", "/")
         alike = self._by_end.get(PurePosixPath(path).name.lower(), ())
         ends = [name for name in alike if _matches(name, path)]
@@ -164,6 +169,8 @@ class ImageFinder:
             raise DataError(
                 f"{file} names the image {path}, which is not in {self.store.path}; name its folder: --images"
             )
+        shared = [_shared_folders(file, end) for end in ends]
+        ends = [end for end, count in zip(ends, shared, strict=True) if count == max(shared)]
         if len(ends) > 1:
             raise DataError(
                 f"{file} names the image {path}, which can be {ends[0]} or {ends[1]}; name one folder: --images"
@@ -215,6 +222,12 @@ def check_lens(lens: Lens, what: str) -> Lens:
     if not (0 < lens.cx < lens.width and 0 < lens.cy < lens.height):
         raise DataError(f"{what} has its principal point ({lens.cx:g}, {lens.cy:g}) outside of the image")
     return lens
+
+
+def _shared_folders(first: str, second: str) -> int:
+    """How many folders two relative paths have in common, from the top."""
+    pairs = zip(PurePosixPath(first).parent.parts, PurePosixPath(second).parent.parts, strict=False)
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
 
 def _matches(name: str, path: str) -> bool:
