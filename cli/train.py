@@ -18,6 +18,7 @@ from hgs_toolkit.cli.train_stages import choose_stages, run_stages
 from hgs_toolkit.cli.training_display import display, stop_flag
 from hgs_toolkit.cli.usage import torchrun_rank
 from hgs_toolkit.errors import ConfigError
+from hgs_toolkit.training.planning import SIZES
 
 if TYPE_CHECKING:
     from hgs_toolkit.config import Config
@@ -104,6 +105,9 @@ def train(
         makes_plan = not (preset or config or init or grow) and not (resume and _has_run(out))
         if (resolution or plan_only) and not makes_plan:
             raise typer.BadParameter("a plan is made without a preset", param_hint="--resolution / --plan-only")
+        if resolution is not None and resolution not in SIZES:
+            sizes = ", ".join(map(str, SIZES))
+            raise typer.BadParameter(f"{resolution}; expected one of {sizes}", param_hint="--resolution")
         if minutes is not None and not minutes > 0:
             raise typer.BadParameter(f"{minutes:g}; expected more than 0", param_hint="--minutes")
         _check_input(data, preset, out, resume)

@@ -13,9 +13,9 @@ import numpy as np
 
 from hgs_toolkit.datasets.camera_check import CameraStatistics, Finding, camera_findings, measure_cameras
 from hgs_toolkit.datasets.classes import read_classes
-from hgs_toolkit.datasets.eg3d import POSES, Labels, OnProgress, open_set, parse_label, read_label_file
+from hgs_toolkit.datasets.eg3d import ASSUME_CAMERAS, POSES, Labels, OnProgress, open_set, parse_label, read_label_file
 from hgs_toolkit.datasets.images import MAX_IMAGE_BYTES, decode, is_image, open_image, unread_images
-from hgs_toolkit.datasets.label_kinds import LABEL_FILE
+from hgs_toolkit.datasets.label_kinds import LABEL_FILE, is_class
 from hgs_toolkit.datasets.storage import FileStore
 from hgs_toolkit.errors import DataError
 from hgs_toolkit.imaging.reading import has_alpha
@@ -155,7 +155,10 @@ def _labels(names: Sequence[str], pairs: Sequence[tuple[str, Any]], findings: li
                 usable.append(parse_label(by_name[name], name))
             except DataError:
                 broken.append(name)
-    problems.append(("error", f"labels in {LABEL_FILE} are not 25 finite numbers", broken))
+    classes = [name for name in broken if is_class(by_name[name])]
+    others = [name for name in broken if name not in set(classes)]
+    problems.append(("error", f"labels in {LABEL_FILE} are classes and no cameras ({ASSUME_CAMERAS})", classes))
+    problems.append(("error", f"labels in {LABEL_FILE} are not 25 finite numbers", others))
     findings += _listed(problems)
     return np.array(usable, dtype=np.float32).reshape(-1, 25)
 

@@ -27,6 +27,13 @@ def test_limits_and_intervals_out_of_range_are_wrong_usage(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_resolution_that_no_stage_has_is_refused_before_anything_is_converted(hgs: Hgs, tmp_path: Path) -> None:
+    result = hgs("train", "--data", tmp_path, "--out", tmp_path / "run", "--resolution", "48")
+    assert result.exit_code == 2
+    assert "48; expected one of 16, 32, 64, 128, 256, 512" in " ".join(result.stderr.split())
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_negative_measuring_interval_is_named(hgs: Hgs, tmp_path: Path) -> None:
     (tmp_path / "set.zip").touch()
     result = hgs(

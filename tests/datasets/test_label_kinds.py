@@ -110,6 +110,15 @@ def test_what_cannot_be_trained_on_is_named(labels: list[Any], sentence: str, tm
         open_dataset(write_set(tmp_path / "in", labels))
 
 
+def test_the_check_says_that_classes_are_no_cameras(tmp_path: Path) -> None:
+    (error,) = check_dataset(write_set(tmp_path / "in", [0, 1, 2])).errors
+    assert error.startswith(
+        "3 labels in dataset.json are classes and no cameras ('hgs dataset convert SET --law normal"
+    )
+    mixed = check_dataset(write_set(tmp_path / "mixed", [0, [1.5], CAMERAS[2]])).errors
+    assert [error.partition(" in ")[0] for error in mixed] == ["1 labels", "1 labels"]
+
+
 def test_an_image_without_a_class_is_named(tmp_path: Path) -> None:
     path = write_set(tmp_path / "in", [0, 1, 0])
     Image.new("RGB", (16, 16)).save(path / "00000" / "img3.png")

@@ -15,11 +15,9 @@ from hgs_toolkit.errors import ConfigError, DataError
 from hgs_toolkit.pose_prior import describe_poses
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict, load_preset, merge, with_settings
 from hgs_toolkit.training.fitting import describe_classes
+from hgs_toolkit.training.planning import SIZES
 from hgs_toolkit.training.planning.facts import Machine, SetFacts
 from hgs_toolkit.training.stages.plan_file import Choice
-
-SIZES = (16, 32, 64, 128, 256, 512)
-"""Resolutions of the stages, pixels."""
 
 LARGEST = {"cpu": 64, "cuda": 256}
 """Resolution of the last stage where none is asked for, pixels: larger ones take a CPU days."""
