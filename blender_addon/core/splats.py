@@ -31,6 +31,10 @@ INDEX = "hgs_index"
 TURN = "hgs_turn"
 """Attribute with the rotation by which a Gaussian's harmonics are turned: of its copy, or of what bends it."""
 
+PLAIN, SLOPE = "hgs_plain", "hgs_slope"
+"""Attributes of what Blender composites in display colours: ``radiance:base`` as it was, and the factors (red, green,
+blue) that were taken of the harmonics."""
+
 OFFSET, ZERO_ROWS = "offset", "zero_rows"
 """Facts of a file: the point, in its axes, relative to which the coordinates are; the number of rows left out."""
 

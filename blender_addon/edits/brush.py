@@ -92,7 +92,7 @@ class HGS_OT_erase_brush(OnMarks, bpy.types.Operator):
             context.area.tag_redraw()
         if event.type in ENDS and event.value == "PRESS":
             self.cancel(context)
-            return {"FINISHED"}
+            return {"CANCELLED"}  # strokes have pushed their undo steps, and FINISHED would push an empty one
         if event.type in (SMALLER, LARGER) and event.value == "PRESS":
             self.radius *= GROWTH if event.type == LARGER else 1 / GROWTH
         elif event.type == "LEFTMOUSE":

@@ -13,7 +13,7 @@ from bpy.types import Camera, Depsgraph, DepsgraphObjectInstance, Object
 from ..core.harmonics import COUNTS, HARMONICS
 from ..core.projection import Lens, Solids, in_camera, joined
 from ..core.rotations import turned_each
-from ..core.splats import TURN, ActivatedSplats, Array
+from ..core.splats import PLAIN, SLOPE, TURN, ActivatedSplats, Array
 from ..data import get_values
 from ..nodes.display import harmonics_degree
 from ..nodes.display_nodes import CENTER
@@ -169,9 +169,11 @@ def read_evaluated(data: SplatData) -> ActivatedSplats:
         return get_values(data, name)[:: _step(data)]
 
     count = COUNTS[harmonics_degree(data)]
-    base = read("radiance:base")
+    base = read(PLAIN if PLAIN in data.attributes else "radiance:base")
     columns = [read(f"{HARMONICS}{index}") for index in range(count)]
     harmonics = np.stack(columns, 1) if columns else np.zeros((len(base), 0, 3), np.float32)
+    if SLOPE in data.attributes:
+        harmonics = harmonics / read(SLOPE)[:, None]
     if TURN in data.attributes:
         harmonics = turned_each(harmonics, read(TURN))
     return ActivatedSplats(

@@ -14,7 +14,7 @@ from ..typed import SplatData, SplatObject
 from .display_nodes import NAME, SIGNATURE, display_group
 from .material import splat_material
 from .modifiers import add_modifier, find_modifier, runs
-from .native_nodes import NATIVE_NAME, NATIVE_SIGNATURE, native_group
+from .native_nodes import EXACT_COLORS, NATIVE_NAME, NATIVE_SIGNATURE, native_group
 
 CARDS, BLENDER = "CARDS", "BLENDER"
 """What can draw a splat object: the cards of this extension, or the renderer of Blender 5.3 and newer."""
@@ -50,10 +50,20 @@ def draw_by(obj: SplatObject, choice: str) -> None:
     """
     display, native = display_of(obj) or add_display(obj), find_modifier(obj, NATIVE_SIGNATURE)
     if choice == BLENDER and native is None:
-        native = add_modifier(obj, NATIVE_NAME, native_group())
+        native = add_modifier(obj, NATIVE_NAME, native_group(harmonics_degree(obj.data)))
     display.show_viewport = display.show_render = choice == CARDS
     if native is not None:
         native.show_viewport = native.show_render = choice == BLENDER
+
+
+def composite_exactly(obj: SplatObject, exact: bool) -> None:
+    """Let Blender composite display colours (``exact``) or linear light of a splat object that it draws itself."""
+    native = find_modifier(obj, NATIVE_SIGNATURE)
+    if native is not None:
+        group = native_group(harmonics_degree(obj.data))
+        if native.node_group != group:  # an earlier construction, in a saved file
+            native.node_group = group
+        set_input(native, EXACT_COLORS, exact)
 
 
 def last_modifiers(obj: SplatObject) -> list[Modifier]:

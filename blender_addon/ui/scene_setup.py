@@ -10,7 +10,7 @@ import bpy
 from ..compat import get_input, set_input
 from ..core.projection import BLUR
 from ..data import bare_warnings, is_splats
-from ..nodes.display import BLENDER, display_of, drawn_by
+from ..nodes.display import BLENDER, composite_exactly, display_of, drawn_by
 from ..typed import Outcome, present
 
 BOUNCES = 1024
@@ -60,8 +60,8 @@ class HGS_OT_set_up_scene(bpy.types.Operator):
         """Set everything up, and say what is missing."""
         scene = present(context.scene)
         set_up(scene, self.colors, smooth=self.smooth)
-        if self.colors == "EXACT" and has_native(scene):
-            self.report({"INFO"}, "Blender draws some splats itself: colors are set up as Scene, and many samples")
+        if has_native(scene):
+            self.report({"INFO"}, f"Blender draws some splats itself: {NATIVE_SAMPLES} samples are set up for them")
         for warning in bare_warnings(scene):
             self.report({"WARNING"}, warning)
         if scene.camera is None:
@@ -72,11 +72,10 @@ class HGS_OT_set_up_scene(bpy.types.Operator):
 def set_up(scene: bpy.types.Scene, colors: str = "EXACT", *, smooth: bool = False) -> None:
     """As the operator; ``colors`` is EXACT or SCENE.
 
-    Where Blender draws some of the splats itself, colours are SCENE and edges smooth: it knows nothing else.
+    Where Blender draws some of the splats itself, edges are smooth: it takes samples at random.
     """
     native = has_native(scene)
-    if native:
-        colors, smooth = "SCENE", True
+    smooth = smooth or native
     samples, width = (MESH_SAMPLES, BOX_FILTER) if smooth else (1, POINT_FILTER)
     samples = NATIVE_SAMPLES if native else samples
     displays = [display for obj in scene.objects if (display := display_of(obj))]
@@ -96,6 +95,9 @@ def set_up(scene: bpy.types.Scene, colors: str = "EXACT", *, smooth: bool = Fals
     for display in displays:
         set_input(display, "Blur", BLUR - BOX_VARIANCE if smooth else BLUR)
         set_input(display, "Scene Colors", colors == "SCENE")
+    for obj in scene.objects:
+        if is_splats(obj):
+            composite_exactly(obj, exact=colors == "EXACT")
 
 
 def has_native(scene: bpy.types.Scene) -> bool:
