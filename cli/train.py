@@ -105,11 +105,7 @@ def train(
         makes_plan = not (preset or config or init or grow) and not (resume and _has_run(out))
         if (resolution or plan_only) and not makes_plan:
             raise typer.BadParameter("a plan is made without a preset", param_hint="--resolution / --plan-only")
-        if resolution is not None and resolution not in SIZES:
-            sizes = ", ".join(map(str, SIZES))
-            raise typer.BadParameter(f"{resolution}; expected one of {sizes}", param_hint="--resolution")
-        if minutes is not None and not minutes > 0:
-            raise typer.BadParameter(f"{minutes:g}; expected more than 0", param_hint="--minutes")
+        _refuse_numbers(resolution, minutes)
         _check_input(data, preset, out, resume)
         if processes > 1:
             raise typer.Exit(_train_together(context, processes))
@@ -196,6 +192,14 @@ def _refuse_contradictions(
         raise typer.BadParameter("a run grows from one beginning; choose one", param_hint="--grow / --resume / --init")
     if grow and not (preset or config):
         raise typer.BadParameter("one of the two is needed to grow", param_hint="--preset / --config")
+
+
+def _refuse_numbers(resolution: int | None, minutes: float | None) -> None:
+    if resolution is not None and resolution not in SIZES:
+        sizes = ", ".join(map(str, SIZES))
+        raise typer.BadParameter(f"{resolution}; expected one of {sizes}", param_hint="--resolution")
+    if minutes is not None and not minutes > 0:
+        raise typer.BadParameter(f"{minutes:g}; expected more than 0", param_hint="--minutes")
 
 
 def _read_start(init: Path | None, report: Reporter) -> Networks | None:
