@@ -10,7 +10,7 @@ import numpy as np
 from bpy.types import Object
 
 from ..compat import draw_input
-from ..data import SplatPanel, active_splats, get_values, is_splats
+from ..data import OnSplats, SplatPanel, active_splats, get_values, is_splats
 from ..typed import Outcome, SplatObject, present
 from .probes import (
     DeformRefused,
@@ -63,7 +63,7 @@ def deform(context: bpy.types.Context, obj: SplatObject, axis: str = LONGEST, po
     return target
 
 
-class HGS_OT_deform(bpy.types.Operator):
+class HGS_OT_deform(OnSplats, bpy.types.Operator):
     """Let the selected lattice, curve, armature or mesh deform the active splats; a new lattice if none is selected."""
 
     bl_idname = "hgs.deform"
@@ -83,7 +83,7 @@ class HGS_OT_deform(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """A splat object that may be changed must be active."""
-        return is_splats(context.object) and context.object.is_editable and context.object.data.is_editable
+        return super().poll(context) and active_splats(context).data.is_editable
 
     def execute(self, context: bpy.types.Context) -> Outcome:
         """Bind it, or report why not."""
@@ -96,7 +96,7 @@ class HGS_OT_deform(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class HGS_OT_remove_deform(bpy.types.Operator):
+class HGS_OT_remove_deform(OnSplats, bpy.types.Operator):
     """Take the deformation away: the splats are where they were; what deformed them stays."""
 
     bl_idname = "hgs.remove_deform"
@@ -106,8 +106,7 @@ class HGS_OT_remove_deform(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """There must be one."""
-        obj = context.object
-        return is_splats(obj) and obj.is_editable and deform_of(obj) is not None
+        return super().poll(context) and deform_of(active_splats(context)) is not None
 
     def execute(self, context: bpy.types.Context) -> Outcome:
         """Remove it."""

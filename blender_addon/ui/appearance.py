@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 
 from ..compat import draw_input, draws_splats
-from ..data import BARE_WARNING, active_splats, bare_transform, is_splats
+from ..data import BARE_WARNING, OnSplats, active_splats, bare_transform, is_splats
 from ..engine.exact_settings import ENGINE
 from ..engine.gpu_refusals import reason
 from ..nodes.display import BLENDER, CARDS, display_of, draw_by, drawn_by
@@ -20,7 +20,7 @@ CHOICES = (
 )
 
 
-class HGS_OT_draw_by(bpy.types.Operator):
+class HGS_OT_draw_by(OnSplats, bpy.types.Operator):
     """Choose what draws the active splat object; run Set Up Scene afterwards."""
 
     bl_idname = "hgs.draw_by"
@@ -28,11 +28,6 @@ class HGS_OT_draw_by(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     choice: bpy.props.EnumProperty(name="Drawn By", items=CHOICES, default=CARDS)
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """A splat object that may be changed must be active."""
-        return is_splats(context.object) and context.object.is_editable
 
     def execute(self, context: bpy.types.Context) -> Outcome:
         """Switch the modifiers over, or report that this Blender cannot."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 
 import bpy
 
@@ -11,13 +11,12 @@ from ..core.toolkit.batches import BatchError, new_folder, sample_command
 from ..core.toolkit.class_names import class_names
 from ..core.toolkit.generation import Generation
 from ..core.toolkit.jobs import JobError
-from ..typed import Outcome, present
+from ..typed import present
+from .beside import POLL_SECONDS, CancelsRun, StartsRun, watch
 from .panel_text import paragraph
 from .preferences import chosen_program, output_folder, preferences
 from .scene_settings import SceneSettings
 from .seeds import SETTINGS as SEEDS
-
-POLL_SECONDS = 0.2
 
 INSTALL_COMMAND = "pip install hgs_toolkit"
 
@@ -73,56 +72,44 @@ class HgsGenerateSettings(bpy.types.PropertyGroup):
 SETTINGS = SceneSettings("hgs_generate", HgsGenerateSettings)
 
 
-class HGS_OT_generate(bpy.types.Operator):
+class HGS_OT_generate(StartsRun, bpy.types.Operator):
     """Make scenes of seeds with the program hgs; Blender stays usable meanwhile."""
 
     bl_idname = "hgs.generate"
     bl_label = "Generate"
 
-    wait: bpy.props.BoolProperty(
-        name="Wait", description="Return when everything is made (for scripts)", options={"HIDDEN", "SKIP_SAVE"}
-    )
+    refusals = (BatchError, JobError)
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """One at a time: two would take the cores from each other."""
         return not is_running()
 
-    def execute(self, context: bpy.types.Context) -> Outcome:
-        """Start the program; without an event loop, or if asked to, wait for it."""
-        try:
-            generation = start(context)
-        except (BatchError, JobError) as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        if not (self.wait or bpy.app.background):
-            bpy.app.timers.register(tick, first_interval=POLL_SECONDS, persistent=True)
-            return {"FINISHED"}
-        while generation.poll():
-            time.sleep(POLL_SECONDS / 10)
+    def start(self, context: bpy.types.Context) -> Generation:
+        """Start what the scene's settings order."""
+        return start(context)
+
+    def timer(self) -> Callable[[], float | None]:
+        """The timer of generations."""
+        return tick
+
+    def finish(self, context: bpy.types.Context) -> tuple[str, bool]:
+        """Show the batch, or say why there is none."""
         finish(present(context.scene))
-        if generation.problem:
-            self.report({"ERROR"}, generation.problem)
-            return {"CANCELLED"}
-        return {"FINISHED"}
+        problem = present(current).problem
+        return problem, bool(problem)
 
 
-class HGS_OT_cancel_generation(bpy.types.Operator):
+class HGS_OT_cancel_generation(CancelsRun, bpy.types.Operator):
     """Stop the generation; scenes that are done stay on the disk."""
 
     bl_idname = "hgs.cancel_generation"
     bl_label = "Cancel"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """There must be something to cancel."""
-        return is_running()
-
-    def execute(self, context: bpy.types.Context) -> Outcome:
-        """Ask it to stop; the timer sees to the rest."""
-        if current is not None:
-            current.cancel()
-        return {"FINISHED"}
+    def run(cls) -> Generation | None:
+        """The generation under way."""
+        return current if is_running() else None
 
 
 class HGS_PT_generate(bpy.types.Panel):
@@ -191,9 +178,7 @@ def tick() -> float | None:
     """The timer: seconds until it wants to be called again, None when the generation has ended."""
     if current is None:
         return None
-    running = current.poll()
-    _redraw()
-    if running:
+    if watch(current):
         return POLL_SECONDS
     finish(present(bpy.context.scene))
     return None
@@ -203,13 +188,6 @@ def finish(scene: bpy.types.Scene) -> None:
     """Show a batch that is done in the seeds browser."""
     if current is not None and current.batch is not None:
         SEEDS.of(scene).folder = str(current.folder)
-
-
-def _redraw() -> None:
-    for window in present(bpy.context.window_manager).windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
 
 
 CLASSES = (HgsGenerateSettings, HGS_OT_generate, HGS_OT_cancel_generation, HGS_PT_generate)

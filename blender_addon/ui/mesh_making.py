@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from ..core.toolkit.mesh_job import MeshMaking, MeshOrder
 from ..data import active_splats, is_splats
 from ..edits.shown import shown_splats
 from ..typed import Outcome, SplatObject, present
-from .generate import POLL_SECONDS
+from .beside import POLL_SECONDS, CancelsRun, StartsRun, watch
 from .panel_text import paragraph
 from .preferences import chosen_program, preferences
 
@@ -49,7 +49,7 @@ current: Order | None = None
 """The newest order, running or ended."""
 
 
-class HGS_OT_make_mesh(bpy.types.Operator):
+class HGS_OT_make_mesh(StartsRun, bpy.types.Operator):
     """Make a closed mesh of what the active splat object shows, with the program hgs beside Blender."""
 
     bl_idname = "hgs.make_mesh"
@@ -70,9 +70,7 @@ class HGS_OT_make_mesh(bpy.types.Operator):
     unlit: bpy.props.BoolProperty(
         name="Unlit", description="Show the colours as they were filmed, without lamps", default=False
     )
-    wait: bpy.props.BoolProperty(
-        name="Wait", description="Return when the mesh is there (for scripts)", options={"HIDDEN", "SKIP_SAVE"}
-    )
+    refusals = (SplatError, JobError, OSError)
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -83,41 +81,33 @@ class HGS_OT_make_mesh(bpy.types.Operator):
         """Ask how fine it is to be."""
         return present(context.window_manager).invoke_props_dialog(self)
 
-    def execute(self, context: bpy.types.Context) -> Outcome:
-        """Start the program; without an event loop, or if asked to, wait for it."""
+    def start(self, context: bpy.types.Context) -> MeshMaking:
+        """Start the program on what the splat object shows."""
         faces = min(self.faces, MAX_TEXTURED_FACES) if self.textured else self.faces
         order = MeshOrder(self.resolution, faces, self.textured, self.unlit)
-        try:
-            started = start(context, active_splats(context), order)
-        except (SplatError, JobError, OSError) as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        if not (self.wait or bpy.app.background):
-            bpy.app.timers.register(tick, first_interval=POLL_SECONDS, persistent=True)
-            return {"FINISHED"}
-        while started.making.poll():
-            time.sleep(POLL_SECONDS / 10)
+        return start(context, active_splats(context), order).making
+
+    def timer(self) -> Callable[[], float | None]:
+        """The timer of meshes."""
+        return tick
+
+    def finish(self, context: bpy.types.Context) -> tuple[str, bool]:
+        """Bring the mesh into the scene; how it ended."""
         finish(context)
-        self.report({"ERROR" if started.failed else "INFO"}, started.text)
-        return {"CANCELLED"} if started.failed else {"FINISHED"}
+        order = present(current)
+        return order.text, order.failed
 
 
-class HGS_OT_cancel_mesh(bpy.types.Operator):
+class HGS_OT_cancel_mesh(CancelsRun, bpy.types.Operator):
     """Stop making the mesh."""
 
     bl_idname = "hgs.cancel_mesh"
     bl_label = "Cancel"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """There must be something to cancel."""
-        return is_running()
-
-    def execute(self, context: bpy.types.Context) -> Outcome:
-        """Ask it to stop; the timer sees to the rest."""
-        if current is not None:
-            current.making.job.cancel()
-        return {"FINISHED"}
+    def run(cls) -> MeshMaking | None:
+        """The making under way."""
+        return present(current).making if is_running() else None
 
 
 class HGS_PT_mesh(bpy.types.Panel):
@@ -170,14 +160,9 @@ def tick() -> float | None:
     """The timer: seconds until it wants to be called again, None when the mesh is there or will not come."""
     if current is None:
         return None
-    running = current.making.poll()
-    windows = present(bpy.context.window_manager).windows
-    for window in windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
-    if running:
+    if watch(current.making):
         return POLL_SECONDS
+    windows = present(bpy.context.window_manager).windows
     # Timers have no window of their own, and importers want one.
     override: Any = bpy.context.temp_override(window=windows[0]) if windows else contextlib.nullcontext()
     with override:

@@ -10,7 +10,7 @@ import bpy
 from ..compat import draw_input
 from ..core.files.reading import ImportRefused
 from ..core.toolkit.batches import BatchError, BatchScene
-from ..data import active_splats, is_splats
+from ..data import OnSplats, active_splats, is_splats
 from ..nodes.morph import MorphError, add_morph, animate, morphs_of
 from ..typed import Outcome, SplatObject, present
 from .browser import Browser, MenuItem
@@ -89,17 +89,12 @@ class HGS_OT_import_seed(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class HGS_OT_morph_to_seed(bpy.types.Operator):
+class HGS_OT_morph_to_seed(OnSplats, bpy.types.Operator):
     """Let the active splat object turn into the chosen seed, from the current frame on."""
 
     bl_idname = "hgs.morph_to_seed"
     bl_label = "Morph to Seed"
     bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """A splat object that may be changed must be active."""
-        return is_splats(context.object) and context.object.is_editable
 
     def execute(self, context: bpy.types.Context) -> Outcome:
         """Add the modifier and key its factor."""

@@ -14,7 +14,7 @@ import numpy as np
 from mathutils import Matrix
 
 from ..core.transforming import moved
-from ..data import active_splats, bare_transform, fill, is_splats, raw_splats
+from ..data import OnSplats, active_splats, bare_transform, fill, raw_splats
 from ..nodes.morph import morphs_of
 from ..typed import Outcome, SplatObject
 
@@ -52,17 +52,12 @@ def apply_transform(obj: SplatObject) -> None:
     obj.matrix_basis = Matrix.Identity(4)
 
 
-class HGS_OT_apply_splat_transform(bpy.types.Operator):
+class HGS_OT_apply_splat_transform(OnSplats, bpy.types.Operator):
     """Apply location, rotation and scale to the Gaussians themselves: places, shapes and colours."""
 
     bl_idname = "hgs.apply_splat_transform"
     bl_label = "Apply Splat Transform"
     bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """A splat object that may be changed must be active."""
-        return is_splats(context.object) and context.object.is_editable
 
     def execute(self, context: bpy.types.Context) -> Outcome:
         """Apply it, or report why not."""

@@ -91,6 +91,10 @@ class MeshMaking:
                 self.mesh = self.folder / RESULT
         return self.running
 
+    def cancel(self) -> None:
+        """Ask it to stop."""
+        self.job.cancel()
+
     def close(self) -> None:
         """End it now, for certain, and remove its folder."""
         self.job.close()
