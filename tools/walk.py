@@ -1,6 +1,6 @@
 """Walk through every command of README and docs as a new user would: in an empty folder, line by line, as they stand.
 
-    python tools/walk.py [PAGE ...] [--keep FOLDER]
+    python tools/walk.py [PAGE ...] [--keep FOLDER] [--jobs N]
 
 The lines are taken from the pages themselves, so that the two cannot drift apart. Each must end with exit code 0, name
 files that exist, and leave pictures whose subject is whole: nothing touches the border, and what is drawn of a splat
@@ -18,7 +18,9 @@ import shlex
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # for the look-alikes of the tests
 
 from hgs_toolkit.cli.main import app  # noqa: E402
+from hgs_toolkit.datasets import preparing  # noqa: E402
 from hgs_toolkit.errors import FormatError  # noqa: E402
 from hgs_toolkit.exporters.table import format_of  # noqa: E402
 from tools.walk_inputs import make_inputs, names_of_snippets  # noqa: E402
@@ -39,31 +42,45 @@ from tools.walk_inputs import make_inputs, names_of_snippets  # noqa: E402
 PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))]
 """Pages that are walked; docs/results/ tells what was done on a day."""
 
+LONG = ("README.md", "docs/training.md", "docs/own-data.md", "docs/inversion.md")
+"""Pages that take longest, which are begun first."""
+
 SHORTER = [
-    (r"^hgs (train .*)$", r"hgs \1 --minutes 0.15"),
-    (r"^(hgs train .*)--(kimg|minutes) \d+ (.*)$", r"\1\3"),
+    (r"^(hgs train .*)--(kimg|minutes) \d+ ?(.*)$", r"\1\3"),
+    (r"^(hgs train .*)$", r"\1 --minutes 0.02"),
+    (r"^(hgs train (?!.*--resume).*)$", r"\1 --set training.metric_kimg=0 --set training.grid=2"),
+    (r"^(hgs train (?!.*--(?:resume|preset|init)\b).*)$", r"\1 --resolution 16"),
     (r"^(hgs dataset .*--count) \d+", r"\1 48"),
     (r"^(hgs synth .*--count) \d+", r"\1 40"),
-    (r"^(hgs eval .*--count) \d+", r"\1 40"),
-    (r"^(hgs eval .*--data (?!.*--count).*)$", r"\1 --count 40"),
-    (r"^(hgs eval .*--scenes) \d+", r"\1 2"),
-    (r"^(hgs eval (?!.*--scenes).*)$", r"\1 --scenes 2"),
-    (r"^(hgs invert .*)$", r"\1 --steps 12 --tuning-steps 6"),
+    (r"^(hgs eval .*)--count \d+ --scenes \d+", r"\1"),
+    (r"^(hgs eval .*)$", r"\1 --scenes 1"),
+    (r"^(hgs eval .*--data .*)$", r"\1 --count 24"),
+    (r"^(hgs invert .*)$", r"\1 --steps 4 --tuning-steps 2"),
     (r"^(hgs (?:video|render) .*--frames) \d\d+", r"\1 6"),
-    (r"^(hgs video (?!.*--frames).*)$", r"\1 --frames 8"),
-    (r"^(hgs mesh (?!ASSET).*)$", r"\1 --resolution 96"),
-    (r"^(hgs mix .*)$", r"\1 --size 64"),
+    (r"^(hgs video (?!.*--frames).*)$", r"\1 --frames 6"),
+    (r"^(hgs video .*--seeds) (?:0-5|0,1,2,3)", r"\1 0,1"),
+    (r"^(hgs video .*--seeds) 0-11 --panes 4", r"\1 0-3 --panes 2"),
+    (r"^(hgs (?:video|mix) (?!.*--size).*)$", r"\1 --size 64"),
+    (r"^(hgs render (?!.*--size).*)$", r"\1 --size 128"),
+    (r"^(hgs sample .*--seeds) 0-\d+", r"\1 0-1"),
+    (r"^(hgs mesh (?!ASSET).*)$", r"\1 --resolution 64"),
     (r"^(hgs view.*)$", r"\1 --seconds 0.5"),
     (r" \[--json\] \[--pictures DIR\]$", " --json --pictures pictures"),
     (r"--models DIR\b", "--models models"),
     (r"(--preset ffhq256-gsgan .*) runs/more", r"\1 runs/other"),
 ]
-"""Pattern and replacement, applied in turn: the same work, less of it; and words that stand for a user's own."""
+"""Pattern and replacement, applied in turn: the same work, less of it; and words that stand for a user's own.
+
+Besides these, 48 images are rendered of a folder of meshes, in place of 4,000 or more.
+"""
 
 NOT_WALKED = [
-    (r"^(pip|make|python|torchrun)\b|^#|^\w+=\S+ python", "no command of hgs; CI runs the targets of make"),
+    (r"^(pip|make)\b", "installs, or is a target that CI runs"),
+    (r"^(python|torchrun)\b|^\w+=\S+ python", "no command of hgs"),
     (r"^hgs blender (install|launch)", "needs Blender; tests/blender runs the extension in it"),
     (r"/shared/|\$SCRATCH", "a cluster's folders; tests/synthesis splits the work over processes"),
+    (r"--device cuda", "needs a card; tests/gpu"),
+    (r"--processes", "several processes; tests/cli/test_processes.py"),
     (r"^hgs mesh ASSET", "a synopsis"),
 ]
 """Lines that are left out, and why."""
@@ -120,12 +137,15 @@ def walked(text: str) -> str:
 
 
 def walk(page: str, folder: Path) -> list[str]:
-    """Run a page's commands in ``folder``; returns what is wrong."""
+    """Run a page's commands in ``folder``, which is made; returns what is wrong."""
+    folder.mkdir(parents=True)
     os.chdir(folder)
+    preparing.RENDERED = (48, 48)
+    torch.set_num_threads(1)
     problems = _run_snippets(page) if page in WITH_SNIPPETS else []
     for step in steps_of(page):
-        if reason := _reason(step):
-            print(f"{page}:{step.line}  not walked: {step.text}  ({reason})", flush=True)
+        if why := reason(step):
+            print(f"{page}:{step.line}  not walked: {step.text}  ({why})", flush=True)
             continue
         text, begun = walked(step.text), time.process_time()
         words = shlex.split(text)[1:]
@@ -135,9 +155,17 @@ def walk(page: str, folder: Path) -> list[str]:
             result = CliRunner().invoke(app, [*words, "--force"])
         print(f"{page}:{step.line}  {time.process_time() - begun:.1f} s  {text}", flush=True)
         wrong = [f"exit code {result.exit_code}: {result.stderr.strip()[-300:]}"] if result.exit_code else []
-        wrong += [fault for name in result.stdout.splitlines() for fault in _faults(Path(name))]
+        wrong += [fault for name in _told(result.stdout) for fault in _faults(Path(name))]
         problems += [f"{page}:{step.line}  {text}\n    {fault}" for fault in wrong]
     return problems
+
+
+def _told(stdout: str) -> list[str]:
+    """The files that a command names, of each kind the first two."""
+    names: dict[str, list[str]] = {}
+    for name in stdout.splitlines():
+        names.setdefault(Path(name).suffix, []).append(name)
+    return [name for kind in names.values() for name in kind[:2]]
 
 
 def _run_snippets(page: str) -> list[str]:
@@ -153,7 +181,7 @@ def _run_snippets(page: str) -> list[str]:
     return []
 
 
-def _reason(step: Step) -> str:
+def reason(step: Step) -> str:
     """Why a line is left out; empty for one that is walked."""
     return next((reason for pattern, reason in NOT_WALKED if re.search(pattern, step.text)), "")
 
@@ -205,15 +233,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Walk through every command of README and docs.")
     parser.add_argument("pages", nargs="*", help=f"pages to walk, of {', '.join(PAGES)}; all by default")
     parser.add_argument("--keep", type=Path, help="folder that keeps what the commands make, a folder for each page")
+    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="pages that are walked at once")
     options = parser.parse_args()
-    torch.set_num_threads(min(2, os.cpu_count() or 1))
-    problems: list[str] = []
     with tempfile.TemporaryDirectory() as temporary:
-        for page in options.pages or PAGES:
-            folder = (options.keep or Path(temporary)).resolve() / page.replace("/", "-")
-            folder.mkdir(parents=True)
-            problems += walk(page, folder)
-        os.chdir(ROOT)
+        base = (options.keep or Path(temporary)).resolve()
+        pages = options.pages or sorted(PAGES, key=lambda page: page not in LONG)
+        with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+            found = pool.map(walk, pages, [base / page.replace("/", "-") for page in pages])
+            problems = [problem for problems in found for problem in problems]
     print("\n".join(problems) or "every line did what its page says")
     sys.exit(1 if problems else 0)
 

@@ -82,7 +82,7 @@ def _set(resolution: int, count: int = 48, seed: int = 1) -> Callable[[Path], No
 def _models(folder: Path) -> None:
     """Meshes that are called as a catalogue calls them."""
     folder.mkdir()
-    for index, name in enumerate(("chair", "sofa", "lamp")):
+    for index, name in enumerate(("chair", "armchair", "sofa", "lamp")):
         critter(seed=0, index=index).mesh().export(folder / f"{name}.glb")
 
 
@@ -97,6 +97,18 @@ def _taken(save: Callable[[Photographs, Path], None]) -> Callable[[Path], None]:
     return make
 
 
+def _subjects(save: Callable[[Photographs, Path], None]) -> Callable[[Path], None]:
+    """A folder with a folder of photographs and cameras for each of several subjects."""
+
+    def make(path: Path) -> None:
+        for number in range(3):
+            folder = path / f"subject-{number:02}"
+            folder.mkdir(parents=True)
+            save(Photographs.take(), folder)
+
+    return make
+
+
 def _snapshot(path: Path) -> None:
     """A small look-alike of the authors' checkpoint."""
     with torch.random.fork_rng(devices=[]):
@@ -107,6 +119,8 @@ INPUTS: dict[str, Callable[[Path], None]] = {
     "photo.png": _photograph, "mask.png": _mask, "cat.hgs": _asset, "critter.hgs": _asset, "critter.ply": _asset,
     "a.hgs": _asset, "b.ply": _asset, "held.zip": _set(64), "faces.zip": _set(16), "other.zip": _set(64),
     "views.zip": _set(64, count=3), "mine.zip": _set(64), "critters64.zip": _set(64),
+    "FOLDER": _set(16), "chairs.zip": _set(16), "chairs": _models, "mugs": _subjects(colmap("PINHOLE")),
+    "shapenet_cars": _subjects(nerf_synthetic), "set/dataset.zip": _set(16),
     "runs/critters64": _run, "runs/mine": _run, "runs/at32": _run, "models": _models,
     "network-snapshot-015000.pkl": _snapshot, "network-snapshot.pkl": _snapshot,
     "transforms.json": _taken(nerfstudio), "lego": _taken(nerf_synthetic), "scan": _taken(colmap("PINHOLE")),

@@ -103,6 +103,8 @@ WRONG_INPUTS = [
     ("train --data set.zip --preset critters32 --out o --minutes -1", 2, "-1; expected more than 0"),
     ("train --data set.zip --preset critters32 --out o --minutes nan", 2, "nan; expected more than 0"),
     ("train --data set.zip --preset critters32 --out o --seed -5", 2, "'--seed'"),
+    ("train --data set.zip --preset critters32 --out o --processes 0", 2, "'--processes'"),
+    ("train --data set.zip --preset critters32 --out o --processes two", 2, "'--processes'"),
     ("train --data set.zip --preset critters32 --out o --snap -1", 2, "'--snap'"),
     ("train --data set.zip --preset critters32 --out o --grow run --resume", 2, "a run grows from one beginning"),
     ("train --data set.zip --init run --resume --out o", 2, "a resumed run has its weights; choose one"),
