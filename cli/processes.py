@@ -20,7 +20,7 @@ from typing import Any
 
 import typer
 
-from hgs_toolkit.errors import HgsError, PeerLostError
+from hgs_toolkit.errors import ConfigError, HgsError, PeerLostError
 
 RENDEZVOUS = "HGS_RENDEZVOUS"
 """Environment variable with the URL of the file through which the processes meet."""
@@ -63,10 +63,14 @@ def run_processes(words: Sequence[str], count: int) -> int:
 
     Raises:
         HgsError: about the process that failed, if that is not process 0, which speaks for itself.
+        ConfigError: if there are more processes than cores.
     """
+    cores = os.cpu_count() or 1
+    if count > cores:
+        raise ConfigError(f"--processes {count}; expected at most {cores}, one for each core of this machine")
     with tempfile.TemporaryDirectory(prefix="hgs-train-") as name:
         folder = Path(name)
-        processes = [_start(words, rank, count, folder) for rank in range(count)]
+        processes = _start_all(words, count, folder)
         with _handing_on_signals(processes):
             failed = _wait(processes)
             has_spoken = _end(processes) and processes[0].returncode != PEER_LOST
@@ -94,6 +98,19 @@ def _stop_with_the_launcher() -> None:
     while os.read(0, 1):
         pass
     signal.raise_signal(signal.SIGINT)
+
+
+def _start_all(words: Sequence[str], count: int, folder: Path) -> list[subprocess.Popen[bytes]]:
+    """Start the processes; none stays behind if one cannot be started or Ctrl-C comes in between."""
+    processes = list[subprocess.Popen[bytes]]()
+    try:
+        for rank in range(count):
+            processes.append(_start(words, rank, count, folder))
+    except BaseException:
+        for process in processes:
+            process.kill()
+        raise
+    return processes
 
 
 def _start(words: Sequence[str], rank: int, count: int, folder: Path) -> subprocess.Popen[bytes]:

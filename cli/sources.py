@@ -170,10 +170,16 @@ def check_asset(text: str) -> None:
         check_source(Path(text))
 
 
+RUN_FILES = ("config.yaml", "plan.yaml")
+"""Files by which the folder of a run is known: of one stage, or of several."""
+
+
 def check_data(path: Path) -> None:
-    """Raise a DataError if there is no dataset at ``path``; nothing is read."""
+    """Raise a DataError if there is no dataset at ``path``, as far as names tell; nothing is read."""
     if not path.exists():
         raise DataError(f"{path} does not exist; expected a folder or a zip archive")
+    if (path / "model.safetensors").is_file() and any((path / name).is_file() for name in RUN_FILES):
+        raise DataError(f"{path} is the folder of a run; expected a dataset, meshes or images")
 
 
 def check_data_out(out: Path, *, force: bool) -> None:

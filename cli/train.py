@@ -12,7 +12,7 @@ import typer
 from hgs_toolkit.cli.console import Device, JsonProgress, Reporter, reporting
 from hgs_toolkit.cli.presets import print_presets, print_settings
 from hgs_toolkit.cli.processes import as_one_of_several, is_launched, run_processes, words_of
-from hgs_toolkit.cli.sources import check_data
+from hgs_toolkit.cli.sources import RUN_FILES, check_data
 from hgs_toolkit.cli.train_plan import Wishes
 from hgs_toolkit.cli.train_stages import choose_stages, run_stages
 from hgs_toolkit.cli.training_display import display, stop_flag
@@ -23,10 +23,6 @@ from hgs_toolkit.training.planning import SIZES
 if TYPE_CHECKING:
     from hgs_toolkit.config import Config
     from hgs_toolkit.training.networks import Networks
-
-
-RESUMABLE = ("config.yaml", "plan.yaml")
-"""Files by which the folder of a run is known: of one stage, or of several."""
 
 
 def train(
@@ -171,6 +167,8 @@ def _check_input(data: Path, preset: str | None, out: Path, resume: bool) -> Non
 
     if preset:
         load_preset(preset)
+    if not resume and _has_run(out):
+        raise ConfigError(f"{out} holds a run already; add --resume to continue it or choose another folder")
     if resume and not (_has_run(out) or (out / "data.json").is_file()):
         raise ConfigError(f"{out} holds no run to resume; expected the folder of an earlier 'hgs train'")
     check_data(data)
@@ -178,7 +176,7 @@ def _check_input(data: Path, preset: str | None, out: Path, resume: bool) -> Non
 
 def _has_run(out: Path) -> bool:
     """Whether ``out`` holds a run, or a plan of which nothing was trained yet."""
-    return any((out / name).is_file() for name in RESUMABLE)
+    return any((out / name).is_file() for name in RUN_FILES)
 
 
 def _refuse_contradictions(

@@ -51,8 +51,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_config: Config) -> Ite
         (root / name).write_text(text)
     (root / "short.zip").write_bytes((root / "set.zip").read_bytes()[:3000])
     (root / "short.safetensors").write_bytes((root / "run" / "model.safetensors").read_bytes()[:1000])
-    for name in ("there/manifest.json", "models/broken.glb"):
-        (root / name).parent.mkdir()
+    for name in ("there/manifest.json", "models/broken.glb", "begun/config.yaml", "begun/model.safetensors"):
+        (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text("mine")
     (root / "empty").mkdir()
     Image.new("RGB", (40, 40), (90, 60, 30)).save(root / "photo.png")
@@ -234,6 +234,11 @@ WRONG_INPUTS = [
     # Training.
     ("train --data empty --preset critters32 --out o", 1, "empty has no dataset.json"),
     ("train --data short.zip --preset critters32 --out o", 1, "short.zip is neither a folder nor a zip archive"),
+    ("train --data set.zip --preset critters32 --out o --processes 99999", 1, "--processes 99999; expected at most "),
+    ("train --data set.zip --out begun", 1, "begun holds a run already; add --resume to continue it"),
+    ("train --data set.zip --preset critters32 --out begun", 1, "begun holds a run already; add --resume"),
+    ("train --data begun --out o", 1, "begun is the folder of a run; expected a dataset, meshes or images"),
+    ("eval run --data begun", 1, "begun is the folder of a run; expected a dataset, meshes or images"),
     ("train --data set.zip --preset critters32 --out o", 1, "set.zip holds images of 16 x 16 pixels, asked for 32"),
     ("train --data set.zip --preset crittters32 --out o", 1, "(did you mean 'critters32'?); known: afhq256"),
     ("train --data set.zip --preset critters32 --out o --resume", 1, "o holds no run to resume"),
