@@ -1,4 +1,4 @@
-"""How much memory this process may still take."""
+"""How much memory this process may still take, and whether it keeps what it has."""
 
 from __future__ import annotations
 
@@ -8,12 +8,24 @@ from pathlib import Path
 UNKNOWN = 8 * 1024**3
 """Assumed where the system does not say."""
 
+FREED_BLOCK = (32 << 20) - (1 << 16)
+"""Size in bytes of the largest block that glibc's allocator keeps when it is freed (DEFAULT_MMAP_THRESHOLD_MAX)."""
+
 CGROUP = Path("/sys/fs/cgroup")
 
 
 def available_memory() -> int:
     """Bytes that can be allocated without swapping: the machine's, or what a container's limit leaves."""
     return min(_of_machine(), _of_container())
+
+
+def keep_freed_blocks() -> None:
+    """Let glibc's allocator keep freed blocks of up to 32 MB for the next use, as it does once one was freed.
+
+    Until then it gives them back to the system, and each new block costs a page fault for every 4 kB: about a tenth of
+    the time of a small scene. Other allocators do as they did.
+    """
+    bytes(FREED_BLOCK)
 
 
 def _of_machine() -> int:

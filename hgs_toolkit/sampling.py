@@ -1,8 +1,8 @@
 """Seeds to scenes: latents, truncation, interpolation and mixing by level.
 
 A seed's latent is ``numpy.random.RandomState(seed).randn(z_dim)``, as in the scripts of the StyleGAN family (a stream
-numpy has frozen), and scenes are made one by one, so that a seed gives the same scene, bit by bit, whatever is sampled
-with it.
+numpy has frozen), and a matrix product has the rows of one scene, so that a seed gives the same scene, bit by bit,
+whatever is sampled with it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from hgs_toolkit.devices import device_of
 from hgs_toolkit.errors import ConfigError, ShapeError
 from hgs_toolkit.footprint import footprint, widen
 from hgs_toolkit.gaussians import GaussianHierarchy, stack
+from hgs_toolkit.memory import keep_freed_blocks
+from hgs_toolkit.model.constants import for_inference
 
 if TYPE_CHECKING:
     from hgs_toolkit.config import GeneratorConfig
@@ -35,6 +37,9 @@ def latents(seeds: Sequence[int], z_dim: int) -> Tensor:
     values = [np.random.RandomState(seed).randn(z_dim) for seed in seeds]
     return torch.from_numpy(np.array(values, dtype=np.float32).reshape(-1, z_dim))
 
+
+GAUSSIANS_AT_ONCE = 1 << 15
+"""Number of Gaussians that are made together, of one scene or more; their features take a few megabytes."""
 
 Classes = str | Sequence[str] | None
 """A class for all scenes or one for each, as :class:`hgs_toolkit.config.ClassPrior` names them; None draws them."""
@@ -104,9 +109,18 @@ def synthesize(model: Generator, w: Tensor, view_direction: Tensor | None = None
     They are widened by the model's :mod:`~hgs_toolkit.footprint`: fit to be seen at any size.
     """
     variance = footprint(model.config)
-    for i in range(len(w)):
-        scene = model.synthesize(w[i : i + 1], None if view_direction is None else view_direction[i : i + 1])
-        yield widen(scene, variance)
+    keep_freed_blocks()
+    drawing = for_inference(model)
+    count = scenes_at_once(model.config)
+    for start in range(0, len(w), count):
+        part = slice(start, start + count)
+        scenes = widen(drawing.synthesize(w[part], None if view_direction is None else view_direction[part]), variance)
+        yield from (scenes[i] for i in range(len(scenes)))
+
+
+def scenes_at_once(config: GeneratorConfig) -> int:
+    """Number of scenes that are made together: so many that most of a pass is arithmetic, at least one."""
+    return max(1, GAUSSIANS_AT_ONCE // sum(config.level_counts))
 
 
 def sample(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hgs_toolkit.config import GeneratorConfig
+from hgs_toolkit.model.constants import Constants
 from hgs_toolkit.model.densify import Densify, Parameters, ScaleBounds
 from hgs_toolkit.model.heads import PARAMETER_SIZES, RAW
 from hgs_toolkit.model.layers import ACTIVATION_GAIN, LRELU_SLOPE, EqualLinear
@@ -81,7 +82,7 @@ class ModulatedHeads(nn.Module):
         return raw.clamp(-OUTPUT_CLAMP, OUTPUT_CLAMP)
 
 
-class BackgroundGenerator(nn.Module):
+class BackgroundGenerator(Constants):
     """Points on the sphere, and their children, which move on it.
 
     Attributes:
@@ -107,11 +108,12 @@ class BackgroundGenerator(nn.Module):
     def forward(self, w: Tensor) -> list[Parameters]:
         """(B, W) -> coarse (B, N, ·) and fine (B, N·r, ·) Gaussians."""
         batch = len(w)
-        x = torch.sin(self.features(self.points)).expand(batch, -1, -1)
+        features = self.constant("features", lambda: torch.sin(self.features(self.points)))
+        x = features.expand(batch, -1, -1)
         for layer in self.coarse:
             x = layer(x, w)
         raw = self.coarse_heads(x, w)
-        centers = self._on_sphere(self.points).expand(batch, -1, -1)
+        centers = self.constant("centers", lambda: self._on_sphere(self.points)).expand(batch, -1, -1)
         coarse = Parameters(centers, self.densify.scales.ceiling(raw[..., 3:6]), raw[..., 6:] + self.densify.initial)
 
         x = self._upsample(x, w)

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hgs_toolkit.model.constants import Constants
 from hgs_toolkit.model.layers import LRELU_SLOPE, AdaIN, EqualLinear, Map, in_pieces
 
 SEARCH_CELLS = 1 << 22
 """Number of distances held at a time in the neighbour search (16 MB)."""
 
 
-class EdgeGather(nn.Module):
+class EdgeGather(Constants):
     """The two networks on edges and the weighted sum, for any choice of neighbours."""
 
     def __init__(self, channels: int) -> None:
@@ -38,19 +39,29 @@ class EdgeGather(nn.Module):
         The weight net's hidden units are in front.
         U₁(x_j − x_i) + b = U₁x_j + (b − U₁x_i);  V₁[x_i ; x_j − x_i] + b = V₁ᵇx_j + ((V₁ᵃ − V₁ᵇ)x_i + b).
         """
-        u, u_bias = self.weight_hidden.effective()
-        v, v_bias = self.value_hidden.effective()
-        v_self, v_other = v.chunk(2, dim=1)
-        assert u_bias is not None
-        assert v_bias is not None
-        bias = torch.cat([torch.zeros_like(u_bias), torch.zeros_like(v_bias), u_bias, v_bias])
-        weight = torch.cat([u, v_other, -u, v_self - v_other])
+        weight, bias = self.constant("per_point", self._stacked)
 
         def apply(x: Tensor) -> tuple[Tensor, Tensor]:
             sent, received = functional.linear(x, weight, bias).chunk(2, dim=-1)
             return sent, received
 
         return apply
+
+    def sent_and_received(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What :meth:`per_point` gives for the points of all scenes."""
+        weight, bias = self.constant("per_point", self._stacked)
+        sent, received = self.by_scene(lambda scenes: functional.linear(scenes, weight, bias), x).chunk(2, dim=-1)
+        return sent, received
+
+    def _stacked(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the first layers of both networks, for what is sent, then for what is received."""
+        u, u_bias = self.weight_hidden.effective()
+        v, v_bias = self.value_hidden.effective()
+        v_self, v_other = v.chunk(2, dim=1)
+        assert u_bias is not None
+        assert v_bias is not None
+        bias = torch.cat([torch.zeros_like(u_bias), torch.zeros_like(v_bias), u_bias, v_bias])
+        return torch.cat([u, v_other, -u, v_self - v_other]), bias
 
     def on_edges(self) -> Callable[[Tensor], Tensor]:
         """A function of sums of sent and received (M, k, C/2 + C), overwritten, -> weighted sums over k (M, C)."""
@@ -82,7 +93,8 @@ class AdaptiveEdgeBlock(nn.Module):
         y, scale = self.norm(x, ws[:, 0])
         index = nearest_neighbors(y.detach(), self.neighbors)  # (B, N, k)
         on_edges = self.edges.on_edges()
-        sums = [self._of_scene(on_edges, *scene) for scene in zip(*self.edges.per_point()(y), index, strict=True)]
+        sent, received = self.edges.sent_and_received(y)
+        sums = [self._of_scene(on_edges, *scene) for scene in zip(sent, received, index, strict=True)]
         return torch.addcmul(x, torch.stack(sums), scale)
 
     def _of_scene(self, on_edges: Callable[[Tensor], Tensor], sent: Tensor, received: Tensor, index: Tensor) -> Tensor:

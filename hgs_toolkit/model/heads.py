@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from hgs_toolkit.model.constants import Constants
+
 PARAMETER_SIZES = (3, 3, 4, 3, 1)
 """Columns of a raw row: mean, log-scale, quaternion wxyz, SH degree-0 colour, opacity logit."""
 
@@ -18,7 +20,7 @@ VIEW_CHANNELS = 32
 """Width of the viewing direction's embedding, which the Gaussians' colour head sees beside the features."""
 
 
-class Heads(nn.Module):
+class Heads(Constants):
     """Features of a level's points to raw rows of 14, for S = 2 sets (anchors, Gaussians) or only the Gaussians.
 
     The reference has one equalised linear layer for each parameter and set; this is all of them stacked, each row
@@ -67,14 +69,23 @@ class Heads(nn.Module):
         Positions need the precision: under autocast this is the one product that stays in float32.
         """
         with torch.autocast(x.device.type, enabled=False):
-            bias = self._bias(view).expand(len(x), -1, -1)
-            weight = self.weight * self.gain
-            if self.soft_clamp is not None:
-                weight, bias = weight / self.soft_clamp, bias / self.soft_clamp
-            raw = torch.baddbmm(bias, x.float(), weight.mT.expand(len(x), -1, -1))
+            weight = self.constant("weight", lambda: self._within_clamp(self.weight * self.gain))
+
+            def product(bias: Tensor, x: Tensor) -> Tensor:
+                return torch.baddbmm(bias, x, weight.mT.expand(len(x), -1, -1))
+
+            raw = self.by_scene(product, self._effective_bias(view).expand(len(x), -1, -1), x.float())
             if self.soft_clamp is not None:
                 raw = raw.tanh() * self.soft_clamp
         return raw.view(*raw.shape[:2], self.sets, RAW)
+
+    def _effective_bias(self, view: Tensor | None) -> Tensor:
+        if view is None:
+            return self.constant("bias", lambda: self._within_clamp(self._bias(None)))
+        return self._within_clamp(self._bias(view))
+
+    def _within_clamp(self, values: Tensor) -> Tensor:
+        return values if self.soft_clamp is None else values / self.soft_clamp
 
     def _bias(self, view: Tensor | None) -> Tensor:
         """Biases (B or 1, 1, S·14), with the viewing direction's share added to those of the Gaussians' colour."""
@@ -88,4 +99,5 @@ class Heads(nn.Module):
     def view_shift(self, view: Tensor) -> Tensor:
         """What embedded viewing directions (B, 32) add to the Gaussians' raw colour, before a soft clamp: (B, 3)."""
         assert self.view_weight is not None, "these heads do not see the view"
-        return view.float() @ (self.view_weight * self.view_gain).mT
+        weight = (self.view_weight * self.view_gain).mT
+        return self.by_scene(lambda scenes: scenes @ weight, view.float())

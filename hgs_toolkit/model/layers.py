@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from hgs_toolkit.model.constants import Constants
+
 LRELU_SLOPE = 0.2
 ACTIVATION_GAIN = math.sqrt(2.0)
 """Gain after a leaky ReLU or GELU, which about halves the variance."""
@@ -31,7 +33,7 @@ NORM_EPS = 1e-8
 Map = Callable[[Tensor], Tensor]
 
 
-class EqualLinear(nn.Module):
+class EqualLinear(Constants):
     """y = act(x (W · lr_multiplier / sqrt(in_features))ᵀ + b · lr_multiplier).
 
     The equalised learning rate of Karras et al. 2018 (arXiv 1710.10196, section 4.1): weights are stored at unit
@@ -71,15 +73,19 @@ class EqualLinear(nn.Module):
 
     def effective(self) -> tuple[Tensor, Tensor | None]:
         """Weight and bias as they act, the activation's gain included."""
-        return self.weight * self.weight_gain, self._effective_bias()
+        return self.constant("effective", lambda: (self.weight * self.weight_gain, self._effective_bias()))
 
     def _effective_bias(self) -> Tensor | None:
         return self.bias if self.bias is None or self.bias_gain == 1.0 else self.bias * self.bias_gain
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., in_features) -> (..., out_features)."""
+        """(B, ..., in_features) -> (B, ..., out_features)."""
+        return self.by_scene(self._product, x)
+
+    def _product(self, x: Tensor) -> Tensor:
         if x.numel() < self.weight.numel():  # scale whichever is smaller
-            return self._activated(functional.linear(x * self.weight_gain, self.weight, self._effective_bias()))
+            bias = self.constant("bias", self._effective_bias)
+            return self._activated(functional.linear(x * self.weight_gain, self.weight, bias))
         return self.prepared()(x)
 
     def prepared(self) -> Map:
@@ -115,6 +121,8 @@ class AdaIN(nn.Module):
     def forward(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
         """(B, N, C), (B, W) -> normalised and styled (B, N, C), layer scale (B, 1, C)."""
         gamma, beta, layer_scale = self.style(w).unsqueeze(1).chunk(3, dim=-1)  # (B, 1, C)
+        if not torch.is_grad_enabled():  # an autograd function costs more than a small norm
+            return _normalize(x, gamma, beta)[0], layer_scale
         return _instance_norm(x, gamma, beta), layer_scale
 
 
@@ -126,11 +134,9 @@ class _InstanceNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
-        mean = x.mean(1, keepdim=True)
-        std = (x - mean).square_().mean(1, keepdim=True).sqrt_()
-        scale = gamma / (std + NORM_EPS)
+        y, mean, std = _normalize(x, gamma, beta)
         ctx.save_for_backward(x, mean, std, gamma)
-        return torch.addcmul(beta - mean * scale, x, scale)
+        return y
 
     @staticmethod
     @once_differentiable
@@ -151,7 +157,15 @@ class _InstanceNorm(torch.autograd.Function):
 _instance_norm = cast(Callable[[Tensor, Tensor, Tensor], Tensor], _InstanceNorm.apply)
 
 
-class MLP(nn.Module):
+def _normalize(x: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """γ (x − mean) / (std + ε) + β, mean and std over dim 1."""
+    mean = x.mean(1, keepdim=True)
+    std = (x - mean).square_().mean(1, keepdim=True).sqrt_()
+    scale = gamma / (std + NORM_EPS)
+    return torch.addcmul(beta - mean * scale, x, scale), mean, std
+
+
+class MLP(Constants):
     """FC(C → 4C), GELU times sqrt(2), FC(4C → C)."""
 
     def __init__(self, channels: int, expansion: int = 4) -> None:
@@ -160,13 +174,21 @@ class MLP(nn.Module):
         self.project = EqualLinear(expansion * channels, channels, input_gain=ACTIVATION_GAIN)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., C) -> (..., C)."""
+        """(B, ..., C) -> (B, ..., C)."""
+        return self.by_scene(self._by_piece, x)
+
+    def _by_piece(self, x: Tensor) -> Tensor:
         return in_pieces(self.prepared(), x.flatten(0, -2), width=self.expand.weight.shape[0]).view_as(x)
 
     def prepared(self) -> Map:
         """As :meth:`EqualLinear.prepared`, for input that is in pieces already."""
         expand, project = self.expand.prepared(), self.project.prepared()
-        return lambda x: project(functional.gelu(expand(x)))
+        return lambda x: project(_gelu(expand(x)))
+
+
+def _gelu(x: Tensor) -> Tensor:
+    """GELU (exact, by the error function) of a tensor that is not used again."""
+    return functional.gelu(x) if torch.is_grad_enabled() else cast(Tensor, torch.ops.aten.gelu_(x))
 
 
 def in_pieces(function: Callable[..., Tensor], *tensors: Tensor, width: int, multiple: int = 1) -> Tensor:

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hgs_toolkit.config import GeneratorConfig
+from hgs_toolkit.model.constants import Constants
 from hgs_toolkit.model.edge_block import AdaptiveEdgeBlock, LocalEdgeBlock
 from hgs_toolkit.model.layers import LRELU_SLOPE, MLP, AdaIN, EqualLinear, Map, in_pieces
 
 
-class SubpixelUpsampling(nn.Module):
+class SubpixelUpsampling(Constants):
     """(skip + lrelu(FC(C_in → r·C_out)(x))) / sqrt(2), the parent's skip feature repeated for its r children."""
 
     def __init__(self, channels_in: int, channels_out: int, children: int) -> None:
@@ -25,14 +26,17 @@ class SubpixelUpsampling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, C_in) -> (B, N·r, C_out); the children of a parent are consecutive."""
+        return self.by_scene(self._upsample, x)
+
+    def _upsample(self, x: Tensor) -> Tensor:
         return self.prepared()(x.flatten(0, 1)).view(len(x), -1, self.subpixel.weight.shape[0] // self.branching)
 
     def prepared(self) -> Map:
         """The layer as a function (M, C_in) -> (M·r, C_out), as :meth:`EqualLinear.prepared`."""
         # 1/sqrt(2) cancels the leaky ReLU's gain and goes into the skip's weights: no pass over the children for it.
         half = math.sqrt(0.5)
-        weight, bias = _scaled(self.subpixel, half)
-        skip_weights = None if self.skip is None else _scaled(self.skip, half)
+        weight, bias = self.constant("subpixel", lambda: _scaled(self.subpixel, half))
+        skip_weights = self.constant("skip", lambda: None if self.skip is None else _scaled(self.skip, half))
 
         def apply(x: Tensor) -> Tensor:
             children = functional.leaky_relu_(functional.linear(x, weight, bias), LRELU_SLOPE)
@@ -94,7 +98,7 @@ class NoEdges(nn.Module):
         return x
 
 
-class Level(nn.Module):
+class Level(Constants):
     """Turns the parents' features into those of the children.
 
     Attributes:
@@ -122,13 +126,16 @@ class Level(nn.Module):
         if isinstance(self.edge_block, LocalEdgeBlock) and isinstance(self.mlp_block, PlainMLPBlock):
             # Without styles nothing is shared beyond the siblings: families go through the whole level in pieces.
             steps = (self.edge_block.prepared(), self.upsampling.prepared(), self.mlp_block.prepared())
-            width = 4 * self.upsampling.subpixel.weight.shape[0]
-            children = in_pieces(_chain(steps), x.flatten(0, 1), width=width, multiple=self.upsampling.branching)
-            return children.view(len(x), -1, children.shape[-1])
+            return self.by_scene(lambda scenes: self._by_family(_chain(steps), scenes), x)
         for_edges = self.edge_block.style_slots
         x = self.upsampling(self.edge_block(x, ws[:, :for_edges]))
         out: Tensor = self.mlp_block(x, ws[:, for_edges:])
         return out
+
+    def _by_family(self, function: Map, x: Tensor) -> Tensor:
+        width = 4 * self.upsampling.subpixel.weight.shape[0]
+        children = in_pieces(function, x.flatten(0, 1), width=width, multiple=self.upsampling.branching)
+        return children.view(len(x), -1, children.shape[-1])
 
 
 def _chain(steps: Iterable[Map]) -> Map:
