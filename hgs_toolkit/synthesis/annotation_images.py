@@ -28,18 +28,26 @@ def compose(plan: SynthPlan, view: PlannedView, layers: Layers, backgrounds: Bac
     Args:
         backgrounds: the images behind the scenes, where the plan's background is ``pictures``.
     """
-    alpha = layers.alpha[..., None]
+    color, alpha = np.moveaxis(layers.color, -1, 0), layers.alpha  # (3, H, W), (H, W)
     if plan.background == "transparent":
-        straight = expose(layers.color / np.maximum(alpha, 1e-6), view.exposure)
-        return to_bytes(np.concatenate([straight, alpha], axis=-1))
+        straight = expose(color / np.maximum(alpha, 1e-6), view.exposure)
+        return _interleaved(np.concatenate([straight, alpha[None]]))
     if plan.background == "model":  # black shows through it, as in the model's training
-        return to_bytes(expose(layers.color, view.exposure))
+        return _interleaved(expose(color, view.exposure))
     behind: Any = view.color if plan.background == "random" else plan.color
+    behind = np.reshape(np.asarray(behind, dtype=np.float32), (3, 1, 1))
     if plan.background == "pictures":
         assert backgrounds is not None
-        behind = backgrounds.square(view.crop, plan.settings.size) / np.float32(255)
-    color = layers.color + (1 - alpha) * np.asarray(behind, dtype=np.float32)
-    return to_bytes(expose(color, view.exposure))
+        behind = np.moveaxis(backgrounds.square(view.crop, plan.settings.size) / np.float32(255), -1, 0)
+    return _interleaved(expose(color + (1 - alpha) * behind, view.exposure))
+
+
+def _interleaved(planes: Values) -> Pixels:
+    """Values (C, H, W) in 0..1 as bytes (H, W, C)."""
+    channels, height, width = planes.shape
+    pixels = np.empty((height, width, channels), np.uint8)
+    np.moveaxis(pixels, -1, 0)[:] = to_bytes(planes)
+    return pixels
 
 
 def expose(color: Values, stops: float) -> Values:
@@ -63,11 +71,12 @@ def depth_image(layers: Layers, scale: int) -> NDArray[np.uint16]:
 def normal_image(layers: Layers) -> Pixels:
     """World normals (H, W, 3), normalised, as (n + 1) / 2 of 255; 128 where nothing is drawn."""
     assert layers.normal is not None
-    normal = layers.normal
-    length = np.sqrt(np.einsum("hwc,hwc->hw", normal, normal))
-    scaled = normal * (np.float32(127.5) / np.maximum(length, np.float32(1e-12)))[..., None]
+    normal = np.moveaxis(layers.normal, -1, 0)  # (3, H, W)
+    length = np.sqrt(normal[0] * normal[0] + normal[1] * normal[1] + normal[2] * normal[2])
+    pixels = np.empty(layers.normal.shape, np.uint8)
+    scaled = normal * (np.float32(127.5) / np.maximum(length, np.float32(1e-12)))
     scaled += np.float32(128)  # rounded: 127.5 and a half
-    pixels: Pixels = scaled.astype(np.uint8)
+    np.moveaxis(pixels, -1, 0)[:] = scaled.astype(np.uint8)
     return pixels
 
 
@@ -76,10 +85,10 @@ def level_image(layers: Layers) -> Pixels:
     assert layers.level is not None
     most, strongest = layers.level[..., 0], np.full(layers.alpha.shape, BACKGROUND, np.uint8)
     for column in range(1, layers.level.shape[-1]):  # argmax over so short an axis takes several times as long
-        stronger = layers.level[..., column] > most
-        strongest[stronger] = BACKGROUND + column
-        most = np.where(stronger, layers.level[..., column], most)
-    strongest[layers.alpha <= 0] = NOTHING
+        share = layers.level[..., column]
+        np.copyto(strongest, BACKGROUND + column, where=share > most)
+        most = np.maximum(most, share)
+    np.copyto(strongest, NOTHING, where=layers.alpha <= 0)
     return strongest
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,9 @@ from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.errors import CheckpointError, ShapeError
 from hgs_toolkit.footprint import footprint, widen
 from hgs_toolkit.gaussians import GaussianHierarchy
-from hgs_toolkit.sampling import sample_w
+from hgs_toolkit.memory import keep_freed_blocks
+from hgs_toolkit.model.constants import for_inference
+from hgs_toolkit.sampling import sample_w, scenes_at_once
 from hgs_toolkit.synthesis.annotations import DrawnView, annotate, rows
 from hgs_toolkit.synthesis.background_images import BackgroundImages
 from hgs_toolkit.synthesis.containers import create, measure
@@ -69,7 +72,8 @@ class ShardMaker:
         self.layout = Layout(job.folder, job.plan)
         self._plan, self._device = job.plan, torch.device(job.device)
         self._backgrounds = BackgroundImages(job.background_images) if job.background_images is not None else None
-        self._model = load_model(job.model, self._device)
+        keep_freed_blocks()
+        self._model = for_inference(load_model(job.model, self._device))
         if self._model.fingerprint != job.plan.model_sha256:
             raise CheckpointError(
                 f"{job.model} is not the model this dataset was begun with: its SHA-256 is "
@@ -88,11 +92,12 @@ class ShardMaker:
         with create(path) as put, timing.measure("other"):
             writer = self.layout.format.writer(self._plan, put)
             with _Finisher(self._plan, writer, self._backgrounds) as finisher:
-                for views in self._plan.views(shard):
-                    timing.wait += self._draw_scene(views, finisher, timing)
-                    images += len(views)
+                for scenes in self._groups(shard):
+                    timing.wait += self._draw_scenes(scenes, finisher, timing)
+                    count = sum(len(views) for views in scenes)
+                    images += count
                     if on_drawn is not None:
-                        on_drawn(len(views))
+                        on_drawn(count)
             closing = time.thread_time()
         size, digest = measure(path)
         record = Record(shard, self._plan.digest, images, size, digest)
@@ -103,40 +108,56 @@ class ShardMaker:
         timing.wall = time.monotonic() - began
         return record, timing
 
-    def _draw_scene(self, views: list[PlannedView], finisher: _Finisher, timing: Timing) -> float:
-        """Hand over every view of a scene; returns the seconds it had to wait."""
+    def _groups(self, shard: int) -> Iterator[list[list[PlannedView]]]:
+        """A shard's views by scene, as many scenes together as are made in a pass."""
+        scenes = self._plan.views(shard)
+        while group := list(islice(scenes, scenes_at_once(self._model.config))):
+            yield group
+
+    def _draw_scenes(self, scenes: list[list[PlannedView]], finisher: _Finisher, timing: Timing) -> float:
+        """Hand over every view of some scenes; returns the seconds it had to wait."""
         with timing.measure("generate"), torch.no_grad():
-            seed = views[0].seed
-            w = sample_w(self._model, [seed], self._plan.settings.psi, classes=self._plan.class_of(seed) or None)
-        latent: Layer = w[0].cpu().numpy()
-        cameras = Cameras.from_labels(torch.from_numpy(np.stack([view.label for view in views])))
+            psi, seeds = self._plan.settings.psi, [views[0].seed for views in scenes]
+            classes = [self._plan.class_of(seed) for seed in seeds]
+            ws = sample_w(self._model, seeds, psi, classes=classes if all(classes) else None)
+        latents: list[Layer] = list(ws.cpu().numpy())
+        rows = [row for row, views in enumerate(scenes) for _ in views]
+        drawings = self._draw(scenes, ws, timing)
         waited = 0.0
-        for view, layers in zip(views, self._draw(views[0].seed, w, cameras, timing), strict=True):
-            waited += finisher.hand_over(view, layers, latent)
+        for row, view, layers in zip(rows, chain.from_iterable(scenes), drawings, strict=True):
+            waited += finisher.hand_over(view, layers, latents[row])
         return waited
 
-    def _draw(self, seed: int, w: Tensor, cameras: Cameras, timing: Timing) -> Iterator[Layers]:
-        """The layers of a scene from every camera; a model with view-dependent colour paints the scene for each."""
-        at_once = 1 if self._model.config.view_dependent_color else len(cameras)
-        for start in range(0, len(cameras), at_once):
-            part = cameras[start : start + at_once]
+    def _draw(self, scenes: list[list[PlannedView]], ws: Tensor, timing: Timing) -> Iterator[Layers]:
+        """The layers of every view; a model with view-dependent colour paints the scene anew for each."""
+        if self._model.config.view_dependent_color:
+            ws = ws.repeat_interleave(torch.tensor([len(views) for views in scenes], device=ws.device), dim=0)
+            scenes = [[view] for views in scenes for view in views]
+        count = scenes_at_once(self._model.config)
+        for start in range(0, len(scenes), count):
+            part = scenes[start : start + count]
+            cameras = Cameras.from_labels(torch.from_numpy(np.stack([view.label for views in part for view in views])))
             with timing.measure("generate"):
-                scene = self._generate(seed, w, part)
-            drawings = draw_layers(scene, part, self._plan.settings.size, self._wanted)
-            for _ in range(len(part)):
+                made = self._generate(part, ws[start : start + count], cameras)
+            drawings = draw_layers(made, cameras, self._plan.settings.size, self._wanted)
+            for _ in range(len(cameras)):
                 with timing.measure("rasterize"), torch.no_grad():
                     layers = next(drawings)
                 yield layers
 
     @torch.no_grad()
-    def _generate(self, seed: int, w: Tensor, cameras: Cameras) -> GaussianHierarchy:
-        """A seed's scene as painted for the first of ``cameras`` (which only some models tell from others)."""
+    def _generate(self, scenes: list[list[PlannedView]], ws: Tensor, cameras: Cameras) -> GaussianHierarchy:
+        """Scenes as painted for the first of the ``cameras`` of each (which only some models tell from others)."""
         background = self._plan.background == "model"
+        directions = cameras.forward[:: len(scenes[0])].to(self._device)
         try:
-            scene = self._model.synthesize(w, cameras.forward[:1].to(self._device), background)
+            made = self._model.synthesize(ws, directions, background)
         except ShapeError as error:
-            raise ShapeError(f"the scene of seed {seed} cannot be drawn: {error}") from error
-        return widen(scene, footprint(self._model.config, self._plan.settings.size))
+            if len(scenes) > 1:  # the one that cannot be drawn is named
+                for row, views in enumerate(scenes):
+                    self._generate([views], ws[row : row + 1], cameras[row * len(views) :])
+            raise ShapeError(f"the scene of seed {scenes[0][0].seed} cannot be drawn: {error}") from error
+        return widen(made, footprint(self._model.config, self._plan.settings.size))
 
 
 def _wanted_layers(plan: SynthPlan) -> set[str]:

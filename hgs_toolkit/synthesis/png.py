@@ -35,16 +35,19 @@ def png_bytes(pixels: Pixels, *, gradual: bool) -> bytes:
     """
     height, width, *channels = pixels.shape
     depth = 8 * pixels.itemsize
-    raw = pixels.astype(f">u{pixels.itemsize}").view(np.uint8).reshape(height, -1)  # network byte order
+    ordered = pixels if pixels.itemsize == 1 else pixels.astype(">u2", order="C")  # network byte order
+    raw = np.ascontiguousarray(ordered).view(np.uint8).reshape(height, -1)
     step = raw.shape[1] // width  # bytes of a pixel
     rows = np.empty((height, 1 + raw.shape[1]), np.uint8)
     rows[:, 0] = LEFT if gradual else PLAIN
-    rows[:, 1:] = raw
     if gradual:
-        rows[:, 1 + step :] -= raw[:, :-step]  # modulo 256, as the filter wants it
+        rows[:, 1 : 1 + step] = raw[:, :step]
+        np.subtract(raw[:, step:], raw[:, :-step], out=rows[:, 1 + step :])  # modulo 256, as the filter wants it
+    else:
+        rows[:, 1:] = raw
     color = COLOR_TYPES[channels[0] if channels else 1]
     head = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
-    body = isal_zlib.compress(rows.tobytes(), EFFORT)
+    body = isal_zlib.compress(rows, EFFORT)
     return SIGNATURE + _chunk(b"IHDR", head) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
 
 
