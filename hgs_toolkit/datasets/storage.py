@@ -8,10 +8,18 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from hgs_toolkit.errors import DataError
+
+CLUTTER = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
+"""Names, in lower case, of files that computers add to folders by themselves; macOS also adds ``._NAME`` files."""
+
+
+UTF8_NAME = 0x800
+"""Flag of a zip entry whose name is UTF-8."""
 
 
 class FileStore(Protocol):
@@ -79,7 +87,8 @@ class FolderStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.names = sorted(file.relative_to(path).as_posix() for file in _files(path, frozenset()))
+        names = (file.relative_to(path).as_posix() for file in _files(path, frozenset()))
+        self.names = sorted(name for name in names if not is_clutter(name))
         self._known = frozenset(self.names)
 
     def read(self, name: str, limit: int) -> bytes:
@@ -105,7 +114,7 @@ class FolderStore:
 
 
 class ZipStore:
-    """Files of a zip archive.
+    """Files of a zip archive; names with backslashes, as some programs on Windows write them, are read as paths.
 
     A zip handle has one file position, so threads, forked and spawned processes must not share it: every
     (process, thread) opens its own on its first read.
@@ -114,24 +123,26 @@ class ZipStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._local = threading.local()
-        files = [info.filename for info in self._archive().infolist() if not info.filename.endswith("/")]
+        entries = [(_path_of(info), info.filename) for info in self._archive().infolist()]
+        self._entries = dict(entries)
+        files = [name for name, _ in entries if not name.endswith("/")]
         if "" in files:
             raise DataError(f"{path} has an entry without a name; the zip archive is damaged, make it again")
         name, times = Counter(files).most_common(1)[0] if files else ("", 0)
         if times > 1:
             raise DataError(f"{path} holds the file {name} {times} times; expected every name once")
         for name in files:
-            if name.startswith("/") or "\\" in name or ".." in name.split("/"):
+            if name.startswith("/") or ".." in name.split("/"):
                 raise DataError(
                     f"{path} holds the unsafe file name {name!r}; expected relative names inside the archive"
                 )
-        self.names = sorted(files)
+        self.names = sorted(name for name in files if not is_clutter(name))
 
     def read(self, name: str, limit: int) -> bytes:
         """See :meth:`FileStore.read`; the size the archive declares is checked before anything is unpacked."""
         archive = self._archive()
         try:
-            info = archive.getinfo(name)
+            info = archive.getinfo(self._entries[name])
         except KeyError as error:
             raise DataError(f"{self.path.name} has no file {name}") from error
         _check_size(info.file_size, limit, f"{self.path}/{name}")
@@ -143,7 +154,7 @@ class ZipStore:
     def size(self, name: str) -> int:
         """See :meth:`FileStore.size`."""
         try:
-            return self._archive().getinfo(name).file_size
+            return self._archive().getinfo(self._entries[name]).file_size
         except KeyError as error:
             raise DataError(f"{self.path.name} has no file {name}") from error
 
@@ -165,10 +176,29 @@ class ZipStore:
         return archive
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "names": self.names}
+        return {"path": self.path, "names": self.names, "_entries": self._entries}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _local=threading.local())
+
+
+def is_clutter(name: str) -> bool:
+    """Whether a file was added by a computer rather than by its user."""
+    *folders, last = name.split("/")
+    return "__MACOSX" in folders or last.startswith("._") or last.lower() in CLUTTER
+
+
+def _path_of(info: zipfile.ZipInfo) -> str:
+    """The path of an archive's entry, with forward slashes.
+
+    Names that are not marked as UTF-8 are so all the same from many programs on macOS and Linux; those of others are in
+    the code page of DOS, as Python reads them.
+    """
+    name = info.filename
+    if not info.flag_bits & UTF8_NAME:
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    return name.replace("\\", "/")
 
 
 def _files(folder: Path, above: frozenset[str]) -> Iterator[Path]:

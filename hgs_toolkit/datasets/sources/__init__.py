@@ -60,6 +60,9 @@ SOURCES = (
 
 KINDS = (*(source.kind for source in SOURCES), "bare")
 
+OTHER_CAMERAS = (".xml", ".csv", ".xmp", ".nvm", ".out")
+"""Suffixes of camera files that are not read: those of Agisoft Metashape, RealityCapture, VisualSFM and Bundler."""
+
 ASSUME = f"for images without cameras choose the distribution of their poses: --law {', '.join(POSE_KINDS)}"
 """What to do with images whose cameras are unknown."""
 
@@ -126,5 +129,12 @@ def _tell(path: Path, store: FileStore, files: Mapping[str, Sequence[str]], assu
     if LABEL_FILE in store.names and says_cameras(store):
         raise DataError(f"{path} has a {LABEL_FILE} already: hgs dataset check says whether it can be trained on")
     if assumed is None:
-        raise DataError(f"{path} holds no {', '.join(source.expected for source in SOURCES)}; {ASSUME}")
+        expected = ", ".join(source.expected for source in SOURCES)
+        raise DataError(f"{path} holds no {expected}{_other_cameras(store.names)}; {ASSUME}")
     return "bare"
+
+
+def _other_cameras(names: Sequence[str]) -> str:
+    """What to add to a message that cameras are missing: the first camera file of another program."""
+    found = next((name for name in names if name.lower().endswith(OTHER_CAMERAS)), None)
+    return f"; if {found} has the cameras, export them again as a COLMAP model in text" if found else ""

@@ -6,7 +6,9 @@ points, which may be an empty line. Pixel centres are at +0.5.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -30,6 +32,9 @@ from hgs_toolkit.errors import DataError
 CAMERAS, IMAGES = "cameras.txt", "images.txt"
 FILES = (CAMERAS, IMAGES, CAMERAS_BIN, IMAGES_BIN)
 """Names of the files of a model; where a folder has both kinds, the text is read."""
+
+CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+"""Bytes that no text holds."""
 
 Distortion = tuple[float, float, float, float]
 
@@ -90,10 +95,13 @@ def _photograph(line: str, lenses: Mapping[str, Lens], finder: ImageFinder, file
 
 
 def _text(store: FileStore, name: str) -> str:
-    try:
-        return store.read(name, MAX_TEXT_BYTES).decode()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{store.path}/{name} is not a text file") from error
+    """The content of a text file: UTF-8, or Windows' code page, in which some programs write the names of images."""
+    data = store.read(name, MAX_TEXT_BYTES)
+    with suppress(UnicodeDecodeError):
+        return data.decode("utf-8-sig")
+    if CONTROL.search(data):
+        raise DataError(f"{store.path}/{name} is not a text file")
+    return data.decode("cp1252", errors="replace")
 
 
 def _lenses(lines: Iterable[str], file: str) -> Iterator[tuple[str, Lens]]:

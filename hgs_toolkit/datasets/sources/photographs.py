@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import posixpath
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -134,8 +135,8 @@ class ImageFinder:
         self._by_end: dict[str, list[str]] = {}
         for name in sorted(self._names):
             path = PurePosixPath(name)
-            self._lower.setdefault(name.lower(), []).append(name)
-            for key in {path.name.lower(), path.stem.lower()}:
+            self._lower.setdefault(_folded(name), []).append(name)
+            for key in {_folded(path.name), _folded(path.stem)}:
                 self._by_end.setdefault(key, []).append(name)
 
     def beside(self, file: str, path: str) -> str:
@@ -144,7 +145,7 @@ class ImageFinder:
         for suffix in ("", *IMAGE_SUFFIXES):
             if name + suffix in self._names:
                 return name + suffix
-        alike = [found for suffix in ("", *IMAGE_SUFFIXES) for found in self._lower.get((name + suffix).lower(), ())]
+        alike = [found for suffix in ("", *IMAGE_SUFFIXES) for found in self._lower.get(_folded(name + suffix), ())]
         if len(alike) == 1:  # in another case: IMG_1.JPG for img_1.jpg
             return alike[0]
         if name.startswith(("../", "/")):
@@ -160,9 +161,9 @@ class ImageFinder:
         its camera file.
         """
         path = path.replace("\\", "/")
-        alike = self._by_end.get(PurePosixPath(path).name.lower(), ())
+        alike = self._by_end.get(_folded(PurePosixPath(path).name), ())
         ends = [name for name in alike if _matches(name, path)]
-        ends = ends or [name for name in alike if _matches(name.lower(), path.lower())]
+        ends = ends or [name for name in alike if _matches(_folded(name), _folded(path))]
         if not ends:
             if any(_matches(name, path) for name in self.store.names):
                 raise DataError(f"{file} names the image {path}, whose format is not read; save it as .png or .jpg")
@@ -228,6 +229,11 @@ def _shared_folders(first: str, second: str) -> int:
     """How many folders two relative paths have in common, from the top."""
     pairs = zip(PurePosixPath(first).parent.parts, PurePosixPath(second).parent.parts, strict=False)
     return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+
+
+def _folded(name: str) -> str:
+    """A name without its case, and with its accents composed: macOS stores them apart from their letters."""
+    return unicodedata.normalize("NFC", name).lower()
 
 
 def _matches(name: str, path: str) -> bool:

@@ -2,7 +2,8 @@
 
     python -m tests.exporters.splats.mutations [--count 20000] [--usd 400] [--seed 0]
 
-reads so many files in one run, those of USD apart (each reading starts a process), and prints a row for each format.
+reads so many files in one run, those of USD apart (each reading starts a process), and prints a row for each kind
+of file.
 
 What counts as memory is what NumPy and Python allocate (tracemalloc): readers build their arrays there before they hand
 them on. A file may cost ten times its own size, and a fixed amount for headers, tables and image libraries.
@@ -30,6 +31,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
+import torch
+from plyfile import PlyData, PlyElement
+
 from hgs_toolkit.errors import HgsError
 from hgs_toolkit.exporters.splat_format import SplatFormat
 from hgs_toolkit.exporters.table import FORMATS, export, load
@@ -40,6 +45,11 @@ USD = [row for row in FORMATS if row.suffix.startswith(".usd")]
 """Each reading starts a process, so that their mutations are fewer."""
 
 READABLE = [row for row in FORMATS if row.reader and row not in USD]
+
+KINDS = {".spz": 2, ".ply": 4, ".ksplat": 3, ".hgs": 2, ".glb": 2}
+"""Number of kinds of files of a format, see :func:`make`; of the others there is one."""
+
+CASES = [(row, kind) for row in READABLE for kind in range(KINDS.get(row.suffix, 1))]
 
 PACKED = (".spz", ".sog", ".rad")
 
@@ -169,27 +179,54 @@ class Tally:
     largest: float = 0.0
 
 
-def make(row: SplatFormat, path: Path, seed: int) -> None:
-    """Write a whole file of that format, of one that is only read by hand; its version or level goes by the seed."""
+def make(row: SplatFormat, path: Path, kind: int = 0) -> None:
+    """Write a whole file of that format.
+
+    The kinds are versions 3 and 4 of .spz; floats, doubles, text, and discs with colours and a filter of .ply; the
+    three levels of .ksplat; .hgs and .glb without and with four levels of a tree.
+    """
     scene = reference_scene(1, 1000)
     if row.suffix == ".ksplat":
         order = scene.means[0, :, 0].argsort()
         spread = scene.means[:, order] * scene.means.new_tensor([1.0, 0.2, 0.2])
-        write_ksplat(path, scene.replace(means=spread), seed % 3)
-    else:
-        export(scene, path, spz_version=3 + seed % 2 if row.suffix == ".spz" else 3)
+        write_ksplat(path, scene.replace(means=spread), kind)
+        return
+    if row.suffix in (".hgs", ".glb") and kind:
+        level = torch.arange(1000) * 4 // 1000
+        scene = scene.replace(level=level, parent=torch.where(level > 0, torch.arange(1000) - 250, -1))
+    extras = bool(kind) and row.suffix == ".glb"
+    export(scene, path, extras=extras, spz_version=4 if kind and row.suffix == ".spz" else 3)
+    if row.suffix == ".ply" and kind:
+        _rewrite_ply(path, kind)
 
 
-def check(row: SplatFormat, count: int, folder: Path, seed: int = 0) -> Tally:
-    """Read ``count`` mutations of a file of that format, of packed ones every second below the packing.
+def _rewrite_ply(path: Path, kind: int) -> None:
+    """A .ply as text or with columns that other programs write."""
+    data = PlyData.read(path)
+    table = data["vertex"].data
+    columns = {name: np.array(table[name]) for name in table.dtype.names}
+    if kind == 1:
+        columns = {name: values.astype(np.float64) for name, values in columns.items()}
+    if kind == 3:
+        columns = {name: values for name, values in columns.items() if name != "scale_2" and not name.startswith("f_")}
+        columns |= {name: np.arange(1000).astype(np.uint8) for name in ("red", "green", "blue")}
+        columns["filter_3D"] = np.full(1000, 0.01, np.float32)
+    table = np.empty(1000, [(name, values.dtype) for name, values in columns.items()])
+    for name, values in columns.items():
+        table[name] = values
+    PlyData([PlyElement.describe(table, "vertex")], text=kind == 2, byte_order="<").write(path)
+
+
+def check(row: SplatFormat, count: int, folder: Path, kind: int = 0, seed: int = 0) -> Tally:
+    """Read ``count`` mutations of a file of that format and kind, of packed ones every second below the packing.
 
     Raises:
         Hang: if a reading does not end.
         AssertionError: at a crash, too much processor time or memory, or an error that does not name the file.
     """
-    chance, tally = random.Random(f"{row.suffix}{seed or ''}"), Tally()
+    chance, tally = random.Random(f"{row.suffix}{kind or ''}{seed or ''}"), Tally()
     path, target = folder / f"whole{row.suffix}", folder / f"mutated{row.suffix}"
-    make(row, path, seed)
+    make(row, path, kind)
     data = path.read_bytes()
     load(path)  # imports and first allocations are not the mutations' fault
     tracemalloc.start()
@@ -230,12 +267,12 @@ def main() -> None:
     args = parser.parse_args()
     logging.disable(logging.CRITICAL)  # readers may warn of what they skip
     print("| format | mutations | read | refused | slowest | most memory / file |\n|---|---|---|---|---|---|")
-    for rows, total in ((READABLE, args.count), (USD, args.usd)):
-        for row in rows:
-            count = -(-total // len(rows))
+    for cases, total in ((CASES, args.count), ([(row, 0) for row in USD], args.usd)):
+        for row, kind in cases:
+            count = -(-total // len(cases))
             with tempfile.TemporaryDirectory() as folder:
-                tally = check(row, count, Path(folder), args.seed)
-            print(f"| `{row.suffix}` | {count} | {tally.read} | {tally.refused} | {tally.slowest:.2f} s | "
+                tally = check(row, count, Path(folder), kind, args.seed)
+            print(f"| `{row.suffix}` {kind or ''} | {count} | {tally.read} | {tally.refused} | {tally.slowest:.2f} s | "
                   f"{max(tally.largest, 0):.1f} |", flush=True)  # fmt: skip
 
 
