@@ -1,6 +1,7 @@
 """The pictures of docs/blender.md: samples of a model, drawn by the extension in the real Blender (the module bpy).
 
     python tools/blender_pictures.py [--blender .venv-bpy45/bin/python] [--model MODEL] [--seeds 7,3,12]
+        [--only grade,scatter]
 
 ``make test-blender`` makes that Python. Prints how far the engines are from the toolkit's picture.
 """
@@ -31,6 +32,12 @@ OUT = ROOT / "docs" / "images" / "blender"
 SIZE = 256
 WHITE = (1.0, 1.0, 1.0)
 QUALITY = 88
+CAPTIONS = {
+    "deform": ("as it is", "lattice: leaning", "lattice: twisted", "aperture 0.25"),
+    "grade": ("as it is", "exposure, saturation", "hue", "tint of level 3"),
+    "cleanup": ("with floaters", "Find Floaters", "Erase in Volume"),
+}
+"""Words below the pictures of sheets, in order."""
 
 
 def main() -> None:
@@ -38,7 +45,9 @@ def main() -> None:
     parser.add_argument("--blender", type=Path, default=ROOT / ".venv-bpy45" / "bin" / "python")
     parser.add_argument("--model", type=Path)
     parser.add_argument("--seeds", default="7,3,12")
+    parser.add_argument("--only", default="", help="names of sheets, as in blender_scenes.py; without it, all")
     options = parser.parse_args()
+    names = [name for name in options.only.split(",") if name]
     OUT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -48,13 +57,31 @@ def main() -> None:
         for place, asset in enumerate(sample_assets(load_model(options.model), parse_seeds(options.seeds))):
             save_asset(seeds / f"{place}.hgs", asset)
         scenes = Path(__file__).with_name("blender_scenes.py")
-        subprocess.run([options.blender, scenes, package(folder), seeds, pictures], check=True)
+        subprocess.run([options.blender, scenes, package(folder), seeds, pictures, *names], check=True)
         scene = load_asset(seeds / "0.hgs").scene
         compose(pictures, hgs.render(scene, frontal(), SIZE, SIZE, WHITE)[0][0, 0].clamp(0, 1))
 
 
 def compose(folder: Path, wanted: Tensor) -> None:
     """Sheets in OUT from the renders in ``folder``; ``wanted`` is the toolkit's own picture (H, W, 3)."""
+    if (folder / "engine_cycles.png").exists():
+        compose_engines(folder, wanted)
+    levels = sorted(folder.glob("level_*.png"))
+    save("levels", [caption(load(path), f"levels 0 to {last}") for last, path in enumerate(levels)])
+    grown = sorted(folder.glob("grow_*.png"))
+    save("grow", [caption(load(path), f"grow {step / (len(grown) - 1):.2f}") for step, path in enumerate(grown)])
+    frames = sorted(folder.glob("morph_*.png"))
+    save("morph", [caption(load(path), f"frame {place}") for place, path in enumerate(frames, 1)])
+    save("lit", [load(path) for path in sorted(folder.glob("lit_*.png"))])
+    for sheet, names in CAPTIONS.items():
+        paths = sorted(folder.glob(f"{sheet}_*.png"))
+        save(sheet, [caption(load(path), name) for path, name in zip(paths, names, strict=False)])
+    for sheet in ("scene", "scatter"):
+        save(sheet, [load(path) for path in folder.glob(f"{sheet}.png")])
+
+
+def compose_engines(folder: Path, wanted: Tensor) -> None:
+    """The sheet that compares engines; prints how far they are from ``wanted``."""
     engines = [("Cycles", "cycles"), ("EEVEE", "eevee"), ("HGS Splat (exact)", "exact")]
     tiles = [caption(wanted, "the toolkit")]
     for label, name in engines:
@@ -63,16 +90,6 @@ def compose(folder: Path, wanted: Tensor) -> None:
         print(f"{label}: {-10 * error.log10():.1f} dB")
         tiles.append(caption(picture, label))
     save("engines", tiles)
-    levels = sorted(folder.glob("level_*.png"))
-    save("levels", [caption(load(path), f"levels 0 to {last}") for last, path in enumerate(levels)])
-    grown = sorted(folder.glob("grow_*.png"))
-    save("grow", [caption(load(path), f"grow {step / (len(grown) - 1):.2f}") for step, path in enumerate(grown)])
-    frames = sorted(folder.glob("morph_*.png"))
-    save("morph", [caption(load(path), f"frame {place}") for place, path in enumerate(frames, 1)])
-    save("lit", [load(folder / f"lit_{side}.png") for side in ("left", "right")])
-    names = ("as it is", "lattice: leaning", "lattice: twisted", "aperture 0.25")
-    save("deform", [caption(load(folder / f"deform_{place}.png"), name) for place, name in enumerate(names)])
-    save("scene", [load(folder / "scene.png")])
 
 
 def load(path: Path) -> Tensor:
@@ -81,7 +98,9 @@ def load(path: Path) -> Tensor:
 
 
 def save(name: str, tiles: list[Tensor]) -> None:
-    """The tiles in a row as a JPEG."""
+    """The tiles in a row as a JPEG; none are no sheet."""
+    if not tiles:
+        return
     picture = Image.fromarray(to_uint8(grid(torch.stack(tiles), columns=len(tiles), gap=4)))
     picture.save(OUT / f"{name}.jpg", quality=QUALITY)
 

@@ -1,6 +1,6 @@
 """Run by blender_pictures.py with a Python that has bpy: the renders of docs/blender.md, from .hgs files, as PNG.
 
-PYTHON tools/blender_scenes.py ARCHIVE SEED_FOLDER OUT
+PYTHON tools/blender_scenes.py ARCHIVE SEED_FOLDER OUT [NAME ...]     names of SHEETS; without any, all of them
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="hgs-blender-")
 
 import bpy
+import numpy as np
 from mathutils import Vector
 
 MODULE = "bl_ext.user_default.hgs_toolkit"
@@ -171,12 +172,82 @@ def draw_deformed(seeds: list[Path], out: Path) -> None:
     render(out / "deform_3.png", "HGS_EXACT")
 
 
+def draw_grade(seeds: list[Path], out: Path) -> None:
+    """One seed as it is, darker and less colourful, of another hue, and with the fine levels alone tinted."""
+    grades: list[dict[str, Any]] = [
+        {}, {"Exposure": -1.2, "Saturation": 0.35}, {"Hue": 2.0}, {"By Level": True, "First Level": 3, "Last Level": 3,
+         "Tint": (0.25, 0.5, 1.0, 1.0)},
+    ]  # fmt: skip
+    for number, inputs in enumerate(grades):
+        start()
+        obj = load(seeds[0])
+        if inputs:
+            bpy.ops.hgs.add_grade()
+        for name, value in inputs.items():
+            addon("compat").set_input(obj.modifiers["HGS Grade"], name, value)
+        render(out / f"grade_{number}.png", "HGS_EXACT")
+
+
+def draw_cleanup(seeds: list[Path], out: Path) -> None:
+    """One seed with floaters about it, after Find Floaters, and after a ball erased what it holds."""
+    scene = start()
+    obj = load(seeds[0])
+    data, random = addon("data"), np.random.default_rng(0)
+    places, sizes, base = (data.get_values(obj.data, name) for name in ("position", "scale", "radiance:base"))
+    directions = random.normal(size=(40, 3))
+    places[-40:] = 0.75 * directions / np.linalg.norm(directions, axis=1, keepdims=True)  # strewn about
+    sizes[-40:], base[-40:, 3] = 0.015, 1.0
+    data.set_values(obj.data, "position", "FLOAT_VECTOR", places)
+    data.set_values(obj.data, "scale", "FLOAT_VECTOR", sizes)
+    data.set_values(obj.data, "radiance:base", "FLOAT_COLOR", base)
+    render(out / "cleanup_0.png", "HGS_EXACT")
+    bpy.ops.hgs.find_floaters(share=0.005, gap=0.06)
+    render(out / "cleanup_1.png", "HGS_EXACT")
+    bpy.ops.mesh.primitive_uv_sphere_add(radius=0.25, location=(-0.1, -0.3, 0.15))
+    ball = bpy.context.object
+    ball.hide_render = True
+    for each in scene.objects:
+        each.select_set(each in (ball, obj))
+    bpy.context.view_layer.objects.active = obj
+    bpy.ops.hgs.erase_in_volume()
+    render(out / "cleanup_2.png", "HGS_EXACT")
+
+
+def draw_scatter(seeds: list[Path], out: Path) -> None:
+    """A field of seeds whose levels go with the distance."""
+    scene = start(DUSK)
+    scene.render.resolution_x, scene.render.resolution_y = 640, 240
+    chosen = [load(seed) for seed in seeds[:3]]
+    bpy.ops.mesh.primitive_plane_add(size=30, location=(0, 9, -0.5))
+    paint((0.3, 0.34, 0.28))
+    bpy.ops.mesh.primitive_plane_add(size=11, location=(0, 4.5, 0))  # where the copies' origins come to lie
+    ground = bpy.context.object
+    ground.hide_render = True
+    for each in scene.objects:
+        each.select_set(each == ground or each in chosen)
+    bpy.ops.hgs.scatter()
+    modifier = addon("edits.scatter").scatter_of(bpy.context.object)
+    for name, value in {"Count": 45, "Least Size": 0.8, "Full Detail To": 5.0}.items():
+        addon("compat").set_input(modifier, name, value)
+    for each in chosen:
+        each.hide_render = True
+    look(scene.camera, Vector((0, -6.5, 2.6)), Vector((0, 2.2, -0.2)))
+    scene.camera.data.lens = 50
+    render(out / "scatter.png", "HGS_EXACT")
+
+
+SHEETS = {
+    "engines": draw_engines, "levels": draw_levels, "morph": draw_morph, "lit": draw_light, "scene": draw_scene,
+    "deform": draw_deformed, "grade": draw_grade, "cleanup": draw_cleanup, "scatter": draw_scatter,
+}  # fmt: skip
+
+
 def main() -> None:
-    archive, folder, out = (Path(text).resolve() for text in sys.argv[1:])
+    archive, folder, out = (Path(text).resolve() for text in sys.argv[1:4])
     bpy.ops.extensions.package_install_files(filepath=str(archive), repo="user_default", enable_on_install=True)
     seeds = sorted(folder.rglob("*.hgs"))
-    for make in (draw_engines, draw_levels, draw_morph, draw_light, draw_scene, draw_deformed):
-        make(seeds, out)
+    for name in sys.argv[4:] or SHEETS:
+        SHEETS[name](seeds, out)
 
 
 main()

@@ -6,7 +6,7 @@
     xvfb-run -s "-screen 0 1280x800x24" blender --window-geometry 0 0 1280 800 --enable-event-simulate \\
         --python tools/blender_window.py -- BATCH [OUT]
 
-Needs Xvfb and ImageMagick besides Blender. Writes window_levels.jpg and window_seeds.jpg into OUT
+Needs Xvfb and ImageMagick besides Blender. Writes window_levels.jpg, window_brush.jpg and window_seeds.jpg into OUT
 (docs/images/blender) and closes Blender.
 """
 
@@ -81,6 +81,8 @@ def tour(batch: Path, out: Path) -> Iterator[float]:
     yield LONG_REST
     shoot(out / "window_levels.jpg")
 
+    yield from brush(coarse, out / "window_brush.jpg")
+
     others = [getattr(bpy.types, f"HGS_PT_{name}") for name in ("levels", "appearance", "generate")]
     for panel in others:
         bpy.utils.unregister_class(panel)
@@ -94,6 +96,40 @@ def tour(batch: Path, out: Path) -> Iterator[float]:
     shoot(out / "window_seeds.jpg")
     for panel in others:
         bpy.utils.register_class(panel)
+
+
+def brush(coarse: Any, path: Path) -> Iterator[float]:
+    """Two strokes of the brush over the active splats' right, without ``coarse`` beside them; both are undone."""
+    fine = next(obj for obj in bpy.context.scene.objects if obj != coarse and "radiance:base" in _attributes(obj))
+    coarse.hide_set(True)
+    bpy.context.view_layer.objects.active = fine
+    bpy.ops.ed.undo_push(message="before the brush")
+    area = next(each for each in bpy.context.window.screen.areas if each.type == "VIEW_3D")
+    region = next(each for each in area.regions if each.type == "WINDOW")
+    x, y = region.x + region.width // 2, region.y + region.height // 2
+    yield from point(x, y)
+    with bpy.context.temp_override(area=area, region=region):
+        bpy.ops.hgs.erase_brush("INVOKE_DEFAULT", radius=40)
+    yield REST
+    for height in (0, 60):
+        yield from point(x, y + height)
+        bpy.context.window.event_simulate("LEFTMOUSE", "PRESS", x=x, y=y + height)
+        yield REST
+        for step in (15, 30, 45):
+            bpy.context.window.event_simulate("MOUSEMOVE", "NOTHING", x=x + step, y=y + height)
+            yield REST
+        bpy.context.window.event_simulate("LEFTMOUSE", "RELEASE", x=x + 45, y=y + height)
+        yield REST
+    yield LONG_REST
+    shoot(path)
+    bpy.context.window.event_simulate("RET", "PRESS", x=x, y=y)
+    yield REST
+    bpy.ops.hgs.restore_erased()
+    coarse.hide_set(False)
+
+
+def _attributes(obj: Any) -> Any:
+    return getattr(obj.data, "attributes", ())
 
 
 def prepare() -> None:
