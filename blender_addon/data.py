@@ -30,6 +30,9 @@ REMEMBERED, REMEMBERED_PLACES, REMEMBERED_COUNT = "hgs_remembered", "hgs_remembe
 LEVELS = "hgs_levels"
 """Property of data of no Gaussian: number of levels of those that modifiers make."""
 
+WORLD_OFFSET = "hgs_offset"
+"""Property of an object: what to add to its coordinates, in the axes of its file, to have those of the world."""
+
 BARE_WARNING = (
     "its rotation or scale was applied to positions alone (Ctrl+A), so that its Gaussians no longer fit; run HGS > "
     "Appearance > Apply Splat Transform"

@@ -9,7 +9,7 @@ import numpy as np
 
 from .harmonics import turned
 from .rotations import matrices_to_quaternions, quaternions_to_matrices
-from .splats import NO_PARENT, ActivatedSplats, Array
+from .splats import NO_PARENT, OFFSET, ActivatedSplats, Array, offset_of
 
 STILL = 1e-6
 """A matrix this close to that of no movement moves nothing, so that files come back as they were."""
@@ -21,11 +21,15 @@ UNEVEN = 1e-5
 def moved(splats: ActivatedSplats, matrix: Array) -> ActivatedSplats:
     """``splats`` after the affine map ``matrix`` (4, 4): places, shapes and colours, which turn along.
 
-    Uneven scales and shears give each Gaussian new axes; harmonics follow the rotation that is closest to the map.
+    Uneven scales and shears give each Gaussian new axes; harmonics follow the rotation that is closest to the map. The
+    offset to which coordinates are relative is turned and scaled along.
     """
     if np.abs(matrix - np.eye(4)).max() < STILL:
         return splats
     linear = matrix[:3, :3].astype(np.float64)
+    facts = dict(splats.facts)
+    if (offset := offset_of(facts)).any():
+        facts[OFFSET] = (_exact_turn(linear) @ offset).tolist()
     left, sizes, right = np.linalg.svd(linear)
     rotation = left @ right  # the closest rotation, or reflection
     position = splats.position @ linear.T + matrix[:3, 3]
@@ -37,8 +41,17 @@ def moved(splats: ActivatedSplats, matrix: Array) -> ActivatedSplats:
         axes, scale, _ = np.linalg.svd(arms)
     return replace(
         splats, position=position.astype(np.float32), scale=scale.astype(np.float32),
-        rotation=matrices_to_quaternions(axes), harmonics=turned(splats.harmonics, rotation),
+        rotation=matrices_to_quaternions(axes), harmonics=turned(splats.harmonics, rotation), facts=facts,
     )  # fmt: skip
+
+
+def _exact_turn(linear: Array) -> Array:
+    """``linear`` (3, 3); as whole numbers where it is so near to them that only Blender's single precision can be why.
+
+    An offset of millions would show the rounding.
+    """
+    whole = np.round(linear)
+    return whole if np.abs(linear - whole).max() < STILL else linear
 
 
 def kept(splats: ActivatedSplats, keep: Array) -> ActivatedSplats:

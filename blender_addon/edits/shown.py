@@ -7,9 +7,9 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..core.splats import INDEX, TURN_X, ActivatedSplats, Array, SplatError
+from ..core.splats import INDEX, OFFSET, TURN_X, ActivatedSplats, Array, SplatError
 from ..core.transforming import kept, moved, parents_by_index
-from ..data import get_values, is_splats, raw_splats
+from ..data import WORLD_OFFSET, get_values, is_splats, raw_splats
 from ..nodes.display import undrawn
 from ..nodes.levels_nodes import HIDDEN
 from ..typed import SplatData, SplatObject
@@ -34,6 +34,8 @@ def shown_splats(context: bpy.types.Context, obj: SplatObject, frame: str) -> Ac
     if not keep.any():
         raise SplatError(f"{obj.name} shows no Gaussian: levels, filters or its crop box hide them all")
     splats.frame = frame
+    if obj.get(WORLD_OFFSET) is not None:
+        splats.facts[OFFSET] = [float(value) for value in obj[WORLD_OFFSET]]
     return moved(kept(splats, keep), matrix)
 
 

@@ -10,7 +10,7 @@ import bpy
 from ..core.files.writing import WRITERS, frame_for, write_splats
 from ..core.saving import FileExists
 from ..core.splats import SplatError
-from ..data import BARE_WARNING, active_splats, bare_transform, is_splats
+from ..data import BARE_WARNING, WORLD_OFFSET, active_splats, bare_transform, is_splats
 from ..edits.shown import shown_splats
 from ..typed import ExportHelper, Outcome, SplatObject, present
 
@@ -96,6 +96,8 @@ class HGS_OT_export_splats(bpy.types.Operator, ExportHelper):
         except OSError as error:
             self.report({"ERROR"}, f"cannot write {path}: {error.strerror}")
             return {"CANCELLED"}
+        if obj.get(WORLD_OFFSET) is not None and path.suffix.lower() == ".spz":
+            self.report({"WARNING"}, f"{obj.name}: .spz cannot hold its offset; the coordinates stay relative to it")
         if bare_transform(obj.data) is not None:
             self.report({"WARNING"}, f"{obj.name}: {BARE_WARNING}")
         return {"FINISHED"}

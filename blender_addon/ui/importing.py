@@ -9,7 +9,7 @@ import bpy
 
 from ..core.files.reading import read_splats
 from ..core.splats import TURN_X, ZERO_ROWS, offset_of
-from ..data import is_splats, splat_data
+from ..data import WORLD_OFFSET, is_splats, splat_data
 from ..nodes.display import add_display
 from ..typed import SplatObject, present
 
@@ -18,9 +18,6 @@ SEED = "hgs_seed"
 
 SOURCE = "hgs_source"
 """Property of an object: the path of its file."""
-
-WORLD_OFFSET = "hgs_offset"
-"""Property of an object: what to add to its coordinates, in the axes of its file, to have those of the world."""
 
 LEFT_OUT = "hgs_left_out"
 """Property of an object: the number of rows of zeros of its file, which are no Gaussians."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from blender_addon.core.files.read_hgs import read_hgs
 from blender_addon.core.files.read_ply import read_ply
 from blender_addon.core.files.read_splat import read_splat
 from blender_addon.core.files.read_spz import read_spz
+from blender_addon.core.files.writing import write_splats
 from blender_addon.core.parsing import unpacking
 from blender_addon.core.parsing.spz import parse_parts
 from blender_addon.core.splats import ZERO_ROWS, ActivatedSplats, SplatError, offset_of
+from blender_addon.core.transforming import moved
 from hgs_toolkit.exporters.table import export, load, read_asset
 from hgs_toolkit.gaussians import GaussianHierarchy
 from tests.exporters.splats.accuracy import reference_scene
@@ -148,6 +151,43 @@ def test_far_coordinates_are_recentred_as_the_toolkit_does_and_keep_their_offset
     turn = np.array([1, 1, 1] if ours.frame == "y_up" else [1, -1, -1])
     np.testing.assert_array_equal(offset_of(ours.facts) * turn, asset.metadata.offset)
     _assert_same(ours, asset.scene, ours.frame == "y_up")
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".glb", ".hgs"])
+def test_exports_give_the_offset_back_where_the_format_can_hold_it(suffix: str, tmp_path: Path) -> None:
+    far_file(tmp_path / "far.ply", reference_scene(0, 60))
+    splats, asset = read_ply(tmp_path / "far.ply"), read_asset(tmp_path / "far.ply")
+    if suffix != ".ply":  # Blender's matrices, which turn to the frame of the file, are of single precision
+        turn = np.diag(np.array([1, -1, -1, 1], np.float32))
+        turn[1, 2], turn[2, 1] = 8.7e-8, -8.7e-8
+        splats = replace(moved(splats, turn), frame="y_up")
+    write_splats(tmp_path / f"a{suffix}", splats)
+    back, ours = read_asset(tmp_path / f"a{suffix}"), READERS[suffix](tmp_path / f"a{suffix}")
+    np.testing.assert_array_equal(back.metadata.offset, asset.metadata.offset)
+    np.testing.assert_array_equal(offset_of(ours.facts), offset_of(splats.facts))
+    np.testing.assert_allclose(back.scene.means, asset.scene.means, atol=1e-5)
+
+
+def test_the_offset_follows_what_is_done_to_the_object(tmp_path: Path) -> None:
+    far_file(tmp_path / "far.ply", reference_scene(0, 60))
+    splats = read_ply(tmp_path / "far.ply")
+    offset = offset_of(splats.facts)
+    quarter = np.array([[0, -2.0, 0, 5], [2, 0, 0, 6], [0, 0, 2, 7], [0, 0, 0, 1]])
+    assert offset_of(moved(splats, quarter).facts).tolist() == [-2 * offset[1], 2 * offset[0], 2 * offset[2]]
+    assert offset_of(splats.facts).tolist() == offset.tolist()
+
+
+def test_an_spz_in_a_glb_is_read_and_other_packings_are_named(tmp_path: Path) -> None:
+    export(load(_tree(tmp_path)), tmp_path / "t" / "tileset.json")
+    tile = next((tmp_path / "t").rglob("*.glb"))
+    ours, scene = read_glb(tile), load(tile)
+    _assert_same(ours, scene, y_up=True)
+    assert ours.level is not None
+    np.testing.assert_array_equal(ours.level, scene.level)
+    data = tile.read_bytes().replace(b"_compression_spz_2", b"_compression_xyz_2")
+    (tmp_path / "a.glb").write_bytes(data)
+    with pytest.raises(SplatError, match=r"compression_xyz_2.*export it again without compression"):
+        read_glb(tmp_path / "a.glb")
 
 
 def test_rows_of_zeros_are_left_out_counted_and_their_children_are_roots(tmp_path: Path) -> None:

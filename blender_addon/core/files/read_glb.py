@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Binary glTF with KHR_gaussian_splatting: primitives of points whose attributes are Gaussians; y up.
+"""Binary glTF with KHR_gaussian_splatting: points whose attributes are Gaussians, or an .spz in their place; y up.
 
 Scale is linear, opacity 0..1, rotation xyzw; harmonics are SH_DEGREE_l_COEF_n. The toolkit adds _LEVEL and _PARENT.
 """
@@ -7,6 +7,7 @@ Scale is linear, opacity 0..1, rotation xyzw; harmonics are SH_DEGREE_l_COEF_n. 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,10 @@ from ..splats import (
     splats_from_stored,
 )
 from ..transforming import moved
+from .read_spz import spz_splats
 
 EXTENSION = "KHR_gaussian_splatting"
+PACKED = f"{EXTENSION}_compression_spz_2"
 PREFIX = f"{EXTENSION}:"
 MAX_DEGREE = 3
 
@@ -74,7 +77,8 @@ def _placed(parts: list[tuple[ActivatedSplats, Array]]) -> ActivatedSplats:
 
 
 def _parts(glb: Glb) -> Iterator[tuple[ActivatedSplats, Array]]:
-    others = [name for name in glb.document.get("extensionsRequired", []) if name != EXTENSION]
+    required = glb.document.get("extensionsRequired", [])
+    others = [name for name in required if name not in (EXTENSION, PACKED)]
     for node, mesh, matrix in glb.instances():
         for primitive in mesh["primitives"]:
             kind = primitive.get("extensions", {}).get(EXTENSION)
@@ -82,9 +86,28 @@ def _parts(glb: Glb) -> Iterator[tuple[ActivatedSplats, Array]]:
                 continue
             if others:
                 raise SplatError(f"it needs the extensions {others}; export it again without compression")
+            if packed := kind.get("extensions", {}).get(PACKED):
+                yield _unpacked(glb.view_bytes(packed.get("bufferView"), PACKED), node), matrix
+                continue
+            if kind.get("extensions"):
+                names = ", ".join(kind["extensions"])
+                raise SplatError(f"its Gaussians are packed by {names}; export it again without compression")
             if primitive.get("mode") != 0 or kind.get("kernel") != "ellipse":
                 raise SplatError("its Gaussians are no ellipses at points; only those are read")
             yield _part(glb, primitive["attributes"], node), matrix
+
+
+def _unpacked(data: bytes, node: dict[str, Any]) -> ActivatedSplats:
+    """The Gaussians of an .spz in the file, which are in glTF's axes whatever the .spz declares."""
+    return _at_level(replace(spz_splats(data), frame="y_up"), node)
+
+
+def _at_level(splats: ActivatedSplats, node: dict[str, Any]) -> ActivatedSplats:
+    """``splats`` as roots of the level that their node states, if it states one."""
+    if isinstance(level := node.get("extras", {}).get("hgs_level"), int):
+        splats.level = np.full(len(splats), level, np.int32)
+        splats.parent = np.full(len(splats), NO_PARENT, np.int32)
+    return splats
 
 
 def _part(glb: Glb, attributes: dict[str, int], node: dict[str, Any]) -> ActivatedSplats:
@@ -107,10 +130,8 @@ def _part(glb: Glb, attributes: dict[str, int], node: dict[str, Any]) -> Activat
     splats = splats_from_stored(means, log_scales, rotation[:, [3, 0, 1, 2]], np.stack(colors, 1), logits, frame="y_up")
     if "_LEVEL" in attributes and "_PARENT" in attributes:
         splats.level, splats.parent = (_whole(column(name, 1)[:, 0]) for name in ("_LEVEL", "_PARENT"))
-    elif isinstance(level := node.get("extras", {}).get("hgs_level"), int):
-        splats.level = np.full(len(means), level, np.int32)
-        splats.parent = np.full(len(means), NO_PARENT, np.int32)
-    return splats
+        return splats
+    return _at_level(splats, node)
 
 
 def coefficient_names(degree: int) -> list[str]:

@@ -8,6 +8,7 @@ f_dc (nerfstudio), and filter_3D (Mip-Splatting), which is fused into sizes and 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,12 +25,16 @@ from ..parsing.ply_columns import (
     thin_scale,
 )
 from ..splats import (
+    OFFSET,
     ActivatedSplats,
     Array,
     SplatError,
     parse_errors_as_splat_errors,
     splats_from_stored,
 )
+
+OFFSET_COMMENT = "hgs_offset "
+"""Start of the comment that states the point to which coordinates are relative."""
 
 BLOCK = 4096
 """Rows whose columns are put in place at a time: a megabyte with all harmonics, which stays in the cache."""
@@ -44,7 +49,7 @@ def read_ply(path: Path) -> ActivatedSplats:
         SplatError: if the file is truncated, text, no splats, or holds NaN or infinite values (counted).
     """
     with parse_errors_as_splat_errors():
-        table, frame = _read_table(path)
+        table, frame, facts = _read_table(path)
         names = table.dtype.names or ()
         rest = 3 * COUNTS[degree_of(names)]
 
@@ -61,7 +66,7 @@ def read_ply(path: Path) -> ActivatedSplats:
     level, parent = (_whole(table[name]) if has_tree else None for name in ("level", "parent"))
     return splats_from_stored(
         _centres(table), log_scales, _columns(table, "rot_0", "rot_1", "rot_2", "rot_3"), colors, logits,
-        level=level, parent=parent, frame=frame,
+        level=level, parent=parent, frame=frame, facts=facts,
     )  # fmt: skip
 
 
@@ -96,8 +101,8 @@ def _whole(values: Array) -> Array:
     return values.astype(np.int32)
 
 
-def _read_table(path: Path) -> tuple[Array, str]:
-    """The element ``vertex`` as a structured array, and the frame that our own comment names."""
+def _read_table(path: Path) -> tuple[Array, str, dict[str, Any]]:
+    """The element ``vertex`` as a structured array; the frame and the facts that our own comments name."""
     header = read_header(path)
     first = next(iter(header.elements), "vertex")
     if first != "vertex":
@@ -112,4 +117,14 @@ def _read_table(path: Path) -> tuple[Array, str]:
     if start is None:
         raise SplatError("it has lists among its Gaussians; expected plain numbers")
     frame = "y_up" if "frame y_up" in header.comments else "rdf"
-    return np.fromfile(path, vertex.dtype(header.order), vertex.count, offset=start), frame
+    return np.fromfile(path, vertex.dtype(header.order), vertex.count, offset=start), frame, _facts(header.comments)
+
+
+def _facts(comments: list[str]) -> dict[str, Any]:
+    """The offset that a comment states; nothing where none does, or no three numbers."""
+    stated = next((each.removeprefix(OFFSET_COMMENT) for each in comments if each.startswith(OFFSET_COMMENT)), "")
+    try:
+        x, y, z = map(float, stated.split())
+    except ValueError:
+        return {}
+    return {OFFSET: [x, y, z]}

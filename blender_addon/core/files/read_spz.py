@@ -22,12 +22,17 @@ def read_spz(path: Path) -> ActivatedSplats:
         SplatError: if it is none, truncated, promises more than it can hold, declares axes that are not turned here, or
             is of version 4 and nothing here can unpack that.
     """
+    return spz_splats(path.read_bytes())
+
+
+def spz_splats(data: bytes) -> ActivatedSplats:
+    """The Gaussians of an .spz; raises as :func:`read_spz`."""
     with parse_errors_as_splat_errors():
         try:
-            header, planes, extensions = parse_parts(path.read_bytes())
+            header, planes, extensions = parse_parts(data)
         except NoZstandardError as error:
             raise SplatError("it is of version 4, which this Blender's Python cannot unpack (no Zstandard); convert it "
-                             "first: hgs export FILE.spz FILE.ply") from error  # fmt: skip
+                             "first: hgs export FILE FILE.ply") from error  # fmt: skip
         frame = _declared_frame(extensions) if header.flags & EXTENDED else "y_up"
         parsed = unpack_planes(header, planes)
     return splats_from_stored(*parsed, frame=frame)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..harmonics import C0, degree_of
 from ..parsing.gltf import around_binary
-from ..splats import ActivatedSplats, Array, SplatError, parse_errors_as_splat_errors
+from ..splats import ActivatedSplats, Array, SplatError, offset_of, parse_errors_as_splat_errors
 from .read_glb import EXTENSION, PREFIX, coefficient_names
 
 POINTS, FLOAT, UNSIGNED_BYTE, ARRAY_BUFFER = 0, 5126, 5121, 34962
@@ -31,9 +31,10 @@ def write_glb(path: Path, splats: ActivatedSplats) -> None:
     Raises:
         SplatError: if there are too many for the format.
     """
-    columns = _columns(splats)
+    columns, offset = _columns(splats), offset_of(splats.facts)
+    placed = {"translation": offset.tolist()} if offset.any() else {}
     with parse_errors_as_splat_errors():
-        head, tail = around_binary(_document(columns), sum(each.nbytes for each in columns.values()))
+        head, tail = around_binary(_document(columns, placed), sum(each.nbytes for each in columns.values()))
     with open(path, "wb") as file:
         file.write(head)
         for values in columns.values():
@@ -67,7 +68,8 @@ def _fallback(splats: ActivatedSplats) -> Array:
     return color
 
 
-def _document(columns: dict[str, Array]) -> dict[str, Any]:
+def _document(columns: dict[str, Array], placed: dict[str, Any]) -> dict[str, Any]:
+    """The JSON of the file; ``placed`` is what its node says of its place."""
     views: list[dict[str, Any]] = []
     accessors: list[dict[str, Any]] = []
     start = 0
@@ -88,7 +90,7 @@ def _document(columns: dict[str, Array]) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "asset": {"version": "2.0", "generator": "hgs_toolkit Blender extension"}, "extensionsUsed": [EXTENSION],
-        "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"name": "gaussians", "mesh": 0}],
+        "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"name": "gaussians", "mesh": 0} | placed],
         "meshes": [{"name": "gaussians", "primitives": [primitive]}], "accessors": accessors, "bufferViews": views,
         "buffers": [{"byteLength": start}],
     }  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..splats import NO_PARENT, ActivatedSplats, stored_values
+from ..splats import NO_PARENT, OFFSET, ActivatedSplats, offset_of, stored_values
 from .read_hgs import METADATA_KEY
 
 FORMAT_VERSION = 1
@@ -26,7 +26,10 @@ def write_hgs(path: Path, splats: ActivatedSplats) -> None:
         "means": stored.means, "log_scales": stored.log_scales, "quats": stored.quats, "sh": stored.sh,
         "opacity_logits": stored.logits, "level": level, "parent": parent,
     }  # fmt: skip
-    header: dict[str, Any] = {"__metadata__": {METADATA_KEY: json.dumps({"format_version": FORMAT_VERSION})}}
+    metadata: dict[str, Any] = {"format_version": FORMAT_VERSION}
+    if (offset := offset_of(splats.facts)).any():
+        metadata[OFFSET] = offset.tolist()
+    header: dict[str, Any] = {"__metadata__": {METADATA_KEY: json.dumps(metadata)}}
     blobs, start = [], 0
     for name, array in arrays.items():
         is_whole = array.dtype.kind == "i"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..splats import ActivatedSplats, Array, SplatError, stored_values
+from ..splats import ActivatedSplats, Array, SplatError, offset_of, stored_values
+from .read_ply import OFFSET_COMMENT
 
 MAX_EXACT = 2**24
 """Whole numbers up to this are exact in a float column."""
@@ -26,6 +27,8 @@ def write_ply(path: Path, splats: ActivatedSplats) -> None:
     names = [name for names in columns for name in names.split()]
     lines = ["ply", "format binary_little_endian 1.0", f"element vertex {len(splats)}"]
     lines += ["comment generator hgs_toolkit Blender extension", f"comment frame {splats.frame}"]
+    if (offset := offset_of(splats.facts)).any():
+        lines.append(f"comment {OFFSET_COMMENT}{' '.join(map(repr, offset.tolist()))}")
     if splats.level is not None:
         counts = np.bincount(splats.level[splats.level >= 0])
         lines.append(" ".join(["comment hgs_levels", *map(str, counts)]))
