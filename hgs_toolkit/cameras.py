@@ -119,7 +119,7 @@ class Cameras:
     def __len__(self) -> int:
         return self.cam_to_world.shape[0]
 
-    def __getitem__(self, index: int | slice | Tensor) -> Cameras:
+    def __getitem__(self, index: int | slice | Tensor | tuple[int | slice | Tensor, ...]) -> Cameras:
         return Cameras(self.cam_to_world[index], self.intrinsics[index])
 
     def __iter__(self) -> Iterator[Cameras]:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -147,7 +147,12 @@ def test_the_processes_are_given_the_words_of_the_command(
     hgs: Hgs, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[str] = []
-    monkeypatch.setattr("hgs_toolkit.cli.train.run_processes", lambda words, count: given.extend(words) or 10 + count)
+
+    def run(words: Sequence[str], count: int) -> int:
+        given.extend(words)
+        return 10 + count
+
+    monkeypatch.setattr("hgs_toolkit.cli.train.run_processes", run)
     words = ["--data", str(folder / "set.zip"), "--out", "run", "--preset", "critters32", "--set", "training.batch=8",
              "--set", "training.kimg=1", "--snap", "2.5", "--resume"]  # fmt: skip
     (folder / "run").mkdir(exist_ok=True)

@@ -6,6 +6,7 @@ import json
 import unicodedata
 import zipfile
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import trimesh
@@ -72,7 +73,7 @@ def test_what_macos_and_windows_add_is_no_file_of_the_user(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_accents_are_composed_or_apart(form: str, capture: dict[str, bytes], tmp_path: Path) -> None:
+def test_accents_are_composed_or_apart(form: Literal["NFC", "NFD"], capture: dict[str, bytes], tmp_path: Path) -> None:
     content = json.loads(capture["transforms.json"])
     name = unicodedata.normalize("NFC" if form == "NFD" else "NFD", KITCHEN)
     content["frames"] = [content["frames"][0] | {"file_path": f"images/{name}.png"}]

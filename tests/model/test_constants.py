@@ -48,7 +48,7 @@ def test_the_copy_keeps_the_weights_of_its_first_scene_and_the_original_follows_
 ) -> None:
     copy = for_inference(generator)
     before = copy.synthesize(w[:1])
-    weight = generator.transformer[0].mlp.expand.weight
+    weight = generator.get_parameter("transformer.0.mlp.expand.weight")
     kept = weight.clone()
     weight += 1.0
     try:
