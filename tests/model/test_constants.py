@@ -50,7 +50,7 @@ def test_the_copy_keeps_the_weights_of_its_first_scene_and_the_original_follows_
     before = copy.synthesize(w[:1])
     weight = generator.get_parameter("transformer.0.mlp.expand.weight")
     kept = weight.clone()
-    weight += 1.0
+    weight.add_(1.0)
     try:
         assert torch.equal(copy.synthesize(w[:1]).means, before.means)
         assert not torch.equal(generator.synthesize(w[:1]).means, before.means)
