@@ -87,15 +87,15 @@ def render(
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.imaging.animation import animate as draw_images
-        from hgs_toolkit.imaging.camera_paths import camera_path, fit_cameras, views
+        from hgs_toolkit.imaging.camera_paths import camera_path, fit_cameras, step_back, views
         from hgs_toolkit.imaging.scene_images import ImageSettings
 
         target, metadata = choose_device(device), shown.asset.metadata
         path = trajectory or ("orbit" if count > 1 else "frontal")
         lens = metadata.focal, metadata.radius
         cameras = views(*angles, *lens) if angles else camera_path(path, count, *lens)
-        if not metadata.generator:
-            cameras = fit_cameras(cameras, shown.asset.scene)
+        fit = step_back if metadata.generator else fit_cameras
+        cameras = fit(cameras, shown.asset.scene)
         scene = _changed(shown.scene, subtree, opaque, by_level).to(target)
         cameras = cameras.with_focal(metadata.focal * zoom)
         settings = ImageSettings(size, shown.background, splat_scale)

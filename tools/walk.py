@@ -95,6 +95,9 @@ BORDERLESS = re.compile(r"found/|pictures/|^samples/contact|mix\.png$|tree\.png$
 TOLERANCE = {".png": 2, ".gif": 12, ".mp4": 24}
 """Greatest difference, of 255, of border pixels from the corner's colour: palettes and compression move them."""
 
+FAINT = 12
+"""Greatest alpha, of 255, that border pixels may have: the last of a Gaussian's tail."""
+
 PROBE = "--size 64 --background transparent --yaw 0,90 --pitch 0,30"
 """Views by which a splat file is looked at."""
 
@@ -203,7 +206,7 @@ def is_whole(path: Path) -> bool:
     """Whether nothing in an image, or in the first frame of a video, touches its border."""
     image = np.asarray(imageio.imread(path, index=0))
     if image.ndim == 3 and image.shape[2] == 4:
-        return not _border(image[..., 3]).any()
+        return bool(_border(image[..., 3]).max() <= FAINT)
     border = _border(image.astype(np.int64).reshape(*image.shape[:2], -1))
     return bool((np.abs(border - border[0]) <= TOLERANCE[path.suffix]).all())
 
@@ -218,10 +221,10 @@ def _has_clear_borders(path: Path) -> bool:
     probe = path.with_name(f"probe-{path.name}.png")
     result = CliRunner().invoke(app, ["render", str(path), str(probe), *PROBE.split(), "--force"])
     if result.exit_code:
-        return "no Gaussian splat file" in result.stderr  # a mesh in a .ply or .glb
+        return "splat file" in result.stderr  # a mesh in a .ply or .glb, which is none
     alpha = np.asarray(imageio.imread(probe))[..., 3]
     panes = [pane for row in np.split(alpha, 2) for pane in np.split(row, 2, axis=1)]
-    return not any(_border(pane).any() for pane in panes)
+    return all(_border(pane).max() <= FAINT for pane in panes)
 
 
 def _border(image: NDArray[Any]) -> NDArray[Any]:

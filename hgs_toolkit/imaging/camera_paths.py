@@ -34,6 +34,10 @@ USUAL_SHARE, STRAY = 0.98, 2.0
 MARGIN = 1.05
 """Distance of a camera over that from which the subject touches the image's border."""
 
+BORDER, FARTHEST = 1.07, 1.6
+"""Distance of a camera that stepped back over that from which the subject touches the image's border; and the multiple
+of its first distance up to which it steps back."""
+
 LEAST_SHARE = 0.35
 """Share of the image that a subject fills at least, if it is left to the standard camera."""
 
@@ -86,6 +90,32 @@ def fit_cameras(cameras: Cameras, scene: GaussianHierarchy) -> Cameras:
     center, distance = frame_scene(scene, float(cameras.intrinsics.flatten(0, -3)[0, 0, 0]))
     moved = cameras.cam_to_world.clone()
     moved[..., :3, 3] = moved[..., :3, 3] * (distance / DEFAULT_RADIUS) + center
+    return step_back(Cameras(moved, cameras.intrinsics), scene, center)
+
+
+def step_back(cameras: Cameras, scene: GaussianHierarchy, center: Tensor | None = None) -> Cameras:
+    """``cameras`` (...) that look at ``center`` (3,), farther away where one of them cuts off a part of ``scene``.
+
+    All are moved by the same factor. They stay where they are if they would have to go farther than FARTHEST times as
+    far: then the subject is not meant to be whole, as in portraits.
+
+    Args:
+        center: the origin by default.
+    """
+    means, edge = _visible_gaussians(scene)
+    center = torch.zeros(3) if center is None else center
+    factor = 0.0
+    for to_world, lens in zip(
+        cameras.cam_to_world.flatten(0, -3).cpu(), cameras.intrinsics.flatten(0, -3), strict=True
+    ):
+        along = (means - center) @ to_world[:3, :3]  # (N, 3) along the camera's axes, z forward
+        lateral = along[:, :2].abs().amax(-1) + edge  # (N,)
+        needed = (2 * float(lens[0, 0]) * lateral - along[:, 2]).max()  # lateral is depth / (2 focal) at the border
+        factor = max(factor, float(BORDER * needed / (to_world[:3, 3] - center).norm()))
+    if not 1.0 < factor <= FARTHEST:
+        return cameras
+    moved, middle = cameras.cam_to_world.clone(), center.to(cameras.cam_to_world)
+    moved[..., :3, 3] = middle + (moved[..., :3, 3] - middle) * factor
     return Cameras(moved, cameras.intrinsics)
 
 
@@ -119,18 +149,23 @@ def visible_box(scene: GaussianHierarchy) -> tuple[Tensor, Tensor]:
 
     The background does not count, unless there is nothing else, nor do a few Gaussians that lie far from all others.
     """
+    means, edge = _visible_gaussians(scene)
+    return (means - edge[:, None]).amin(0), (means + edge[:, None]).amax(0)
+
+
+def _visible_gaussians(scene: GaussianHierarchy) -> tuple[Tensor, Tensor]:
+    """Centres (N, 3) and visible half sizes (N,) of one scene's Gaussians, as :func:`visible_box` counts them."""
     keep = ~scene.is_background if not bool(scene.is_background.all()) else torch.ones_like(scene.is_background)
     opacity = logits_to_opacities(scene.opacity_logits[0])
     if bool((keep & (opacity > FAINT)).any()):
         keep = keep & (opacity > FAINT)
     means, sizes = scene.means[0][keep].cpu(), scene.log_scales[0][keep].amax(-1).exp().cpu()
     if not len(means):
-        return -torch.ones(3), torch.ones(3)
+        return torch.zeros(1, 3), torch.ones(1)
     reach = (means - means.median(dim=0).values).norm(dim=-1) + EDGE * sizes
     usual = reach.kthvalue(max(1, round(USUAL_SHARE * len(reach)))).values
     near = reach <= STRAY * usual
-    edge = EDGE * sizes[near, None]
-    return (means[near] - edge).amin(0), (means[near] + edge).amax(0)
+    return means[near], EDGE * sizes[near]
 
 
 def subject_bounds(scene: GaussianHierarchy, share: float) -> tuple[Tensor, Tensor]:

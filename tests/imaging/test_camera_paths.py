@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ import torch
 from hgs_toolkit.cameras import Cameras, frontal
 from hgs_toolkit.conventions import DEFAULT_RADIUS
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
-from hgs_toolkit.imaging.camera_paths import TRAJECTORIES, camera_path, fit_cameras, frame_scene, views
+from hgs_toolkit.imaging.camera_paths import TRAJECTORIES, camera_path, fit_cameras, frame_scene, step_back, views
 from hgs_toolkit.imaging.scene_images import ImageSettings, draw_images
 
 
@@ -72,6 +73,21 @@ def test_a_scene_that_the_standard_camera_shows_is_left_to_it() -> None:
     assert distance == DEFAULT_RADIUS
     moved = scene.replace(means=scene.means + 5)
     assert frame_scene(moved, 2.0)[0].tolist() != [0, 0, 0]
+
+
+@pytest.mark.parametrize("fit", [fit_cameras, step_back])
+def test_a_part_that_comes_near_a_camera_from_above_is_not_cut_off(fit: Callable[..., Cameras]) -> None:
+    scene = balls(torch.tensor([[-0.55, 0.5, 0.0], [0.55, 0.5, 0.0], [0.0, -0.5, 0.0]]), 0.02)
+    cameras = views([0, 90], [0, 30, 60], 2.0, DEFAULT_RADIUS)
+    assert not touches_no_border(coverage(scene, cameras))
+    assert touches_no_border(coverage(scene, fit(cameras, scene)))
+    frontal = views([0], [0], 2.0, DEFAULT_RADIUS)
+    assert torch.equal(fit(frontal, scene).cam_to_world, frontal.cam_to_world), "nothing is cut off there"
+
+
+def test_a_portrait_that_fills_its_image_stays_where_it_is() -> None:
+    cameras = views([0], [0], 2.0, DEFAULT_RADIUS)
+    assert torch.equal(step_back(cameras, balls(body() * 2, 0.02)).cam_to_world, cameras.cam_to_world)
 
 
 def test_what_cannot_be_seen_does_not_count() -> None:
