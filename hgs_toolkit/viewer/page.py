@@ -22,7 +22,7 @@ from hgs_toolkit.imaging.looks import LEVEL_COLORS, level_colors
 from hgs_toolkit.imaging.scene_images import natural_background
 from hgs_toolkit.viewer.packing import pack_scene
 
-SCRIPTS = ("unpack.js", "sorting.js", "renderer.js", "camera.js", "page.js")
+SCRIPTS = ("unpack.js", "detail.js", "sorting.js", "renderer.js", "camera.js", "page.js")
 """Parts of the page's program, in the order in which they are put together."""
 
 

@@ -202,3 +202,36 @@ def test_a_browser_without_webgl_says_so(tab: Tab, tmp_path: Path, scene: Gaussi
     tab.page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
     tab.page.goto((tmp_path / "page.html").as_uri())
     tab.page.wait_for_function("document.getElementById('message').textContent.includes('WebGL')")
+
+
+MOVE = """(limit) => hgs.then(async (page) => {
+  Object.assign(page.detail, { fewest: 0, budget: limit, rest: 60000, measured() {} });
+  page.moved();
+  while (!page.sorting.idle || page.renderer.count !== limit) await new Promise((done) => setTimeout(done, 10));
+  page.draw();
+  return page.canvas.toDataURL("image/png");
+})"""
+
+
+def test_a_slow_device_draws_coarse_levels_while_the_view_moves_and_everything_when_it_rests(
+    tab: Tab, tmp_path: Path, scene_factory: Factory
+) -> None:
+    scene = scene_factory((8, 64, 512), background=6)
+    opened(tab, tmp_path, scene)
+    coarse = pixels_of(tab.page.evaluate(MOVE, 6 + 8 + 64))
+    assert psnr(coarse, drawn(scene.levels(0, 1), 0.0, 0.0)) > LEAST_PSNR
+    tab.page.evaluate("hgs.then((page) => { page.detail.rest = 0; page.moved(); })")
+    tab.page.wait_for_function("hgs.then((page) => page.renderer.count === page.facts.count)")
+    assert psnr(seen(tab), drawn(scene, 0.0, 0.0)) > LEAST_PSNR
+    assert tab.real_complaints() == []
+
+
+def test_the_part_that_is_drawn_while_moving_fits_the_devices_pace(
+    tab: Tab, tmp_path: Path, scene_factory: Factory
+) -> None:
+    opened(tab, tmp_path, scene_factory((8,)))
+    budgets = tab.page.evaluate(
+        "hgs.then(({ detail }) => { const slow = new detail.constructor(300000); return [[300000, 1000], [20000, 50], "
+        "[20000, 1]].map((picture) => { slow.measured(...picture); return slow.budget; }); })"
+    )
+    assert budgets == [20000, 20000, 300000]

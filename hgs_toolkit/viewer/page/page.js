@@ -19,27 +19,33 @@ class Page {
     this.camera = new OrbitCamera(facts.view);
     this.look = { scale: 1, shown: 0xffffffff, solid: false, byLevel: false, background: facts.view.background };
     this.renderer = new SplatRenderer(this.canvas, arrays, facts, facts.palette);
-    this.sorting = new Sorting(arrays.means, (order) => { this.renderer.setOrder(order); this.sorted(); });
+    this.detail = new Detail(facts.count);
+    const rank = () => byImportance(arrays);
+    this.sorting = new Sorting(arrays.means, rank, (order) => { this.renderer.setOrder(order); this.drawSoon(); });
     this.waiting = [];
     this.stale = false;
-    steer(this.canvas, this.camera, () => this.changed());
+    steer(this.canvas, this.camera, () => this.moved());
     new ResizeObserver(() => this.changed()).observe(this.canvas);
     this.canvas.addEventListener("webglcontextlost", () => say("the graphics card was taken away; reload the page"));
     this.connectControls();
     this.changed();
   }
 
-  /** Something about the picture changed: sort if the view turned, and draw soon. */
+  /** Something about the picture changed: sort if the view turned or gets another detail, and draw soon. */
   changed() {
-    const axis = this.camera.axes[2];
-    if (!this.sortedAxis || axis.some((value, k) => value !== this.sortedAxis[k])) {
-      this.sortedAxis = axis;
-      this.sorting.request(axis);
+    const wanted = [...this.camera.axes[2], this.detail.limit];
+    if (!this.sortedFor || wanted.some((value, k) => value !== this.sortedFor[k])) {
+      this.sortedFor = wanted;
+      this.sorting.request(wanted.slice(0, 3), wanted[3]);
     }
     this.drawSoon();
   }
 
-  sorted() { this.drawSoon(); }
+  /** The view moved by hand or turns: fewer Gaussians where the device is slow, all of them when it rests. */
+  moved() {
+    if (this.detail.matters) this.detail.move(() => this.changed());
+    this.changed();
+  }
 
   drawSoon() {
     if (this.stale) return;
@@ -49,14 +55,23 @@ class Page {
 
   draw() {
     this.stale = false;
+    // On a slow device the whole scene must not be drawn once more before the smaller part is sorted.
+    if (this.detail.moving && !this.sorting.idle && this.renderer.count > 2 * this.detail.limit) return;
+    const began = performance.now();
     const ratio = Math.min(window.devicePixelRatio || 1, MAX_PIXEL_RATIO);
     const [width, height] = [this.canvas.clientWidth, this.canvas.clientHeight].map((n) => Math.max(1, Math.round(n * ratio)));
     this.renderer.draw(this.camera, this.look, width, height);
+    if (this.detail.matters && this.renderer.count) {
+      this.renderer.finish();
+      this.detail.measured(this.renderer.count, performance.now() - began);
+    }
     if (this.sorting.idle) for (const done of this.waiting.splice(0)) done();
   }
 
   /** Resolves once the picture shows the present camera and look, sorted. */
   settled() {
+    this.detail.stop();
+    this.changed();
     return new Promise((resolve) => { this.waiting.push(resolve); this.drawSoon(); });
   }
 
@@ -103,7 +118,7 @@ class Page {
     if (!element("turning").checked) return;
     requestAnimationFrame((now) => {
       this.camera.set({ yaw: this.camera.yaw + TURN_SPEED * Math.min(now - last, 100) / 1000 });
-      this.changed();
+      this.moved();
       this.turn(now);
     });
   }

@@ -208,7 +208,7 @@ class SplatRenderer {
 
   /** Indices from back to front. */
   setOrder(order) {
-    const gl = this.gl, [width, height] = this.orderSize;
+    const gl = this.gl, width = this.orderSize[0], height = Math.max(1, Math.ceil(order.length / width));
     const padded = new Uint32Array(width * height);
     padded.set(order);
     gl.activeTexture(gl.TEXTURE0);
@@ -248,6 +248,9 @@ class SplatRenderer {
     gl.bindVertexArray(null);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
   }
+
+  /** Wait until the picture is drawn: only then is the time that it took known. */
+  finish() { this.gl.readPixels(0, 0, 1, 1, this.gl.RGBA, this.gl.UNSIGNED_BYTE, new Uint8Array(4)); }
 
   drawSplats(camera, look, width, height) {
     const gl = this.gl, program = this.splatProgram;

@@ -3,14 +3,16 @@
 /** Source of the worker; it is also run on the page itself where workers are not to be had. */
 function makeSorter(means) {
   const BUCKETS = 65536;
-  const count = means.length / 3;
-  const depths = new Float32Array(count);
+  const depths = new Float32Array(means.length / 3);
   const starts = new Uint32Array(BUCKETS + 1);
 
-  /** Indices (Uint32Array) by falling depth along the axis (x, y, z). */
-  return function sort([x, y, z]) {
+  /** Indices (Uint32Array) by falling depth along the axis (x, y, z), of all Gaussians or of those that are given. */
+  return function sort([x, y, z], some) {
+    const count = some ? some.length : depths.length;
+    const pick = some ? (i) => some[i] : (i) => i;
     let low = Infinity, high = -Infinity;
-    for (let i = 0, j = 0; i < count; i++, j += 3) {
+    for (let i = 0; i < count; i++) {
+      const j = 3 * pick(i);
       depths[i] = x * means[j] + y * means[j + 1] + z * means[j + 2];
       const depth = depths[i];  // rounded to 32 bits, as it is read again below
       if (depth < low) low = depth;
@@ -23,22 +25,26 @@ function makeSorter(means) {
     for (let b = 0; b < BUCKETS; b++) starts[b + 1] += starts[b];
     const order = new Uint32Array(count);
     // Equal depths: the later Gaussian first, as the rasteriser draws the earlier one in front.
-    for (let i = count - 1; i >= 0; i--) order[starts[bucket(i)]++] = i;
+    for (let i = count - 1; i >= 0; i--) order[starts[bucket(i)]++] = pick(i);
     return order;
   };
 }
 
 const WORKER = `${makeSorter}
-let sort;
+let sort, ranked;
 onmessage = ({ data }) => {
   if (data.means) { sort = makeSorter(data.means); return; }
-  const order = sort(data.axis);
+  if (data.ranked) ranked = data.ranked;
+  const order = sort(data.axis, ranked && data.limit < ranked.length ? ranked.subarray(0, data.limit) : null);
   postMessage(order, [order.buffer]);
 };`;
 
 /** Sorts on request; while one request is running, only the latest other one is kept. */
 class Sorting {
-  constructor(means, onOrder) {
+  /** `rank` makes the list of all Gaussians by importance; it is asked for when a part of them is wanted. */
+  constructor(means, rank, onOrder) {
+    this.count = means.length / 3;
+    this.rank = rank;
     this.onOrder = onOrder;
     this.running = false;
     this.wanted = null;
@@ -56,15 +62,18 @@ class Sorting {
     this.worker = null;
     this.sort = makeSorter(means);
     this.running = false;
-    if (this.last) this.request(this.last);
+    if (this.last) this.request(...this.last);
   }
 
-  request(axis) {
-    this.last = axis;
-    if (this.running) { this.wanted = axis; return; }
-    if (!this.worker) { this.onOrder(this.sort(axis)); return; }
+  /** Sort the `limit` most important Gaussians along `axis`. */
+  request(axis, limit = this.count) {
+    this.last = [axis, limit];
+    if (this.running) { this.wanted = this.last; return; }
+    const isPart = limit < this.count, isNew = isPart && !this.ranked;
+    if (isNew) this.ranked = this.rank();
+    if (!this.worker) { this.onOrder(this.sort(axis, isPart ? this.ranked.subarray(0, limit) : null)); return; }
     this.running = true;
-    this.worker.postMessage({ axis });
+    this.worker.postMessage(isNew ? { axis, limit, ranked: this.ranked } : { axis, limit });
   }
 
   finish(order) {
@@ -72,7 +81,7 @@ class Sorting {
     const next = this.wanted;
     this.wanted = null;
     this.onOrder(order);
-    if (next) this.request(next);
+    if (next) this.request(...next);
   }
 
   get idle() { return !this.running; }
