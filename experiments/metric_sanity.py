@@ -40,6 +40,7 @@ HARMS: dict[str, Harm] = {
     "darker by 10 %": lambda pictures, _: 0.9 * pictures,
     "darker by 30 %": lambda pictures, _: 0.7 * pictures,
     "blur, 0.4 px": lambda pictures, _: blurred(pictures, 0.4),
+    "blur, 0.7 px": lambda pictures, _: blurred(pictures, 0.7),
     "blur, 1 px": lambda pictures, _: blurred(pictures, 1.0),
     "noise, 2 %": lambda pictures, generator: noisy(pictures, 0.02, generator),
     "noise, 8 %": lambda pictures, generator: noisy(pictures, 0.08, generator),
