@@ -59,6 +59,15 @@ def test_coarse_discs_that_lie_beside_the_surface_do_not_fill_the_hole() -> None
     assert (quality.euler, quality.parts) == (0, 1)
 
 
+def test_a_plain_back_of_a_detailed_front_is_another_wall() -> None:
+    front, back = cover(shapes.PLATE, 12_000), cover(shapes.PLATE, 1500, seed=1)
+    scene = concatenate([front.select(front.means[0, :, 1] > 0), back.select(back.means[0, :, 1] <= 0)])
+    quality = judge(mesh(scene, resolution=96, faces=0, color="none"), shapes.PLATE)
+    assert quality.error <= 0.3
+    assert 0.97 <= quality.volume <= 1.03
+    assert (quality.euler, quality.parts) == (2, 1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("haze", [False, True])
 @pytest.mark.parametrize("levels", [(89_000,), (300, 3000, 89_000)], ids=["one level", "three levels"])
