@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hgs_toolkit.asset import save_asset
-from hgs_toolkit.checkpoint import load_model, save_model
-from hgs_toolkit.config.classes import ClassPrior
+from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.datasets.critters.drawing import critter, make_critters
 from hgs_toolkit.exporters.table import export
-from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.model_files import PRETRAINED
 from hgs_toolkit.sampling import sample, sample_assets
-from hgs_toolkit.settings_io import load_preset
 from tests.datasets.photographs import Photographs, colmap, gaussian_splatting, nerf_synthetic, nerfstudio
 from tests.parity.snapshots import small_snapshot, write
 
@@ -79,14 +75,6 @@ def _run(folder: Path) -> None:
     shutil.copy(PRETRAINED, folder / "model.safetensors")
 
 
-def _run_with_classes(folder: Path) -> None:
-    """A run folder with a small untrained model of three classes."""
-    classes = ClassPrior(("chair", "sofa", "stool"))
-    config = load_preset("critters32")
-    config = replace(config, generator=replace(config.generator, classes=classes))
-    save_model(folder / "model.safetensors", Generator(config.generator), config, {"kimg": "0"})
-
-
 def _set(resolution: int, count: int = 48, seed: int = 1) -> Callable[[Path], None]:
     return lambda path: make_critters(path, count, resolution, seed=seed)
 
@@ -133,7 +121,7 @@ INPUTS: dict[str, Callable[[Path], None]] = {
     "views.zip": _set(64, count=3), "mine.zip": _set(64), "critters64.zip": _set(64),
     "FOLDER": _set(16), "chairs.zip": _set(16), "chairs": _models, "mugs": _subjects(colmap("PINHOLE")),
     "shapenet_cars": _subjects(nerf_synthetic), "set/dataset.zip": _set(16),
-    "runs/seats": _run_with_classes, "runs/critters64": _run, "runs/mine": _run, "runs/at32": _run, "models": _models,
+    "runs/critters64": _run, "runs/mine": _run, "runs/at32": _run, "models": _models,
     "network-snapshot-015000.pkl": _snapshot, "network-snapshot.pkl": _snapshot,
     "transforms.json": _taken(nerfstudio), "lego": _taken(nerf_synthetic), "scan": _taken(colmap("PINHOLE")),
     "model/cameras.json": _taken(gaussian_splatting), "photos": lambda path: Photographs.take().save_images(path),
