@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from hgs_toolkit.errors import FormatError, ShapeError, did_you_mean
 from hgs_toolkit.exporters.options import ExportOptions, Frame
 from hgs_toolkit.exporters.splat_format import Reader, SplatFormat, Writer, late
+from hgs_toolkit.stand_ins import stand_in
 
 if TYPE_CHECKING:
     from hgs_toolkit.asset import Asset, AssetMetadata
@@ -58,6 +59,10 @@ FORMATS = (
         ".sog", "images in a zip, 14 to 20 bytes a Gaussian: SuperSplat, PlayCanvas, Spark",
         late("sog:read_sog"), late("sog:write_sog"),
         options=frozenset({"frame"}),
+    ),
+    SplatFormat(
+        "meta.json", "the files of a .sog in a folder; only read",
+        late("sog_folder:read_sog_folder"), None, keeps_offset=False,
     ),
     SplatFormat(
         ".compressed.ply", "16 bytes a Gaussian: SuperSplat, PlayCanvas",
@@ -162,6 +167,8 @@ def _readable(path: Path, frame: str | None) -> tuple[SplatFormat, Reader]:
     if not path.is_file():
         raise FormatError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; expected a splat file")
     known = format_of(path)
+    if what := stand_in(path):
+        raise FormatError(f"{path} {what}")
     if known.reader is None:
         raise FormatError(f"{known.suffix} files can be written, not read; readable: {_suffixes(reading=True)}")
     _check_frame(path, known, frame)

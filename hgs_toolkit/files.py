@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hgs_toolkit.errors import FormatError, HgsError
+from hgs_toolkit.stand_ins import stand_in
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -155,6 +156,7 @@ def open_safetensors(path: Path, framework: str = "numpy") -> Any:
     try:
         return safe_open(path, framework=framework)
     except SafetensorError as error:
-        raise FormatError(f"{path} is truncated or no safetensors file ({error}); write or download it anew") from error
+        reason = stand_in(path) or f"is truncated or no safetensors file ({error}); write or download it anew"
+        raise FormatError(f"{path} {reason}") from error
     except OSError as error:
         raise FormatError(f"cannot read {path}: {error.strerror or error}") from error

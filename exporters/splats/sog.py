@@ -75,9 +75,17 @@ def read_sog(path: Path) -> Reading:
     size = path.stat().st_size
     try:
         with zipfile.ZipFile(path) as bundle:
-            return reading_of_sog(lambda name: read_member(bundle, name, size), path, size)
+            folder = _outer_folder(bundle)
+            return reading_of_sog(lambda name: read_member(bundle, folder + name, size), path, size)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         raise FormatError(f"{path} is not a readable .sog archive: {error}") from error
+
+
+def _outer_folder(bundle: zipfile.ZipFile) -> str:
+    """The name, with a slash, of the one folder that holds all, as a program that packs folders leaves it; else ""."""
+    found = [name for name in bundle.namelist() if name == META or name.endswith(f"/{META}")]
+    only = [name for name in found if not name.startswith("__MACOSX/")]
+    return only[0].removesuffix(META) if len(only) == 1 else ""
 
 
 def sog_files(scene: GaussianHierarchy, frame: str = FRAME, options: ExportOptions | None = None) -> Files:

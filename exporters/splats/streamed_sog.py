@@ -25,7 +25,8 @@ from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.companion import Companion, CompanionKind
 from hgs_toolkit.exporters.splats.lods import levels_of_detail
 from hgs_toolkit.exporters.splats.reading import Reading, joined
-from hgs_toolkit.exporters.splats.sog import reading_of_sog, sog_files
+from hgs_toolkit.exporters.splats.sog import sog_files
+from hgs_toolkit.exporters.splats.sog_folder import read_sog_folder
 from hgs_toolkit.exporters.splats.sog_meta import FRAME
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.version import program_name
@@ -161,18 +162,7 @@ def _read_unit(path: Path, names: Any, index: Any) -> Reading:
     meta = Path(names[index])
     if meta.is_absolute() or ".." in meta.parts or meta.name != "meta.json":
         raise FormatError(f"{path} names the file '{meta}'; expected a meta.json in a folder beside it")
-    folder = path.parent / meta.parent
-    size = sum(file.stat().st_size for file in folder.iterdir()) if folder.is_dir() else 0
-
-    def load(name: str) -> bytes:
-        if Path(name).name != name:
-            raise FormatError(f"it names '{name}'; expected a file in its folder")
-        try:
-            return (folder / name).read_bytes()
-        except OSError as error:
-            raise FormatError(f"it lacks {name}: {error.strerror or error}") from error
-
     try:
-        return reading_of_sog(load, folder / meta.name, size)
+        return read_sog_folder(path.parent / meta)
     except FormatError as error:
         raise FormatError(f"{path} refers to a broken scene: {error}") from error

@@ -12,6 +12,7 @@ from PIL import Image
 
 from hgs_toolkit.errors import DataError
 from hgs_toolkit.imaging.reading import to_rgb
+from hgs_toolkit.stand_ins import stand_in_of
 
 Pixels = npt.NDArray[np.uint8]
 Size = tuple[int, int]
@@ -59,7 +60,8 @@ def open_image(data: bytes, name: str, max_side: int = MAX_IMAGE_SIDE) -> Image.
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"{name} is not a readable PNG, JPEG or WebP image: {error}") from error
+        reason = stand_in_of(data) or f"is not a readable PNG, JPEG or WebP image: {error}"
+        raise DataError(f"{name} {reason}") from error
     if max(image.size) > max_side:
         raise DataError(f"{name} is {image.width} x {image.height}; expected at most {max_side} pixels a side")
     return image

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hgs_toolkit.errors import DataError
+from hgs_toolkit.stand_ins import stand_in
 
 CLUTTER = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 """Names, in lower case, of files that computers add to folders by themselves; macOS also adds ``._NAME`` files."""
@@ -58,7 +59,7 @@ def open_store(path: str | Path) -> FileStore:
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     if not is_zip:
-        raise DataError(f"{path} is neither a folder nor a zip archive")
+        raise DataError(f"{path} {stand_in(path) or 'is neither a folder nor a zip archive'}")
     return ZipStore(path)
 
 

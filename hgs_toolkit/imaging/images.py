@@ -18,6 +18,7 @@ from hgs_toolkit.errors import DataError, HgsError, ShapeError
 from hgs_toolkit.files import atomic_path
 from hgs_toolkit.imaging.choices import VIDEO_SUFFIXES
 from hgs_toolkit.imaging.reading import to_rgb
+from hgs_toolkit.stand_ins import stand_in
 
 Bytes = NDArray[np.uint8]
 
@@ -78,6 +79,8 @@ def load_image(path: str | Path) -> Bytes:
     except DataError:
         raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        if what := stand_in(Path(path)):
+            raise HgsError(f"{path} {what}") from error
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise HgsError(f"cannot read the image {path}: {reason}") from error
 

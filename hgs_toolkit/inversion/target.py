@@ -19,6 +19,7 @@ from hgs_toolkit.errors import DataError, ShapeError
 from hgs_toolkit.imaging.images import Bytes, load_image
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import render
+from hgs_toolkit.stand_ins import stand_in
 
 logger = logging.getLogger(__name__)
 
@@ -190,6 +191,8 @@ def _read(path: str | Path) -> Bytes:
         with Image.open(path) as image:
             width, height = image.size
     except (OSError, ValueError, Image.DecompressionBombError) as error:
+        if what := stand_in(Path(path)):
+            raise DataError(f"{path} {what}") from error
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise DataError(f"cannot read the image {path}: {reason}") from error
     if max(width, height) > MAX_PHOTOGRAPH_SIDE:

@@ -28,6 +28,10 @@ Hgs = Callable[..., Result]
 THERE = ("ply", "png", "html", "glb", "mp4", "json", "zip", "safetensors")
 """Suffixes of files called ``there`` that hold something of the user."""
 
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
+POINTERS = ("pointer.ply", "pointer.safetensors", "pointer.zip", "pointer.png")
+"""Pointers of Git LFS that were cloned without their files."""
+
 SHORT = ("hgs", "spz", "splat", "sog", "glb")
 """Suffixes of splat files called ``short``, of which the second half is missing."""
 
@@ -46,7 +50,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_config: Config) -> Ite
         (root / f"short.{suffix}").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2 - 1])
     ascii_ply = "ply\nformat ascii 1.0\nelement vertex 5\nproperty float x\nend_header\n1\n"
     texts = {"short.ply": ascii_ply, "text.txt": "text", "bad.json": "{", "list.json": "[1, 2]", "noimage.png": "text",
-             "bad.yaml": "generator: [", "unknown.yaml": "generator: {pointz: 3}\n"}  # fmt: skip
+             "bad.yaml": "generator: [", **dict.fromkeys(POINTERS, POINTER),
+             "page.ply": "\n<!DOCTYPE html>\n<html></html>", "unknown.yaml": "generator: {pointz: 3}\n"}  # fmt: skip
     for name, text in (texts | {f"there.{suffix}": "mine" for suffix in THERE}).items():
         (root / name).write_text(text)
     (root / "short.zip").write_bytes((root / "set.zip").read_bytes()[:3000])
@@ -112,6 +117,11 @@ WRONG_INPUTS = [
     # Samples.
     ("sample --out s", 1, "no model was named and none ships"),
     ("sample empty --out s", 1, "the folder empty holds no model.safetensors; expected a run folder"),
+    ("sample pointer.safetensors --out s", 1, "pointer.safetensors is a pointer of Git LFS, not the file itself"),
+    ("train --data pointer.zip --preset critters32 --out o", 1, "fetch it by: git lfs pull"),
+    ("invert pointer.png run --out o", 1, "pointer.png is a pointer of Git LFS"),
+    ("info pointer.ply", 1, "pointer.ply is a pointer of Git LFS"),
+    ("render page.ply a.png", 1, "page.ply is a web page, which a download that failed may leave"),
     ("sample text.txt --out s", 1, "text.txt is truncated or no safetensors file"),
     ("sample a.hgs --out s", 1, "a.hgs is a safetensors file but not a model of this toolkit"),
     ("sample run --out s --seeds 5-1", 1, "'5-1' runs backwards"),

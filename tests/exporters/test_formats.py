@@ -30,7 +30,7 @@ SceneFactory = Callable[..., GaussianHierarchy]
 
 @pytest.mark.parametrize("row", FORMATS, ids=lambda row: row.suffix)
 def test_every_row_has_a_lower_case_suffix_and_a_reader_or_writer(row: SplatFormat) -> None:
-    assert row.suffix.startswith(".") or row.suffix in ("lod-meta.json", "tileset.json")
+    assert row.suffix.startswith(".") or row.suffix in ("lod-meta.json", "tileset.json", "meta.json")
     assert row.suffix == row.suffix.lower()
     assert row.reader or row.writer
     assert row.description

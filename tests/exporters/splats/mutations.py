@@ -194,6 +194,12 @@ def make(row: SplatFormat, path: Path, kind: int = 0) -> None:
     if row.suffix in (".hgs", ".glb") and kind:
         level = torch.arange(1000) * 4 // 1000
         scene = scene.replace(level=level, parent=torch.where(level > 0, torch.arange(1000) - 250, -1))
+    if row.suffix == "meta.json":
+        export(scene, path.with_suffix(".sog"))
+        with zipfile.ZipFile(path.with_suffix(".sog")) as bundle:
+            bundle.extractall(path.parent)
+        (path.parent / "meta.json").replace(path)
+        return
     extras = bool(kind) and row.suffix == ".glb"
     export(scene, path, extras=extras, spz_version=4 if kind and row.suffix == ".spz" else 3)
     if row.suffix == ".ply" and kind:

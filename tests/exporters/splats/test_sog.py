@@ -168,3 +168,35 @@ def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.sog").write_bytes(b"not a zip")
     with pytest.raises(FormatError, match=r"a\.sog is not a readable \.sog archive"):
         load(tmp_path / "a.sog")
+
+
+def test_files_in_a_folder_are_read_packed_or_not(tmp_path: Path, scene_factory: SceneFactory) -> None:
+    export(scene_factory(), tmp_path / "whole.sog")
+    expected = load(tmp_path / "whole.sog").means
+    with zipfile.ZipFile(tmp_path / "whole.sog") as bundle:
+        bundle.extractall(tmp_path / "apart")
+        files = {name: bundle.read(name) for name in bundle.namelist()}
+    assert torch.equal(load(tmp_path / "apart" / "meta.json").means, expected)
+    with zipfile.ZipFile(tmp_path / "outer.sog", "w") as bundle:
+        for name, data in files.items():
+            bundle.writestr(f"my scan/{name}", data)
+        bundle.writestr("__MACOSX/my scan/meta.json", b"resource fork")
+    assert torch.equal(load(tmp_path / "outer.sog").means, expected)
+
+
+def test_a_folder_that_lacks_an_image_or_names_one_elsewhere_is_refused(
+    tmp_path: Path, scene_factory: SceneFactory
+) -> None:
+    export(scene_factory(), tmp_path / "whole.sog")
+    with zipfile.ZipFile(tmp_path / "whole.sog") as bundle:
+        bundle.extractall(tmp_path / "apart")
+    meta = tmp_path / "apart" / "meta.json"
+    content = json.loads(meta.read_bytes())
+    elsewhere = content | {"quats": content["quats"] | {"files": ["../quats.webp"]}}
+    meta.write_text(json.dumps(elsewhere))
+    with pytest.raises(FormatError, match=r"meta.json: it names '../quats.webp'; expected a file in its folder"):
+        load(meta)
+    meta.write_text(json.dumps(content))
+    (tmp_path / "apart" / content["quats"]["files"][0]).unlink()
+    with pytest.raises(FormatError, match=r"it lacks quats.webp"):
+        load(meta)
