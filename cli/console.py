@@ -283,6 +283,17 @@ class _ReportHandler(logging.Handler):
     def __init__(self, report: Reporter) -> None:
         super().__init__()
         self.report = report
+        self.said: dict[str, int] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.report.note(record.getMessage(), record.levelname.lower())
+        """Report a message; where the same is true of many files, the second says so and the others are silent."""
+        level, args = record.levelname.lower(), record.args
+        if not (isinstance(args, tuple) and args and isinstance(args[0], Path)) or self.report.json_lines:
+            self.report.note(record.getMessage(), level)
+            return
+        said = f"{record.msg} {args[1:]}"
+        self.said[said] = self.said.get(said, 0) + 1
+        if self.said[said] == 1:
+            self.report.note(record.getMessage(), level)
+        elif self.said[said] == 2:
+            self.report.note(f"{args[0]}: the same; it is not said again of the files that follow", level)

@@ -77,7 +77,7 @@ class SplatFormat:
         if scene.sh_degree > self.sh_degree:
             lost.append(f"spherical harmonics above degree {self.sh_degree} (colours that change with the view)")
         if not (self.keeps_tree or options.extras):
-            kept = " (option 'extras' would)" if "extras" in self.options else ""
+            kept = " (hgs export --extras keeps it, extras=True in Python)" if "extras" in self.options else ""
             if scene.num_levels > 1:
                 lost.append(f"the tree of {scene.num_levels} levels{kept}")
             if bool(scene.is_background.any()):

@@ -81,6 +81,16 @@ def test_sample_writes_scenes_pictures_a_sheet_and_a_manifest(hgs: Hgs, model_fi
     assert latent.shape == (16,)
 
 
+def test_what_is_true_of_many_files_is_said_of_two(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:
+    words = ("sample", model_file, "--seeds", "0-3", "--out", tmp_path / "out", "--save", "ply")
+    told = [line for line in hgs(*words).stderr.splitlines() if ".ply: " in line]
+    assert [line.split(": ")[0] for line in told] == [str(tmp_path / "out" / f"seed000{i}.ply") for i in (0, 1)]
+    assert ".ply files do not keep the tree" in told[0]
+    assert told[1].endswith(".ply: the same; it is not said again of the files that follow")
+    every = [json.loads(line) for line in hgs(*words, "--force", "--json-progress").stdout.splitlines()]
+    assert len([line for line in every if "do not keep the tree" in line.get("text", "")]) == 4
+
+
 def test_sample_gives_the_same_bytes_again(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:
     made(hgs("sample", model_file, "--seeds", "0-2", "--out", tmp_path / "a", "--size", 16))
     made(hgs("sample", model_file, "--seeds", "1", "--out", tmp_path / "b", "--size", 16))

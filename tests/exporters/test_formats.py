@@ -77,7 +77,8 @@ def test_what_a_format_does_not_keep_is_said(
 ) -> None:
     caplog.set_level(logging.INFO)
     export(scene, tmp_path / "a.ply")
-    assert "a.ply: .ply files do not keep the tree of 3 levels (option 'extras' would); which Gauss" in caplog.text
+    kept = "(hgs export --extras keeps it, extras=True in Python)"
+    assert f"a.ply: .ply files do not keep the tree of 3 levels {kept}; which Gauss" in caplog.text
     caplog.clear()
     export(scene, tmp_path / "a.hgs")
     export(scene, tmp_path / "a.ply", extras=True, overwrite=True)
