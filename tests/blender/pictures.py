@@ -74,3 +74,15 @@ def render_exr(scene: Any, path: Path) -> dict[str, Array]:
     scene.render.filepath = str(path)
     bpy.ops.render.render(write_still=True)
     return read_exr(path)
+
+
+Rows = tuple[tuple[float, ...], ...]
+
+
+def through_the_camera(stage: Any, size: int) -> tuple[Rows, Rows]:
+    """Rows of the matrices world to camera and projection of the stage's camera, for a square image."""
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    camera = stage.camera.evaluated_get(depsgraph)
+    world_to_camera = camera.matrix_world.normalized().inverted()
+    projection = camera.calc_matrix_camera(depsgraph, x=size, y=size)
+    return tuple(map(tuple, world_to_camera)), tuple(map(tuple, projection))

@@ -10,27 +10,15 @@ import bpy
 import numpy as np
 import pytest
 
-from tests.blender.pictures import EXACT, SIZE, Array
+from tests.blender.pictures import EXACT, SIZE, Array, through_the_camera
 
 Addon = Callable[[str], Any]
-
-
-def rows(matrix: Any) -> tuple[tuple[float, ...], ...]:
-    return tuple(map(tuple, matrix))
 
 
 @pytest.fixture
 def view(stage: Any, addon: Addon) -> Callable[[], Any]:
     """What a 3D view would show that looks through the stage's camera."""
-
-    def look() -> Any:
-        depsgraph = bpy.context.evaluated_depsgraph_get()
-        camera = stage.camera.evaluated_get(depsgraph)
-        projection = camera.calc_matrix_camera(depsgraph, x=SIZE, y=SIZE)
-        matrix = camera.matrix_world.normalized().inverted()
-        return addon("engine.exact_viewport").ViewportCamera(rows(matrix), rows(projection), SIZE, SIZE)
-
-    return look
+    return lambda: addon("engine.exact_viewport").ViewportCamera(*through_the_camera(stage, SIZE), SIZE, SIZE)
 
 
 @pytest.mark.parametrize("kind", ["PERSP", "ORTHO"])
