@@ -11,7 +11,7 @@ OUT ?= demo_output
 NODE := tests/oracles/node
 ORACLES := $(NODE)/node_modules/.ready
 
-.PHONY: help install demo evaluation walk walk-fast test test-slow test-browser test-oracles test-blender test-blender-52 test-blender-53 lint format benchmarks gallery gpu-check gpu-train gpu-pack clean
+.PHONY: help install demo evaluation walk test test-slow test-browser test-oracles test-blender test-blender-52 test-blender-53 lint format benchmarks gallery gpu-check gpu-train gpu-pack clean
 
 help:
 	@sed -n 's/^#//p' Makefile | head -4
@@ -95,11 +95,6 @@ $(ORACLES): $(NODE)/package.json $(NODE)/package-lock.json
 # Every command of README and docs, in an empty folder, line by line (PAGES= for some of them).
 walk: $(READY)
 	$(BIN)/python tools/walk.py $(PAGES)
-
-# The part that CI runs, about three minutes on two cores. docs/training.md and docs/own-data.md train longer.
-WALKED_BY_CI := inversion viewing gallery evaluation datasets synthesis reference_model lod mesh
-walk-fast: $(READY)
-	$(BIN)/python tools/walk.py README.md $(WALKED_BY_CI:%=docs/%.md)
 
 lint: $(READY)
 	$(BIN)/ruff check .
