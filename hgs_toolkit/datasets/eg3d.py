@@ -301,7 +301,7 @@ def _plain_labels(values: list[Any]) -> Labels | None:
 
 def parse_label(label: Any, name: str) -> Labels:
     """``label`` as (25,) float32; DataError names the image ``name`` if it is not 25 finite numbers."""
-    if is_class(label):
+    if is_class(label) and (isinstance(label, int) or any(label)):  # zeros alone may be meant as either
         raise DataError(f"the label of {name} is a class and no camera; {ASSUME_CAMERAS}")
     if not isinstance(label, list) or len(label) != LABEL_SIZE:
         given = f"{len(label)} values" if isinstance(label, list) else type(label).__name__

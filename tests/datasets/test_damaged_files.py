@@ -25,7 +25,7 @@ from tests.exporters.splats.mutations import at_most, mutated
 
 FEW, MANY = 6, 100
 
-TIMES_FILE, FIXED_BYTES = 10, 2**18
+TIMES_FILE, FIXED_BYTES = 10, 5 * 2**16
 """Bytes that reading may allocate: so many times the files, and what libraries need for any file."""
 
 

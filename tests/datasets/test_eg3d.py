@@ -154,7 +154,7 @@ def with_file(data: bytes, name: str = "y.png") -> Callable[[Path], Path]:
         (with_file(b"GIF89a, not really"), "y.png is not a readable PNG"),
         (with_file(b""), "y.png is not a readable PNG"),
         (lambda p: write_raw(p, {"a.png": png()}, {"labels": []}), "no label for a.png"),
-        (lambda p: write_raw(p, {"a.png": png()}, {"labels": None}), "is not {"),
+        (lambda p: write_raw(p, {"a.png": png()}, {"labels": None}), "has no labels; .hgs dataset convert"),
         (lambda p: write_raw(p, {"a.png": png()}, [1]), "is not {"),
         (lambda p: write_raw(p, {"a.png": png()}, {"labels": [["a.png"]]}), "is not {"),
         (lambda p: write_raw(p, {"a.png": png()}, None), "has no dataset.json at its top level"),
