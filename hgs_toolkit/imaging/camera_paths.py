@@ -38,9 +38,9 @@ BORDER, FARTHEST = 1.07, 1.6
 """Distance of a camera that stepped back over that from which the subject touches the image's border; and the multiple
 of its first distance up to which it steps back."""
 
-NEAR_ENOUGH, STEP = 1.05, 1 / 16
-"""Multiple of its distance up to which a camera need not step back, and the unit of the multiples by which it does:
-small differences between the formats in which an asset is stored then leave it where it is."""
+STEP = 1 / 16
+"""Unit of the multiples of its distance by which a camera steps back: the small differences between the formats in
+which an asset is stored then leave it where it is."""
 
 LEAST_SHARE = 0.35
 """Share of the image that a subject fills at least, if it is left to the standard camera."""
@@ -116,7 +116,7 @@ def step_back(cameras: Cameras, scene: GaussianHierarchy, center: Tensor | None 
         lateral = along[:, :2].abs().amax(-1) + edge  # (N,)
         needed = (2 * float(lens[0, 0]) * lateral - along[:, 2]).max()  # lateral is depth / (2 focal) at the border
         factor = max(factor, float(BORDER * needed / (to_world[:3, 3] - center).norm()))
-    factor = math.ceil(factor / STEP) * STEP if factor > NEAR_ENOUGH else 1.0
+    factor = math.ceil(factor / STEP) * STEP
     if not 1.0 < factor <= FARTHEST:
         return cameras
     moved, middle = cameras.cam_to_world.clone(), center.to(cameras.cam_to_world)
