@@ -79,10 +79,15 @@ def load_image(path: str | Path) -> Bytes:
     except DataError:
         raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        if what := stand_in(Path(path)):
-            raise HgsError(f"{path} {what}") from error
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise HgsError(f"cannot read the image {path}: {reason}") from error
+        raise HgsError(why_unreadable(path, error)) from error
+
+
+def why_unreadable(path: str | Path, error: Exception) -> str:
+    """The sentence about an image that could not be opened because of ``error``."""
+    if what := stand_in(Path(path)):
+        return f"{path} {what}"
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return f"cannot read the image {path}: {reason}"
 
 
 def save_video(path: str | Path, frames: Iterable[Bytes], fps: float = 30, *, force: bool = True) -> None:

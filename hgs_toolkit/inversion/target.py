@@ -16,10 +16,9 @@ from torch import Tensor
 from hgs_toolkit.cameras import LABEL_SIZE, Cameras, frontal
 from hgs_toolkit.devices import device_of
 from hgs_toolkit.errors import DataError, ShapeError
-from hgs_toolkit.imaging.images import Bytes, load_image
+from hgs_toolkit.imaging.images import Bytes, load_image, why_unreadable
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import render
-from hgs_toolkit.stand_ins import stand_in
 
 logger = logging.getLogger(__name__)
 
@@ -191,10 +190,7 @@ def _read(path: str | Path) -> Bytes:
         with Image.open(path) as image:
             width, height = image.size
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        if what := stand_in(Path(path)):
-            raise DataError(f"{path} {what}") from error
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise DataError(f"cannot read the image {path}: {reason}") from error
+        raise DataError(why_unreadable(path, error)) from error
     if max(width, height) > MAX_PHOTOGRAPH_SIDE:
         raise DataError(f"{path} is {width} x {height}; expected at most {MAX_PHOTOGRAPH_SIDE} pixels a side")
     return load_image(path)
