@@ -12,8 +12,9 @@ import bpy
 import numpy as np
 import pytest
 
+from tests.samples import sample_file
+
 Addon = Callable[[str], Any]
-SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples"
 
 
 @pytest.fixture
@@ -80,9 +81,7 @@ def test_a_mesh_goes_to_blenders_own_importer(addon: Addon, tmp_path: Path) -> N
 
 
 def test_a_real_spz_comes_in(addon: Addon) -> None:
-    if not (path := SAMPLES / "biker.spz").is_file():
-        pytest.skip(f"biker.spz is not in {SAMPLES}")
-    assert bpy.ops.hgs.import_splats(filepath=str(path)) == {"FINISHED"}
+    assert bpy.ops.hgs.import_splats(filepath=str(sample_file("biker.spz"))) == {"FINISHED"}
     assert len(bpy.context.object.data.attributes["radiance:base"].data) > 1000
 
 

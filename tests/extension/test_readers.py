@@ -26,9 +26,9 @@ from hgs_toolkit.exporters.table import export, load, read_asset
 from hgs_toolkit.gaussians import GaussianHierarchy
 from tests.exporters.splats.accuracy import reference_scene
 from tests.exporters.splats.test_foreign_values import far_file, rewritten
+from tests.samples import sample_file
 
 READERS = {".ply": read_ply, ".spz": read_spz, ".splat": read_splat, ".glb": read_glb, ".hgs": read_hgs}
-SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples"
 
 MUTATIONS = 300
 
@@ -85,8 +85,7 @@ def _tree(folder: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["biker.spz", "guitar.compressed.ply"])
 def test_real_files(name: str) -> None:
-    if not (path := SAMPLES / name).is_file():
-        pytest.skip(f"{name} is not in {SAMPLES}")
+    path = sample_file(name)
     if name.endswith(".compressed.ply"):
         with pytest.raises(SplatError, match="chunk"):
             read_ply(path)

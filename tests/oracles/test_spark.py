@@ -14,6 +14,7 @@ from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.sampling import sample
 from tests.oracles.spark import CHROMIUM, Drawn, Node, Stage, View, draw, framed, portrait, psnr
+from tests.samples import sample_file
 
 pytestmark = [
     pytest.mark.oracle,
@@ -27,8 +28,6 @@ LEAST_PSNR = 40
 
 FAR = Stage(size=384, fov=30, eye=(0.4, 0.3, 4), settle=10)
 PORTRAIT = portrait(320, "#808080")
-
-GUITAR = Path(__file__).parents[3] / "shared" / "samples" / "guitar.compressed.ply"
 
 
 def check_counts(scene: GaussianHierarchy, budgets: Sequence[int | None], drawn: Sequence[Drawn]) -> None:
@@ -71,9 +70,9 @@ def test_any_budget_of_a_sample_of_the_shipped_model_is_met(node: Node, tmp_path
     assert all(fewer < more for fewer, more in pairwise(likeness[:6]))  # further on rounding decides
 
 
-@pytest.mark.skipif(not GUITAR.is_file(), reason="the sample files are not beside the checkout")
 def test_any_budget_of_a_dense_foreign_scene_is_met(node: Node, tmp_path: Path) -> None:
-    scene = framed(load(GUITAR))  # 90,854 Gaussians; a quarter is in pairs that are smaller than a pixel
+    # 90,854 Gaussians; a quarter is in pairs that are smaller than a pixel.
+    scene = framed(load(sample_file("guitar.compressed.ply")))
     export(scene, tmp_path / "a.rad")
     budgets, hasty = (60_000, None), replace(PORTRAIT, settle=2)  # counts are final before pictures
     check_counts(scene, budgets, draw(node, tmp_path, hasty, [View(tmp_path / "a.rad", n) for n in budgets]))

@@ -123,3 +123,12 @@ def test_no_tracked_file_is_over_8_megabytes() -> None:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     sizes = {name: (ROOT / name).stat().st_size for name in filter(None, listed.split("\0")) if (ROOT / name).exists()}
     assert {name: size for name, size in sizes.items() if size > 8_000_000} == {}
+
+
+def test_one_file_knows_where_the_samples_lie() -> None:
+    """A test that counts the folders up to ``shared`` itself skips in silence once it is moved."""
+    files = (ROOT / "tests").rglob("*.py")
+    assert {file.name for file in files if '"shared" / "samples"' in file.read_text()} == {
+        "samples.py",
+        "test_layout.py",
+    }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import trimesh
@@ -15,8 +13,7 @@ from hgs_toolkit.exporters.meshes.report import describe_mesh
 from hgs_toolkit.exporters.table import load
 from hgs_toolkit.model_files import PRETRAINED
 from hgs_toolkit.sampling import sample_assets
-
-BIKER = Path(__file__).resolve().parents[3] / "shared" / "samples" / "biker.spz"
+from tests.samples import sample_file
 
 with_model = pytest.mark.skipif(not PRETRAINED.is_file(), reason="no model ships with this checkout")
 
@@ -52,9 +49,8 @@ def test_nine_of_ten_samples_of_the_shipped_model_are_one_solid_piece() -> None:
     assert np.mean(solid) >= 0.9
 
 
-@pytest.mark.skipif(not BIKER.is_file(), reason="../shared/samples is not beside this checkout")
 def test_a_capture_of_a_person_is_one_solid() -> None:
-    made = mesh(load(BIKER), resolution=96, faces=10_000)
+    made = mesh(load(sample_file("biker.spz")), resolution=96, faces=10_000)
     assert describe_mesh(made, MeshPlacement())["solid"]
     assert_outward(made)
     height, width = made.extents[1], made.extents[0]

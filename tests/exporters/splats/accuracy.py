@@ -103,6 +103,35 @@ def matched(found: StoredSplats, expected: StoredSplats) -> StoredSplats:
     return found.take(nearest)
 
 
+def paired(found: StoredSplats, expected: StoredSplats) -> StoredSplats:
+    """``found`` in the order of ``expected``, where positions alone do not tell which is which.
+
+    Two Gaussians are a pair if each is the other's nearest, by position and, since many Gaussians of a real scene share
+    one, by all that it has; those left over are paired among themselves, until none is left. So each has one partner.
+    """
+    assert len(found) == len(expected)
+    order = np.full(len(expected), -1)
+    theirs, ours = np.arange(len(found)), np.arange(len(expected))
+    points = [_points(splats) for splats in (found, expected)]
+    while len(ours):
+        trees = [cKDTree(points[0][theirs]), cKDTree(points[1][ours])]
+        nearest = trees[0].query(trees[1].data)[1]  # of each of ours, the number of one of theirs
+        back = trees[1].query(trees[0].data)[1]
+        mutual = back[nearest] == np.arange(len(ours))
+        assert mutual.any()
+        order[ours[mutual]] = theirs[nearest[mutual]]
+        theirs, ours = np.delete(theirs, nearest[mutual]), ours[~mutual]
+    assert len(np.unique(order)) == len(order)
+    return found.take(order)
+
+
+def _points(splats: StoredSplats) -> NDArray[np.float64]:
+    """Points (N, 8) of which distances count a thousandth of the scene's extent as much as 1 of anything else."""
+    extent = float((splats.means.max(axis=0) - splats.means.min(axis=0)).max())
+    alpha = 1 / (1 + np.exp(-splats.logits.astype(np.float64)))
+    return np.column_stack([1000 / extent * splats.means, splats.log_scales, splats.sh[:, 0], alpha])
+
+
 def differences(found: StoredSplats, expected: StoredSplats, reduce: str = "max") -> Errors:
     """Greatest (or root mean square, ``rms``) differences of Gaussians in the same order; the degree may be lower."""
     assert len(found) == len(expected)

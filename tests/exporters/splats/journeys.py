@@ -18,17 +18,19 @@ from hgs_toolkit.encoding import SH_C0
 from hgs_toolkit.exporters.splats.stored import StoredSplats, splats_of
 from hgs_toolkit.exporters.table import export, format_of, load
 from hgs_toolkit.gaussians import GaussianHierarchy
-from tests.exporters.splats.accuracy import BOUNDS, Errors, differences, expected_in, reference_scene
-
-SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples"
-"""Real files of other programs, beside the checkout."""
+from tests.exporters.splats.accuracy import BOUNDS, Errors, differences, expected_in, paired, reference_scene
+from tests.samples import sample_file
 
 NAMES = ("biker.spz", "guitar.compressed.ply")
 
 SPZ_COLOUR = 127.5 / (0.15 * 255)
 DISPLAY_COLOUR = 0.5 / SH_C0
-RANGES = {".spz": (-10.0, 5.9375, SPZ_COLOUR), ".splat": (-np.inf, np.inf, DISPLAY_COLOUR)}
+SPZ_RANGE = (-10.0, 5.9375, SPZ_COLOUR)
+RANGES = {".spz": SPZ_RANGE, "tileset.json": SPZ_RANGE, ".splat": (-np.inf, np.inf, DISPLAY_COLOUR)}
 """What a file can hold: log scales from and to, and the magnitude of constant coefficients."""
+
+BOXES = ("lod-meta.json", "tileset.json")
+"""Formats that cut a large scene into boxes, one after the other, and so do not keep the order of the Gaussians."""
 
 QUANTITIES = {"means": "position", "log_scales": "log scale", "quats": "rotation", "dc": "colour", "sh": "harmonics",
               "alpha": "opacity"}  # fmt: skip
@@ -76,6 +78,8 @@ def _converted(scene: GaussianHierarchy, path: Path) -> GaussianHierarchy:
 def _leg(suffix: str, before: GaussianHierarchy, after: GaussianHierarchy) -> Leg:
     found = splats_of(after, "y_up")
     expected = clipped(expected_in(suffix, before, found), suffix)
+    if suffix in BOXES:
+        found = paired(found, expected)
     errors, greatest = differences(found, expected, "rms"), differences(found, expected)
     return Leg(len(found), errors, greatest, _bound(suffix, before))
 
@@ -109,10 +113,11 @@ def _table(title: str, rows: dict[str, tuple[Leg, ...]]) -> None:
 def main() -> None:
     logging.disable(logging.CRITICAL)  # writers count what they clamp
     suffixes = sorted(BOUNDS)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for sample in NAMES:
-            _table(f"`{sample}`", {suffix: there_and_back(SAMPLES / sample, suffix, folder) for suffix in suffixes})
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        for name in NAMES:
+            rows = {suffix: there_and_back(sample_file(name), suffix, folder) for suffix in suffixes}
+            _table(f"`{name}`", rows)
         scene = reference_scene(3)
         rows = {suffix: (_leg(suffix, scene, _converted(scene, folder / f"a{suffix}")),) for suffix in suffixes}
         # Of random Gaussians the greatest errors are held to the bound.

@@ -15,8 +15,7 @@ from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
 from tests.exporters.splats.accuracy import Errors, differences, reference_scene
 from tests.exporters.splats.ksplat_files import write_ksplat
-
-SAMPLE = Path(__file__).resolve().parents[3] / "shared" / "samples" / "st-fixtures" / "minimal.ksplat"
+from tests.samples import sample_file
 
 BOUNDS = (
     Errors(1e-6, 1e-6, 2e-7, 7e-3, 0, 2e-3), Errors(8e-6, 1e-3, 1e-6, 7e-3, 5e-4, 2e-3),
@@ -44,9 +43,7 @@ def test_every_level_and_degree_comes_in_right(level: int, degree: int, tmp_path
 
 
 def test_a_file_of_another_program_is_read() -> None:
-    if not SAMPLE.is_file():
-        pytest.skip("minimal.ksplat is not beside the checkout (../shared/samples)")
-    loaded = load(SAMPLE)
+    loaded = load(sample_file("st-fixtures/minimal.ksplat"))
     torch.testing.assert_close(loaded.means[0, :, 0], torch.tensor([-1.0, 0, -1, 0]))
     torch.testing.assert_close(loaded.log_scales.exp(), torch.full((1, 4, 3), 0.1))
 

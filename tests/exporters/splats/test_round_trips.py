@@ -9,7 +9,8 @@ import pytest
 from hgs_toolkit.exporters.splats.stored import splats_of
 from hgs_toolkit.exporters.table import FORMATS, export, load
 from tests.exporters.splats.accuracy import BOUNDS, differences, expected_in, matched, reference_scene, turned_as
-from tests.exporters.splats.journeys import NAMES, SAMPLES, there_and_back
+from tests.exporters.splats.journeys import NAMES, there_and_back
+from tests.samples import sample_file
 
 SUFFIXES = sorted(BOUNDS)
 
@@ -63,9 +64,7 @@ def test_extremes_stay_finite(suffix: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_real_scenes_survive_every_other_format_and_the_way_back(suffix: str, name: str, tmp_path: Path) -> None:
-    source = SAMPLES / name
-    if not source.is_file():
-        pytest.skip(f"{name} is not beside the checkout (../shared/samples)")
+    source = sample_file(name)
     legs = there_and_back(source, suffix, tmp_path)
     assert {leg.count for leg in legs} == {load(source).num_gaussians}
     for leg in legs:

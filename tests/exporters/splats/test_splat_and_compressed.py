@@ -14,10 +14,9 @@ from plyfile import PlyData, PlyElement
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
+from tests.samples import sample_file
 
 SceneFactory = Callable[..., GaussianHierarchy]
-
-SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples"
 
 
 def test_a_row_of_splat_is_32_bytes_in_known_places(tmp_path: Path, scene_factory: SceneFactory) -> None:
@@ -45,10 +44,7 @@ def test_splats_come_most_important_first_and_losses_are_said(
 
 
 def test_a_splat_file_of_others_is_read() -> None:
-    path = SAMPLES / "st-fixtures" / "minimal.splat"
-    if not path.is_file():
-        pytest.skip("minimal.splat is not beside the checkout (../shared/samples)")
-    loaded = load(path)
+    loaded = load(sample_file("st-fixtures/minimal.splat"))
     torch.testing.assert_close(loaded.log_scales.exp(), torch.full((1, 4, 3), 0.1))
 
 

@@ -19,10 +19,9 @@ from hgs_toolkit.exporters.splats.spz.axes import axes_matrix
 from hgs_toolkit.exporters.table import export, load, read_asset
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.parsing.spz_axes import AXES, EXTENSION
+from tests.samples import sample_file
 
 SceneFactory = Callable[..., GaussianHierarchy]
-
-SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples" / "st-fixtures"
 
 
 def packed(version: int, planes: bytes, count: int = 1, degree: int = 0, bits: int = 8, flags: int = 0) -> bytes:
@@ -84,10 +83,7 @@ def test_version_1_has_half_floats_and_xyz_of_the_quaternion(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("version", [2, 3, 4])
 def test_files_of_others_hold_the_same_scene_in_each_version(version: int) -> None:
-    path = SAMPLES / f"minimal-v{version}.spz"
-    if not path.is_file():
-        pytest.skip(f"{path.name} is not beside the checkout (../shared/samples)")
-    loaded = load(path)
+    loaded = load(sample_file(f"st-fixtures/minimal-v{version}.spz"))
     assert loaded.num_gaussians == 4
     torch.testing.assert_close(loaded.means[0, :, 0], torch.tensor([-1.0, 0, -1, 0]))
     torch.testing.assert_close(loaded.log_scales, torch.full((1, 4, 3), -2.3125))
