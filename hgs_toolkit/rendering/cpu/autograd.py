@@ -74,13 +74,13 @@ class _Rasterize(torch.autograd.Function):
         image = torch.empty(batch * cameras, settings.height, settings.width, channels)
         alpha = torch.empty(batch * cameras, settings.height, settings.width)
         left = np.empty((len(splats.tile_starts) - 1, TILE_PIXELS), np.float32)
-        last_pairs = np.empty_like(left)
+        ended_by = np.empty_like(left)
         workers.run(
             composite, splats.records, splats.others, background, splats.tile_starts,
-            splats.pairs, *splats.tiles, image.numpy(), alpha.numpy(), left, last_pairs,
+            splats.pairs, *splats.tiles, image.numpy(), alpha.numpy(), left, ended_by,
         )  # fmt: skip
         ctx.save_for_backward(means, quats, scales, opacities, colors, viewmats)
-        ctx.state = (splats, table, background, left, last_pairs, settings)
+        ctx.state = (splats, table, background, left, ended_by, settings)
         ctx.set_materialize_grads(True)
         return image.unflatten(0, (batch, cameras)), alpha[..., None].unflatten(0, (batch, cameras))
 
@@ -88,13 +88,13 @@ class _Rasterize(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, v_image: Tensor, v_alpha: Tensor) -> tuple[Tensor | None, ...]:
         means, quats, scales, opacities, colors, viewmats = ctx.saved_tensors
-        splats, table, background, left, last_pairs, settings = ctx.state
+        splats, table, background, left, ended_by, settings = ctx.state
         batch, cameras = viewmats.shape[:2]
         v_backgrounds = np.empty((len(left), colors.shape[-1] if ctx.needs_input_grad[7] else 0), np.float32)
         slots = np.empty((len(splats.pairs), MOMENTS + BLOCK + splats.others.shape[-1]), np.float32)
         workers.run(
             composite_vjp, splats.records, splats.others, background, splats.tile_starts,
-            splats.pairs, *splats.tiles, left, last_pairs,
+            splats.pairs, *splats.tiles, left, ended_by,
             v_image.flatten(0, 1).contiguous().numpy(), v_alpha.flatten(0, 1)[..., 0].contiguous().numpy(),
             slots.reshape(-1), v_backgrounds,
         )  # fmt: skip

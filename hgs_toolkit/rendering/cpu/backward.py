@@ -14,17 +14,24 @@ import numpy as np
 
 from hgs_toolkit.rendering.cpu.forward import (
     AHEAD,
-    LEVEL_FLOOR,
+    ALL,
+    CANVAS,
+    ENDED_BY,
+    LEFT,
     MAX_OPACITY,
     MIN_LEVEL,
     ONE,
+    PAIR,
+    ROW,
     TILE_PIXELS,
+    WEIGHT,
     ZERO,
     column_centres,
     evaluate_row,
     fill,
     first_channels,
     local_ellipse,
+    make_table,
     prefetch_record,
 )
 from hgs_toolkit.rendering.cpu.jit import inlined, kernel
@@ -33,8 +40,9 @@ from hgs_toolkit.rendering.cpu.simd import (
     exp2,
     fma,
     load,
-    maximum,
     minimum,
+    peek,
+    poke,
     prefetch,
     select,
     splat,
@@ -47,41 +55,55 @@ MOMENTS = 6
 """Sums over pixels of h, h dx', h dy, h dx'^2, h dx' dy, h dy^2, with dx' measured from the ellipse's axis."""
 
 
+# A row's state is laid out as forward; its canvas holds the gradients of the channels, and in place of the final
+# transmittance there is B.
+BEHIND = TILE_WIDTH
+
+
 @inlined
-def read_gradients(v_canvas, behind, v_image, v_alpha, i, x0, y0, transmittance, background):
+def read_gradients(v_canvas, state, v_image, v_alpha, i, x0, y0, background):
     """Bring a tile's gradients next to each other; start B with what lies behind everything."""
     height, width, channels = v_image.shape[1:]
-    fill(v_canvas, ZERO)
-    fill(behind, ZERO)
     for row in range(min(TILE_HEIGHT, height - y0)):
+        pixel = (i * height + y0 + row) * width + x0
         for column in range(min(TILE_WIDTH, width - x0)):
-            at = row * TILE_WIDTH + column
-            seen = -v_alpha[i, y0 + row, x0 + column]
-            for k in range(channels):
-                value = v_image[i, y0 + row, x0 + column, k]
-                v_canvas[k * TILE_PIXELS + at] = value
-                seen += value * background[k]
-            behind[at] = transmittance[at] * seen
+            at = row * ROW + column
+            seen = -peek(v_alpha, pixel + column)
+            for k in range(min(channels, BLOCK)):
+                value = peek(v_image, (pixel + column) * channels + k)
+                poke(state, at + CANVAS + k * TILE_WIDTH, value)
+                seen += value * peek(background, k)
+            for k in range(BLOCK, channels):
+                value = peek(v_image, (pixel + column) * channels + k)
+                poke(v_canvas, (k - BLOCK) * TILE_PIXELS + row * TILE_WIDTH + column, value)
+                seen += value * peek(background, k)
+            poke(state, at + BEHIND, peek(state, at + LEFT) * seen)
 
 
 @inlined
-def read_ends(left, last_pairs, task, transmittance):
+def read_ends(left, ended_by, task, state):
     """Load a tile's final transmittance; the number of its pairs that were drawn anywhere."""
-    drawn = ZERO
-    for at in range(TILE_PIXELS):
-        transmittance[at] = abs(left[task, at])
-        drawn = max(drawn, last_pairs[task, at])
-    return np.int64(drawn)
+    most = ONE
+    for row in range(TILE_HEIGHT):
+        at = task * TILE_PIXELS + row * TILE_WIDTH
+        store(state, row * ROW + LEFT, load(left, at))
+        store(state, row * ROW + ENDED_BY, load(ended_by, at))
+        for column in range(TILE_WIDTH):
+            most = max(most, peek(ended_by, at + column))
+    return np.int64(most) - 1
 
 
 @inlined
-def sum_background(v_backgrounds, task, v_canvas, transmittance):
+def sum_background(v_backgrounds, task, v_canvas, state):
     """Gradient of the background within a tile."""
     for k in range(v_backgrounds.shape[1]):
         total = splat(ZERO)
         for row in range(TILE_HEIGHT):
-            at = row * TILE_WIDTH
-            total = fma(load(transmittance, at), load(v_canvas, k * TILE_PIXELS + at), total)
+            if k < BLOCK:
+                v = load(state, row * ROW + CANVAS + k * TILE_WIDTH)
+            else:
+                v = load(v_canvas, (k - BLOCK) * TILE_PIXELS + row * TILE_WIDTH)
+            total = fma(load(state, row * ROW + LEFT), v, total)
         v_backgrounds[task, k] = sum_lanes(total)
 
 
@@ -91,18 +113,19 @@ def dot_other_blocks(dots, v_canvas, others, g, first, last):
     for row in range(first, last + 1):
         total = splat(ZERO)
         for k in range(others.shape[1]):
-            total = fma(load(v_canvas, (BLOCK + k) * TILE_PIXELS + row * TILE_WIDTH), others[g, k], total)
-        store(dots, row * TILE_WIDTH, total)
+            value = splat(peek(others, np.int64(g) * others.shape[1] + k))
+            total = fma(load(v_canvas, k * TILE_PIXELS + row * TILE_WIDTH), value, total)
+        store(dots, row * ROW, total)
 
 
 @inlined
-def sum_other_blocks(slots, start, v_canvas, weights, first, last):
+def sum_other_blocks(slots, start, v_canvas, state, first, last):
     """Gradients of the channels beyond the first block, from the weights of the rows, at ``start`` and after."""
-    for k in range(v_canvas.size // TILE_PIXELS - BLOCK):
+    for k in range(v_canvas.size // TILE_PIXELS):
         total = splat(ZERO)
         for row in range(first, last + 1):
-            at = row * TILE_WIDTH
-            total = fma(load(weights, at), load(v_canvas, (BLOCK + k) * TILE_PIXELS + at), total)
+            v = load(v_canvas, k * TILE_PIXELS + row * TILE_WIDTH)
+            total = fma(load(state, row * ROW + WEIGHT), v, total)
         slots[start + k] = sum_lanes(total)
 
 
@@ -111,7 +134,7 @@ def composite_vjp(
     worker, workers,
     records, others, backgrounds,  # as in forward
     tile_starts, pairs,
-    tiles_x, tiles_y, left, last_pairs,
+    tiles_x, tiles_y, left, ended_by,
     v_image,  # (I, H, W, D)
     v_alpha,  # (I, H, W)
     slots,  # out (P * (6 + F),)
@@ -119,64 +142,66 @@ def composite_vjp(
 ):  # fmt: skip
     """Fill the slots of the pairs of the tiles ``worker``, ``worker + workers``, ..."""
     tiles = tiles_x * tiles_y
-    v_canvas = np.empty((BLOCK + others.shape[1]) * TILE_PIXELS, np.float32)
-    transmittance, behind = np.empty(TILE_PIXELS, np.float32), np.empty(TILE_PIXELS, np.float32)
-    weights, dots = np.empty(TILE_PIXELS, np.float32), np.empty(TILE_PIXELS, np.float32)
-    fill(dots, ZERO)
-    centres = column_centres()
+    state, dots = np.empty(TILE_HEIGHT * ROW, np.float32), np.zeros(TILE_HEIGHT * ROW, np.float32)
+    v_canvas = np.empty(others.shape[1] * TILE_PIXELS, np.float32)
+    centres, table = column_centres(), make_table()
     width_of_slot = MOMENTS + BLOCK + others.shape[1]
     more_blocks = others.shape[1] > 0
     for task in range(worker, left.shape[0], workers):
         i, tile = task // tiles, task % tiles
         x0, y0 = tile % tiles_x * TILE_WIDTH, tile // tiles_x * TILE_HEIGHT
-        last_pair = last_pairs[task]
         begin = tile_starts[task]
-        drawn = begin + read_ends(left, last_pairs, task, transmittance)
-        read_gradients(v_canvas, behind, v_image, v_alpha, i, x0, y0, transmittance, backgrounds[i])
-        sum_background(v_backgrounds, task, v_canvas, transmittance)
+        fill(state, ZERO)
+        fill(v_canvas, ZERO)
+        drawn = begin + read_ends(left, ended_by, task, state)
+        read_gradients(v_canvas, state, v_image, v_alpha, i, x0, y0, backgrounds[i])
+        sum_background(v_backgrounds, task, v_canvas, state)
         for pair in range(drawn, tile_starts[task + 1]):
             for k in range(width_of_slot):
-                slots[pairs[pair, 1] * width_of_slot + k] = ZERO
+                poke(slots, peek(pairs, pair * PAIR + 1) * width_of_slot + k, ZERO)
         for pair in range(drawn - 1, begin - 1, -1):
             prefetch_record(records, pairs, pair - AHEAD)
-            coming = np.int64(pairs[max(pair - AHEAD, 0), 1]) * width_of_slot
+            coming = np.int64(peek(pairs, max(pair - AHEAD, 0) * PAIR + 1)) * width_of_slot
             prefetch(slots, coming)
             prefetch(slots, coming + width_of_slot - 1)
-            g, slot = pairs[pair, 0], pairs[pair, 1]
-            first, last = np.int64(pairs[pair, 2]), np.int64(pairs[pair, 3])
+            g, slot = peek(pairs, pair * PAIR), np.int64(peek(pairs, pair * PAIR + 1)) * width_of_slot
+            first, last = np.int64(peek(pairs, pair * PAIR + 2)), np.int64(peek(pairs, pair * PAIR + 3))
             u, falloff_x, slope, falloff_y, level, dy = local_ellipse(records, g, x0, y0, first)
             c0, c1, c2, c3 = first_channels(records, g)
-            number = np.float32(pair - begin + 1)
+            number = splat(np.float32(pair - begin + 1))
             if more_blocks:
                 dot_other_blocks(dots, v_canvas, others, g, first, last)
             h0, hx, hy = splat(ZERO), splat(ZERO), splat(ZERO)
             hxx, hxy, hyy = splat(ZERO), splat(ZERO), splat(ZERO)
             s0, s1, s2, s3 = splat(ZERO), splat(ZERO), splat(ZERO), splat(ZERO)
-            for row in range(first, last + 1):
-                at = row * TILE_WIDTH
+            for at in range(first * ROW, (last + 1) * ROW, ROW):
                 dx, exponent = evaluate_row(centres, u, falloff_x, slope, falloff_y, level, dy)
-                drawn_here = (exponent >= MIN_LEVEL) & (load(last_pair, at) >= number)
-                unclamped = exp2(maximum(exponent, LEVEL_FLOOR))
-                opacity = minimum(unclamped, MAX_OPACITY)
-                # Masked numbers, not masked stores: see forward.
-                rest = select(drawn_here, ONE / (ONE - opacity), ONE)
-                T = load(transmittance, at) * rest
-                store(transmittance, at, T)
-                v0, v1 = load(v_canvas, at), load(v_canvas, TILE_PIXELS + at)
-                v2, v3 = load(v_canvas, 2 * TILE_PIXELS + at), load(v_canvas, 3 * TILE_PIXELS + at)
+                drawn_here = (exponent >= load(table, MIN_LEVEL)) & (number < load(state, at + ENDED_BY))
+                # Masking numbers instead of stores: a select between a new and a loaded value becomes a masked store,
+                # which is many times slower than a plain one.
+                unclamped = select(drawn_here, exp2(exponent, table), ZERO)
+                opacity = minimum(unclamped, load(table, MAX_OPACITY))
+                rest = load(table, ALL) / (load(table, ALL) - opacity)
+                T = load(state, at) * rest
+                store(state, at, T)
+                c = at + CANVAS
+                v0, v1 = load(state, c), load(state, c + TILE_WIDTH)
+                v2, v3 = load(state, c + 2 * TILE_WIDTH), load(state, c + 3 * TILE_WIDTH)
                 dot = fma(v0, c0, fma(v1, c1, fma(v2, c2, fma(v3, c3, load(dots, at)))))
-                weight = select(drawn_here, opacity * T, ZERO)
-                B = load(behind, at)
-                store(behind, at, fma(weight, dot, B))
-                store(weights, at, weight)
-                h = select(drawn_here & (unclamped <= MAX_OPACITY), opacity * (T * dot - B * rest), ZERO)
+                weight = opacity * T
+                B = load(state, at + BEHIND)
+                store(state, at + BEHIND, fma(weight, dot, B))
+                store(state, at + WEIGHT, weight)
+                h = opacity * (T * dot - B * rest)
+                h = select(unclamped <= load(table, MAX_OPACITY), h, ZERO)
                 h0 = h0 + h
                 h_dx, h_dy = h * dx, h * dy
                 hx, hy = hx + h_dx, hy + h_dy
                 hxx, hxy, hyy = fma(h_dx, dx, hxx), fma(h_dx, dy, hxy), fma(h_dy, dy, hyy)
                 s0, s1, s2, s3 = fma(weight, v0, s0), fma(weight, v1, s1), fma(weight, v2, s2), fma(weight, v3, s3)
                 dy = dy + ONE
-            store(slots, slot * width_of_slot, sum_each(h0, hx, hy, hxx, hxy, hyy, s0, s1))
-            slots[slot * width_of_slot + 8], slots[slot * width_of_slot + 9] = sum_lanes(s2), sum_lanes(s3)
+            store(slots, slot, sum_each(h0, hx, hy, hxx, hxy, hyy, s0, s1))
+            poke(slots, slot + 8, sum_lanes(s2))
+            poke(slots, slot + 9, sum_lanes(s3))
             if more_blocks:
-                sum_other_blocks(slots, slot * width_of_slot + MOMENTS + BLOCK, v_canvas, weights, first, last)
+                sum_other_blocks(slots, slot + MOMENTS + BLOCK, v_canvas, state, first, last)

@@ -1,8 +1,9 @@
 """Compositing: front to back, tile by tile, eight pixels of a row at a time.
 
-A tile's state lives in the first-level cache: the transmittance of its 16 rows, whose sign says "this pixel is done",
-and its channels. Channels come in blocks of four: the first block is drawn in the loop over the rows, the others from
-the weights that this loop leaves, so that one compiled kernel serves every number of channels.
+A tile's state lives in the first-level cache, all that belongs to a row side by side: the transmittance, 0 where a
+pixel is done, what was left when it was done, and its channels. Channels come in blocks of four: the first block is
+drawn in the loop over the rows, the others from the weights that this loop leaves, so that one compiled kernel serves
+every number of channels.
 """
 
 from __future__ import annotations
@@ -19,7 +20,21 @@ from hgs_toolkit.rendering.cpu.projection import (
     TILE_HEIGHT,
     TILE_WIDTH,
 )
-from hgs_toolkit.rendering.cpu.simd import any_lane, exp2, fma, load, maximum, minimum, prefetch, select, splat, store
+from hgs_toolkit.rendering.cpu.simd import (
+    EXP2_TABLE,
+    any_lane,
+    exp2,
+    fma,
+    load,
+    maximum,
+    minimum,
+    peek,
+    poke,
+    prefetch,
+    select,
+    splat,
+    store,
+)
 from hgs_toolkit.rendering.settings import MAX_ALPHA, MIN_TRANSMITTANCE
 
 TILE_PIXELS = TILE_WIDTH * TILE_HEIGHT
@@ -32,25 +47,42 @@ CHECK_EVERY = 16
 
 # Kernels compute in float32; a Python number in an expression would make it float64.
 ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
-MAX_OPACITY = np.float32(MAX_ALPHA)
-MIN_LEFT = np.float32(MIN_TRANSMITTANCE)
-MIN_LEVEL = np.float32(LOG2_MIN_ALPHA)
-LEVEL_FLOOR = np.float32(-20.0)
+
+PAIR = 4
+"""Numbers of a pair: Gaussian, slot, first and last row; see binning."""
+
+# Where the vectors of a row's state begin: transmittance, transmittance at the end, number of the pair that ended the
+# pixel, weight of the Gaussian at hand, and four channels. ROW is the size of it all.
+LEFT, FINAL, ENDED_BY, WEIGHT, CANVAS = (k * TILE_WIDTH for k in range(5))
+ROW = CANVAS + BLOCK * TILE_WIDTH
+
+# Constants in memory, eight lanes each, after those of exp2.
+MIN_LEVEL, MAX_OPACITY, ALL, MIN_LEFT = ((len(EXP2_TABLE) + k) * TILE_WIDTH for k in range(4))
+_TABLE = np.repeat(np.array([*EXP2_TABLE, LOG2_MIN_ALPHA, MAX_ALPHA, 1.0, MIN_TRANSMITTANCE], np.float32), TILE_WIDTH)
+
+
+@inlined
+def make_table():
+    """Constants of the loop over rows; a copy, so that LLVM leaves them in memory, see :func:`exp2`."""
+    return _TABLE.copy()
 
 
 @inlined
 def local_ellipse(records, g, x0, y0, row):
-    """A Gaussian within a tile: u, falloff_x, slope, falloff_y, level, and dy, a ``row``'s distance from the centre."""
-    u = (records[g, 0] - np.float32(x0)) + records[g, 1]
-    dy = ((np.float32(y0 + row) - records[g, 2]) + HALF) - records[g, 3]
-    falloff_x, falloff_y = -records[g, ELLIPSE], -records[g, ELLIPSE + 2]
-    return splat(u), falloff_x, splat(records[g, ELLIPSE + 1]), falloff_y, splat(records[g, ELLIPSE + 3]), splat(dy)
+    """A Gaussian within a tile: u, -falloff_x, slope, -falloff_y, level, and dy, the distance of ``row`` from v."""
+    at = np.int64(g) * RECORD
+    u = (peek(records, at) - np.float32(x0)) + peek(records, at + 1)
+    dy = ((np.float32(y0 + row) - peek(records, at + 2)) + HALF) - peek(records, at + 3)
+    return (
+        splat(u), splat(-peek(records, at + ELLIPSE)), splat(peek(records, at + ELLIPSE + 1)),
+        splat(-peek(records, at + ELLIPSE + 2)), splat(peek(records, at + ELLIPSE + 3)), splat(dy),
+    )  # fmt: skip
 
 
 @inlined
 def prefetch_record(records, pairs, pair):
     """Fetch what a coming pair needs: in the order of depth Gaussians lie all over the memory."""
-    at = np.int64(pairs[min(max(pair, 0), pairs.shape[0] - 1), 0]) * RECORD
+    at = np.int64(peek(pairs, min(max(pair, 0), pairs.shape[0] - 1) * PAIR)) * RECORD
     prefetch(records, at)
     prefetch(records, at + RECORD - 1)
 
@@ -58,7 +90,11 @@ def prefetch_record(records, pairs, pair):
 @inlined
 def first_channels(records, g):
     """The block of channels that lies in the record."""
-    return records[g, CHANNELS], records[g, CHANNELS + 1], records[g, CHANNELS + 2], records[g, CHANNELS + 3]
+    at = np.int64(g) * RECORD + CHANNELS
+    return (
+        splat(peek(records, at)), splat(peek(records, at + 1)),
+        splat(peek(records, at + 2)), splat(peek(records, at + 3)),
+    )  # fmt: skip
 
 
 @inlined
@@ -85,44 +121,61 @@ def column_centres():
 
 
 @inlined
-def start_transmittance(transmittance, x0, y0, width, height):
-    """1 for pixels of the image; -1, done, for those of the tile outside of it."""
-    for row in range(TILE_HEIGHT):
-        for column in range(TILE_WIDTH):
-            inside = x0 + column < width and y0 + row < height
-            transmittance[row * TILE_WIDTH + column] = ONE if inside else -ONE
+def start_transmittance(state, x0, y0, width, height):
+    """1 for pixels of the image; 0, done before the first pair, for those of the tile outside of it."""
+    for row in range(min(TILE_HEIGHT, height - y0)):
+        for column in range(min(TILE_WIDTH, width - x0)):
+            poke(state, row * ROW + LEFT + column, ONE)
 
 
 @inlined
-def all_done(transmittance):
+def all_done(state):
     """Whether no pixel of the tile takes another Gaussian."""
-    most = load(transmittance, 0)
+    most = load(state, LEFT)
     for row in range(1, TILE_HEIGHT):
-        most = maximum(most, load(transmittance, row * TILE_WIDTH))
+        most = maximum(most, load(state, row * ROW + LEFT))
     return not any_lane(most > ZERO)
 
 
 @inlined
-def add_other_blocks(canvas, others, g, weights, first, last):
-    """Add a Gaussian's channels beyond the first block, with the ``weights`` of its rows."""
+def add_other_blocks(canvas, others, g, state, first, last):
+    """Add a Gaussian's channels beyond the first block, with the weights of its rows."""
     for k in range(others.shape[1]):
-        value = others[g, k]
+        value = splat(peek(others, np.int64(g) * others.shape[1] + k))
         for row in range(first, last + 1):
-            at = (BLOCK + k) * TILE_PIXELS + row * TILE_WIDTH
-            store(canvas, at, fma(load(weights, row * TILE_WIDTH), value, load(canvas, at)))
+            at = k * TILE_PIXELS + row * TILE_WIDTH
+            store(canvas, at, fma(load(state, row * ROW + WEIGHT), value, load(canvas, at)))
 
 
 @inlined
-def write_tile(image, alpha, i, x0, y0, canvas, transmittance, background):
+def end_tile(state, left, ended_by, task, count):
+    """Keep what the backward pass needs; pixels that are not done saw all ``count`` pairs."""
+    end = splat(np.float32(count + 1))
+    for row in range(TILE_HEIGHT):
+        T = load(state, row * ROW + LEFT)
+        final = select(T > ZERO, T, load(state, row * ROW + FINAL))
+        store(state, row * ROW + FINAL, final)
+        at = task * TILE_PIXELS + row * TILE_WIDTH
+        store(left, at, final)
+        store(ended_by, at, select(T > ZERO, end, load(state, row * ROW + ENDED_BY)))
+
+
+@inlined
+def write_tile(image, alpha, i, x0, y0, canvas, state, background):
     """Copy a finished tile, over the background, to the image."""
     height, width, channels = image.shape[1:]
     for row in range(min(TILE_HEIGHT, height - y0)):
+        pixel = (i * height + y0 + row) * width + x0
         for column in range(min(TILE_WIDTH, width - x0)):
-            left = abs(transmittance[row * TILE_WIDTH + column])
-            alpha[i, y0 + row, x0 + column] = ONE - left
-            for k in range(channels):
-                color = canvas[(k * TILE_HEIGHT + row) * TILE_WIDTH + column]
-                image[i, y0 + row, x0 + column, k] = color + left * background[k]
+            at = row * ROW + column
+            left = peek(state, at + FINAL)
+            poke(alpha, pixel + column, ONE - left)
+            for k in range(min(channels, BLOCK)):
+                color = peek(state, at + CANVAS + k * TILE_WIDTH)
+                poke(image, (pixel + column) * channels + k, color + left * peek(background, k))
+            for k in range(BLOCK, channels):
+                color = peek(canvas, (k - BLOCK) * TILE_PIXELS + row * TILE_WIDTH + column)
+                poke(image, (pixel + column) * channels + k, color + left * peek(background, k))
 
 
 @kernel
@@ -134,51 +187,53 @@ def composite(
     tiles_x, tiles_y,
     image,  # out (I, H, W, D)
     alpha,  # out (I, H, W)
-    left,  # out (I * tiles, 128): final transmittance, kept for the backward pass
-    last_pairs,  # out (I * tiles, 128): the last pair drawn at a pixel, counted within the tile from 1
+    left,  # out (I * tiles, 128): final transmittance, kept for the backward pass; 0 outside of the image
+    ended_by,  # out (I * tiles, 128): the pair that ended a pixel, counted within the tile from 1; one more than all
 ):  # fmt: skip
     """Draw the tiles ``worker``, ``worker + workers``, ..."""
     height, width = image.shape[1], image.shape[2]
     tiles = tiles_x * tiles_y
-    canvas = np.empty((BLOCK + others.shape[1]) * TILE_PIXELS, np.float32)
-    weights = np.empty(TILE_PIXELS, np.float32)
-    centres = column_centres()
+    state = np.empty(TILE_HEIGHT * ROW, np.float32)
+    canvas = np.empty(others.shape[1] * TILE_PIXELS, np.float32)
+    centres, table = column_centres(), make_table()
+    more_blocks = others.shape[1] > 0
     for task in range(worker, left.shape[0], workers):
         i, tile = task // tiles, task % tiles
         x0, y0 = tile % tiles_x * TILE_WIDTH, tile // tiles_x * TILE_HEIGHT
-        transmittance, last_pair = left[task], last_pairs[task]
-        start_transmittance(transmittance, x0, y0, width, height)
+        begin, end = tile_starts[task], tile_starts[task + 1]
+        fill(state, ZERO)
         fill(canvas, ZERO)
-        fill(last_pair, ZERO)
-        for pair in range(tile_starts[task], tile_starts[task + 1]):
-            if (pair - tile_starts[task]) % CHECK_EVERY == 0 and all_done(transmittance):
+        start_transmittance(state, x0, y0, width, height)
+        for pair in range(begin, end):
+            if (pair - begin) & (CHECK_EVERY - 1) == 0 and all_done(state):
                 break
             prefetch_record(records, pairs, pair + AHEAD)
-            g, first, last = pairs[pair, 0], np.int64(pairs[pair, 2]), np.int64(pairs[pair, 3])
+            g = peek(pairs, pair * PAIR)
+            first, last = np.int64(peek(pairs, pair * PAIR + 2)), np.int64(peek(pairs, pair * PAIR + 3))
             u, falloff_x, slope, falloff_y, level, dy = local_ellipse(records, g, x0, y0, first)
             c0, c1, c2, c3 = first_channels(records, g)
-            number = np.float32(pair - tile_starts[task] + 1)
-            for row in range(first, last + 1):
-                at = row * TILE_WIDTH
+            for at in range(first * ROW, (last + 1) * ROW, ROW):
                 _, exponent = evaluate_row(centres, u, falloff_x, slope, falloff_y, level, dy)
                 dy = dy + ONE
-                T = load(transmittance, at)
-                visible = exponent >= MIN_LEVEL
-                opacity = minimum(exp2(maximum(exponent, LEVEL_FLOOR)), MAX_OPACITY)
-                drawn = visible & (T * (ONE - opacity) > MIN_LEFT)
-                # Masking numbers instead of stores: a select between a new and a loaded value becomes a masked
-                # store, which is many times slower than a plain one.
-                opacity = select(drawn, opacity, ZERO)
-                after = T * (ONE - opacity)
-                # A pixel that would become too dark is done, one that is done (T < 0) stays so.
-                ended = visible & (opacity <= ZERO)
-                store(transmittance, at, select(ended, minimum(after, ZERO - after), after))
-                store(last_pair, at, maximum(load(last_pair, at), select(drawn, number, ZERO)))
+                T = load(state, at)
+                opacity = minimum(exp2(exponent, table), load(table, MAX_OPACITY))
+                opacity = select(exponent >= load(table, MIN_LEVEL), opacity, ZERO)
+                after = T * (load(table, ALL) - opacity)
+                ended = (after <= load(table, MIN_LEFT)) & (T > ZERO)
+                if any_lane(ended):  # few do, so that all others pay for the question only
+                    number = np.float32(pair - begin + 1)
+                    opacity, after = select(ended, ZERO, opacity), select(ended, ZERO, after)
+                    store(state, at + FINAL, select(ended, T, load(state, at + FINAL)))
+                    store(state, at + ENDED_BY, select(ended, number, load(state, at + ENDED_BY)))
+                store(state, at, after)
                 weight = opacity * T
-                store(weights, at, weight)
-                store(canvas, at, fma(weight, c0, load(canvas, at)))
-                store(canvas, TILE_PIXELS + at, fma(weight, c1, load(canvas, TILE_PIXELS + at)))
-                store(canvas, 2 * TILE_PIXELS + at, fma(weight, c2, load(canvas, 2 * TILE_PIXELS + at)))
-                store(canvas, 3 * TILE_PIXELS + at, fma(weight, c3, load(canvas, 3 * TILE_PIXELS + at)))
-            add_other_blocks(canvas, others, g, weights, first, last)
-        write_tile(image, alpha, i, x0, y0, canvas, transmittance, backgrounds[i])
+                store(state, at + WEIGHT, weight)
+                c = at + CANVAS
+                store(state, c, fma(weight, c0, load(state, c)))
+                store(state, c + TILE_WIDTH, fma(weight, c1, load(state, c + TILE_WIDTH)))
+                store(state, c + 2 * TILE_WIDTH, fma(weight, c2, load(state, c + 2 * TILE_WIDTH)))
+                store(state, c + 3 * TILE_WIDTH, fma(weight, c3, load(state, c + 3 * TILE_WIDTH)))
+            if more_blocks:
+                add_other_blocks(canvas, others, g, state, first, last)
+        end_tile(state, left, ended_by, task, end - begin)
+        write_tile(image, alpha, i, x0, y0, canvas, state, backgrounds[i])
