@@ -22,8 +22,14 @@ from hgs_toolkit.rendering.cpu.projection import (
     TILE_WIDTH,
     TWICE_LN2,
 )
+from hgs_toolkit.rendering.cpu.simd import peek, poke, prefetch
 
-RADIX_BITS = 11
+RADIX_BITS = 12
+"""Most bits of a depth that a pass of sorting looks at."""
+KEY_SHIFT, INDEX = 32, (1 << 32) - 1
+"""Place of the depth in a key, and the mask of the rest, which is the Gaussian's index."""
+AHEAD = 8
+"""Number of Gaussians between prefetching spans and using them."""
 
 
 @inlined
@@ -82,27 +88,75 @@ def find_spans(
 
 
 @inlined
-def radix_digit(key, shift):
-    """``RADIX_BITS`` bits of a key."""
-    return (np.int64(key) >> shift) & ((1 << RADIX_BITS) - 1)
+def depth_keys(columns, depth_bits, keys):
+    """The visible Gaussians as keys 2^32 depth + index, in ``keys``; how many they are, and bits that depths differ in.
+
+    Bits of positive float32 numbers are ordered as the numbers are. They count from the lowest here: the fewer bits,
+    the fewer passes of sorting.
+    """
+    found, lowest, highest = 0, np.int64(1) << 32, np.int64(0)
+    for n in range(columns.shape[0]):
+        if peek(columns, 2 * n + 1) > 0:
+            bits = np.int64(peek(depth_bits, n))
+            lowest, highest = min(lowest, bits), max(highest, bits)
+            poke(keys, found, (bits << KEY_SHIFT) | n)
+            found += 1
+    for k in range(found):
+        poke(keys, k, peek(keys, k) - (lowest << KEY_SHIFT))
+    bits = 0
+    while lowest + (np.int64(1) << bits) <= highest:
+        bits += 1
+    return found, bits
 
 
 @inlined
-def sort_by_depth(keys, order):
-    """``order`` sorted by ``keys[order]``, the bits of positive float32 numbers; equal keys keep their order."""
-    other = np.empty_like(order)
-    for shift in range(0, 32, RADIX_BITS):
-        starts = np.zeros((1 << RADIX_BITS) + 1, np.int64)
-        for n in order:
-            starts[radix_digit(keys[n], shift) + 1] += 1
-        for digit in range(1 << RADIX_BITS):
-            starts[digit + 1] += starts[digit]
-        for n in order:
-            digit = radix_digit(keys[n], shift)
-            other[starts[digit]] = n
-            starts[digit] += 1
-        order, other = other, order
-    return order
+def sort_by_depth(keys, other, found, bits):
+    """The first ``found`` of ``keys`` sorted by depth; equal depths keep their order. ``other`` is room."""
+    passes = (bits + RADIX_BITS - 1) // RADIX_BITS  # none if all depths are equal
+    digit_bits = (bits + passes - 1) // passes if passes > 0 else 0
+    starts = np.empty(1 << digit_bits, np.int64)
+    mask = starts.shape[0] - 1
+    for p in range(passes):
+        shift = KEY_SHIFT + p * digit_bits
+        starts[:] = 0
+        for k in range(found):
+            digit = (peek(keys, k) >> shift) & mask
+            poke(starts, digit, peek(starts, digit) + 1)
+        total = np.int64(0)
+        for digit in range(starts.shape[0]):
+            count = peek(starts, digit)
+            poke(starts, digit, total)
+            total += count
+        for k in range(found):
+            key = peek(keys, k)
+            digit = (key >> shift) & mask
+            at = peek(starts, digit)
+            poke(other, at, key)
+            poke(starts, digit, at + 1)
+        keys, other = other, keys
+    return keys
+
+
+@inlined
+def count_pairs(columns, span_starts, spans, tiles_x, cursors):
+    """Add the pairs of every tile of an image to its place in ``cursors``."""
+    for n in range(columns.shape[0]):
+        column = np.int64(peek(columns, 2 * n))
+        for j in range(peek(columns, 2 * n + 1)):
+            span = 2 * (span_starts[n] + j)
+            first, last = np.int64(peek(spans, span)), np.int64(peek(spans, span + 1))
+            if first <= last:
+                for row in range(first // TILE_HEIGHT, last // TILE_HEIGHT + 1):
+                    tile = row * tiles_x + column + j
+                    poke(cursors, tile, peek(cursors, tile) + 1)
+
+
+@inlined
+def prefetch_spans(n, columns, span_starts, spans, slot_starts):
+    """Fetch what a coming Gaussian needs: in the order of depth they lie all over the memory."""
+    prefetch(columns, 2 * n)
+    prefetch(slot_starts, n)
+    prefetch(spans, 2 * peek(span_starts, n))
 
 
 @kernel
@@ -118,39 +172,36 @@ def collect_pairs(
     """Sort the pairs of each image by tile, then depth."""
     images, count = columns.shape[0], columns.shape[1]
     tiles = tiles_x * tiles_y
+    keys, room = np.empty(count, np.int64), np.empty(count, np.int64)
+    cursors = np.empty(tiles, np.int64)
     for i in range(worker, images, workers):
-        visible = np.empty(count, np.int32)
-        found = 0
-        for n in range(count):
-            if columns[i, n, 1] > 0:
-                visible[found] = n
-                found += 1
-        order = sort_by_depth(depth_bits[i], visible[:found])
-
-        cursors = np.zeros(tiles + 1, np.int64)
-        for n in order:
-            for j in range(columns[i, n, 1]):
-                first, last = spans[span_starts[i * count + n] + j, 0], spans[span_starts[i * count + n] + j, 1]
-                if first <= last:
-                    for row in range(first // TILE_HEIGHT, last // TILE_HEIGHT + 1):
-                        cursors[row * tiles_x + columns[i, n, 0] + j + 1] += 1
-        cursors[0] = slot_starts[i * count]
+        starts, slots = span_starts[i * count :], slot_starts[i * count :]
+        cursors[:] = 0
+        count_pairs(columns[i], starts, spans, tiles_x, cursors)
+        total = slots[0]
         for tile in range(tiles):
-            cursors[tile + 1] += cursors[tile]
-            tile_starts[i * tiles + tile] = cursors[tile]
+            tile_starts[i * tiles + tile] = total
+            total += cursors[tile]
+            cursors[tile] = tile_starts[i * tiles + tile]
 
-        for n in order:
-            slot = slot_starts[i * count + n]
-            for j in range(columns[i, n, 1]):
-                first, last = spans[span_starts[i * count + n] + j, 0], spans[span_starts[i * count + n] + j, 1]
+        found, bits = depth_keys(columns[i], depth_bits[i], keys)
+        ordered = sort_by_depth(keys, room, found, bits)
+        for k in range(found):
+            prefetch(starts, peek(ordered, min(k + 2 * AHEAD, found - 1)) & INDEX)
+            prefetch_spans(peek(ordered, min(k + AHEAD, found - 1)) & INDEX, columns[i], starts, spans, slots)
+            n = peek(ordered, k) & INDEX
+            slot, column = peek(slots, n), np.int64(peek(columns[i], 2 * n))
+            for j in range(peek(columns[i], 2 * n + 1)):
+                span = 2 * (peek(starts, n) + j)
+                first, last = np.int64(peek(spans, span)), np.int64(peek(spans, span + 1))
                 if first > last:
                     continue
                 for row in range(first // TILE_HEIGHT, last // TILE_HEIGHT + 1):
-                    tile = row * tiles_x + columns[i, n, 0] + j
-                    pair = cursors[tile]
-                    cursors[tile] += 1
-                    pairs[pair, 0] = i * count + n
-                    pairs[pair, 1] = slot
-                    pairs[pair, 2] = max(first - row * TILE_HEIGHT, 0)
-                    pairs[pair, 3] = min(last - row * TILE_HEIGHT, TILE_HEIGHT - 1)
+                    tile = row * tiles_x + column + j
+                    pair = peek(cursors, tile)
+                    poke(cursors, tile, pair + 1)
+                    poke(pairs, pair * 4, np.int32(i * count + n))
+                    poke(pairs, pair * 4 + 1, np.int32(slot))
+                    poke(pairs, pair * 4 + 2, np.int32(max(first - row * TILE_HEIGHT, 0)))
+                    poke(pairs, pair * 4 + 3, np.int32(min(last - row * TILE_HEIGHT, TILE_HEIGHT - 1)))
                     slot += 1
