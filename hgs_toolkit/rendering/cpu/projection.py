@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hgs_toolkit.rendering.cpu.jit import inlined, kernel
+from hgs_toolkit.rendering.cpu.simd import LANES, peek, poke
+from hgs_toolkit.rendering.cpu.simd64 import ceil, choose, floor, higher, load64, log2, lower, root, store64
 from hgs_toolkit.rendering.cpu.vectors import combine, dot, rotation, row_times, scale_columns, times_column
 from hgs_toolkit.rendering.settings import FRUSTUM_MARGIN, MAX_EXTENT, MIN_ALPHA
 
@@ -30,6 +32,12 @@ BLOCK = 4
 ELLIPSE, CHANNELS = 4, 8
 """Where the ellipse and the channels begin in a record."""
 RECORD = CHANNELS + BLOCK
+
+CHUNK = 64
+"""Gaussians whose numbers are brought side by side, so that eight of them make a vector."""
+# Where they lie in that room, CHUNK numbers each: 3 + 4 + 3 + 1 numbers of a Gaussian, then state, first and last tile
+# column, depth, and what its record begins with.
+MEANS, QUATS, SCALES, OPACITIES, PROJECTED, RECORDS, ROOM = (k * CHUNK for k in (0, 3, 7, 10, 11, 15, 23))
 
 HALF_LOG2E = 0.5 / math.log(2.0)
 TWICE_LN2 = 2.0 * math.log(2.0)
@@ -66,17 +74,29 @@ def read_camera(cameras, i):
 
 
 @inlined
-def read_quaternion(quats, b, n):
-    """A quaternion in float64 and its squared length."""
-    w, x = np.float64(quats[b, n, 0]), np.float64(quats[b, n, 1])
-    y, z = np.float64(quats[b, n, 2]), np.float64(quats[b, n, 3])
-    return (w, x, y, z), w * w + x * x + y * y + z * z
+def gather(values, start, first, last, room, at):
+    """Copy components of rows ``first`` up to ``last`` (B * N, K), where ``start`` rows come before, to ``room[at:]``.
+
+    Component after component, CHUNK numbers each, which is how vectors are read.
+    """
+    width = values.size // max(values.shape[0] * values.shape[1], 1)
+    for k in range(width):
+        for lane in range(last - first):
+            poke(room, at + k * CHUNK + lane, peek(values, (start + first + lane) * width + k))
 
 
 @inlined
-def read_triple(values, b, n):
-    """A mean or scales in float64."""
-    return np.float64(values[b, n, 0]), np.float64(values[b, n, 1]), np.float64(values[b, n, 2])
+def load_three(room, at):
+    """A mean, or scales, of eight Gaussians."""
+    return load64(room, at), load64(room, at + CHUNK), load64(room, at + 2 * CHUNK)
+
+
+@inlined
+def load_quaternion(room, at):
+    """Quaternions of eight Gaussians and their squared lengths."""
+    w, x = load64(room, at), load64(room, at + CHUNK)
+    y, z = load64(room, at + 2 * CHUNK), load64(room, at + 3 * CHUNK)
+    return (w, x, y, z), w * w + x * x + y * y + z * z
 
 
 @inlined
@@ -86,10 +106,103 @@ def affine(W, ratio_x, ratio_y, fx, fy):
 
 
 @inlined
-def is_small(xx, yy, squared_extent, radius_clip):
-    """Whether a Gaussian's box is at most ``radius_clip`` wide and high (half size, whole pixels)."""
-    extent = min(math.sqrt(squared_extent), MAX_EXTENT)
-    return math.ceil(extent * math.sqrt(xx)) <= radius_clip and math.ceil(extent * math.sqrt(yy)) <= radius_clip
+def is_larger(xx, yy, squared_extent, radius_clip):
+    """Whether a Gaussian's box is more than ``radius_clip`` wide or high (half size, whole pixels)."""
+    extent = lower(root(squared_extent), MAX_EXTENT)
+    return higher(ceil(extent * root(xx)), ceil(extent * root(yy))) > radius_clip
+
+
+@inlined
+def project_eight(
+    camera, means, quats, scales, opacity, width, height, near, far, radius_clip, eps2d, antialiased, room, at
+):
+    """Project eight Gaussians; their results lie in ``room`` at ``at`` + PROJECTED and after."""
+    W, t, focal, centre, lowest, highest = camera
+    p = combine(1.0, times_column(W, means), 1.0, t)
+    q, squared = quats
+    R = rotation(q[0], q[1], q[2], q[3], choose(squared > 0, 2.0 / squared, 0.0))  # 0: the identity
+    M = scale_columns(R, scales)
+    finite = dot(M[0], M[0]) + dot(M[1], M[1]) + dot(M[2], M[2]) + dot(p, p) + opacity < np.inf
+    shown = finite & (p[2] >= near) & (p[2] <= far)
+
+    inverse_z = 1.0 / p[2]
+    x, y = p[0] * inverse_z, p[1] * inverse_z
+    ratio_x = lower(higher(x, lowest[0]), highest[0])
+    ratio_y = lower(higher(y, lowest[1]), highest[1])
+    P, Q = affine(W, ratio_x, ratio_y, focal[0] * inverse_z, focal[1] * inverse_z)
+    H, G = row_times(P, M), row_times(Q, M)
+    xx, xy, yy = dot(H, H), dot(H, G), dot(G, G)
+    sharp_det = xx * yy - xy * xy
+    xx, yy = xx + eps2d, yy + eps2d
+    det = xx * yy - xy * xy
+    shown = shown & (det > 0) & (det < np.inf)
+    inverse = 1.0 / (det * yy)
+    inverse_det, inverse_yy = inverse * yy, inverse * det
+    if antialiased:
+        opacity = opacity * root(higher(sharp_det * inverse_det, 0.0))
+    shown = shown & (opacity >= MIN_ALPHA)
+    level = log2(opacity)
+    squared_extent = TWICE_LN2 * higher(level - LOG2_MIN_ALPHA, 0.0)
+    reach_x, reach_y = root(squared_extent * xx), root(squared_extent * yy)
+    if radius_clip > 0:
+        shown = shown & is_larger(xx, yy, squared_extent, radius_clip)
+
+    u, v = focal[0] * x + centre[0], focal[1] * y + centre[1]
+    left, right = u - reach_x - MARGIN - 0.5, u + reach_x + MARGIN - 0.5
+    top, bottom = v - reach_y - MARGIN - 0.5, v + reach_y + MARGIN - 0.5
+    shown = shown & (right >= 0) & (left <= width - 1.0) & (bottom >= 0) & (top <= height - 1.0)
+
+    at += PROJECTED
+    store64(room, at, choose(finite, choose(shown, 1.0, 0.0), -1.0))
+    store64(room, at + CHUNK, floor(ceil(higher(left, 0.0)) * (1.0 / TILE_WIDTH)))
+    store64(room, at + 2 * CHUNK, floor(floor(lower(right, width - 1.0)) * (1.0 / TILE_WIDTH)))
+    store64(room, at + 3 * CHUNK, p[2])
+    at += RECORDS - PROJECTED
+    store64(room, at, floor(u))
+    store64(room, at + CHUNK, u - floor(u))
+    store64(room, at + 2 * CHUNK, floor(v))
+    store64(room, at + 3 * CHUNK, v - floor(v))
+    store64(room, at + 4 * CHUNK, HALF_LOG2E * yy * inverse_det)
+    store64(room, at + 5 * CHUNK, xy * inverse_yy)
+    store64(room, at + 6 * CHUNK, HALF_LOG2E * inverse_yy)
+    store64(room, at + 7 * CHUNK, level)
+
+
+@inlined
+def write_channels(colors, start, z, with_depth, records, record, others, other):
+    """Fill the channels of one Gaussian: its colours, which begin at ``start``, its depth, zeros."""
+    channels, further = colors.shape[3], others.shape[2]
+    for k in range(BLOCK + further):
+        value = np.float32(0.0)
+        if k < channels:
+            value = peek(colors, start + k)
+        elif k == channels and with_depth:
+            value = z
+        if k < BLOCK:
+            poke(records, record + CHANNELS + k, value)
+        else:
+            poke(others, other * further + k - BLOCK, value)
+
+
+@inlined
+def write_projected(room, lanes, first, camera_row, colors, color_row, with_depth, records, others, depths, columns):
+    """Write the projected Gaussians ``first`` and after of an image from ``room``."""
+    count = columns.shape[1]
+    for lane in range(lanes):
+        item = camera_row * count + first + lane
+        shown = peek(room, PROJECTED + lane)
+        if shown <= 0:
+            poke(columns, 2 * item + 1, np.int32(shown))
+            continue
+        tile, last = np.int32(peek(room, PROJECTED + CHUNK + lane)), np.int32(peek(room, PROJECTED + 2 * CHUNK + lane))
+        poke(columns, 2 * item, tile)
+        poke(columns, 2 * item + 1, np.int32(last - tile + 1))
+        z = peek(room, PROJECTED + 3 * CHUNK + lane)
+        poke(depths, item, z)
+        for k in range(CHANNELS):
+            poke(records, item * RECORD + k, peek(room, RECORDS + k * CHUNK + lane))
+        start = (color_row * count + first + lane) * colors.shape[3]
+        write_channels(colors, start, z, with_depth, records, item * RECORD, others, item)
 
 
 @kernel
@@ -107,70 +220,22 @@ def project(
     """Fill the outputs for every image and Gaussian; those of invisible Gaussians stay undefined but for columns."""
     images, count = columns.shape[0], columns.shape[1]
     per_scene = images // means.shape[0]
-    channels = colors.shape[3]
-    begin, end = worker * images * count // workers, (worker + 1) * images * count // workers
-    for item in range(begin, end):
-        i, n = item // count, item % count
+    chunks = (count + CHUNK - 1) // CHUNK
+    room = np.ones(ROOM, np.float32)
+    for task in range(worker * images * chunks // workers, (worker + 1) * images * chunks // workers):
+        i, first = task // chunks, task % chunks * CHUNK
         b, c = i // per_scene, i % per_scene
-        columns[i, n, 1] = 0
-        W, t, focal, centre, lowest, highest = read_camera(cameras, i)
-        p = combine(1.0, times_column(W, read_triple(means, b, n)), 1.0, t)
-        q, squared = read_quaternion(quats, b, n)
-        R = rotation(q[0], q[1], q[2], q[3], 2.0 / squared if squared > 0 else 0.0)  # 0: the identity
-        M = scale_columns(R, read_triple(scales, b, n))
-        opacity = np.float64(opacities[b, n])
-        total = dot(M[0], M[0]) + dot(M[1], M[1]) + dot(M[2], M[2]) + dot(p, p) + opacity
-        if not total < np.inf:
-            columns[i, n, 1] = -1
-            continue
-        if p[2] < near or p[2] > far:
-            continue
-
-        inverse_z = 1.0 / p[2]
-        x, y = p[0] * inverse_z, p[1] * inverse_z
-        ratio_x = min(max(x, lowest[0]), highest[0])
-        ratio_y = min(max(y, lowest[1]), highest[1])
-        P, Q = affine(W, ratio_x, ratio_y, focal[0] * inverse_z, focal[1] * inverse_z)
-        H, G = row_times(P, M), row_times(Q, M)
-        xx, xy, yy = dot(H, H), dot(H, G), dot(G, G)
-        sharp_det = xx * yy - xy * xy
-        xx, yy = xx + eps2d, yy + eps2d
-        det = xx * yy - xy * xy
-        if not 0 < det < np.inf:
-            continue
-        inverse = 1.0 / (det * yy)
-        inverse_det, inverse_yy = inverse * yy, inverse * det
-        if antialiased:
-            opacity *= math.sqrt(max(sharp_det * inverse_det, 0.0))
-        if opacity < MIN_ALPHA:
-            continue
-        level = math.log2(opacity)
-        squared_extent = TWICE_LN2 * max(level - LOG2_MIN_ALPHA, 0.0)
-        reach_x, reach_y = math.sqrt(squared_extent * xx), math.sqrt(squared_extent * yy)
-        if radius_clip > 0 and is_small(xx, yy, squared_extent, radius_clip):
-            continue
-
-        u, v = focal[0] * x + centre[0], focal[1] * y + centre[1]
-        left, right = u - reach_x - MARGIN - 0.5, u + reach_x + MARGIN - 0.5
-        top, bottom = v - reach_y - MARGIN - 0.5, v + reach_y + MARGIN - 0.5
-        if not (right >= 0 and left <= width - 1 and bottom >= 0 and top <= height - 1):
-            continue
-        first = np.int64(math.ceil(max(left, 0.0))) // TILE_WIDTH
-        last = np.int64(math.floor(min(right, width - 1.0))) // TILE_WIDTH
-        columns[i, n, 0], columns[i, n, 1] = first, last - first + 1
-
-        depths[i, n] = p[2]
-        records[i, n, 0], records[i, n, 1] = math.floor(u), u - math.floor(u)
-        records[i, n, 2], records[i, n, 3] = math.floor(v), v - math.floor(v)
-        records[i, n, ELLIPSE], records[i, n, ELLIPSE + 1] = HALF_LOG2E * yy * inverse_det, xy * inverse_yy
-        records[i, n, ELLIPSE + 2], records[i, n, ELLIPSE + 3] = HALF_LOG2E * inverse_yy, level
-        for k in range(BLOCK + others.shape[2]):
-            value = np.float32(0.0)
-            if k < channels:
-                value = colors[b, c % colors.shape[1], n, k]
-            elif k == channels and with_depth:
-                value = np.float32(p[2])
-            if k < BLOCK:
-                records[i, n, CHANNELS + k] = value
-            else:
-                others[i, n, k - BLOCK] = value
+        last = min(first + CHUNK, count)
+        gather(means, b * count, first, last, room, MEANS)
+        gather(quats, b * count, first, last, room, QUATS)
+        gather(scales, b * count, first, last, room, SCALES)
+        gather(opacities, b * count, first, last, room, OPACITIES)
+        camera = read_camera(cameras, i)
+        for lane in range(0, last - first, LANES):
+            project_eight(
+                camera, load_three(room, MEANS + lane), load_quaternion(room, QUATS + lane),
+                load_three(room, SCALES + lane), load64(room, OPACITIES + lane),
+                width, height, near, far, radius_clip, eps2d, antialiased, room, lane,
+            )  # fmt: skip
+        color_row = b * colors.shape[1] + c % colors.shape[1]
+        write_projected(room, last - first, first, i, colors, color_row, with_depth, records, others, depths, columns)

@@ -6,13 +6,13 @@ size. Neither depends on the number of threads.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from hgs_toolkit.rendering.cpu.backward import MOMENTS
 from hgs_toolkit.rendering.cpu.jit import inlined, kernel
-from hgs_toolkit.rendering.cpu.projection import affine, read_camera, read_quaternion, read_triple
+from hgs_toolkit.rendering.cpu.projection import CHUNK, affine, gather, load_quaternion, load_three, read_camera
+from hgs_toolkit.rendering.cpu.simd import LANES, peek, poke
+from hgs_toolkit.rendering.cpu.simd64 import choose, higher, load64, lower, root, store64, total
 from hgs_toolkit.rendering.cpu.vectors import (
     combine,
     dot,
@@ -26,22 +26,73 @@ from hgs_toolkit.rendering.cpu.vectors import (
 BLOCK = 256
 """Gaussians whose contributions to a camera's gradient are summed together."""
 
+# Where numbers of CHUNK Gaussians lie side by side. In float32: what is given and, from 0 again, the gradients.
+MEANS, QUATS, SCALES, OPACITIES, ROOM = (k * CHUNK for k in (0, 3, 7, 10, 11))
+# In float64: moments, depth's gradient and 1 for "drawn" in one image, then sums over images: of the logarithm of the
+# opacity, of the mean, of the covariance's root by rows.
+DEPTH, DRAWN, LOG_OPACITY, MEAN, ROOT, SUMS = (
+    k * CHUNK for k in (MOMENTS, MOMENTS + 1, MOMENTS + 2, MOMENTS + 3, MOMENTS + 6, MOMENTS + 15)
+)
+
 
 @inlined
-def sum_slots(slots, begin, end, sums):
-    """Add the pairs of one Gaussian in one image."""
-    sums[:] = 0.0
-    for slot in range(begin, end):
-        for k in range(sums.shape[0]):
-            sums[k] += slots[slot, k]
+def sum_slots(slots, begin, end, sums, lane, v_colors, color, with_depth):
+    """Add the pairs of one Gaussian in one image: moments to its ``lane``, channels to ``v_colors`` at ``color``."""
+    width, channels = slots.shape[1], v_colors.shape[3]
+    for k in range(MOMENTS + channels + with_depth):
+        s = 0.0
+        for slot in range(begin, end):
+            s += peek(slots, slot * width + k)
+        if k < MOMENTS:
+            poke(sums, k * CHUNK + lane, s)
+        elif k < MOMENTS + channels:
+            at = color + k - MOMENTS
+            poke(v_colors, at, np.float32(peek(v_colors, at) + s))
+        else:
+            poke(sums, DEPTH + lane, s)
 
 
 @inlined
-def normalized(quats, b, n):
-    """Unit quaternion and the inverse of the given one's length; for a zero quaternion zeros (the identity)."""
-    q, squared = read_quaternion(quats, b, n)
-    inverse = 1.0 / math.sqrt(squared) if squared > 0 else 0.0
+def sum_chunk(slots, starts, first, last, sums, v_colors, row, with_depth):
+    """The slots of the Gaussians ``first`` up to ``last`` of an image."""
+    for lane in range(last - first):
+        begin, end = peek(starts, first + lane), peek(starts, first + lane + 1)
+        color = (row * v_colors.shape[2] + first + lane) * v_colors.shape[3]
+        poke(sums, DRAWN + lane, 1.0 if begin < end else 0.0)
+        if begin < end:
+            sum_slots(slots, begin, end, sums, lane, v_colors, color, with_depth)
+
+
+@inlined
+def load_normalized(room, at):
+    """Unit quaternions and the inverse of the given ones' lengths; for a zero quaternion zeros (the identity)."""
+    q, squared = load_quaternion(room, at)
+    inverse = choose(squared > 0, 1.0 / root(squared), 0.0)
     return (q[0] * inverse, q[1] * inverse, q[2] * inverse, q[3] * inverse), inverse
+
+
+@inlined
+def load_moments(sums, at):
+    """The moments of eight Gaussians."""
+    return (
+        load64(sums, at), load64(sums, at + CHUNK), load64(sums, at + 2 * CHUNK),
+        load64(sums, at + 3 * CHUNK), load64(sums, at + 4 * CHUNK), load64(sums, at + 5 * CHUNK),
+    )  # fmt: skip
+
+
+@inlined
+def store_three(room, at, values):
+    """The inverse of load_three."""
+    store64(room, at, values[0])
+    store64(room, at + CHUNK, values[1])
+    store64(room, at + 2 * CHUNK, values[2])
+
+
+@inlined
+def add_three(sums, at, drawn, values):
+    """Add to three numbers of eight Gaussians where ``drawn`` holds; elsewhere they may be anything."""
+    values = choose(drawn, values[0], 0.0), choose(drawn, values[1], 0.0), choose(drawn, values[2], 0.0)
+    store_three(sums, at, combine(1.0, load_three(sums, at), 1.0, values))
 
 
 @inlined
@@ -67,9 +118,9 @@ def covariance_vjp(sums, H, G, eps2d, antialiased):
     v_yy = slope * slope * v_xx - inverse_yy * (slope * v_slope + inverse_yy * v_inverse_yy)
     if antialiased:
         inverse_sharp = 1.0 / (sharp_xx * sharp_yy - xy * xy)
-        v_xx += 0.5 * sums[0] * (sharp_yy * inverse_sharp - yy * inverse_det)
-        v_yy += 0.5 * sums[0] * (sharp_xx * inverse_sharp - xx * inverse_det)
-        v_xy += sums[0] * xy * (inverse_det - inverse_sharp)
+        v_xx = v_xx + 0.5 * sums[0] * (sharp_yy * inverse_sharp - yy * inverse_det)
+        v_yy = v_yy + 0.5 * sums[0] * (sharp_xx * inverse_sharp - xx * inverse_det)
+        v_xy = v_xy + sums[0] * xy * (inverse_det - inverse_sharp)
     return v_u, v_v, v_xx, v_xy, v_yy
 
 
@@ -92,6 +143,82 @@ def covariance_root_vjp(q, inverse_length, R, s, v_M):
     return v_s, v_q
 
 
+@inlined
+def add_row(v_viewmats, at, drawn, v_row, v_p, m):
+    """Add eight Gaussians' part of the gradient of one row, three of the rotation and one of the translation."""
+    v = combine(1.0, v_row, v_p, m)
+    for k, value in enumerate((v[0], v[1], v[2], v_p)):
+        poke(v_viewmats, at + k, peek(v_viewmats, at + k) + total(choose(drawn, value, 0.0)))
+
+
+@inlined
+def add_eight(camera, eps2d, antialiased, room, sums, at, v_viewmats, i, block):
+    """Gradients of eight Gaussians by one image, from their moments at ``at`` in ``sums`` to the sums over images."""
+    W, t, focal, _, lowest, highest = camera
+    moments = load_moments(sums, at)
+    drawn = load64(sums, DRAWN + at) > 0
+    m = load_three(room, MEANS + at)
+    q, _ = load_normalized(room, QUATS + at)
+    M = scale_columns(rotation(q[0], q[1], q[2], q[3], 2.0), load_three(room, SCALES + at))
+    p = combine(1.0, times_column(W, m), 1.0, t)
+    inverse_z = 1.0 / p[2]
+    x, y = p[0] * inverse_z, p[1] * inverse_z
+    ratio_x = lower(higher(x, lowest[0]), highest[0])
+    ratio_y = lower(higher(y, lowest[1]), highest[1])
+    fx, fy = focal[0] * inverse_z, focal[1] * inverse_z
+    P, Q = affine(W, ratio_x, ratio_y, fx, fy)
+    H, G = row_times(P, M), row_times(Q, M)
+    v_u, v_v, v_xx, v_xy, v_yy = covariance_vjp(moments, H, G, eps2d, antialiased)
+
+    v_H, v_G = combine(2 * v_xx, H, v_xy, G), combine(v_xy, H, 2 * v_yy, G)
+    add_three(sums, ROOT + at, drawn, combine(P[0], v_H, Q[0], v_G))
+    add_three(sums, ROOT + 3 * CHUNK + at, drawn, combine(P[1], v_H, Q[1], v_G))
+    add_three(sums, ROOT + 6 * CHUNK + at, drawn, combine(P[2], v_H, Q[2], v_G))
+    v_P, v_Q = times_column(M, v_H), times_column(M, v_G)
+
+    # P = fx / z (W0 - ratio_x W2), Q alike; u = fx x / z + cx. A clamped ratio takes no gradient.
+    v_x = focal[0] * v_u - choose(ratio_x == x, fx * dot(W[2], v_P), 0.0)
+    v_y = focal[1] * v_v - choose(ratio_y == y, fy * dot(W[2], v_Q), 0.0)
+    v_z = -(dot(P, v_P) + dot(Q, v_Q) + x * v_x + y * v_y) * inverse_z + load64(sums, DEPTH + at)
+    v_p = (v_x * inverse_z, v_y * inverse_z, v_z)
+    add_three(sums, MEAN + at, drawn, row_times(v_p, W))
+    store64(sums, LOG_OPACITY + at, load64(sums, LOG_OPACITY + at) + choose(drawn, moments[0], 0.0))
+    if v_viewmats.size > 0:
+        row = (i * v_viewmats.shape[1] + block) * 12
+        add_row(v_viewmats, row, drawn, (fx * v_P[0], fx * v_P[1], fx * v_P[2]), v_p[0], m)
+        add_row(v_viewmats, row + 4, drawn, (fy * v_Q[0], fy * v_Q[1], fy * v_Q[2]), v_p[1], m)
+        add_row(v_viewmats, row + 8, drawn, combine(-fx * ratio_x, v_P, -fy * ratio_y, v_Q), v_p[2], m)
+
+
+@inlined
+def finish_eight(room, sums, at):
+    """Gradients of what was given, in place of it in ``room``, from the sums over images."""
+    q, inverse_length = load_normalized(room, QUATS + at)
+    R, s = rotation(q[0], q[1], q[2], q[3], 2.0), load_three(room, SCALES + at)
+    v_M = (
+        load_three(sums, ROOT + at),
+        load_three(sums, ROOT + 3 * CHUNK + at),
+        load_three(sums, ROOT + 6 * CHUNK + at),
+    )
+    v_s, v_q = covariance_root_vjp(q, inverse_length, R, s, v_M)
+    store_three(room, MEANS + at, load_three(sums, MEAN + at))
+    store_three(room, SCALES + at, v_s)
+    store_three(room, QUATS + at, v_q)
+    store64(room, QUATS + 3 * CHUNK + at, v_q[3])
+    v_log_opacity, opacity = load64(sums, LOG_OPACITY + at), load64(room, OPACITIES + at)
+    none = (v_log_opacity <= 0.0) & (v_log_opacity >= 0.0)
+    store64(room, OPACITIES + at, choose(none, 0.0, v_log_opacity / opacity))
+
+
+@inlined
+def scatter(room, at, values, start, lanes):
+    """Copy components from ``room[at:]`` to the rows ``start`` and after of ``values``: gather turned round."""
+    width = values.size // (values.shape[0] * values.shape[1])
+    for k in range(width):
+        for lane in range(lanes):
+            poke(values, (start + lane) * width + k, peek(room, at + k * CHUNK + lane))
+
+
 @kernel
 def project_vjp(
     worker, workers,
@@ -103,66 +230,28 @@ def project_vjp(
 ):  # fmt: skip
     """Gradients of all inputs of the projection, by blocks of Gaussians."""
     batch, count, per_scene = means.shape[0], means.shape[1], cameras.shape[0] // means.shape[0]
-    channels = v_colors.shape[3]
     blocks = (count + BLOCK - 1) // BLOCK
-    sums = np.empty(slots.shape[1], np.float64)
-    zero = (0.0, 0.0, 0.0)
+    room, sums = np.ones(ROOM, np.float32), np.zeros(SUMS, np.float64)
     for task in range(worker * batch * blocks // workers, (worker + 1) * batch * blocks // workers):
         b, block = task // blocks, task % blocks
-        for n in range(block * BLOCK, min((block + 1) * BLOCK, count)):
-            q, inverse_length = normalized(quats, b, n)
-            R, s = rotation(q[0], q[1], q[2], q[3], 2.0), read_triple(scales, b, n)
-            M = scale_columns(R, s)
-            m = read_triple(means, b, n)
-            v_m, v_M0, v_M1, v_M2, v_log_opacity = zero, zero, zero, zero, 0.0
+        for first in range(block * BLOCK, min((block + 1) * BLOCK, count), CHUNK):
+            last = min(first + CHUNK, count)
+            gather(means, b * count, first, last, room, MEANS)
+            gather(quats, b * count, first, last, room, QUATS)
+            gather(scales, b * count, first, last, room, SCALES)
+            gather(opacities, b * count, first, last, room, OPACITIES)
+            sums[:] = 0.0
             for c in range(per_scene):
                 i = b * per_scene + c
-                begin, end = slot_starts[i * count + n], slot_starts[i * count + n + 1]
-                if begin == end:
-                    continue
-                sum_slots(slots, begin, end, sums)
-                for k in range(channels):
-                    v_colors[b, c % v_colors.shape[1], n, k] += sums[MOMENTS + k]
-                v_log_opacity += sums[0]
-
-                W, t, focal, _, lowest, highest = read_camera(cameras, i)
-                p = combine(1.0, times_column(W, m), 1.0, t)
-                inverse_z = 1.0 / p[2]
-                x, y = p[0] * inverse_z, p[1] * inverse_z
-                ratio_x = min(max(x, lowest[0]), highest[0])
-                ratio_y = min(max(y, lowest[1]), highest[1])
-                fx, fy = focal[0] * inverse_z, focal[1] * inverse_z
-                P, Q = affine(W, ratio_x, ratio_y, fx, fy)
-                H, G = row_times(P, M), row_times(Q, M)
-                v_u, v_v, v_xx, v_xy, v_yy = covariance_vjp(sums, H, G, eps2d, antialiased)
-
-                v_H, v_G = combine(2 * v_xx, H, v_xy, G), combine(v_xy, H, 2 * v_yy, G)
-                v_M0 = combine(1.0, v_M0, 1.0, combine(P[0], v_H, Q[0], v_G))
-                v_M1 = combine(1.0, v_M1, 1.0, combine(P[1], v_H, Q[1], v_G))
-                v_M2 = combine(1.0, v_M2, 1.0, combine(P[2], v_H, Q[2], v_G))
-                v_P, v_Q = times_column(M, v_H), times_column(M, v_G)
-
-                # P = fx / z (W0 - ratio_x W2), Q alike; u = fx x / z + cx. A clamped ratio takes no gradient.
-                v_x, v_y = focal[0] * v_u, focal[1] * v_v
-                if ratio_x == x:
-                    v_x -= fx * dot(W[2], v_P)
-                if ratio_y == y:
-                    v_y -= fy * dot(W[2], v_Q)
-                v_z = -(dot(P, v_P) + dot(Q, v_Q) + x * v_x + y * v_y) * inverse_z
-                if with_depth:
-                    v_z += sums[MOMENTS + channels]
-                v_p = (v_x * inverse_z, v_y * inverse_z, v_z)
-                v_m = combine(1.0, v_m, 1.0, row_times(v_p, W))
-                if v_viewmats.size > 0:
-                    v_W2 = combine(-fx * ratio_x, v_P, -fy * ratio_y, v_Q)
-                    for k in range(3):
-                        v_viewmats[i, block, 0, k] += fx * v_P[k] + v_p[0] * m[k]
-                        v_viewmats[i, block, 1, k] += fy * v_Q[k] + v_p[1] * m[k]
-                        v_viewmats[i, block, 2, k] += v_W2[k] + v_p[2] * m[k]
-                        v_viewmats[i, block, k, 3] += v_p[k]
-
-            v_means[b, n, 0], v_means[b, n, 1], v_means[b, n, 2] = v_m
-            v_opacities[b, n] = v_log_opacity / opacities[b, n] if v_log_opacity != 0 else 0.0
-            v_s, v_q = covariance_root_vjp(q, inverse_length, R, s, (v_M0, v_M1, v_M2))
-            v_scales[b, n, 0], v_scales[b, n, 1], v_scales[b, n, 2] = v_s
-            v_quats[b, n, 0], v_quats[b, n, 1], v_quats[b, n, 2], v_quats[b, n, 3] = v_q
+                row = b * v_colors.shape[1] + c % v_colors.shape[1]
+                sum_chunk(slots, slot_starts[i * count :], first, last, sums, v_colors, row, with_depth)
+                camera = read_camera(cameras, i)
+                for at in range(0, last - first, LANES):
+                    add_eight(camera, eps2d, antialiased, room, sums, at, v_viewmats, i, block)
+            for at in range(0, last - first, LANES):
+                finish_eight(room, sums, at)
+            start, lanes = b * count + first, last - first
+            scatter(room, MEANS, v_means, start, lanes)
+            scatter(room, QUATS, v_quats, start, lanes)
+            scatter(room, SCALES, v_scales, start, lanes)
+            scatter(room, OPACITIES, v_opacities, start, lanes)

@@ -68,17 +68,26 @@ class _Mask8Model(models.PrimitiveModel):
         super().__init__(manager, kind, _BITS)
 
 
-def _broadcast(builder: Any, kind: types.Type, value: Any) -> Any:
-    """``value`` as a vector: itself, or a scalar copied to all lanes."""
-    if kind == float8:
+def broadcast(builder: Any, kind: types.Type, value: Any) -> Any:
+    """``value`` as a vector of float32 or float64 lanes: itself, or a scalar copied to all lanes."""
+    if not isinstance(kind, types.Number):
         return value
-    first = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(first, ir.Constant(_FLOATS, ir.Undefined), ir.Constant(_INTEGERS, None))
+    if isinstance(kind, types.Integer):
+        value = builder.sitofp(value, ir.DoubleType())
+    undefined = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(_INTEGERS, None))
 
 
-def _define_operator(symbol: Callable[..., Any], result: types.Type, emit: Callable[[Any, Any, Any], Any]) -> None:
-    """Give ``symbol`` a meaning for two vectors or a vector and a float32."""
-    pairs = ((float8, float8), (float8, types.float32), (types.float32, float8))
+def define_operator(
+    symbol: Callable[..., Any],
+    result: types.Type,
+    emit: Callable[[Any, Any, Any], Any],
+    vector: types.Type = float8,
+    scalars: tuple[types.Type, ...] = (types.float32,),
+) -> None:
+    """Give ``symbol`` a meaning for two vectors, or a vector and one of ``scalars`` on either side."""
+    pairs = ((vector, vector), *((vector, kind) for kind in scalars), *((kind, vector) for kind in scalars))
 
     @infer_global(symbol)
     class _Template(ConcreteTemplate):
@@ -88,26 +97,28 @@ def _define_operator(symbol: Callable[..., Any], result: types.Type, emit: Calla
 
         @lower_builtin(symbol, *pair)
         def _lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            left, right = (_broadcast(builder, kind, value) for kind, value in zip(sig.args, args, strict=True))
+            left, right = (broadcast(builder, kind, value) for kind, value in zip(sig.args, args, strict=True))
             return emit(builder, left, right)
 
 
-def _arithmetic(method: str) -> Callable[[Any, Any, Any], Any]:
+def arithmetic(method: str) -> Callable[[Any, Any, Any], Any]:
+    """What emits the builder's ``method`` of two values."""
     return lambda builder, a, b: getattr(builder, method)(a, b)
 
 
-def _comparison(sign: str) -> Callable[[Any, Any, Any], Any]:
+def comparison(sign: str) -> Callable[[Any, Any, Any], Any]:
+    """What emits a comparison of two vectors, false where one is NaN."""
     return lambda builder, a, b: builder.fcmp_ordered(sign, a, b)
 
 
-_define_operator(operator.add, float8, _arithmetic("fadd"))
-_define_operator(operator.sub, float8, _arithmetic("fsub"))
-_define_operator(operator.mul, float8, _arithmetic("fmul"))
-_define_operator(operator.truediv, float8, _arithmetic("fdiv"))
-_define_operator(operator.gt, mask8, _comparison(">"))
-_define_operator(operator.ge, mask8, _comparison(">="))
-_define_operator(operator.lt, mask8, _comparison("<"))
-_define_operator(operator.le, mask8, _comparison("<="))
+define_operator(operator.add, float8, arithmetic("fadd"))
+define_operator(operator.sub, float8, arithmetic("fsub"))
+define_operator(operator.mul, float8, arithmetic("fmul"))
+define_operator(operator.truediv, float8, arithmetic("fdiv"))
+define_operator(operator.gt, mask8, comparison(">"))
+define_operator(operator.ge, mask8, comparison(">="))
+define_operator(operator.lt, mask8, comparison("<"))
+define_operator(operator.le, mask8, comparison("<="))
 
 
 @infer_global(operator.and_)
@@ -127,7 +138,7 @@ def _is_vector(*kinds: types.Type) -> bool:
 @intrinsic
 def splat(typingctx: Any, value: Any) -> Any:
     """A float32 copied to all lanes."""
-    return float8(types.float32), lambda context, builder, sig, args: _broadcast(builder, types.float32, args[0])
+    return float8(types.float32), lambda context, builder, sig, args: broadcast(builder, types.float32, args[0])
 
 
 @intrinsic
@@ -200,7 +211,7 @@ def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
         return None
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _fma(builder, *(_broadcast(builder, kind, value) for kind, value in zip(sig.args, args, strict=True)))
+        return _fma(builder, *(broadcast(builder, kind, value) for kind, value in zip(sig.args, args, strict=True)))
 
     return float8(a, b, c), emit
 
@@ -224,7 +235,7 @@ def select(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
         return None
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        a, b = (_broadcast(builder, kind, value) for kind, value in zip(sig.args[1:], args[1:], strict=True))
+        a, b = (broadcast(builder, kind, value) for kind, value in zip(sig.args[1:], args[1:], strict=True))
         return builder.select(args[0], a, b)
 
     return float8(mask, a, b), emit
@@ -244,7 +255,7 @@ def maximum(typingctx: Any, a: Any, b: Any) -> Any:
 
 def _extremum(name: str) -> Callable[..., Any]:
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        a, b = (_broadcast(builder, kind, value) for kind, value in zip(sig.args, args, strict=True))
+        a, b = (broadcast(builder, kind, value) for kind, value in zip(sig.args, args, strict=True))
         return _call(builder, name, a, b, flags=("nnan", "nsz"))
 
     return emit
