@@ -17,6 +17,9 @@ from .stored import Floats
 BOUND = np.float32(np.sqrt(0.5))
 """Greatest magnitude of a component that is not the largest one."""
 
+BLOCK = 4096
+"""Quaternions that are worked on at a time, which a processor's cache holds."""
+
 KEPT = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
 """Indices of the three other components for a largest component of 0, 1, 2 or 3."""
 
@@ -42,11 +45,28 @@ def restore_largest(largest: NDArray[Any], three: Floats) -> Floats:
     return quats
 
 
-def drop_largest(quats: Floats) -> tuple[NDArray[np.intp], Floats]:
+def drop_largest(quats: Floats) -> tuple[NDArray[np.uint8], Floats]:
     """The index (N,) of the largest component of unit quaternions (N, 4), and the other three components (N, 3).
 
     The components may be in any order. The others have the sign that makes the largest one positive.
     """
-    largest = np.abs(quats).argmax(axis=1)
-    sign = np.where(np.take_along_axis(quats, largest[:, None], axis=1) < 0, np.float32(-1), np.float32(1))
-    return largest, np.take_along_axis(quats, KEPT[largest], axis=1) * sign
+    largest, three = np.empty(len(quats), np.uint8), np.empty((len(quats), 3), np.float32)
+    for start in range(0, len(quats), BLOCK):
+        rows = slice(start, start + BLOCK)
+        largest[rows], three[rows] = _drop_largest(np.ascontiguousarray(quats[rows].T))
+    return largest, three
+
+
+def _drop_largest(columns: Floats) -> tuple[NDArray[np.uint8], Floats]:
+    """The indices (M,) and the other components (M, 3) of quaternions whose components are the rows of (4, M).
+
+    Whole columns are compared and chosen from: NumPy finds the largest of four in each row twenty times as slowly.
+    """
+    a, b, c, d = np.abs(columns)
+    first, second = b > a, d > c  # of equal components, the first one is the largest
+    later = np.maximum(c, d) > np.maximum(a, b)
+    largest = np.where(later, second + np.uint8(2), first)
+    a, b, c, d = columns
+    sign = np.where(np.where(later, np.where(second, d, c), np.where(first, b, a)) < 0, np.float32(-1), np.float32(1))
+    kept = np.where(largest == 0, b, a), np.where(largest <= 1, c, b), np.where(largest <= 2, d, c)
+    return largest, np.stack([values * sign for values in kept], axis=1)

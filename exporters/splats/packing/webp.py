@@ -25,8 +25,8 @@ MAX_SIDE = 16383
 ANIMATED = 2
 """Flag of the extended header that says that the image is animated."""
 
-EFFORT = {"method": 2, "quality": 50}
-"""Settings of the lossless encoder: a tenth of the time of the greatest effort, for a few per cent more bytes."""
+EFFORT = {"method": 1, "quality": 0}
+"""Settings of the lossless encoder: half the time of method 2 for 0.5 % more bytes; method 0 makes 5 to 13 % more."""
 
 
 def pixels_to_webp(pixels: Bytes, width: int | None = None) -> bytes:

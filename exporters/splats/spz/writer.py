@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import zstandard
+from isal import isal_zlib
 
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.options import ExportOptions
@@ -18,13 +19,16 @@ from hgs_toolkit.exporters.splats.spz.axes import FRAME, axes_record
 from hgs_toolkit.exporters.splats.stored import splats_of
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.parsing.spz_layout import ANTIALIASED, EXTENDED, HEADER, MAGIC, STREAM, TABLE_START
-from hgs_toolkit.parsing.spz_packing import pack_gzip, pack_planes
+from hgs_toolkit.parsing.spz_packing import GZIP, pack_gzip, pack_planes
 from hgs_toolkit.parsing.stored import ParsedSplats, ParseError
 
 logger = logging.getLogger(__name__)
 
 VERSIONS = (3, 4)
 """Versions that are written, the default first."""
+
+DEFLATE_LEVEL = 2
+"""Effort of ISA-L: a tenth of zlib's time for at most 5 % more bytes of real scenes, and fewer of random ones."""
 
 ZSTD_LEVEL = 12
 """Effort of the compressor; higher levels take far longer for a few per cent."""
@@ -55,7 +59,7 @@ def spz_parts(scene: GaussianHierarchy, options: ExportOptions) -> list[bytes]:
         logger.warning("%d of %d %s lie beyond the range of .spz files and were clamped", beyond, size, what)
     flags = ANTIALIASED if options.metadata and options.metadata.antialiased else 0
     if options.spz_version == 3:
-        return pack_gzip(facts, flags, planes)
+        return pack_gzip(facts, flags, planes, isal_zlib.compressobj(level=DEFLATE_LEVEL, wbits=GZIP))
     return _streams(facts, flags, planes, axes_record(frame))
 
 
