@@ -16,14 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from hgs_toolkit.encoding import sh_bases
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.frames import frame_signs
-from hgs_toolkit.exporters.limits import check_promise, is_count
+from hgs_toolkit.exporters.limits import BLOCK, check_promise, is_count
 from hgs_toolkit.exporters.options import ExportOptions
-from hgs_toolkit.exporters.splats.packing.codebooks import PALETTE, codebook, codes, palette
-from hgs_toolkit.exporters.splats.packing.morton import morton_order
+from hgs_toolkit.exporters.splats.packing.codebooks import codebook, codes
+from hgs_toolkit.exporters.splats.packing.morton import bounds_of, morton_order
+from hgs_toolkit.exporters.splats.packing.palettes import PALETTE, palette
 from hgs_toolkit.exporters.splats.packing.quaternions import BOUND, drop_largest, restore_largest
 from hgs_toolkit.exporters.splats.packing.webp import Bytes, pixels_to_webp, webp_to_pixels
 from hgs_toolkit.exporters.splats.reading import NO_OFFSET, Reading, offset_of, reading_of
@@ -147,13 +150,22 @@ def reading_of_sog(load: Callable[[str], bytes], path: Path, size: int) -> Readi
 
 def _put_means(images: Files, means: Floats) -> dict[str, Any]:
     """Images of 16 bits of the positions' logarithms between their bounds: one of low bytes, one of high bytes."""
-    logs = np.sign(means) * np.log1p(np.abs(means, dtype=np.float64))
-    low, high = logs.min(axis=0), logs.max(axis=0)
+    low, high = (_signed_log(bound) for bound in bounds_of(means))
     extent = np.where(high > low, high - low, 1)
-    steps = np.round((logs - low) / extent * 65535).astype(np.uint16)
+    steps = np.empty(means.shape, np.uint16)
+    for start in range(0, len(means), BLOCK):
+        logs = _signed_log(means[start : start + BLOCK].astype(np.float64))
+        steps[start : start + BLOCK] = np.rint((logs - low) / extent * 65535)
     images["means_l.webp"] = pixels_to_webp((steps & 255).astype(np.uint8))
     images["means_u.webp"] = pixels_to_webp((steps >> 8).astype(np.uint8))
     return {"mins": low.tolist(), "maxs": high.tolist(), "files": ["means_l.webp", "means_u.webp"]}
+
+
+def _signed_log(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """sign(x) log(1 + |x|); torch takes half of NumPy's time for it."""
+    tensor = torch.from_numpy(values)
+    result: NDArray[np.float64] = torch.copysign(tensor.abs().log1p(), tensor).numpy()
+    return result
 
 
 def _put_scales(images: Files, log_scales: Floats) -> dict[str, Any]:
@@ -164,8 +176,12 @@ def _put_scales(images: Files, log_scales: Floats) -> dict[str, Any]:
 
 def _put_quats(images: Files, quats: Floats) -> dict[str, Any]:
     largest, three = drop_largest(quats)
-    steps = np.round((three / BOUND * 0.5 + 0.5) * 255).clip(0, 255)
-    images["quats.webp"] = pixels_to_webp(np.column_stack([steps, largest + FIRST_TAG]).astype(np.uint8))
+    pixels = np.empty((len(quats), 4), np.uint8)
+    for start in range(0, len(quats), BLOCK):
+        rows = slice(start, start + BLOCK)
+        pixels[rows, :3] = np.rint((three[rows] / BOUND * 0.5 + 0.5) * 255).clip(0, 255)
+    pixels[:, 3] = largest + FIRST_TAG
+    images["quats.webp"] = pixels_to_webp(pixels)
     return {"files": ["quats.webp"]}
 
 

