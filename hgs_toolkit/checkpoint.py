@@ -25,6 +25,9 @@ from hgs_toolkit.settings_io import config_to_dict
 if TYPE_CHECKING:
     from hgs_toolkit.model.generator import Generator
 
+INTERMEDIATE, LEAST_ELEMENTS = 4, 1 << 20
+"""Elements that building a network may take for each element of its file, and what it may always take."""
+
 STORAGE_TYPES = (torch.float32, torch.float16)
 
 
@@ -83,14 +86,10 @@ def load_model(path: str | Path | None = None, device: str | torch.device = "aut
         CheckpointError: if there is no such model, it is truncated, of another kind or of a newer version, or its
             tensors are not those of its configuration.
     """
-    from hgs_toolkit.model.generator import Generator
-
     file = find_model(path)
     config = read_header(file).config
     tensors = read_weights(file)
-    _check_tensors(file, tensors, _expected_tensors(file, config.generator))
-    with torch.random.fork_rng(devices=[]):
-        generator = Generator(config.generator)
+    generator = _built(file, config.generator, tensors)
     generator.load_state_dict(tensors)
     generator.fingerprint = sha256(file)
     target = choose_device(device) if isinstance(device, str) else device
@@ -119,18 +118,33 @@ def _widened(value: Tensor) -> Tensor:
     return value.float() if value.dtype == torch.float16 else value
 
 
-def _expected_tensors(path: Path, config: GeneratorConfig) -> dict[str, Tensor]:
-    """The generator's tensors as shapes alone: a broken configuration must not allocate what its file does not hold."""
+def _built(path: Path, config: GeneratorConfig, found: Mapping[str, Tensor]) -> Generator:
+    """An untrained generator that has the tensors ``found`` in its file; CheckpointError if ``config`` asks for others.
+
+    A broken configuration must not allocate what its file does not hold. Where it would, the tensors are compared as
+    shapes alone, which is slow: torch imports its compiler for that.
+    """
+    from hgs_toolkit.model.bounded import TooLargeError, at_most
     from hgs_toolkit.model.generator import Generator
 
+    allowed = INTERMEDIATE * sum(tensor.numel() for tensor in found.values()) + LEAST_ELEMENTS
     try:
-        with torch.device("meta"):
-            return Generator(config).state_dict()
+        with torch.random.fork_rng(devices=[]):
+            try:
+                with at_most(allowed):
+                    generator = Generator(config)
+            except TooLargeError:
+                with torch.device("meta"):
+                    expected = Generator(config).state_dict()
+                _check_tensors(path, found, expected)
+                return Generator(config)
     except RuntimeError as error:
         raise CheckpointError(f"{path} carries a configuration that no network can have ({error})") from error
+    _check_tensors(path, found, generator.state_dict())
+    return generator
 
 
-def _check_tensors(path: Path, found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+def _check_tensors(path: Path, found: Mapping[str, Tensor], expected: dict[str, Tensor]) -> None:
     """Raise a CheckpointError that names missing, unexpected and misshapen tensors, if there are any."""
     common = found.keys() & expected.keys()
     faults = {

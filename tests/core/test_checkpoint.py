@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,16 @@ def test_another_configuration_is_refused_before_its_network_is_built(model_file
     values["generator"] |= {"channels": [16, 16, 10**12]}
     with pytest.raises(CheckpointError, match="a configuration that no network can have"):
         load_model(rewritten(model_file, {"config": values}), "cpu")
+
+
+def test_loading_a_model_does_not_import_torchs_compiler() -> None:
+    """That is two seconds' work, which every command with a model would wait for."""
+    code = (
+        "import sys; from hgs_toolkit.checkpoint import load_model; load_model(None, 'cpu'); "
+        "print({'sympy', 'torch._dynamo'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "set()\n"
 
 
 @pytest.mark.parametrize(
