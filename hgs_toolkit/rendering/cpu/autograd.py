@@ -16,7 +16,15 @@ from hgs_toolkit.rendering.cpu import workers
 from hgs_toolkit.rendering.cpu.backward import MOMENTS, composite_vjp
 from hgs_toolkit.rendering.cpu.binning import collect_pairs, find_spans
 from hgs_toolkit.rendering.cpu.forward import TILE_PIXELS, composite
-from hgs_toolkit.rendering.cpu.projection import BLOCK, RECORD, TILE_HEIGHT, TILE_WIDTH, camera_table, project
+from hgs_toolkit.rendering.cpu.projection import (
+    BLOCK,
+    CHUNK,
+    RECORD,
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    camera_table,
+    project,
+)
 from hgs_toolkit.rendering.cpu.projection_vjp import BLOCK as CAMERA_BLOCK
 from hgs_toolkit.rendering.cpu.projection_vjp import project_vjp
 from hgs_toolkit.rendering.settings import RasterSettings
@@ -120,34 +128,38 @@ def _project(gaussians: list[Array], table: Array, settings: RasterSettings) -> 
     images, count = len(table), gaussians[0].shape[1]
     channels = gaussians[-1].shape[-1] + settings.with_depth
     records = np.empty((images, count, RECORD), np.float32)
-    others = np.empty((images, count, max(-(-channels // BLOCK), 1) * BLOCK - BLOCK), np.float32)
+    others = np.empty((images, count, max(channels - BLOCK, 0)), np.float32)
     depths = np.empty((images, count), np.float32)
     columns = np.empty((images, count, 2), np.int32)
+    chunk_columns = np.empty(images * -(-count // CHUNK), np.int64)
     workers.run(
         project, *gaussians, table, settings.width, settings.height, settings.near_plane, settings.far_plane,
         settings.radius_clip, settings.eps2d, settings.antialiased, settings.with_depth,
-        records, others, depths, columns,
+        records, others, depths, columns, chunk_columns,
     )  # fmt: skip
-    if columns[..., 1].min(initial=0) < 0:
+    if chunk_columns.min(initial=0) < 0:
         unusable = int((columns[..., 1] < 0).reshape(len(gaussians[0]), -1, count).any(axis=1).sum())
         raise ShapeError(f"{unusable} Gaussians hold NaN or infinite values; expected finite numbers only")
 
-    span_starts = _starts(columns[..., 1])
-    spans = np.empty((span_starts[-1], 2), np.int32)
-    pair_counts = np.empty(images * count, np.int64)
-    workers.run(find_spans, records, columns, settings.width, settings.height, span_starts, spans, pair_counts)
-    slot_starts = _starts(pair_counts)
-    total = int(slot_starts[-1])
-    if max(total, images * count) > MAX_PAIRS:
-        raise HgsError(f"{total} pairs of Gaussians and tiles; draw smaller images, fewer scenes or smaller Gaussians")
+    chunk_spans, chunk_pairs = _starts(chunk_columns), np.empty_like(chunk_columns)
+    _check_number(max(int(chunk_spans[-1]), images * count))
+    span_starts = np.empty((images, count), np.int32)
+    spans = np.empty((chunk_spans[-1], 2), np.int32)
+    workers.run(
+        find_spans, records, columns, settings.width, settings.height, chunk_spans, span_starts, spans, chunk_pairs
+    )
+    chunk_slots = _starts(chunk_pairs)
+    total = int(chunk_slots[-1])
+    _check_number(total)
 
     tiles = (-(-settings.width // TILE_WIDTH), -(-settings.height // TILE_HEIGHT))
     tile_starts = np.empty(images * tiles[0] * tiles[1] + 1, np.int64)
-    tile_starts[-1] = total
+    slot_starts = np.empty(images * count + 1, np.int32)
+    tile_starts[-1] = slot_starts[-1] = total
     pairs = np.empty((total, 4), np.int32)
     workers.run(
-        collect_pairs, columns, depths.view(np.uint32), span_starts, spans, slot_starts, *tiles,
-        tile_starts, pairs,
+        collect_pairs, columns, depths.view(np.uint32), span_starts, spans, chunk_slots, *tiles,
+        tile_starts, slot_starts, pairs,
     )  # fmt: skip
     return _Splats(
         records.reshape(-1, RECORD), others.reshape(images * count, others.shape[-1]),
@@ -155,10 +167,16 @@ def _project(gaussians: list[Array], table: Array, settings: RasterSettings) -> 
     )  # fmt: skip
 
 
+def _check_number(pairs: int) -> None:
+    """Raise HgsError if there are more ``pairs`` of Gaussians and tiles, or tile columns, than are counted."""
+    if pairs > MAX_PAIRS:
+        raise HgsError(f"{pairs} pairs of Gaussians and tiles; draw smaller images, fewer scenes or smaller Gaussians")
+
+
 def _starts(counts: Array) -> Array:
     """Where each group begins if groups of ``counts`` follow each other, and the end of the last."""
     starts = np.zeros(counts.size + 1, np.int64)
-    np.cumsum(counts.reshape(-1), out=starts[1:])
+    np.cumsum(counts, out=starts[1:])
     return starts
 
 

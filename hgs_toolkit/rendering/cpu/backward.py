@@ -108,8 +108,8 @@ def sum_background(v_backgrounds, task, v_canvas, state):
 
 
 @inlined
-def dot_other_blocks(dots, v_canvas, others, g, first, last):
-    """c . v of the channels beyond the first block, for every row."""
+def dot_other_channels(dots, v_canvas, others, g, first, last):
+    """c . v of the channels beyond the first three, for every row."""
     for row in range(first, last + 1):
         total = splat(ZERO)
         for k in range(others.shape[1]):
@@ -119,8 +119,8 @@ def dot_other_blocks(dots, v_canvas, others, g, first, last):
 
 
 @inlined
-def sum_other_blocks(slots, start, v_canvas, state, first, last):
-    """Gradients of the channels beyond the first block, from the weights of the rows, at ``start`` and after."""
+def sum_other_channels(slots, start, v_canvas, state, first, last):
+    """Gradients of the channels beyond the first three, from the weights of the rows, at ``start`` and after."""
     for k in range(v_canvas.size // TILE_PIXELS):
         total = splat(ZERO)
         for row in range(first, last + 1):
@@ -146,7 +146,7 @@ def composite_vjp(
     v_canvas = np.empty(others.shape[1] * TILE_PIXELS, np.float32)
     centres, table = column_centres(), make_table()
     width_of_slot = MOMENTS + BLOCK + others.shape[1]
-    more_blocks = others.shape[1] > 0
+    more_channels = others.shape[1] > 0
     for task in range(worker, left.shape[0], workers):
         i, tile = task // tiles, task % tiles
         x0, y0 = tile % tiles_x * TILE_WIDTH, tile // tiles_x * TILE_HEIGHT
@@ -167,13 +167,13 @@ def composite_vjp(
             g, slot = peek(pairs, pair * PAIR), np.int64(peek(pairs, pair * PAIR + 1)) * width_of_slot
             first, last = np.int64(peek(pairs, pair * PAIR + 2)), np.int64(peek(pairs, pair * PAIR + 3))
             u, falloff_x, slope, falloff_y, level, dy = local_ellipse(records, g, x0, y0, first)
-            c0, c1, c2, c3 = first_channels(records, g)
+            c0, c1, c2 = first_channels(records, g)
             number = splat(np.float32(pair - begin + 1))
-            if more_blocks:
-                dot_other_blocks(dots, v_canvas, others, g, first, last)
+            if more_channels:
+                dot_other_channels(dots, v_canvas, others, g, first, last)
             h0, hx, hy = splat(ZERO), splat(ZERO), splat(ZERO)
             hxx, hxy, hyy = splat(ZERO), splat(ZERO), splat(ZERO)
-            s0, s1, s2, s3 = splat(ZERO), splat(ZERO), splat(ZERO), splat(ZERO)
+            s0, s1, s2 = splat(ZERO), splat(ZERO), splat(ZERO)
             for at in range(first * ROW, (last + 1) * ROW, ROW):
                 dx, exponent = evaluate_row(centres, u, falloff_x, slope, falloff_y, level, dy)
                 drawn_here = (exponent >= load(table, MIN_LEVEL)) & (number < load(state, at + ENDED_BY))
@@ -186,8 +186,8 @@ def composite_vjp(
                 store(state, at, T)
                 c = at + CANVAS
                 v0, v1 = load(state, c), load(state, c + TILE_WIDTH)
-                v2, v3 = load(state, c + 2 * TILE_WIDTH), load(state, c + 3 * TILE_WIDTH)
-                dot = fma(v0, c0, fma(v1, c1, fma(v2, c2, fma(v3, c3, load(dots, at)))))
+                v2 = load(state, c + 2 * TILE_WIDTH)
+                dot = fma(v0, c0, fma(v1, c1, fma(v2, c2, load(dots, at))))
                 weight = opacity * T
                 B = load(state, at + BEHIND)
                 store(state, at + BEHIND, fma(weight, dot, B))
@@ -198,10 +198,9 @@ def composite_vjp(
                 h_dx, h_dy = h * dx, h * dy
                 hx, hy = hx + h_dx, hy + h_dy
                 hxx, hxy, hyy = fma(h_dx, dx, hxx), fma(h_dx, dy, hxy), fma(h_dy, dy, hyy)
-                s0, s1, s2, s3 = fma(weight, v0, s0), fma(weight, v1, s1), fma(weight, v2, s2), fma(weight, v3, s3)
+                s0, s1, s2 = fma(weight, v0, s0), fma(weight, v1, s1), fma(weight, v2, s2)
                 dy = dy + ONE
             store(slots, slot, sum_each(h0, hx, hy, hxx, hxy, hyy, s0, s1))
             poke(slots, slot + 8, sum_lanes(s2))
-            poke(slots, slot + 9, sum_lanes(s3))
-            if more_blocks:
-                sum_other_blocks(slots, slot + MOMENTS + BLOCK, v_canvas, state, first, last)
+            if more_channels:
+                sum_other_channels(slots, slot + MOMENTS + BLOCK, v_canvas, state, first, last)

@@ -14,10 +14,12 @@ import numpy as np
 
 from hgs_toolkit.rendering.cpu.jit import inlined, kernel
 from hgs_toolkit.rendering.cpu.projection import (
+    CHUNK,
     ELLIPSE,
     HALF_LOG2E,
     LOG2_MIN_ALPHA,
     MARGIN,
+    RECORD,
     TILE_HEIGHT,
     TILE_WIDTH,
     TWICE_LN2,
@@ -33,15 +35,16 @@ AHEAD = 8
 
 
 @inlined
-def read_outline(records, i, n):
-    """The outline {alpha = 1/255}: variances xx and xy / xx, det / xx, squared extent, and dx of its lowest point."""
-    slope = np.float64(records[i, n, ELLIPSE + 1])
-    yy = HALF_LOG2E / records[i, n, ELLIPSE + 2]
-    det = HALF_LOG2E * yy / records[i, n, ELLIPSE]
+def read_outline(records, at):
+    """The outline {alpha = 1/255}: 1 / xx, xy / xx, det / xx, squared extent, and dx of its lowest point."""
+    slope = np.float64(peek(records, at + ELLIPSE + 1))
+    yy = HALF_LOG2E / np.float64(peek(records, at + ELLIPSE + 2))
+    ratio = HALF_LOG2E / np.float64(peek(records, at + ELLIPSE))  # det / yy
     xy = slope * yy
-    xx = (det + xy * xy) / yy
-    squared_extent = TWICE_LN2 * max(records[i, n, ELLIPSE + 3] - LOG2_MIN_ALPHA, 0.0)
-    return xx, xy / xx, det / xx, squared_extent, slope * math.sqrt(squared_extent * yy)
+    inverse_xx = 1.0 / (ratio + xy * slope)
+    squared_extent = TWICE_LN2 * max(peek(records, at + ELLIPSE + 3) - LOG2_MIN_ALPHA, 0.0)
+    peak = slope * math.sqrt(squared_extent * yy)
+    return inverse_xx, xy * inverse_xx, ratio * yy * inverse_xx, squared_extent, peak
 
 
 @inlined
@@ -51,10 +54,10 @@ def covered_rows(outline, v, left, right, height):
     First > last if there is none. The outline is concave: its lowest point within a strip is its lowest point
     overall, or lies on the side of the strip that is nearer to that; likewise the highest.
     """
-    xx, ratio, conditional, squared_extent, peak = outline
+    inverse_xx, ratio, conditional, squared_extent, peak = outline
     at_top, at_bottom = min(max(-peak, left), right), min(max(peak, left), right)
-    top = ratio * at_top - math.sqrt(max(squared_extent - at_top * at_top / xx, 0.0) * conditional)
-    bottom = ratio * at_bottom + math.sqrt(max(squared_extent - at_bottom * at_bottom / xx, 0.0) * conditional)
+    top = ratio * at_top - math.sqrt(max(squared_extent - at_top * at_top * inverse_xx, 0.0) * conditional)
+    bottom = ratio * at_bottom + math.sqrt(max(squared_extent - at_bottom * at_bottom * inverse_xx, 0.0) * conditional)
     first = math.ceil(min(max(v + top - MARGIN - 0.5, 0.0), np.float64(height)))
     last = math.floor(max(min(v + bottom + MARGIN - 0.5, height - 1.0), -1.0))
     return np.int64(first), np.int64(last)
@@ -63,28 +66,35 @@ def covered_rows(outline, v, left, right, height):
 @kernel
 def find_spans(
     worker, workers, records, columns, width, height,
-    span_starts,  # (I * N + 1,) int64: where a Gaussian's columns begin in spans
+    chunk_spans,  # (I * chunks + 1,) int64: where the columns of CHUNK Gaussians begin in spans
+    span_starts,  # out (I, N) int32: where a Gaussian's columns begin
     spans,  # out (S, 2) int32: first and last row
-    pair_counts,  # out (I * N,) int64: tiles that a Gaussian touches
+    chunk_pairs,  # out (I * chunks,) int64: tiles that the Gaussians of a chunk touch
 ):  # fmt: skip
     """Rows covered in every tile column of every Gaussian."""
-    images, count = columns.shape[0], columns.shape[1]
-    total = images * count
-    for item in range(worker * total // workers, (worker + 1) * total // workers):
-        i, n = item // count, item % count
-        pair_counts[item] = 0
-        if columns[i, n, 1] == 0:
-            continue
-        outline = read_outline(records, i, n)
-        u = np.float64(records[i, n, 0]) + records[i, n, 1]
-        v = np.float64(records[i, n, 2]) + records[i, n, 3]
-        for j in range(columns[i, n, 1]):
-            x0 = np.float64((columns[i, n, 0] + j) * TILE_WIDTH)
-            left, right = x0 + 0.5 - u, min(x0 + TILE_WIDTH, np.float64(width)) - 0.5 - u
-            first, last = covered_rows(outline, v, left, right, height)
-            spans[span_starts[item] + j, 0], spans[span_starts[item] + j, 1] = first, last
-            if first <= last:
-                pair_counts[item] += last // TILE_HEIGHT - first // TILE_HEIGHT + 1
+    count = columns.shape[1]
+    chunks = (count + CHUNK - 1) // CHUNK
+    for task in range(worker * chunk_pairs.size // workers, (worker + 1) * chunk_pairs.size // workers):
+        i, start = task // chunks, task % chunks * CHUNK
+        span, touched = chunk_spans[task], np.int64(0)
+        for item in range(i * count + start, i * count + min(start + CHUNK, count)):
+            poke(span_starts, item, np.int32(span))
+            number = peek(columns, 2 * item + 1)
+            if number == 0:
+                continue
+            outline = read_outline(records, item * RECORD)
+            u = np.float64(peek(records, item * RECORD)) + peek(records, item * RECORD + 1)
+            v = np.float64(peek(records, item * RECORD + 2)) + peek(records, item * RECORD + 3)
+            x0 = np.float64(peek(columns, 2 * item) * TILE_WIDTH)
+            for _ in range(number):
+                left, right = x0 + 0.5 - u, min(x0 + TILE_WIDTH, np.float64(width)) - 0.5 - u
+                first, last = covered_rows(outline, v, left, right, height)
+                poke(spans, 2 * span, np.int32(first))
+                poke(spans, 2 * span + 1, np.int32(last))
+                touched += last // TILE_HEIGHT - first // TILE_HEIGHT + 1 if first <= last else 0
+                span += 1
+                x0 += TILE_WIDTH
+        chunk_pairs[task] = touched
 
 
 @inlined
@@ -138,17 +148,20 @@ def sort_by_depth(keys, other, found, bits):
 
 
 @inlined
-def count_pairs(columns, span_starts, spans, tiles_x, cursors):
-    """Add the pairs of every tile of an image to its place in ``cursors``."""
+def count_pairs(columns, starts, spans, chunk_slots, slot_starts, tiles_x, cursors):
+    """Add the pairs of every tile of an image to its place in ``cursors``; note where each Gaussian's slots begin."""
+    slot = chunk_slots[0]
     for n in range(columns.shape[0]):
-        column = np.int64(peek(columns, 2 * n))
-        for j in range(peek(columns, 2 * n + 1)):
-            span = 2 * (span_starts[n] + j)
-            first, last = np.int64(peek(spans, span)), np.int64(peek(spans, span + 1))
+        poke(slot_starts, n, np.int32(slot))
+        tile_column = np.int64(peek(columns, 2 * n))
+        for span in range(peek(starts, n), peek(starts, n) + peek(columns, 2 * n + 1)):
+            first, last = np.int64(peek(spans, 2 * span)), np.int64(peek(spans, 2 * span + 1))
             if first <= last:
                 for row in range(first // TILE_HEIGHT, last // TILE_HEIGHT + 1):
-                    tile = row * tiles_x + column + j
+                    tile = row * tiles_x + tile_column
                     poke(cursors, tile, peek(cursors, tile) + 1)
+                    slot += 1
+            tile_column += 1
 
 
 @inlined
@@ -164,44 +177,44 @@ def collect_pairs(
     worker, workers, columns,
     depth_bits,  # (I, N) uint32
     span_starts, spans,
-    slot_starts,  # (I * N + 1,) int64: where a Gaussian's slots begin
+    chunk_slots,  # (I * chunks + 1,) int64: where the slots of CHUNK Gaussians begin
     tiles_x, tiles_y,
     tile_starts,  # out (I * tiles + 1,) int64: where a tile's pairs begin
+    slot_starts,  # out (I * N + 1,) int32: where a Gaussian's slots begin
     pairs,  # out (P, 4) int32: index into the I * N Gaussians, slot, first and last row within the tile
 ):  # fmt: skip
     """Sort the pairs of each image by tile, then depth."""
     images, count = columns.shape[0], columns.shape[1]
-    tiles = tiles_x * tiles_y
+    tiles, chunks = tiles_x * tiles_y, (count + CHUNK - 1) // CHUNK
     keys, room = np.empty(count, np.int64), np.empty(count, np.int64)
     cursors = np.empty(tiles, np.int64)
     for i in range(worker, images, workers):
-        starts, slots = span_starts[i * count :], slot_starts[i * count :]
+        theirs, starts, slots = columns[i], span_starts[i], slot_starts[i * count :]
         cursors[:] = 0
-        count_pairs(columns[i], starts, spans, tiles_x, cursors)
-        total = slots[0]
+        count_pairs(theirs, starts, spans, chunk_slots[i * chunks :], slots, tiles_x, cursors)
+        total = chunk_slots[i * chunks]
         for tile in range(tiles):
             tile_starts[i * tiles + tile] = total
             total += cursors[tile]
             cursors[tile] = tile_starts[i * tiles + tile]
 
-        found, bits = depth_keys(columns[i], depth_bits[i], keys)
+        found, bits = depth_keys(theirs, depth_bits[i], keys)
         ordered = sort_by_depth(keys, room, found, bits)
         for k in range(found):
             prefetch(starts, peek(ordered, min(k + 2 * AHEAD, found - 1)) & INDEX)
-            prefetch_spans(peek(ordered, min(k + AHEAD, found - 1)) & INDEX, columns[i], starts, spans, slots)
+            prefetch_spans(peek(ordered, min(k + AHEAD, found - 1)) & INDEX, theirs, starts, spans, slots)
             n = peek(ordered, k) & INDEX
-            slot, column = peek(slots, n), np.int64(peek(columns[i], 2 * n))
-            for j in range(peek(columns[i], 2 * n + 1)):
-                span = 2 * (peek(starts, n) + j)
-                first, last = np.int64(peek(spans, span)), np.int64(peek(spans, span + 1))
-                if first > last:
-                    continue
-                for row in range(first // TILE_HEIGHT, last // TILE_HEIGHT + 1):
-                    tile = row * tiles_x + column + j
-                    pair = peek(cursors, tile)
-                    poke(cursors, tile, pair + 1)
-                    poke(pairs, pair * 4, np.int32(i * count + n))
-                    poke(pairs, pair * 4 + 1, np.int32(slot))
-                    poke(pairs, pair * 4 + 2, np.int32(max(first - row * TILE_HEIGHT, 0)))
-                    poke(pairs, pair * 4 + 3, np.int32(min(last - row * TILE_HEIGHT, TILE_HEIGHT - 1)))
-                    slot += 1
+            slot, tile_column = peek(slots, n), np.int64(peek(theirs, 2 * n))
+            for span in range(peek(starts, n), peek(starts, n) + peek(theirs, 2 * n + 1)):
+                first, last = np.int64(peek(spans, 2 * span)), np.int64(peek(spans, 2 * span + 1))
+                if first <= last:
+                    for row in range(first // TILE_HEIGHT, last // TILE_HEIGHT + 1):
+                        tile = row * tiles_x + tile_column
+                        pair = peek(cursors, tile)
+                        poke(cursors, tile, pair + 1)
+                        poke(pairs, pair * 4, np.int32(i * count + n))
+                        poke(pairs, pair * 4 + 1, np.int32(slot))
+                        poke(pairs, pair * 4 + 2, np.int32(max(first - row * TILE_HEIGHT, 0)))
+                        poke(pairs, pair * 4 + 3, np.int32(min(last - row * TILE_HEIGHT, TILE_HEIGHT - 1)))
+                        slot += 1
+                tile_column += 1

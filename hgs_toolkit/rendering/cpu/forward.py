@@ -1,7 +1,7 @@
 """Compositing: front to back, tile by tile, eight pixels of a row at a time.
 
 A tile's state lives in the first-level cache, all that belongs to a row side by side: the transmittance, 0 where a
-pixel is done, what was left when it was done, and its channels. Channels come in blocks of four: the first block is
+pixel is done, what was left when it was done, and its channels. The first three channels are
 drawn in the loop over the rows, the others from the weights that this loop leaves, so that one compiled kernel serves
 every number of channels.
 """
@@ -52,7 +52,7 @@ PAIR = 4
 """Numbers of a pair: Gaussian, slot, first and last row; see binning."""
 
 # Where the vectors of a row's state begin: transmittance, transmittance at the end, number of the pair that ended the
-# pixel, weight of the Gaussian at hand, and four channels. ROW is the size of it all.
+# pixel, weight of the Gaussian at hand, and three channels. ROW is the size of it all.
 LEFT, FINAL, ENDED_BY, WEIGHT, CANVAS = (k * TILE_WIDTH for k in range(5))
 ROW = CANVAS + BLOCK * TILE_WIDTH
 
@@ -89,12 +89,9 @@ def prefetch_record(records, pairs, pair):
 
 @inlined
 def first_channels(records, g):
-    """The block of channels that lies in the record."""
+    """The channels that lie in the record."""
     at = np.int64(g) * RECORD + CHANNELS
-    return (
-        splat(peek(records, at)), splat(peek(records, at + 1)),
-        splat(peek(records, at + 2)), splat(peek(records, at + 3)),
-    )  # fmt: skip
+    return splat(peek(records, at)), splat(peek(records, at + 1)), splat(peek(records, at + 2))
 
 
 @inlined
@@ -138,8 +135,8 @@ def all_done(state):
 
 
 @inlined
-def add_other_blocks(canvas, others, g, state, first, last):
-    """Add a Gaussian's channels beyond the first block, with the weights of its rows."""
+def add_other_channels(canvas, others, g, state, first, last):
+    """Add a Gaussian's channels beyond the first three, with the weights of its rows."""
     for k in range(others.shape[1]):
         value = splat(peek(others, np.int64(g) * others.shape[1] + k))
         for row in range(first, last + 1):
@@ -196,7 +193,7 @@ def composite(
     state = np.empty(TILE_HEIGHT * ROW, np.float32)
     canvas = np.empty(others.shape[1] * TILE_PIXELS, np.float32)
     centres, table = column_centres(), make_table()
-    more_blocks = others.shape[1] > 0
+    more_channels = others.shape[1] > 0
     for task in range(worker, left.shape[0], workers):
         i, tile = task // tiles, task % tiles
         x0, y0 = tile % tiles_x * TILE_WIDTH, tile // tiles_x * TILE_HEIGHT
@@ -211,7 +208,7 @@ def composite(
             g = peek(pairs, pair * PAIR)
             first, last = np.int64(peek(pairs, pair * PAIR + 2)), np.int64(peek(pairs, pair * PAIR + 3))
             u, falloff_x, slope, falloff_y, level, dy = local_ellipse(records, g, x0, y0, first)
-            c0, c1, c2, c3 = first_channels(records, g)
+            c0, c1, c2 = first_channels(records, g)
             for at in range(first * ROW, (last + 1) * ROW, ROW):
                 _, exponent = evaluate_row(centres, u, falloff_x, slope, falloff_y, level, dy)
                 dy = dy + ONE
@@ -232,8 +229,7 @@ def composite(
                 store(state, c, fma(weight, c0, load(state, c)))
                 store(state, c + TILE_WIDTH, fma(weight, c1, load(state, c + TILE_WIDTH)))
                 store(state, c + 2 * TILE_WIDTH, fma(weight, c2, load(state, c + 2 * TILE_WIDTH)))
-                store(state, c + 3 * TILE_WIDTH, fma(weight, c3, load(state, c + 3 * TILE_WIDTH)))
-            if more_blocks:
-                add_other_blocks(canvas, others, g, state, first, last)
+            if more_channels:
+                add_other_channels(canvas, others, g, state, first, last)
         end_tile(state, left, ended_by, task, end - begin)
         write_tile(image, alpha, i, x0, y0, canvas, state, backgrounds[i])

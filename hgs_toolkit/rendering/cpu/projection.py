@@ -6,7 +6,7 @@ the compositing wants it. With the covariance S (eps2d included), d = pixel - me
     slope = S_xy / S_yy,  falloff_x = (log2 e / 2) S_yy / det S,  falloff_y = (log2 e / 2) / S_yy,
 which is the usual exp(-d' S^-1 d / 2) without its cancellation, and one multiply-add per pixel and row. All that a
 tile needs to know of a Gaussian lies in one record of twelve float32 numbers, about one cache line:
-    floor(u), u - floor(u), floor(v), v - floor(v), falloff_x, slope, falloff_y, level, and four channels;
+    floor(u), u - floor(u), floor(v), v - floor(v), falloff_x, slope, falloff_y, level, three channels, and nothing;
 split in two, the mean (u, v) is as exact as in float64 once the tile's corner is subtracted.
 """
 
@@ -27,11 +27,11 @@ from hgs_toolkit.rendering.settings import FRUSTUM_MARGIN, MAX_EXTENT, MIN_ALPHA
 TILE_WIDTH = 8
 TILE_HEIGHT = 16
 
-BLOCK = 4
-"""Channels that are drawn together, and kept in the record; their number is padded to a multiple of it."""
+BLOCK = 3
+"""Channels that are drawn together, and kept in the record: the colours; others follow one by one."""
 ELLIPSE, CHANNELS = 4, 8
 """Where the ellipse and the channels begin in a record."""
-RECORD = CHANNELS + BLOCK
+RECORD = 12
 
 CHUNK = 64
 """Gaussians whose numbers are brought side by side, so that eight of them make a vector."""
@@ -186,23 +186,26 @@ def write_channels(colors, start, z, with_depth, records, record, others, other)
 
 @inlined
 def write_projected(room, lanes, first, camera_row, colors, color_row, with_depth, records, others, depths, columns):
-    """Write the projected Gaussians ``first`` and after of an image from ``room``."""
-    count = columns.shape[1]
+    """Write the projected Gaussians ``first`` and after of an image from ``room``; return their ``chunk_columns``."""
+    count, touched, finite = columns.shape[1], np.int64(0), True
     for lane in range(lanes):
         item = camera_row * count + first + lane
         shown = peek(room, PROJECTED + lane)
         if shown <= 0:
             poke(columns, 2 * item + 1, np.int32(shown))
+            finite &= shown == 0
             continue
         tile, last = np.int32(peek(room, PROJECTED + CHUNK + lane)), np.int32(peek(room, PROJECTED + 2 * CHUNK + lane))
         poke(columns, 2 * item, tile)
         poke(columns, 2 * item + 1, np.int32(last - tile + 1))
+        touched += last - tile + 1
         z = peek(room, PROJECTED + 3 * CHUNK + lane)
         poke(depths, item, z)
         for k in range(CHANNELS):
             poke(records, item * RECORD + k, peek(room, RECORDS + k * CHUNK + lane))
         start = (color_row * count + first + lane) * colors.shape[3]
         write_channels(colors, start, z, with_depth, records, item * RECORD, others, item)
+    return touched if finite else np.int64(-1)
 
 
 @kernel
@@ -213,9 +216,10 @@ def project(
     cameras,  # (I, 20) with I = B * C, see camera_table
     width, height, near, far, radius_clip, eps2d, antialiased, with_depth,
     records,  # out (I, N, 12), see above; channels are the colours, then depth, then zeros
-    others,  # out (I, N, F - 4): channels beyond the fourth
+    others,  # out (I, N, F - 3): channels beyond the third
     depths,  # out (I, N)
     columns,  # out (I, N, 2) int32: first tile column and their number; 0 if not to be drawn, -1 if not finite
+    chunk_columns,  # out (I * chunks,) int64: tile columns of CHUNK Gaussians; -1 if some are not finite
 ):  # fmt: skip
     """Fill the outputs for every image and Gaussian; those of invisible Gaussians stay undefined but for columns."""
     images, count = columns.shape[0], columns.shape[1]
@@ -238,4 +242,6 @@ def project(
                 width, height, near, far, radius_clip, eps2d, antialiased, room, lane,
             )  # fmt: skip
         color_row = b * colors.shape[1] + c % colors.shape[1]
-        write_projected(room, last - first, first, i, colors, color_row, with_depth, records, others, depths, columns)
+        chunk_columns[task] = write_projected(
+            room, last - first, first, i, colors, color_row, with_depth, records, others, depths, columns
+        )
