@@ -35,10 +35,11 @@ def check_data(config: Config, data: PosedImages) -> None:
             "discriminator.alpha needs images with alpha, these have none; use --set discriminator.alpha=false"
         )
     check_classes(config, data)
-    views = config.discriminator.views
+    views = config.grouped_views
     if data.views_per_subject % views:
+        setting = "discriminator.views" if config.discriminator.views == views else "training.views"
         raise ConfigError(
-            f"discriminator.views = {views}, but the set shows each subject in {data.views_per_subject} consecutive "
+            f"{setting} = {views}, but the set shows each subject in {data.views_per_subject} consecutive "
             f"images; expected a set made with --views {views} or a multiple of it"
         )
     if config.training.background == "random" and not data.has_alpha:
@@ -115,12 +116,13 @@ def fitted(
 
 def _with_views_of(data: PosedImages, config: Config, explicit: Collection[str]) -> Config:
     """``config`` with one view of a subject at a time where the set shows each subject only so."""
-    views = config.discriminator.views
-    if "discriminator.views" in explicit or data.views_per_subject % views == 0:
+    views = config.grouped_views
+    by_hand = {"discriminator.views", *(["training.views"] if config.training.reconstruction.weight else [])}
+    if by_hand & set(explicit) or data.views_per_subject % views == 0:
         return config
     logger.info(
-        "%s does not show its subjects in groups of %d views; they are judged one by one (discriminator.views = 1)",
-        data.path.name, views,
+        "%s does not show its subjects in groups of %d views; they are seen one by one (training.views = 1), which "
+        "teaches less of their sides", data.path.name, views,
     )  # fmt: skip
     training = config.training if "training.views" in explicit else replace(config.training, views=1)
     return replace(config, discriminator=replace(config.discriminator, views=1), training=training)

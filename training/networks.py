@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from hgs_toolkit.checkpoint import save_weights
@@ -16,7 +17,10 @@ from hgs_toolkit.config import Config, DiscriminatorConfig
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.metrics.squeeze_taps import make_squeeze_taps
 from hgs_toolkit.model.discriminator import Discriminator, make_discriminator
+from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.model.projected_discriminator import FrozenFeatures
 from hgs_toolkit.model_files import NETWORKS_KEY
+from hgs_toolkit.training.randomness import Purpose, keyed_generator
 
 Weights = dict[str, Tensor]
 
@@ -32,12 +36,14 @@ class Networks:
         generator: the weights that training moves.
         ema: their moving average.
         discriminator: None where the source has none; it then starts anew.
+        encoder: of a run that reconstructs; None elsewhere.
     """
 
     config: Config
     generator: Weights
     ema: Weights
     discriminator: Weights | None
+    encoder: Weights | None = None
 
 
 def new_discriminator(config: DiscriminatorConfig) -> Discriminator:
@@ -47,6 +53,24 @@ def new_discriminator(config: DiscriminatorConfig) -> Discriminator:
         MissingExtraError: if that network's package is not installed.
     """
     return make_discriminator(config, make_squeeze_taps)
+
+
+def perceptual_network() -> FrozenFeatures:
+    """The pretrained network whose features are compared, with gradients only to the images.
+
+    Raises:
+        MissingExtraError: if its package is not installed.
+    """
+    network = make_squeeze_taps()
+    network.freeze()
+    return network
+
+
+def new_networks(config: Config) -> tuple[Generator, Discriminator]:
+    """Generator and discriminator of ``config`` with initial weights drawn by ``training.seed``."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(keyed_generator(config.training.seed, 0, Purpose.WEIGHTS).initial_seed())
+        return Generator(config.generator), new_discriminator(config.discriminator)
 
 
 def save_networks(path: str | Path, networks: Networks, facts: dict[str, str], *, force: bool = True) -> None:

@@ -30,6 +30,7 @@ class Purpose(IntEnum):
     WEIGHTS = 13
     EVALUATION = 14
     CLASSES = 15
+    ENCODER = 16
 
 
 def keyed_generator(seed: int, step: int, purpose: Purpose) -> torch.Generator:

@@ -6,7 +6,6 @@ with R1 and R2 (R3GAN, Huang et al. 2024). Values of the configuration choose be
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,18 +14,15 @@ from torch import Tensor, nn
 from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
-from hgs_toolkit.encoding import SH_C0
 from hgs_toolkit.gaussians import GaussianHierarchy
-from hgs_toolkit.model.discriminator import Discriminator, DiscriminatorOutput
-from hgs_toolkit.model.generator import Generator
-from hgs_toolkit.rendering import render
+from hgs_toolkit.model.discriminator import DiscriminatorOutput
 from hgs_toolkit.training import losses
-from hgs_toolkit.training.clamping import floor_with_way_back
 from hgs_toolkit.training.distributed import World, local_batch
 from hgs_toolkit.training.ema import ema_decay, frozen_copy, load_choices, update_choices, update_ema
+from hgs_toolkit.training.fakes import Fakes, draw
 from hgs_toolkit.training.inputs.augment import Augmentation, blur
 from hgs_toolkit.training.inputs.batches import Batch, make_batch
-from hgs_toolkit.training.networks import Networks, load_into, new_discriminator
+from hgs_toolkit.training.networks import Networks, load_into, new_networks
 from hgs_toolkit.training.optimizers import (
     Figures,
     adam,
@@ -36,38 +32,11 @@ from hgs_toolkit.training.optimizers import (
     read_figures,
 )
 from hgs_toolkit.training.randomness import Purpose, keyed_generator
+from hgs_toolkit.training.reconstruction import Reconstruction
 from hgs_toolkit.training.schedules import gamma_factor, rate_factor
-
-DARKEST_DC = -0.499 / SH_C0
-"""Degree-0 coefficient just above black: the renderer's own clamp at 0 is never reached."""
-
 
 Judged = tuple[DiscriminatorOutput | None, Tensor]
 """What D said of images, and the images; None where it was not asked."""
-
-
-@dataclass(frozen=True)
-class Fakes:
-    """Generated images of b scenes seen by V cameras each, with what the losses need beside them.
-
-    Attributes:
-        images: (b V, 3, H, W) in -1..1, with alpha as a fourth channel for a discriminator that sees it.
-        labels: (b V, 25) their cameras.
-        scene: the Gaussians, for the regularisers.
-        classes: (b V, C) their class vectors; None for a model without classes.
-    """
-
-    images: Tensor
-    labels: Tensor
-    scene: GaussianHierarchy
-    classes: Tensor | None
-
-
-def new_networks(config: Config) -> tuple[Generator, Discriminator]:
-    """Generator and discriminator of ``config`` with initial weights drawn by ``training.seed``."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(keyed_generator(config.training.seed, 0, Purpose.WEIGHTS).initial_seed())
-        return Generator(config.generator), new_discriminator(config.discriminator)
 
 
 class Trainer:
@@ -87,6 +56,7 @@ class Trainer:
         self.generator_optimizer = adam(self.generator, config.training.generator_lr, config.training.betas)
         self.discriminator_optimizer = discriminator_adam(self.discriminator, config.training)
         self.augmentation = Augmentation(config.training.augment)
+        self.reconstruction = Reconstruction(config, self.world) if config.training.reconstruction.weight else None
 
     @property
     def images_seen(self) -> int:
@@ -106,7 +76,11 @@ class Trainer:
 
     @property
     def _generator_learns(self) -> bool:
-        return self.kimg >= self.config.training.generator_delay_kimg
+        return not self._is_adversarial or self.kimg >= self.config.training.generator_delay_kimg
+
+    @property
+    def _is_adversarial(self) -> bool:
+        return self.config.training.adversarial_weight > 0
 
     def train_step(self, data: PosedImages, loaded: tuple[Tensor, Tensor] | None = None) -> dict[str, float]:
         """Update D, G and the average once; returns this rank's scalars for the log.
@@ -119,7 +93,7 @@ class Trainer:
         share, learns = self.config.training.share_fakes, self._generator_learns
         with torch.set_grad_enabled(share and learns):
             fakes = self.generate(batch, batch.latents_g if share else batch.latents_d)
-        stats, real_logits = self._discriminator_step(batch, fakes)
+        stats, real_logits = self._discriminator_step(batch, fakes) if self._is_adversarial else ({}, None)
         if learns:
             if not share:
                 fakes = self.generate(batch, batch.latents_g)
@@ -137,17 +111,16 @@ class Trainer:
         cameras = self.cameras(labels)
         mapping_labels = batch.mapping_labels[views[:, 0]] if self.config.generator.pose_conditioned else None
         classes = None if batch.classes is None else batch.classes[views[:, 0]]
-        w = self.generator.map(latents[: len(views)], mapping_labels, classes=classes)
+        encoded = (
+            None if self.reconstruction is None else self.reconstruction.encode(batch, latents[: len(views)], views)
+        )
+        latents = latents[: len(views)] if encoded is None else encoded.latents
+        w = self.generator.map(latents, mapping_labels, classes=classes)
         self.generator.update_w_avg(self.world.mean(w.detach().flatten(0, -2).mean(0, keepdim=True)))
         scene = self.generator.synthesize(w, cameras.forward[:, 0], background=self._background_is_on)
-        # The renderer clamps colours at black, where a Gaussian would get no gradient any more and stay black for good.
-        visible = scene.replace(sh=floor_with_way_back(scene.sh, DARKEST_DC), check_finite=False)
-        images, alphas = render(visible, cameras, resolution, resolution, background=batch.backgrounds[views])
-        if self.config.discriminator.alpha:
-            images = torch.cat([images, alphas], dim=-1)
-        images = images.flatten(0, 1).movedim(-1, 1) * 2 - 1  # (b V, 3 | 4, H, W)
+        images = draw(scene, cameras, batch.backgrounds[views], resolution, with_alpha=self.config.discriminator.alpha)
         classes = None if classes is None else classes.repeat_interleave(views.shape[1], dim=0)
-        return Fakes(images.contiguous(), labels.flatten(0, 1), scene, classes)
+        return Fakes(images, labels.flatten(0, 1), scene, classes, encoded)
 
     def cameras(self, labels: Tensor) -> Cameras:
         """Cameras that the model draws labels (..., 25) from."""
@@ -256,8 +229,21 @@ class Trainer:
         """Factor of both learning rates in the next step."""
         return rate_factor(self.config.training, self.step)
 
-    def _generator_step(self, fakes: Fakes, real_logits: Tensor) -> Figures:
-        """``real_logits`` are those of D's step, one update old; in the pairing D(real) only shifts the weights."""
+    def _generator_step(self, fakes: Fakes, real_logits: Tensor | None) -> Figures:
+        """``real_logits`` are those of D's step; None where no discriminator is trained."""
+        stats: Figures = {}
+        loss = self._anchor_losses(fakes.scene, stats)
+        if real_logits is not None:
+            loss = loss + self._adversarial_generator_loss(fakes, real_logits, stats)
+        if self.reconstruction is not None and fakes.encoded is not None:
+            loss = loss + self.reconstruction.loss(fakes.images, fakes.encoded, stats)
+        stats |= self._update(self.generator, self.generator_optimizer, loss, self.config.training.generator_clip, "g")
+        if self.reconstruction is not None:
+            self.reconstruction.update()
+        return stats
+
+    def _adversarial_generator_loss(self, fakes: Fakes, real_logits: Tensor, stats: Figures) -> Tensor:
+        """``real_logits`` are one update old; in the pairing D(real) only shifts the weights."""
         training = self.config.training
         self.discriminator.requires_grad_(False)
         fake = self._discriminate(fakes.images, fakes.labels, fakes.classes, Purpose.AUGMENT_FAKE_G)
@@ -265,13 +251,13 @@ class Trainer:
             loss = losses.relativistic_generator_loss(self._paired(real_logits), fake.logits)
         else:
             loss = losses.logistic_generator_loss(fake.logits)
-        stats: Figures = {"loss_g": loss.detach()}
+        stats["loss_g"] = loss.detach()
+        loss = loss * training.adversarial_weight
         if fake.pose_features is not None and training.pose_weight:
             pose = self._pose_loss(fake)
             stats["pose_g"] = pose.detach() / self.world.size
             loss = loss + training.pose_weight * pose
-        loss = loss + self._anchor_losses(fakes.scene, stats)
-        return stats | self._update(self.generator, self.generator_optimizer, loss, training.generator_clip, "g")
+        return loss
 
     def _anchor_losses(self, scene: GaussianHierarchy, stats: Figures) -> Tensor:
         """The regularisers on the level-0 anchors (on the level-0 Gaussians of a tree of one level)."""
@@ -309,7 +295,8 @@ class Trainer:
     def _warm_up(self) -> None:
         """Set both learning rates for this step."""
         factor = self.rate_factor
-        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+        optimizers = [self.generator_optimizer, self.discriminator_optimizer]
+        for optimizer in [*optimizers, *([] if self.reconstruction is None else [self.reconstruction.optimizer])]:
             for group in optimizer.param_groups:
                 group["lr"] = group["base_lr"] * factor
 
@@ -323,6 +310,8 @@ class Trainer:
             weights = getattr(networks, name)
             if weights is not None:
                 load_into(getattr(self, name), weights, name)
+        if self.reconstruction is not None and networks.encoder is not None:
+            load_into(self.reconstruction.encoder, networks.encoder, "encoder")
         for average in self.averages:
             load_into(average, networks.ema, "ema")
 
@@ -332,19 +321,24 @@ class Trainer:
             "step": self.step,
             "augment_strength": self.augmentation.strength,
             "averages": [average.state_dict() for average in self.averages],
-            **{name: getattr(self, name).state_dict() for name in STATEFUL},
+            **{name: part.state_dict() for name, part in self._parts().items()},
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue where :meth:`state` was taken."""
-        for name in STATEFUL:
-            if name.endswith("_optimizer"):
-                load_optimizer(getattr(self, name), state[name])
+        for name, part in self._parts().items():
+            if isinstance(part, torch.optim.Optimizer):
+                load_optimizer(part, state[name])
             else:
-                getattr(self, name).load_state_dict(state[name])
+                part.load_state_dict(state[name])
         load_choices(self.averages, state.get("averages", ()))
         self.step = int(state["step"])
         self.augmentation.strength = float(state["augment_strength"])
 
-
-STATEFUL = ("generator", "ema", "discriminator", "generator_optimizer", "discriminator_optimizer")
+    def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+        """Networks and optimisers by their names in the state."""
+        names = ("generator", "ema", "discriminator", "generator_optimizer", "discriminator_optimizer")
+        parts = {name: getattr(self, name) for name in names}
+        if self.reconstruction is not None:
+            parts |= {"encoder": self.reconstruction.encoder, "encoder_optimizer": self.reconstruction.optimizer}
+        return parts

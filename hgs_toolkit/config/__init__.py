@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from hgs_toolkit.config.classes import ClassPrior
 from hgs_toolkit.config.discriminator import DiscriminatorConfig
 from hgs_toolkit.config.generator import GeneratorConfig, Hierarchy, LevelBlock
+from hgs_toolkit.config.reconstruction import ReconstructionConfig
 from hgs_toolkit.config.training import AugmentConfig, TrainingConfig
 from hgs_toolkit.errors import ConfigError
 
 __all__ = [
     "AugmentConfig", "ClassPrior", "Config", "DiscriminatorConfig", "GeneratorConfig", "Hierarchy", "LevelBlock",
-    "TrainingConfig",
+    "ReconstructionConfig", "TrainingConfig",
 ]  # fmt: skip
 
 
@@ -57,6 +58,12 @@ class Config:
                 f"{self.scenes} scenes for training.batch = {self.training.batch}; expected as many training.views, "
                 "and a batch of whole groups (leave training.scenes alone)"
             )
+        if self.training.reconstruction.weight and self.scenes * self.training.views != self.training.batch:
+            raise ConfigError(
+                f"training.reconstruction.weight with training.views = {self.training.views} and {self.scenes} scenes "
+                f"for training.batch = {self.training.batch}; expected a batch of whole groups (leave training.scenes "
+                "alone)"
+            )
         if self.discriminator.alpha and self.generator.background == "generator":
             raise ConfigError("discriminator.alpha needs generator.background = none: a background leaves no alpha")
 
@@ -71,4 +78,9 @@ class Config:
         """Generated scenes a step."""
         if self.training.scenes is not None:
             return self.training.scenes
-        return max(self.training.batch // self.discriminator.views, 1)
+        return max(self.training.batch // self.grouped_views, 1)
+
+    @property
+    def grouped_views(self) -> int:
+        """Consecutive real images of a batch that show the same subject: judged together, or reconstructed."""
+        return self.training.views if self.training.reconstruction.weight else self.discriminator.views

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hgs_toolkit.config.reconstruction import ReconstructionConfig
 from hgs_toolkit.errors import ConfigError, require
 
 
@@ -39,6 +40,8 @@ class TrainingConfig:
     """Seed of everything that is random."""
     loss: Literal["logistic", "relativistic"] = "logistic"
     """``logistic`` (non-saturating), or ``relativistic`` pairing of real and generated images."""
+    adversarial_weight: float = 1.0
+    """Weight of the discriminator's judgement in the generator's loss; 0: reconstruction alone, no discriminator."""
     r1_gamma: float = 1.0
     """Weight of the gradient penalty on real images."""
     r2_gamma: float = 0.0
@@ -114,6 +117,7 @@ class TrainingConfig:
     background_kimg: float = 50.0
     """kimg before the background generator is switched on."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    reconstruction: ReconstructionConfig = field(default_factory=ReconstructionConfig)
     tick_kimg: float = 4.0
     """Interval of log lines, the sample grid and the state file."""
     tick_seconds: float | None = None
@@ -150,5 +154,16 @@ class TrainingConfig:
         require(self.rate_final is None or self.rate_final > 0, "training.rate_final", self.rate_final, "more than 0")
         choices = all(half_life > 0 for half_life in self.ema_choices)
         require(choices, "training.ema_choices", self.ema_choices, "half-lives of more than 0 kimg")
+        require(self.adversarial_weight >= 0, "training.adversarial_weight", self.adversarial_weight, "0 or more")
+        if not self.adversarial_weight and not self.reconstruction.weight:
+            raise ConfigError(
+                "training.adversarial_weight and training.reconstruction.weight are both 0: nothing would be learned; "
+                "set one of them"
+            )
+        if self.reconstruction.weight and self.random_pose:
+            raise ConfigError(
+                f"training.reconstruction.weight needs training.random_pose = 0, here it is {self.random_pose:g}: "
+                "subjects are compared from the cameras of their images"
+            )
         if self.loss == "relativistic" and self.r2_gamma == 0:
             raise ConfigError("training.loss = relativistic needs training.r2_gamma > 0 (R1 and R2 belong together)")

@@ -14,9 +14,9 @@ from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict
-from hgs_toolkit.training.networks import Networks
+from hgs_toolkit.training.networks import Networks, new_networks
 from hgs_toolkit.training.stages.growing import grow, grown_config
-from hgs_toolkit.training.trainer import Trainer, new_networks
+from hgs_toolkit.training.trainer import Trainer
 
 
 def _changed(config: Config, **sections: dict[str, Any]) -> Config:

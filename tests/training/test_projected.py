@@ -13,10 +13,10 @@ from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.training import losses, networks
 from hgs_toolkit.training.loop import train
-from hgs_toolkit.training.networks import Networks
+from hgs_toolkit.training.networks import Networks, new_networks
 from hgs_toolkit.training.stages.growing import grow
 from hgs_toolkit.training.state import read_state
-from hgs_toolkit.training.trainer import Trainer, new_networks
+from hgs_toolkit.training.trainer import Trainer
 from tests.frozen_features import TwoScales
 from tests.training.test_growing import _changed as changed
 

@@ -23,10 +23,10 @@ from hgs_toolkit.training.fitting import check_data
 from hgs_toolkit.training.inputs.augment import Augmentation, compose
 from hgs_toolkit.training.inputs.balance import MAX_REPEATS, yaw_weights
 from hgs_toolkit.training.inputs.batches import batch_indices, make_batch
-from hgs_toolkit.training.networks import Networks
+from hgs_toolkit.training.networks import Networks, new_networks
 from hgs_toolkit.training.randomness import dataset_indices
 from hgs_toolkit.training.stages.growing import grow
-from hgs_toolkit.training.trainer import Trainer, new_networks
+from hgs_toolkit.training.trainer import Trainer
 
 
 def changed(config: Config, **sections: dict[str, Any]) -> Config:

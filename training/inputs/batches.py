@@ -49,9 +49,9 @@ def batch_indices(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:  # fmt: skip
     """Indices in ``data`` of the whole batch (B,) of a step and of this rank's rows (b,).
 
-    Views that the discriminator judges together follow each other.
+    Views of a subject that are judged together or reconstructed follow each other.
     """
-    training, views = config.training, config.discriminator.views
+    training, views = config.training, config.grouped_views
     groups, size = len(data) // views, training.batch // views
     weights = yaw_weights(data, views, training.pose_balance) if training.pose_balance else None
     chosen = torch.from_numpy(dataset_indices(training.seed, step * size, size, groups, weights))
@@ -60,8 +60,8 @@ def batch_indices(
 
 
 def own_rows(tensor: Tensor, config: Config, world: World) -> Tensor:
-    """This rank's rows (b, ...) of a tensor over the batch (B, ...); views judged together stay together."""
-    return world.rows(tensor.unflatten(0, (-1, config.discriminator.views))).flatten(0, 1)
+    """This rank's rows (b, ...) of a tensor over the batch (B, ...); views of a subject stay together."""
+    return world.rows(tensor.unflatten(0, (-1, config.grouped_views))).flatten(0, 1)
 
 
 def make_batch(
@@ -77,7 +77,7 @@ def make_batch(
     def draw(purpose: Purpose) -> torch.Generator:
         return keyed_generator(training.seed, step, purpose)
 
-    views = config.discriminator.views
+    views = config.grouped_views
     indices, own = batch_indices(config, step, data, world)
     images, local_labels = loaded or data.batch(own)
     mirrored = torch.rand(size // views, generator=draw(Purpose.MIRROR)) < training.augment.mirror

@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hgs_toolkit.cameras import LABEL_SIZE, frontal
 from hgs_toolkit.config import Config
-from hgs_toolkit.training.trainer import new_networks
+from hgs_toolkit.training.networks import new_networks
 
 DISCRIMINATOR_PASSES = 8
 """Forward passes' worth of a discriminator's work for an image: real and generated forward and backward for its own
@@ -36,4 +36,5 @@ def image_cost(config: Config) -> float:
         discriminator(images, label.expand(views, LABEL_SIZE).reshape(1, -1), classes)
     judged = counter.get_total_flops()
     scenes = config.scenes / config.training.batch * (1 if config.training.share_fakes else 2)
-    return float(DISCRIMINATOR_PASSES * judged / views + GENERATOR_PASSES * scene * scenes)
+    judging = DISCRIMINATOR_PASSES * judged / views if config.training.adversarial_weight else 0.0
+    return float(judging + GENERATOR_PASSES * scene * scenes)

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from hgs_toolkit.config import Config
 from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.model.discriminator import Discriminator
 from hgs_toolkit.model.projected_discriminator import ProjectedDiscriminator
 from hgs_toolkit.model.residual_discriminator import ResidualDiscriminator
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict, flatten_keys
-from hgs_toolkit.training.networks import Networks
+from hgs_toolkit.training.networks import Networks, new_networks
 from hgs_toolkit.training.stages.handover import hand_over
-from hgs_toolkit.training.trainer import new_networks
 
 logger = logging.getLogger(__name__)
 
@@ -109,10 +109,11 @@ def grow(smaller: Networks, config: Config) -> Networks:
         raise CheckpointError("a model alone cannot be grown; expected the folder of a run, which has a discriminator")
     generator, discriminator = new_networks(config)
     average = copy.deepcopy(generator)
+    judges = smaller.config.training.adversarial_weight > 0  # after reconstruction alone, D knows nothing
     homeless = [
         *_copy(generator, _with_new_anchors(smaller.generator, generator)),
         *_copy(average, _with_new_anchors(smaller.ema, average)),
-        *_copy(discriminator, _from_the_last_block(smaller.discriminator, discriminator)),
+        *(_copy(discriminator, _from_the_last_block(smaller.discriminator, discriminator)) if judges else []),
     ]
     lost = [name for name in homeless if not IMAGE_LAYER.fullmatch(name)]
     if lost:
@@ -120,21 +121,32 @@ def grow(smaller: Networks, config: Config) -> Networks:
             f"'{smaller.config.name}' cannot grow into '{config.name}': {len(lost)} of its tensors have no place there "
             f"(the first is {lost[0]}); expected the same widths at the levels and resolutions that both have"
         )
-    before = {
-        name.rpartition(".")[2]: value for name, value in smaller.discriminator.items() if IMAGE_LAYER.fullmatch(name)
-    }
+    if judges:
+        _hand_over_judgement(smaller, config, discriminator)
+    logger.info("%s goes on as %s", smaller.config.name, config.name)
+    return Networks(
+        config, generator.state_dict(), average.state_dict(), discriminator.state_dict(), smaller.encoder
+    )  # fmt: skip
+
+
+def _hand_over_judgement(smaller: Networks, config: Config, discriminator: Discriminator) -> None:
+    """Let a grown ``discriminator`` judge as that of ``smaller`` did, its new block included.
+
+    Raises:
+        CheckpointError: if they look at other channels.
+    """
+    weights = smaller.discriminator or {}
+    before = {name.rpartition(".")[2]: value for name, value in weights.items() if IMAGE_LAYER.fullmatch(name)}
     seen, wanted = before["weight"].shape[1], discriminator.image_channels
     if seen != wanted:
         raise CheckpointError(
             f"'{smaller.config.name}' judges images of {seen} channels and '{config.name}' of {wanted}; "
             "expected the same discriminator.alpha and discriminator.views in both"
         )
-    new_blocks = _block_count(discriminator.state_dict()) - _block_count(smaller.discriminator)
+    new_blocks = _block_count(discriminator.state_dict()) - _block_count(weights)
     of_pixels = discriminator.pixels if isinstance(discriminator, ProjectedDiscriminator) else discriminator
     if isinstance(of_pixels, ResidualDiscriminator) and new_blocks == 1:
         hand_over(of_pixels, before["weight"], before["bias"])
-    logger.info("%s goes on as %s", smaller.config.name, config.name)
-    return Networks(config, generator.state_dict(), average.state_dict(), discriminator.state_dict())
 
 
 def _with_new_anchors(smaller: Weights, network: nn.Module) -> Weights:

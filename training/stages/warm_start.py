@@ -91,7 +91,8 @@ def _of_run(folder: Path) -> Networks:
             return _of_model(run.model_file)
         raise CheckpointError(f"the folder {folder} holds neither state.pt nor {MODEL_FILE}; expected a run folder")
     state = read_state(run.state_file)
-    return Networks(config_from_dict(json.loads(state["config"])), *(state[part] for part in PARTS))
+    parts = (state[part] for part in PARTS)
+    return Networks(config_from_dict(json.loads(state["config"])), *parts, encoder=state.get("encoder"))
 
 
 def _newest_stage(folder: Path) -> RunFolder | None:
