@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 Show = Callable[["RunProgress"], None]
 
-SHOWN = ("loss_d", "loss_g", "real", "fake", "r1", "r2", "grad_d", "grad_g", "knn")
+SHOWN = (
+    "loss_d", "loss_g", "real", "fake", "r1", "r2", "pixels", "perceptual", "divergence", "grad_d", "grad_g", "knn",
+)  # fmt: skip
 """Scalars of the live display in their order; those that the recipe does not have are left out."""
 
 

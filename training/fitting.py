@@ -120,9 +120,11 @@ def _with_views_of(data: PosedImages, config: Config, explicit: Collection[str])
     by_hand = {"discriminator.views", *(["training.views"] if config.training.reconstruction.weight else [])}
     if by_hand & set(explicit) or data.views_per_subject % views == 0:
         return config
-    logger.info(
-        "%s does not show its subjects in groups of %d views; they are seen one by one (training.views = 1), which "
-        "teaches less of their sides", data.path.name, views,
+    encoded = config.training.reconstruction.weight > 0
+    logger.log(
+        logging.WARNING if encoded else logging.INFO,
+        "%s does not show its subjects in groups of %d views; they are seen one by one (training.views = 1)%s",
+        data.path.name, views, "; a set made with --views 2, or --preset single64, teaches more" if encoded else "",
     )  # fmt: skip
     training = config.training if "training.views" in explicit else replace(config.training, views=1)
     return replace(config, discriminator=replace(config.discriminator, views=1), training=training)

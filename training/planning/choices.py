@@ -1,12 +1,13 @@
 """The settings that follow from a set and a machine, each with its reason.
 
-Networks and rates are those of the stages of ``critters64`` and ``critters128``, which are measured up to 64 pixels
+Networks and rates are those of the stages of two presets, which are measured up to 64 pixels: ``critters64`` for sets
+that show each subject from several sides (docs/results/whole_circle.md), ``single64`` for others
 (docs/results/critters64.md). What depends on the set is chosen here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,11 +23,20 @@ from hgs_toolkit.training.stages.plan_file import Choice
 LARGEST = {"cpu": 64, "cuda": 256}
 """Resolution of the last stage where none is asked for, pixels: larger ones take a CPU days."""
 
-BASES = {16: "critters64-at16", 32: "critters64-at32", 64: "critters64-at64", 128: "critters128-at128"}
+BASES = {16: "single64-at16", 32: "single64-at32", 64: "single64-at64"}
 """Resolution to the preset whose networks and rates a stage has; beyond, levels are added to the last."""
+
+SOFT_BASES = {16: "critters64-at16", 32: "critters64-at32", 64: "critters64-soft64"}
+"""The same for the stages of reconstruction alone."""
+
+SHARP, POLISH = "critters64-at64", "critters64-polish"
+"""Presets whose training the stages after reconstruction alone have."""
 
 MEASURED_GAMMA = {16: 0.01, 32: 0.03, 64: 0.04}
 """Gammas that were measured, by resolution, for batches of MEASURED_BATCH."""
+
+SHARP_GAMMA = 0.1
+"""The same beside reconstruction, up to 64 pixels."""
 
 MEASURED_BATCH = 16
 
@@ -88,22 +98,20 @@ def propose(
     """
     batch, why_batch = _wished_batch(settings) or _batch(facts, machine, sizes[-1])
     shared, choices = _shared(facts, machine)
-    stages = [_stage(size, batch, shared, seed) for size in sizes]
-    polish = load_preset("critters64-polish").training
-    stages.append(
-        _changed(
-            stages[-1], "polish", "A third of the learning rates, falling; a longer average",
-            {"training": {
-                "kimg": polish.kimg, "generator_lr": polish.generator_lr, "discriminator_lr": polish.discriminator_lr,
-                "ema_kimg": polish.ema_kimg, "rate_final": POLISHED, "ema_choices": [1.0, 30.0],
-            }},
-        )
-    )  # fmt: skip
-    levels = ", ".join(f"{stage.generator.levels} levels at {stage.generator.resolution} px" for stage in stages[:-1])
-    gammas = ", ".join(f"{stage.training.r1_gamma:.3g}" for stage in stages[:-1])
+    encoded = reconstructs(facts)
+    stages = [_stage(size, batch, shared, seed, SOFT_BASES if encoded else BASES) for size in sizes]
+    if encoded:
+        stages.append(_sharp(stages[-1], batch))
+    stages.append(_polish(stages[-1], POLISH if encoded else "single64-polish"))
+    sized = stages[: len(sizes)]
+    levels = ", ".join(f"{stage.generator.levels} levels at {stage.generator.resolution} px" for stage in sized)
+    judged = [stage for stage in stages[:-1] if stage.training.adversarial_weight]
+    gammas = ", ".join(f"{stage.training.r1_gamma:.3g}" for stage in judged)
     choices = [
-        Choice("stages", ", ".join(f"{size}" for size in sizes) + " px, polish",
-               "each stage grows from the one before, which is several times faster than starting large"),
+        Choice("stages", ", ".join(f"{size}" for size in sizes) + (" px, discriminator" if encoded else " px")
+               + ", polish", "each stage grows from the one before, which is several times faster than starting large"),
+        Choice("learns from", "reconstruction, then a discriminator, too" if encoded else "a discriminator",
+               _why_learns(facts)),
         Choice("levels", levels, "a doubling of the pixels adds a level of four times as many Gaussians"),
         Choice("R1 and R2 gamma", gammas, _why_gamma(batch)),
         Choice("gammas over time", "constant in a stage", "what the stages are measured with; gamma_final changes it"),
@@ -118,6 +126,43 @@ def propose(
     if facts.classes.size:
         choices.append(_classes(facts, learned=stages[0].training.classes))
     return Proposal(tuple(stages), tuple(choices))
+
+
+def reconstructs(facts: SetFacts) -> bool:
+    """Whether an encoder may teach the generator: subjects are shown from two sides at least, and it is known which."""
+    return facts.views % 2 == 0 and not facts.assumed
+
+
+def _why_learns(facts: SetFacts) -> str:
+    if reconstructs(facts):
+        return "the set shows each subject from several sides: its images must come out again (training.reconstruction)"
+    if facts.assumed:
+        return "no camera is known, so that nothing can be compared pixel by pixel"
+    return "the set does not show its subjects from two or more sides; with --views 2 an encoder could teach them whole"
+
+
+def _sharp(soft: Config, batch: int) -> Config:
+    """The stage after ``soft``, with a discriminator beside the reconstruction."""
+    training = config_to_dict(load_preset(SHARP))["training"]
+    size = soft.generator.resolution
+    gamma = float(f"{SHARP_GAMMA * max(size / 64, 1) ** 2 * MEASURED_BATCH / batch:.3g}")
+    kept = ("background", "background_kimg", "augment", "seed", "views")
+    own = {name: config_to_dict(soft)["training"][name] for name in kept}
+    own |= {"batch": batch, "r1_gamma": gamma, "r2_gamma": gamma}
+    own["reconstruction"] = training["reconstruction"] | {"perceptual": soft.training.reconstruction.perceptual}
+    return _changed(soft, f"at{size}", f"{size} pixels, with a discriminator", {"training": training | own})
+
+
+def _polish(last: Config, preset: str) -> Config:
+    polish = load_preset(preset).training
+    return _changed(
+        last, "polish", "Falling learning rates; a longer average",
+        {"training": {
+            "kimg": polish.kimg, "generator_lr": polish.generator_lr, "discriminator_lr": polish.discriminator_lr,
+            "ema_kimg": polish.ema_kimg, "rate_final": POLISHED, "rate_start_kimg": 0.0, "ema_choices": [1.0, 30.0],
+            "generator_delay_kimg": polish.generator_delay_kimg,
+        }},
+    )  # fmt: skip
 
 
 def gamma_of(resolution: int, batch: int) -> float:
@@ -156,12 +201,12 @@ def _batch(facts: SetFacts, machine: Machine, resolution: int) -> tuple[int, str
     return batch, "what the rates are measured with" if batch == MEASURED_BATCH else "a card is idle with fewer"
 
 
-def _stage(size: int, batch: int, shared: dict[str, Any], seed: int) -> Config:
-    base = BASES.get(size)
+def _stage(size: int, batch: int, shared: dict[str, Any], seed: int, bases: Mapping[int, str]) -> Config:
+    base = bases.get(size)
     changes: dict[str, Any] = {}
     if base is None:
-        base = BASES[max(BASES)]
-        config, more = load_preset(base), SIZES.index(size) - SIZES.index(max(BASES))
+        base = bases[max(bases)]
+        config, more = load_preset(base), SIZES.index(size) - SIZES.index(max(bases))
         widths = (*config.generator.channels, *config.generator.channels[-1:] * more)
         changes = {
             "generator": {
@@ -172,11 +217,11 @@ def _stage(size: int, batch: int, shared: dict[str, Any], seed: int) -> Config:
                                                  *config.discriminator.channels],
             },
         }  # fmt: skip
-    gamma = gamma_of(size, batch)
-    own = {"training": {"batch": batch, "seed": seed, "r1_gamma": gamma, "r2_gamma": gamma}}
-    return _changed(
-        load_preset(base), f"at{size}", f"{size} pixels", merge(merge(changes, own), shared)
-    )  # fmt: skip
+    gamma, soft = gamma_of(size, batch), bases is SOFT_BASES
+    # Reconstruction is measured with twice the discriminator's batch, in pairs: as many subjects.
+    own = {"training": {"batch": 2 * batch if soft else batch, "seed": seed, "r1_gamma": gamma, "r2_gamma": gamma}}
+    name, description = (f"soft{size}", f"{size} pixels, reconstruction alone") if soft else (f"at{size}", f"{size} px")
+    return _changed(load_preset(base), name, description, merge(merge(changes, own), shared))
 
 
 def _changed(config: Config, name: str, description: str, changes: dict[str, Any]) -> Config:
@@ -190,7 +235,9 @@ def _shared(facts: SetFacts, machine: Machine) -> tuple[dict[str, Any], list[Cho
     generator: dict[str, Any] = {"poses": asdict(facts.poses)}
     discriminator, seen = _discriminator(facts, machine)
     choices.append(seen)
-    training["views"] = discriminator["views"]
+    training["views"] = 2 if reconstructs(facts) else discriminator["views"]
+    if reconstructs(facts) and not machine.features:
+        training["reconstruction"] = {"perceptual": 0.0}
     if facts.has_alpha:
         generator["background"], training["background"] = "none", "random"
         choices.append(
@@ -215,6 +262,12 @@ def _shared(facts: SetFacts, machine: Machine) -> tuple[dict[str, Any], list[Cho
 
 def _discriminator(facts: SetFacts, machine: Machine) -> tuple[dict[str, Any], Choice]:
     """What the discriminator looks at, and why."""
+    if reconstructs(facts):
+        seen = Choice(
+            "discriminator sees", "pixels" + (", alpha" if facts.has_alpha else ""),
+            "beside reconstruction it only has to sharpen; with pretrained features or pairs colours grew less varied",
+        )  # fmt: skip
+        return {"kind": "residual", "alpha": facts.has_alpha, "views": 1}, seen
     pairs = facts.views % 2 == 0
     chosen = {
         "kind": "projected" if machine.features else "residual", "alpha": facts.has_alpha, "views": 2 if pairs else 1,

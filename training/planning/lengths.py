@@ -15,6 +15,9 @@ USED = 0.85
 POLISH = 0.15
 """Share of that for the polish; among the other stages each has twice the time of the one before."""
 
+SOFT = 0.35
+"""Share for the stages of reconstruction alone; they have 1, 1, 2, 4, ... parts of it."""
+
 LEAST_KIMG = 12.0
 """Length in kimg below which a stage at a doubled resolution is not worth its time: better stay smaller."""
 
@@ -39,26 +42,33 @@ class Length:
     seconds: float
 
 
-def time_shares(sizes: int) -> list[float]:
-    """Shares of the time of the stages at so many sizes, and of the polish; their sum is 1."""
-    parts = [2.0**place for place in range(sizes)]
+def time_shares(stages: Sequence[Config]) -> list[float]:
+    """Shares of the time of ``stages``, the last of which is the polish; their sum is 1."""
+    soft = sum(not stage.training.adversarial_weight for stage in stages)
+    if soft:
+        parts = [2.0 ** max(place - 1, 0) for place in range(soft)]
+        return [*(part / sum(parts) * SOFT for part in parts), 1 - SOFT - POLISH, POLISH]
+    parts = [2.0**place for place in range(len(stages) - 1)]
     return [*(part / sum(parts) * (1 - POLISH) for part in parts), POLISH]
 
 
-def sizes_within(sizes: Sequence[int], paces: Sequence[float], minutes: float | None) -> list[int]:
-    """Those of ``sizes`` for which there is time; at least the first.
+def longest_within(
+    plans: Sequence[tuple[Sequence[Config], Sequence[float]]], minutes: float | None
+) -> int:  # fmt: skip
+    """The number of the largest of ``plans`` for which there is time; at least 0, the first.
 
     Args:
-        paces: seconds an image at each size.
+        plans: the stages of each and the seconds that an image takes in them, smallest resolution first.
         minutes: of the whole plan; None for no limit.
     """
     if minutes is None:
-        return list(sizes)
-    for count in range(len(sizes), 1, -1):
-        kimg = time_shares(count)[count - 1] * minutes * 60 * USED / paces[count - 1] / 1000
+        return len(plans) - 1
+    for number in range(len(plans) - 1, 0, -1):
+        stages, paces = plans[number]
+        kimg = time_shares(stages)[-2] * minutes * 60 * USED / paces[-2] / 1000
         if kimg >= LEAST_KIMG:
-            return list(sizes[:count])
-    return list(sizes[:1])
+            return number
+    return 0
 
 
 def with_lengths(
@@ -67,14 +77,14 @@ def with_lengths(
     """``stages`` as long as the minutes allow, or ``kimg`` together, or as long as they are.
 
     Args:
-        stages: one for each size, then the polish.
+        stages: those of a plan, the polish last.
         paces: seconds an image of each of them.
     """
     if kimg is not None:
         whole = sum(stage.training.kimg for stage in stages)
         lengths = [kimg * stage.training.kimg / whole for stage in stages]
     elif minutes is not None:
-        shares = time_shares(len(stages) - 1)
+        shares = time_shares(stages)
         lengths = [
             share * minutes * 60 * USED / pace / 1000 for share, pace in zip(shares, paces, strict=True)
         ]  # fmt: skip
@@ -112,6 +122,9 @@ def _sized(stage: Config, kimg: float, pace: float) -> Config:
     if training.ema_choices:
         half_life = shortened["ema_kimg"]
         shortened |= {"ema_choices": (round(half_life / AROUND, 3), round(half_life * AROUND, 3)), "rate_kimg": kimg}
+    elif training.rate_final is not None:  # the falling end keeps its share of the stage
+        falling = round(kimg * training.rate_kimg / training.kimg, 3)
+        shortened |= {"rate_start_kimg": round(kimg - falling, 3), "rate_kimg": falling}
     measured = None if not training.metric_kimg else kimg / 2
     changes: dict[str, Any] = {"kimg": kimg, "tick_kimg": max(round(tick, 3), 0.001), "metric_kimg": measured}
     images = 2000 if kimg * 1000 * pace > 3600 else 500

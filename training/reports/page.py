@@ -23,6 +23,7 @@ REPORT_FILE = "report.html"
 CHARTS = {
     "losses": ("loss_d", "loss_g"),
     "mean logits of D": ("real", "fake"),
+    "reconstruction": ("pixels", "perceptual"),
     "gradient norms": ("grad_d", "grad_g"),
     "penalties": ("r1", "r2"),
     "images a second": ("images_per_second",),

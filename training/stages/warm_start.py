@@ -91,8 +91,10 @@ def _of_run(folder: Path) -> Networks:
             return _of_model(run.model_file)
         raise CheckpointError(f"the folder {folder} holds neither state.pt nor {MODEL_FILE}; expected a run folder")
     state = read_state(run.state_file)
-    parts = (state[part] for part in PARTS)
-    return Networks(config_from_dict(json.loads(state["config"])), *parts, encoder=state.get("encoder"))
+    generator, ema, discriminator = (state[part] for part in PARTS)
+    return Networks(
+        config_from_dict(json.loads(state["config"])), generator, ema, discriminator, state.get("encoder")
+    )  # fmt: skip
 
 
 def _newest_stage(folder: Path) -> RunFolder | None:
