@@ -36,31 +36,36 @@ DEPTH, DRAWN, LOG_OPACITY, MEAN, ROOT, SUMS = (
 
 
 @inlined
-def sum_slots(slots, begin, end, sums, lane, v_colors, color, with_depth):
+def sum_slots(slots, begin, end, sums, lane, v_colors, color, with_depth, room):
     """Add the pairs of one Gaussian in one image: moments to its ``lane``, channels to ``v_colors`` at ``color``."""
     width, channels = slots.shape[1], v_colors.shape[3]
-    for k in range(MOMENTS + channels + with_depth):
-        s = 0.0
-        for slot in range(begin, end):
-            s += peek(slots, slot * width + k)
-        if k < MOMENTS:
-            poke(sums, k * CHUNK + lane, s)
-        elif k < MOMENTS + channels:
-            at = color + k - MOMENTS
-            poke(v_colors, at, np.float32(peek(v_colors, at) + s))
+    eight = load64(slots, begin * width)  # a slot has nine numbers at least
+    for slot in range(begin + 1, end):
+        eight = eight + load64(slots, slot * width)
+    store64(room, 0, eight)
+    for k in range(MOMENTS):
+        poke(sums, k * CHUNK + lane, peek(room, k))
+    for k in range(channels + with_depth):
+        s = peek(room, min(MOMENTS + k, LANES - 1))
+        if MOMENTS + k >= LANES:
+            s = 0.0
+            for slot in range(begin, end):
+                s += peek(slots, slot * width + MOMENTS + k)
+        if k < channels:
+            poke(v_colors, color + k, np.float32(peek(v_colors, color + k) + s))
         else:
             poke(sums, DEPTH + lane, s)
 
 
 @inlined
-def sum_chunk(slots, starts, first, last, sums, v_colors, row, with_depth):
+def sum_chunk(slots, starts, first, last, sums, v_colors, row, with_depth, room):
     """The slots of the Gaussians ``first`` up to ``last`` of an image."""
     for lane in range(last - first):
         begin, end = peek(starts, first + lane), peek(starts, first + lane + 1)
         color = (row * v_colors.shape[2] + first + lane) * v_colors.shape[3]
         poke(sums, DRAWN + lane, 1.0 if begin < end else 0.0)
         if begin < end:
-            sum_slots(slots, begin, end, sums, lane, v_colors, color, with_depth)
+            sum_slots(slots, begin, end, sums, lane, v_colors, color, with_depth, room)
 
 
 @inlined
@@ -231,7 +236,7 @@ def project_vjp(
     """Gradients of all inputs of the projection, by blocks of Gaussians."""
     batch, count, per_scene = means.shape[0], means.shape[1], cameras.shape[0] // means.shape[0]
     blocks = (count + BLOCK - 1) // BLOCK
-    room, sums = np.ones(ROOM, np.float32), np.zeros(SUMS, np.float64)
+    room, sums, eight = np.ones(ROOM, np.float32), np.zeros(SUMS, np.float64), np.empty(LANES, np.float64)
     for task in range(worker * batch * blocks // workers, (worker + 1) * batch * blocks // workers):
         b, block = task // blocks, task % blocks
         for first in range(block * BLOCK, min((block + 1) * BLOCK, count), CHUNK):
@@ -244,7 +249,7 @@ def project_vjp(
             for c in range(per_scene):
                 i = b * per_scene + c
                 row = b * v_colors.shape[1] + c % v_colors.shape[1]
-                sum_chunk(slots, slot_starts[i * count :], first, last, sums, v_colors, row, with_depth)
+                sum_chunk(slots, slot_starts[i * count :], first, last, sums, v_colors, row, with_depth, eight)
                 camera = read_camera(cameras, i)
                 for at in range(0, last - first, LANES):
                     add_eight(camera, eps2d, antialiased, room, sums, at, v_viewmats, i, block)
