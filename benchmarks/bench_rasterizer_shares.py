@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,13 +70,14 @@ def kernels() -> Callable[[int], Seconds]:
     from hgs_toolkit.rendering.cpu import workers
 
     torch.set_num_threads(1)
-    spent: Counter[str] = Counter()
+    spent: Seconds = {}
     run = workers.run
 
     def timed(kernel: Any, *args: Any) -> None:
         start = time.thread_time()
         run(kernel, *args)
-        spent[kernel.py_func.__name__] += time.thread_time() - start
+        name = kernel.py_func.__name__
+        spent[name] = spent.get(name, 0.0) + time.thread_time() - start
 
     workers.run = timed
     warm_up()
