@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hgs_toolkit.cli.usage import HELP_OPTIONS, root_group
+from hgs_toolkit.memory import collect_after_start_up
 
 COMMANDS = {
     "demo": "demo:demo",
@@ -71,4 +72,5 @@ def main() -> None:
     # want the cores too, a training step took 1.5 to 14 times as long (four pairs of runs on two busy cores).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    collect_after_start_up()
     app()

@@ -12,6 +12,10 @@ Network = TypeVar("Network", bound=nn.Module)
 Value = TypeVar("Value")
 
 
+MARK = "_for_inference"
+"""Attribute of a copy that :func:`for_inference` made."""
+
+
 class Constants(nn.Module):
     """A module with parts that depend on its weights alone, such as scaled weights.
 
@@ -48,10 +52,13 @@ def for_inference(network: Network) -> Network:
 
     Its results equal those of the original for one scene at a time, bit by bit, however many scenes a pass has: all but
     the products is done for the scenes together. A change of the original's weights after the copy's first pass is not
-    seen, and gradients reach the input but not the weights. Move the original to its device before.
+    seen, and gradients reach the input but not the weights. Move the original to its device before. Of a copy, it is
+    the copy itself, with what it has computed.
     """
+    if network.__dict__.get(MARK):
+        return network
     copy = network.__new__(type(network))
-    copy.__dict__ = network.__dict__.copy()
+    copy.__dict__ = network.__dict__ | {MARK: True}
     for name in ("_parameters", "_buffers"):
         copy.__dict__[name] = network.__dict__[name].copy()
     copy.__dict__["_modules"] = {name: child and for_inference(child) for name, child in network._modules.items()}

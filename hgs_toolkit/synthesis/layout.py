@@ -41,6 +41,8 @@ class Record:
         images: views in it.
         bytes: of its files.
         sha256: see :func:`hgs_toolkit.synthesis.containers.measure`.
+        precision: type in which the machine that made it multiplied features, ``float32`` or ``bfloat16``: with another
+            one, pictures differ a little (bfloat16 by 45 dB at least).
     """
 
     shard: int
@@ -48,6 +50,7 @@ class Record:
     images: int
     bytes: int
     sha256: str
+    precision: str = "float32"
 
 
 class Layout:

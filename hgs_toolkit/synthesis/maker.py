@@ -24,6 +24,7 @@ from hgs_toolkit.footprint import footprint, widen
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.memory import keep_freed_blocks
 from hgs_toolkit.model.constants import for_inference
+from hgs_toolkit.model.precision import autocast_dtype
 from hgs_toolkit.sampling import sample_w, scenes_at_once
 from hgs_toolkit.synthesis.annotations import DrawnView, annotate, rows
 from hgs_toolkit.synthesis.background_images import BackgroundImages
@@ -100,13 +101,18 @@ class ShardMaker:
                         on_drawn(count)
             closing = time.thread_time()
         size, digest = measure(path)
-        record = Record(shard, self._plan.digest, images, size, digest)
+        record = Record(shard, self._plan.digest, images, size, digest, self._precision())
         self.layout.write_record(record)
         timing.other -= timing.generate + timing.rasterize
         timing = timing + finisher.timing
         timing.store += time.thread_time() - closing
         timing.wall = time.monotonic() - began
         return record, timing
+
+    def _precision(self) -> str:
+        """The type in which this machine multiplies features, which decides a scene's last bits."""
+        dtype = autocast_dtype(self._model.config.precision, self._device)
+        return str(dtype or torch.float32).removeprefix("torch.")
 
     def _groups(self, shard: int) -> Iterator[list[list[PlannedView]]]:
         """A shard's views by scene, as many scenes together as are made in a pass."""

@@ -18,6 +18,7 @@ from hgs_toolkit.encoding import scales_to_log_scales
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
 from hgs_toolkit.imaging.camera_paths import subject_bounds
 from hgs_toolkit.imaging.looks import opaque, painted_by_level
+from hgs_toolkit.model.constants import for_inference
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.sampling import sample_w, synthesize
 from hgs_toolkit.viewer.directions import principal_directions
@@ -106,8 +107,10 @@ class ModelSource:
     name: str = ""
     views: Sequence[str] = VIEWS
     directions: Tensor = field(init=False)
+    _drawing: Generator = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._drawing = for_inference(self.model)  # one copy for all scenes: a tenth of a scene's time
         self.directions = principal_directions(self.model, SLIDERS)
 
     @property
@@ -126,7 +129,7 @@ class ModelSource:
         first, second = sample_w(self.model, choice.seeds, choice.psi, classes=names)
         steps = torch.tensor([*choice.sliders, *[0.0] * self.sliders][: self.sliders]).to(first)
         w = torch.lerp(first, second, place) + steps @ self.directions
-        scene = next(synthesize(self.model, w[None]))
+        scene = next(synthesize(self._drawing, w[None]))
         config = self.model.config
         untouched = place in (0.0, 1.0) and not any(choice.sliders)
         metadata = AssetMetadata(

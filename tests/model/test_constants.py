@@ -47,6 +47,7 @@ def test_the_copy_keeps_the_weights_of_its_first_scene_and_the_original_follows_
     generator: Generator, w: Tensor
 ) -> None:
     copy = for_inference(generator)
+    assert for_inference(copy) is copy
     before = copy.synthesize(w[:1])
     weight = generator.get_parameter("transformer.0.mlp.expand.weight")
     kept = weight.clone()

@@ -8,13 +8,14 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hgs_toolkit.checkpoint import save_model
+from hgs_toolkit.checkpoint import load_model, save_model, save_weights
 from hgs_toolkit.config import Config
 from hgs_toolkit.errors import CheckpointError, DataError, HgsError
 from hgs_toolkit.files import sha256
@@ -70,12 +71,21 @@ def test_parts_may_begin_at_the_same_moment(make: Make, tmp_path: Path) -> None:
     make(tmp_path / "set", workforce=Workforce(workers=0, part=Part(0, 3)), **SMALL)
 
 
+def test_shards_of_another_precision_say_so(make: Make, plain_file: Path, plain_config: Config, tmp_path: Path) -> None:
+    config = replace(plain_config, generator=replace(plain_config.generator, precision="bfloat16"))
+    save_weights(tmp_path / "short.safetensors", load_model(plain_file, "cpu").state_dict(), config)
+    make(tmp_path / "set", model=tmp_path / "short.safetensors", count=1)
+    (shard,) = json.loads((tmp_path / "set" / "manifest.json").read_text())["shards"]
+    assert shard["precision"] == "bfloat16"
+
+
 def test_the_manifest_says_what_made_it_but_not_when_or_where(make: Make, plain_file: Path, tmp_path: Path) -> None:
     make(tmp_path / "set", **SMALL)
     manifest = json.loads((tmp_path / "set" / "manifest.json").read_text())
     assert manifest["model_sha256"] == sha256(plain_file)
     assert manifest["versions"]["hgs_toolkit"]
     assert [shard["images"] for shard in manifest["shards"]] == [4, 4, 2]
+    assert {shard["precision"] for shard in manifest["shards"]} == {"float32"}
     assert str(tmp_path) not in (tmp_path / "set" / "manifest.json").read_text()
 
 
