@@ -26,16 +26,16 @@ LARGEST = {"cpu": 64, "cuda": 256}
 BASES = {16: "single64-at16", 32: "single64-at32", 64: "single64-at64"}
 """Resolution to the preset whose networks and rates a stage has; beyond, levels are added to the last."""
 
-SOFT_BASES = {16: "critters64-at16", 32: "critters64-at32", 64: "critters64-soft64"}
-"""The same for the stages of reconstruction alone."""
+SHOWN_BASES = {16: "critters64-at16", 32: "critters64-at32", 64: "critters64-at64"}
+"""The same for sets that show several sides of each subject; the first of them comes after SOFT."""
 
-SHARP, POLISH = "critters64-at64", "critters64-polish"
-"""Presets whose training the stages after reconstruction alone have."""
+SOFT = "critters64-soft16"
+"""Preset of the stage of reconstruction alone."""
 
 MEASURED_GAMMA = {16: 0.01, 32: 0.03, 64: 0.04}
 """Gammas that were measured, by resolution, for batches of MEASURED_BATCH."""
 
-SHARP_GAMMA = 0.1
+SHOWN_GAMMA = 0.1
 """The same beside reconstruction, up to 64 pixels."""
 
 MEASURED_BATCH = 16
@@ -99,17 +99,15 @@ def propose(
     batch, why_batch = _wished_batch(settings) or _batch(facts, machine, sizes[-1])
     shared, choices = _shared(facts, machine)
     encoded = reconstructs(facts)
-    stages = [_stage(size, batch, shared, seed, SOFT_BASES if encoded else BASES) for size in sizes]
-    if encoded:
-        stages.append(_sharp(stages[-1], batch))
-    stages.append(_polish(stages[-1], POLISH if encoded else "single64-polish"))
-    sized = stages[: len(sizes)]
+    sized = [_stage(size, batch, shared, seed, SHOWN_BASES if encoded else BASES) for size in sizes]
+    stages = [*([_soft(sized[0], batch)] if encoded else []), *sized]
+    stages.append(_polish(stages[-1], "critters64-polish" if encoded else "single64-polish"))
     levels = ", ".join(f"{stage.generator.levels} levels at {stage.generator.resolution} px" for stage in sized)
     judged = [stage for stage in stages[:-1] if stage.training.adversarial_weight]
     gammas = ", ".join(f"{stage.training.r1_gamma:.3g}" for stage in judged)
     choices = [
-        Choice("stages", ", ".join(f"{size}" for size in sizes) + (" px, discriminator" if encoded else " px")
-               + ", polish", "each stage grows from the one before, which is several times faster than starting large"),
+        Choice("stages", ", ".join(f"{size}" for size in sizes) + " px, polish",
+               "each stage grows from the one before, which is several times faster than starting large"),
         Choice("learns from", "reconstruction, then a discriminator, too" if encoded else "a discriminator",
                _why_learns(facts)),
         Choice("levels", levels, "a doubling of the pixels adds a level of four times as many Gaussians"),
@@ -141,16 +139,18 @@ def _why_learns(facts: SetFacts) -> str:
     return "the set does not show its subjects from two or more sides; with --views 2 an encoder could teach them whole"
 
 
-def _sharp(soft: Config, batch: int) -> Config:
-    """The stage after ``soft``, with a discriminator beside the reconstruction."""
-    training = config_to_dict(load_preset(SHARP))["training"]
-    size = soft.generator.resolution
-    gamma = float(f"{SHARP_GAMMA * max(size / 64, 1) ** 2 * MEASURED_BATCH / batch:.3g}")
-    kept = ("background", "background_kimg", "augment", "seed", "views")
-    own = {name: config_to_dict(soft)["training"][name] for name in kept}
-    own |= {"batch": batch, "r1_gamma": gamma, "r2_gamma": gamma}
-    own["reconstruction"] = training["reconstruction"] | {"perceptual": soft.training.reconstruction.perceptual}
-    return _changed(soft, f"at{size}", f"{size} pixels, with a discriminator", {"training": training | own})
+def _soft(first: Config, batch: int) -> Config:
+    """The stage before ``first``, without its discriminator: reconstruction alone."""
+    soft = load_preset(SOFT).training
+    size = first.generator.resolution
+    changes = {
+        # Measured with twice the discriminator's batch.
+        "batch": 2 * batch, "kimg": soft.kimg, "adversarial_weight": 0.0,
+        "reconstruction": {"encoder_lr": soft.reconstruction.encoder_lr}, "knn_weight": soft.knn_weight,
+        "center_weight": soft.center_weight, "generator_lr": soft.generator_lr, "generator_delay_kimg": 0.0,
+        "rate_final": soft.rate_final, "rate_start_kimg": soft.rate_start_kimg, "rate_kimg": soft.rate_kimg,
+    }  # fmt: skip
+    return _changed(first, f"soft{size}", f"{size} pixels, reconstruction alone", {"training": changes})
 
 
 def _polish(last: Config, preset: str) -> Config:
@@ -165,14 +165,19 @@ def _polish(last: Config, preset: str) -> Config:
     )  # fmt: skip
 
 
-def gamma_of(resolution: int, batch: int) -> float:
+def gamma_of(resolution: int, batch: int, measured: float | None = None) -> float:
     """R1's weight: measured up to 64 pixels, beyond in proportion to the pixels; in inverse proportion to the batch.
 
     The heuristic of StyleGAN2-ADA (Karras et al. 2020, its automatic configuration) is 0.0002 * pixels / batch; at 64
     pixels the measured value is 0.8 of that, and it goes on from there.
+
+    Args:
+        measured: value of all resolutions up to 64 pixels, in place of MEASURED_GAMMA.
     """
     largest = max(MEASURED_GAMMA)
     gamma = MEASURED_GAMMA.get(resolution, MEASURED_GAMMA[largest] * (resolution / largest) ** 2)
+    if measured is not None:
+        gamma = measured * max(resolution / largest, 1) ** 2
     return float(f"{gamma * MEASURED_BATCH / batch:.3g}")
 
 
@@ -217,11 +222,9 @@ def _stage(size: int, batch: int, shared: dict[str, Any], seed: int, bases: Mapp
                                                  *config.discriminator.channels],
             },
         }  # fmt: skip
-    gamma, soft = gamma_of(size, batch), bases is SOFT_BASES
-    # Reconstruction is measured with twice the discriminator's batch, in pairs: as many subjects.
-    own = {"training": {"batch": 2 * batch if soft else batch, "seed": seed, "r1_gamma": gamma, "r2_gamma": gamma}}
-    name, description = (f"soft{size}", f"{size} pixels, reconstruction alone") if soft else (f"at{size}", f"{size} px")
-    return _changed(load_preset(base), name, description, merge(merge(changes, own), shared))
+    gamma = gamma_of(size, batch, SHOWN_GAMMA if bases is SHOWN_BASES else None)
+    own = {"training": {"batch": batch, "seed": seed, "r1_gamma": gamma, "r2_gamma": gamma}}
+    return _changed(load_preset(base), f"at{size}", f"{size} pixels", merge(merge(changes, own), shared))
 
 
 def _changed(config: Config, name: str, description: str, changes: dict[str, Any]) -> Config:

@@ -15,8 +15,8 @@ USED = 0.85
 POLISH = 0.15
 """Share of that for the polish; among the other stages each has twice the time of the one before."""
 
-SOFT = 0.35
-"""Share for the stages of reconstruction alone; they have 1, 1, 2, 4, ... parts of it."""
+SOFT = 0.15
+"""Share of that for reconstruction alone, where a plan has it."""
 
 LEAST_KIMG = 12.0
 """Length in kimg below which a stage at a doubled resolution is not worth its time: better stay smaller."""
@@ -44,12 +44,9 @@ class Length:
 
 def time_shares(stages: Sequence[Config]) -> list[float]:
     """Shares of the time of ``stages``, the last of which is the polish; their sum is 1."""
-    soft = sum(not stage.training.adversarial_weight for stage in stages)
-    if soft:
-        parts = [2.0 ** max(place - 1, 0) for place in range(soft)]
-        return [*(part / sum(parts) * SOFT for part in parts), 1 - SOFT - POLISH, POLISH]
-    parts = [2.0**place for place in range(len(stages) - 1)]
-    return [*(part / sum(parts) * (1 - POLISH) for part in parts), POLISH]
+    soft = [] if stages[0].training.adversarial_weight else [SOFT]
+    parts = [2.0**place for place in range(len(stages) - 1 - len(soft))]
+    return [*soft, *(part / sum(parts) * (1 - POLISH - sum(soft)) for part in parts), POLISH]
 
 
 def longest_within(
