@@ -25,9 +25,10 @@ from hgs_toolkit.rendering import render
 from hgs_toolkit.settings_io import load_preset
 from hgs_toolkit.training import losses
 from hgs_toolkit.training.distributed import World
+from hgs_toolkit.training.fakes import Fakes
 from hgs_toolkit.training.inputs.batches import make_batch
 from hgs_toolkit.training.randomness import Purpose
-from hgs_toolkit.training.trainer import Fakes, Trainer
+from hgs_toolkit.training.trainer import Trainer
 
 
 class NoiseImages:

@@ -107,9 +107,9 @@ def depth_keys(columns, depth_bits, keys):
     found, lowest, highest = 0, np.int64(1) << 32, np.int64(0)
     for n in range(columns.shape[0]):
         if peek(columns, 2 * n + 1) > 0:
-            bits = np.int64(peek(depth_bits, n))
-            lowest, highest = min(lowest, bits), max(highest, bits)
-            poke(keys, found, (bits << KEY_SHIFT) | n)
+            depth = np.int64(peek(depth_bits, n))
+            lowest, highest = min(lowest, depth), max(highest, depth)
+            poke(keys, found, (depth << KEY_SHIFT) | n)
             found += 1
     for k in range(found):
         poke(keys, k, peek(keys, k) - (lowest << KEY_SHIFT))
@@ -214,7 +214,7 @@ def collect_pairs(
                         poke(cursors, tile, pair + 1)
                         poke(pairs, pair * 4, np.int32(i * count + n))
                         poke(pairs, pair * 4 + 1, np.int32(slot))
-                        poke(pairs, pair * 4 + 2, np.int32(max(first - row * TILE_HEIGHT, 0)))
-                        poke(pairs, pair * 4 + 3, np.int32(min(last - row * TILE_HEIGHT, TILE_HEIGHT - 1)))
+                        poke(pairs, pair * 4 + 2, np.int32(max(int(first - row * TILE_HEIGHT), 0)))
+                        poke(pairs, pair * 4 + 3, np.int32(min(int(last - row * TILE_HEIGHT), TILE_HEIGHT - 1)))
                         slot += 1
                 tile_column += 1

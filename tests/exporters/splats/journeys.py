@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def _bound(suffix: str, scene: GaussianHierarchy) -> Errors:
     return replace(bound, means=bound.means * wider[0], log_scales=scales)
 
 
-def _table(title: str, rows: dict[str, tuple[Leg, ...]]) -> None:
+def _table(title: str, rows: Mapping[str, tuple[Leg, ...]]) -> None:
     """Print the errors of the first leg of each row, and what of the second is nearest its bound."""
     back = len(next(iter(rows.values()))) > 1
     names = [name for name in QUANTITIES if any(getattr(leg.greatest, name) for leg, *_ in rows.values())]
@@ -119,9 +120,9 @@ def main() -> None:
             rows = {suffix: there_and_back(sample_file(name), suffix, folder) for suffix in suffixes}
             _table(f"`{name}`", rows)
         scene = reference_scene(3)
-        rows = {suffix: (_leg(suffix, scene, _converted(scene, folder / f"a{suffix}")),) for suffix in suffixes}
+        legs = {suffix: _leg(suffix, scene, _converted(scene, folder / f"a{suffix}")) for suffix in suffixes}
         # Of random Gaussians the greatest errors are held to the bound.
-        _table("random, degree 3", {suffix: (replace(leg, errors=leg.greatest),) for suffix, (leg,) in rows.items()})
+        _table("random, degree 3", {suffix: (replace(leg, errors=leg.greatest),) for suffix, leg in legs.items()})
 
 
 if __name__ == "__main__":
