@@ -111,10 +111,9 @@ def propose(
         Choice("learns from", "reconstruction, then a discriminator, too" if encoded else "a discriminator",
                _why_learns(facts)),
         Choice("levels", levels, "a doubling of the pixels adds a level of four times as many Gaussians"),
-        Choice("R1 and R2 gamma", gammas, _why_gamma(batch)),
+        Choice("R1 and R2 gamma", gammas, _why_gamma(batch, encoded=encoded)),
         Choice("gammas over time", "constant in a stage", "what the stages are measured with; gamma_final changes it"),
-        Choice("rates over time", f"constant, in the polish from a third to {POLISHED / 3:.0%}",
-               "the last details come with small steps (measured with a third)"),
+        Choice("rates over time", _rates(stages, encoded=encoded), "the last details come with small steps"),
         Choice("average", "of three half-lives at the end, the one with the lowest KID",
                "a short average is sharper, a long one is steadier: which is better is measured"),
         Choice("batch", str(batch), why_batch),
@@ -181,8 +180,15 @@ def gamma_of(resolution: int, batch: int, measured: float | None = None) -> floa
     return float(f"{gamma * MEASURED_BATCH / batch:.3g}")
 
 
-def _why_gamma(batch: int) -> str:
-    return f"measured at 16, 32 and 64 px; beyond, they grow with the pixels (R1 per pixel); for batches of {batch}"
+def _rates(stages: Sequence[Config], *, encoded: bool) -> str:
+    start = stages[-1].training.generator_lr / stages[-2].training.generator_lr
+    soft = "falling at the end of reconstruction alone, then " if encoded else ""
+    return f"{soft}constant, in the polish from {start:.0%} to {POLISHED * start:.0%}"
+
+
+def _why_gamma(batch: int, *, encoded: bool) -> str:
+    measured = "beside reconstruction at 32 px" if encoded else "at 16, 32 and 64 px"
+    return f"measured {measured}; beyond 64 px they grow with the pixels (R1 per pixel); for batches of {batch}"
 
 
 def _wished_batch(settings: Sequence[str]) -> tuple[int, str] | None:
