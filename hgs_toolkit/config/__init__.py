@@ -44,6 +44,11 @@ class Config:
                 f"generator.classes.names has {self.generator.classes.size} names but discriminator.classes = "
                 f"{self.discriminator.classes}; expected as many"
             )
+        if self.training.scenes is None and self.training.batch % self.grouped_views:
+            raise ConfigError(
+                f"training.views = {self.grouped_views} does not divide training.batch = {self.training.batch}; "
+                "expected a divisor"
+            )
         if self.training.batch % self.scenes:
             raise ConfigError(
                 f"training.scenes = {self.scenes} does not divide training.batch = {self.training.batch}; "

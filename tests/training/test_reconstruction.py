@@ -173,6 +173,8 @@ def test_what_does_not_fit_together_is_refused(alone: Config, images: PosedImage
         changed(alone, training={"random_pose": 0.5})
     with pytest.raises(ConfigError, match="whole groups"):
         changed(alone, training={"scenes": 4})
+    with pytest.raises(ConfigError, match=r"training\.views = 3 does not divide training\.batch = 4"):
+        changed(alone, training={"views": 3})
     with pytest.raises(ConfigError, match=r"reconstruction\.share"):
         changed(alone, training={"reconstruction": {"weight": 1.0, "share": 0.0}})
     with pytest.raises(ConfigError, match=r"training\.views = 2.*--views 2"):
