@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,14 @@ def test_a_written_file_is_read_again(suffix: str, degree: int, tree: bool, tmp_
 
 
 @pytest.mark.parametrize("degree", range(4))
-def test_a_written_spz_is_byte_for_byte_the_toolkits(degree: int, tmp_path: Path) -> None:
+def test_a_written_spz_unpacks_to_the_toolkits_bytes(degree: int, tmp_path: Path) -> None:
     splats = _splats(degree)
     write_splats(tmp_path / "a.hgs", splats)
     write_splats(tmp_path / "a.spz", splats)
     export(load(tmp_path / "a.hgs"), tmp_path / "b.spz")
-    assert (tmp_path / "a.spz").read_bytes() == (tmp_path / "b.spz").read_bytes()
+    # The toolkit packs with ISA-L, which Blender does not have: the packed bytes differ, what they hold does not.
+    ours, theirs = (gzip.decompress((tmp_path / name).read_bytes()) for name in ("a.spz", "b.spz"))
+    assert ours == theirs
 
 
 def test_no_other_suffix_is_written(tmp_path: Path) -> None:
