@@ -84,25 +84,23 @@ def _propose_and_write(
     from hgs_toolkit.datasets.eg3d import open_dataset
     from hgs_toolkit.training.planning.choices import possible_sizes, propose
     from hgs_toolkit.training.planning.facts import SetFacts
-    from hgs_toolkit.training.planning.lengths import length_choice, longest_within, with_lengths
-    from hgs_toolkit.training.planning.pace import paces_of
+    from hgs_toolkit.training.planning.lengths import length_choice, sizes_within, with_lengths
+    from hgs_toolkit.training.planning.pace import measure_paces
     from hgs_toolkit.training.stages.plan import PlanFolder
     from hgs_toolkit.training.stages.plan_file import Choice
 
     facts = SetFacts.of(open_dataset(path))
     sizes = possible_sizes(facts, machine, wishes.resolution)
-    proposals = [
-        propose(facts, machine, sizes[:count], wishes.settings, seed=wishes.seed) for count in range(1, len(sizes) + 1)
-    ]
+    all_sizes = propose(facts, machine, sizes, wishes.settings, seed=wishes.seed)
     with report.progress(f"measuring how long images of {sizes[0]} to {sizes[-1]} pixels take"):
-        found = paces_of([each.stages for each in proposals], lambda size: open_dataset(path, size), world)
-    paces = [[pace / world.size for pace in each] for each in found]
-    number, minutes = len(proposals) - 1, wishes.minutes_left
+        paces = measure_paces(all_sizes.stages[:-1], lambda size: open_dataset(path, size), world)
+    paces = [pace / world.size for pace in paces]
+    chosen, minutes = sizes, wishes.minutes_left
     if wishes.resolution is None and wishes.kimg is None:
-        plans = [(each.stages, of_each) for each, of_each in zip(proposals, paces, strict=True)]
-        number = longest_within(plans, minutes)
-    proposal, chosen = proposals[number], sizes[: number + 1]
-    stages, lengths = with_lengths(proposal.stages, paces[number], minutes, wishes.kimg)
+        chosen = sizes_within(sizes, paces, minutes)
+    proposal = propose(facts, machine, chosen, wishes.settings, seed=wishes.seed)
+    paces = [*paces[: len(chosen)], paces[len(chosen) - 1]]
+    stages, lengths = with_lengths(proposal.stages, paces, minutes, wishes.kimg)
     why = f"of {facts.resolution} px that the images have"
     if len(chosen) < len(sizes):
         why += f"; {wishes.minutes:g} minutes are too short for {sizes[len(chosen)]} px on this machine"

@@ -124,7 +124,7 @@ def _with_views_of(data: PosedImages, config: Config, explicit: Collection[str])
     logger.log(
         logging.WARNING if encoded else logging.INFO,
         "%s does not show its subjects in groups of %d views; they are seen one by one (training.views = 1)%s",
-        data.path.name, views, "; a set made with --views 2, or --preset single64, teaches more" if encoded else "",
+        data.path.name, views, "; a set made with --views 2 teaches more" if encoded else "",
     )  # fmt: skip
     training = config.training if "training.views" in explicit else replace(config.training, views=1)
     return replace(config, discriminator=replace(config.discriminator, views=1), training=training)

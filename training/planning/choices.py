@@ -1,13 +1,12 @@
 """The settings that follow from a set and a machine, each with its reason.
 
-Networks and rates are those of the stages of two presets, which are measured up to 64 pixels: ``critters64`` for sets
-that show each subject from several sides (docs/results/whole_circle.md), ``single64`` for others
+Networks and rates are those of the stages of ``critters64`` and ``critters128``, which are measured up to 64 pixels
 (docs/results/critters64.md). What depends on the set is chosen here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,20 +22,11 @@ from hgs_toolkit.training.stages.plan_file import Choice
 LARGEST = {"cpu": 64, "cuda": 256}
 """Resolution of the last stage where none is asked for, pixels: larger ones take a CPU days."""
 
-BASES = {16: "single64-at16", 32: "single64-at32", 64: "single64-at64"}
+BASES = {16: "critters64-at16", 32: "critters64-at32", 64: "critters64-at64", 128: "critters128-at128"}
 """Resolution to the preset whose networks and rates a stage has; beyond, levels are added to the last."""
-
-SHOWN_BASES = {16: "critters64-at16", 32: "critters64-at32", 64: "critters64-at64"}
-"""The same for sets that show several sides of each subject; the first of them comes after SOFT."""
-
-SOFT = "critters64-soft16"
-"""Preset of the stage of reconstruction alone."""
 
 MEASURED_GAMMA = {16: 0.01, 32: 0.03, 64: 0.04}
 """Gammas that were measured, by resolution, for batches of MEASURED_BATCH."""
-
-SHOWN_GAMMA = 0.1
-"""The same beside reconstruction, up to 64 pixels."""
 
 MEASURED_BATCH = 16
 
@@ -97,23 +87,28 @@ def propose(
         settings: ``key=value`` texts that win over what is chosen, in every stage.
     """
     batch, why_batch = _wished_batch(settings) or _batch(facts, machine, sizes[-1])
-    shared, choices = _shared(facts, machine)
-    encoded = reconstructs(facts)
-    sized = [_stage(size, batch, shared, seed, SHOWN_BASES if encoded else BASES) for size in sizes]
-    stages = [*([_soft(sized[0], batch)] if encoded else []), *sized]
-    stages.append(_polish(stages[-1], "critters64-polish" if encoded else "single64-polish"))
-    levels = ", ".join(f"{stage.generator.levels} levels at {stage.generator.resolution} px" for stage in sized)
-    judged = [stage for stage in stages[:-1] if stage.training.adversarial_weight]
-    gammas = ", ".join(f"{stage.training.r1_gamma:.3g}" for stage in judged)
+    shared, choices = _shared(facts)
+    stages = [_stage(size, batch, shared, seed) for size in sizes]
+    polish = load_preset("critters64-polish").training
+    stages.append(
+        _changed(
+            stages[-1], "polish", "A third of the learning rates, falling; a longer average",
+            {"training": {
+                "kimg": polish.kimg, "generator_lr": polish.generator_lr, "discriminator_lr": polish.discriminator_lr,
+                "ema_kimg": polish.ema_kimg, "rate_final": POLISHED, "ema_choices": [1.0, 30.0],
+            }},
+        )
+    )  # fmt: skip
+    levels = ", ".join(f"{stage.generator.levels} levels at {stage.generator.resolution} px" for stage in stages[:-1])
+    gammas = ", ".join(f"{stage.training.r1_gamma:.3g}" for stage in stages[:-1])
     choices = [
         Choice("stages", ", ".join(f"{size}" for size in sizes) + " px, polish",
                "each stage grows from the one before, which is several times faster than starting large"),
-        Choice("learns from", "reconstruction, then a discriminator, too" if encoded else "a discriminator",
-               _why_learns(facts)),
         Choice("levels", levels, "a doubling of the pixels adds a level of four times as many Gaussians"),
-        Choice("R1 and R2 gamma", gammas, _why_gamma(batch, encoded=encoded)),
+        Choice("R1 and R2 gamma", gammas, _why_gamma(batch)),
         Choice("gammas over time", "constant in a stage", "what the stages are measured with; gamma_final changes it"),
-        Choice("rates over time", _rates(stages, encoded=encoded), "the last details come with small steps"),
+        Choice("rates over time", f"constant, in the polish from a third to {POLISHED / 3:.0%}",
+               "the last details come with small steps (measured with a third)"),
         Choice("average", "of three half-lives at the end, the one with the lowest KID",
                "a short average is sharper, a long one is steadier: which is better is measured"),
         Choice("batch", str(batch), why_batch),
@@ -125,70 +120,19 @@ def propose(
     return Proposal(tuple(stages), tuple(choices))
 
 
-def reconstructs(facts: SetFacts) -> bool:
-    """Whether an encoder may teach the generator: subjects are shown from two sides at least, and it is known which."""
-    return facts.views % 2 == 0 and not facts.assumed
-
-
-def _why_learns(facts: SetFacts) -> str:
-    if reconstructs(facts):
-        return "the set shows each subject from several sides: its images must come out again (training.reconstruction)"
-    if facts.assumed:
-        return "no camera is known, so that nothing can be compared pixel by pixel"
-    return "the set does not show its subjects from two or more sides; with --views 2 an encoder could teach them whole"
-
-
-def _soft(first: Config, batch: int) -> Config:
-    """The stage before ``first``, without its discriminator: reconstruction alone."""
-    soft = load_preset(SOFT).training
-    size = first.generator.resolution
-    changes = {
-        # Measured with twice the discriminator's batch.
-        "batch": 2 * batch, "kimg": soft.kimg, "adversarial_weight": 0.0,
-        "reconstruction": {"encoder_lr": soft.reconstruction.encoder_lr}, "knn_weight": soft.knn_weight,
-        "center_weight": soft.center_weight, "generator_lr": soft.generator_lr, "generator_delay_kimg": 0.0,
-        "rate_final": soft.rate_final, "rate_start_kimg": soft.rate_start_kimg, "rate_kimg": soft.rate_kimg,
-    }  # fmt: skip
-    return _changed(first, f"soft{size}", f"{size} pixels, reconstruction alone", {"training": changes})
-
-
-def _polish(last: Config, preset: str) -> Config:
-    polish = load_preset(preset).training
-    return _changed(
-        last, "polish", "Falling learning rates; a longer average",
-        {"training": {
-            "kimg": polish.kimg, "generator_lr": polish.generator_lr, "discriminator_lr": polish.discriminator_lr,
-            "ema_kimg": polish.ema_kimg, "rate_final": POLISHED, "rate_start_kimg": 0.0, "ema_choices": [1.0, 30.0],
-            "generator_delay_kimg": polish.generator_delay_kimg,
-        }},
-    )  # fmt: skip
-
-
-def gamma_of(resolution: int, batch: int, measured: float | None = None) -> float:
+def gamma_of(resolution: int, batch: int) -> float:
     """R1's weight: measured up to 64 pixels, beyond in proportion to the pixels; in inverse proportion to the batch.
 
     The heuristic of StyleGAN2-ADA (Karras et al. 2020, its automatic configuration) is 0.0002 * pixels / batch; at 64
     pixels the measured value is 0.8 of that, and it goes on from there.
-
-    Args:
-        measured: value of all resolutions up to 64 pixels, in place of MEASURED_GAMMA.
     """
     largest = max(MEASURED_GAMMA)
     gamma = MEASURED_GAMMA.get(resolution, MEASURED_GAMMA[largest] * (resolution / largest) ** 2)
-    if measured is not None:
-        gamma = measured * max(resolution / largest, 1) ** 2
     return float(f"{gamma * MEASURED_BATCH / batch:.3g}")
 
 
-def _rates(stages: Sequence[Config], *, encoded: bool) -> str:
-    start = stages[-1].training.generator_lr / stages[-2].training.generator_lr
-    soft = "falling at the end of reconstruction alone, then " if encoded else ""
-    return f"{soft}constant, in the polish from {start:.0%} to {POLISHED * start:.0%}"
-
-
-def _why_gamma(batch: int, *, encoded: bool) -> str:
-    measured = "beside reconstruction at 32 px" if encoded else "at 16, 32 and 64 px"
-    return f"measured {measured}; beyond 64 px they grow with the pixels (R1 per pixel); for batches of {batch}"
+def _why_gamma(batch: int) -> str:
+    return f"measured at 16, 32 and 64 px; beyond, they grow with the pixels (R1 per pixel); for batches of {batch}"
 
 
 def _wished_batch(settings: Sequence[str]) -> tuple[int, str] | None:
@@ -212,12 +156,12 @@ def _batch(facts: SetFacts, machine: Machine, resolution: int) -> tuple[int, str
     return batch, "what the rates are measured with" if batch == MEASURED_BATCH else "a card is idle with fewer"
 
 
-def _stage(size: int, batch: int, shared: dict[str, Any], seed: int, bases: Mapping[int, str]) -> Config:
-    base = bases.get(size)
+def _stage(size: int, batch: int, shared: dict[str, Any], seed: int) -> Config:
+    base = BASES.get(size)
     changes: dict[str, Any] = {}
     if base is None:
-        base = bases[max(bases)]
-        config, more = load_preset(base), SIZES.index(size) - SIZES.index(max(bases))
+        base = BASES[max(BASES)]
+        config, more = load_preset(base), SIZES.index(size) - SIZES.index(max(BASES))
         widths = (*config.generator.channels, *config.generator.channels[-1:] * more)
         changes = {
             "generator": {
@@ -228,25 +172,25 @@ def _stage(size: int, batch: int, shared: dict[str, Any], seed: int, bases: Mapp
                                                  *config.discriminator.channels],
             },
         }  # fmt: skip
-    gamma = gamma_of(size, batch, SHOWN_GAMMA if bases is SHOWN_BASES else None)
+    gamma = gamma_of(size, batch)
     own = {"training": {"batch": batch, "seed": seed, "r1_gamma": gamma, "r2_gamma": gamma}}
-    return _changed(load_preset(base), f"at{size}", f"{size} pixels", merge(merge(changes, own), shared))
+    return _changed(
+        load_preset(base), f"at{size}", f"{size} pixels", merge(merge(changes, own), shared)
+    )  # fmt: skip
 
 
 def _changed(config: Config, name: str, description: str, changes: dict[str, Any]) -> Config:
     return config_from_dict(merge(config_to_dict(config), changes) | {"name": name, "description": description})
 
 
-def _shared(facts: SetFacts, machine: Machine) -> tuple[dict[str, Any], list[Choice]]:
+def _shared(facts: SetFacts) -> tuple[dict[str, Any], list[Choice]]:
     """Settings of all stages that the set decides, and why."""
     augment, choices = _augmentation(facts)
     training: dict[str, Any] = {"augment": augment}
     generator: dict[str, Any] = {"poses": asdict(facts.poses)}
-    discriminator, seen = _discriminator(facts, machine)
+    discriminator, seen = _discriminator(facts)
     choices.append(seen)
-    training["views"] = 2 if reconstructs(facts) else discriminator["views"]
-    if reconstructs(facts) and not machine.features:
-        training["reconstruction"] = {"perceptual": 0.0}
+    training["views"] = discriminator["views"]
     if facts.has_alpha:
         generator["background"], training["background"] = "none", "random"
         choices.append(
@@ -269,28 +213,11 @@ def _shared(facts: SetFacts, machine: Machine) -> tuple[dict[str, Any], list[Cho
     return {"generator": generator, "discriminator": discriminator, "training": training}, choices
 
 
-def _discriminator(facts: SetFacts, machine: Machine) -> tuple[dict[str, Any], Choice]:
+def _discriminator(facts: SetFacts) -> tuple[dict[str, Any], Choice]:
     """What the discriminator looks at, and why."""
-    if reconstructs(facts):
-        seen = Choice(
-            "discriminator sees", "pixels" + (", alpha" if facts.has_alpha else ""),
-            "beside reconstruction it only has to sharpen; with pretrained features or pairs colours grew less varied",
-        )  # fmt: skip
-        return {"kind": "residual", "alpha": facts.has_alpha, "views": 1}, seen
-    pairs = facts.views % 2 == 0
-    chosen = {
-        "kind": "projected" if machine.features else "residual", "alpha": facts.has_alpha, "views": 2 if pairs else 1,
-    }  # fmt: skip
-    parts = [
-        "pixels" + (" and a pretrained network's features" if machine.features else ""),
-        *(["alpha"] if facts.has_alpha else []), *(["pairs of views"] if pairs else []),
-    ]  # fmt: skip
-    why = "what the set has; " + (
-        "the features are of SqueezeNet"
-        if machine.features
-        else "pip install 'hgs_toolkit[metrics]' adds a pretrained network's features"
-    )
-    return chosen, Choice("discriminator sees", ", ".join(parts), why)
+    chosen = {"kind": "residual", "alpha": facts.has_alpha, "views": 1}
+    why = "one image at a time: with pretrained features, or pairs of views, subjects grew less varied"
+    return chosen, Choice("discriminator sees", "pixels" + (", alpha" if facts.has_alpha else ""), why)
 
 
 def _classes(facts: SetFacts, *, learned: bool) -> Choice:

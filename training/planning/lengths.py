@@ -15,9 +15,6 @@ USED = 0.85
 POLISH = 0.15
 """Share of that for the polish; among the other stages each has twice the time of the one before."""
 
-SOFT = 0.15
-"""Share of that for reconstruction alone, where a plan has it."""
-
 LEAST_KIMG = 12.0
 """Length in kimg below which a stage at a doubled resolution is not worth its time: better stay smaller."""
 
@@ -42,30 +39,26 @@ class Length:
     seconds: float
 
 
-def time_shares(stages: Sequence[Config]) -> list[float]:
-    """Shares of the time of ``stages``, the last of which is the polish; their sum is 1."""
-    soft = [] if stages[0].training.adversarial_weight else [SOFT]
-    parts = [2.0**place for place in range(len(stages) - 1 - len(soft))]
-    return [*soft, *(part / sum(parts) * (1 - POLISH - sum(soft)) for part in parts), POLISH]
+def time_shares(sizes: int) -> list[float]:
+    """Shares of the time of the stages at so many sizes, and of the polish; their sum is 1."""
+    parts = [2.0**place for place in range(sizes)]
+    return [*(part / sum(parts) * (1 - POLISH) for part in parts), POLISH]
 
 
-def longest_within(
-    plans: Sequence[tuple[Sequence[Config], Sequence[float]]], minutes: float | None
-) -> int:  # fmt: skip
-    """The number of the largest of ``plans`` for which there is time; at least 0, the first.
+def sizes_within(sizes: Sequence[int], paces: Sequence[float], minutes: float | None) -> list[int]:
+    """Those of ``sizes`` for which there is time; at least the first.
 
     Args:
-        plans: the stages of each and the seconds that an image takes in them, smallest resolution first.
+        paces: seconds an image at each size.
         minutes: of the whole plan; None for no limit.
     """
     if minutes is None:
-        return len(plans) - 1
-    for number in range(len(plans) - 1, 0, -1):
-        stages, paces = plans[number]
-        kimg = time_shares(stages)[-2] * minutes * 60 * USED / paces[-2] / 1000
+        return list(sizes)
+    for count in range(len(sizes), 1, -1):
+        kimg = time_shares(count)[count - 1] * minutes * 60 * USED / paces[count - 1] / 1000
         if kimg >= LEAST_KIMG:
-            return number
-    return 0
+            return list(sizes[:count])
+    return list(sizes[:1])
 
 
 def with_lengths(
@@ -74,14 +67,14 @@ def with_lengths(
     """``stages`` as long as the minutes allow, or ``kimg`` together, or as long as they are.
 
     Args:
-        stages: those of a plan, the polish last.
+        stages: one for each size, then the polish.
         paces: seconds an image of each of them.
     """
     if kimg is not None:
         whole = sum(stage.training.kimg for stage in stages)
         lengths = [kimg * stage.training.kimg / whole for stage in stages]
     elif minutes is not None:
-        shares = time_shares(stages)
+        shares = time_shares(len(stages) - 1)
         lengths = [
             share * minutes * 60 * USED / pace / 1000 for share, pace in zip(shares, paces, strict=True)
         ]  # fmt: skip
@@ -119,9 +112,6 @@ def _sized(stage: Config, kimg: float, pace: float) -> Config:
     if training.ema_choices:
         half_life = shortened["ema_kimg"]
         shortened |= {"ema_choices": (round(half_life / AROUND, 3), round(half_life * AROUND, 3)), "rate_kimg": kimg}
-    elif training.rate_final is not None:  # the falling end keeps its share of the stage
-        falling = round(kimg * training.rate_kimg / training.kimg, 3)
-        shortened |= {"rate_start_kimg": round(kimg - falling, 3), "rate_kimg": falling}
     measured = None if not training.metric_kimg else kimg / 2
     changes: dict[str, Any] = {"kimg": kimg, "tick_kimg": max(round(tick, 3), 0.001), "metric_kimg": measured}
     images = 2000 if kimg * 1000 * pace > 3600 else 500

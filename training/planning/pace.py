@@ -42,26 +42,6 @@ def measure_paces(
     return paces
 
 
-def paces_of(
-    plans: Sequence[Sequence[Config]], open_images: Callable[[int], PosedImages], world: World | None = None
-) -> list[list[float]]:
-    """Seconds an image of each stage of each of ``plans``, whose stages of one kind and size are measured once.
-
-    The last stage of a plan, its polish, is that before it.
-    """
-    kinds: dict[tuple[int, bool], Config] = {}
-    for stage in (stage for plan in plans for stage in plan[:-1]):
-        kinds.setdefault(_kind(stage), stage)
-    ordered = sorted(kinds)  # by resolution: larger ones are estimated from smaller ones
-    measured = dict(zip(ordered, measure_paces([kinds[kind] for kind in ordered], open_images, world), strict=True))
-    found = [[measured[_kind(stage)] for stage in plan[:-1]] for plan in plans]
-    return [[*paces, paces[-1]] for paces in found]
-
-
-def _kind(stage: Config) -> tuple[int, bool]:
-    return stage.generator.resolution, stage.training.adversarial_weight > 0
-
-
 def _measured(stage: Config, images: PosedImages, world: World) -> float:
     """Seconds an image over the steps from one penalty to the next, after a first step that warms up."""
     settled = replace(stage.training, generator_delay_kimg=0.0, background_kimg=0.0, blur_sigma=0.0)
