@@ -117,10 +117,10 @@ def fitted(
 def _with_views_of(data: PosedImages, config: Config, explicit: Collection[str]) -> Config:
     """``config`` with one view of a subject at a time where the set shows each subject only so."""
     views = config.grouped_views
-    by_hand = {"discriminator.views", *(["training.views"] if config.training.reconstruction.weight else [])}
-    if by_hand & set(explicit) or data.views_per_subject % views == 0:
-        return config
     encoded = config.training.reconstruction.weight > 0
+    by_hand = "discriminator.views" in explicit or (encoded and "training.views" in explicit)
+    if by_hand or data.views_per_subject % views == 0:
+        return config
     logger.log(
         logging.WARNING if encoded else logging.INFO,
         "%s does not show its subjects in groups of %d views; they are seen one by one (training.views = 1)%s",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hgs_toolkit.config import TrainingConfig
 from hgs_toolkit.devices import device_of
+from hgs_toolkit.training.distributed import World
 
 Figures = dict[str, Tensor | float]
 """Scalars of a step by name: tensors without dimensions where they are still on the device."""
@@ -64,6 +65,21 @@ def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> tuple[Te
         norm = _norm(gradients)
     torch._foreach_mul_(gradients, (limit / (norm + 1e-6)).clamp(max=1.0))
     return norm, bad
+
+
+def apply_gradients(
+    network: nn.Module, optimizer: torch.optim.Optimizer, limit: float, world: World
+) -> tuple[Tensor, int]:  # fmt: skip
+    """Average the gradients in ``network`` over the ranks, clip them by :func:`clip_gradients`, and step.
+
+    Returns:
+        What :func:`clip_gradients` does.
+    """
+    parameters = list(network.parameters())
+    world.average_gradients(parameters)
+    found = clip_gradients(parameters, limit)
+    optimizer.step()
+    return found
 
 
 def read_figures(figures: Mapping[str, Tensor | float]) -> dict[str, float]:

@@ -24,7 +24,7 @@ from hgs_toolkit.model.projected_discriminator import FrozenFeatures
 from hgs_toolkit.training.distributed import World
 from hgs_toolkit.training.inputs.batches import Batch
 from hgs_toolkit.training.networks import perceptual_network
-from hgs_toolkit.training.optimizers import Figures, adam, clip_gradients
+from hgs_toolkit.training.optimizers import Figures, adam, apply_gradients
 from hgs_toolkit.training.randomness import Purpose, keyed_generator
 
 BETAS = (0.9, 0.99)
@@ -83,10 +83,13 @@ class Reconstruction:
         count = len(views)
         if self.config.training.adversarial_weight:
             count = max(round(self.settings.share * count), 1)
-        rows = views[:count]  # (n, V)
-        found = self.encoder(_over_grey(batch.images.detach(), batch.backgrounds)[rows], batch.labels[rows])
+        rows = views[:count].flatten()  # (n V,)
+        targets = batch.images.detach()[rows]
+        shape = (count, views.shape[1])
+        images = _over_grey(targets, batch.backgrounds[rows]).unflatten(0, shape)
+        found = self.encoder(images, batch.labels[rows].unflatten(0, shape))
         mixed = torch.cat([found.sample(latents[:count]), latents[count:]])
-        return Encoded(mixed, batch.images.detach()[rows.flatten()], found.divergence())
+        return Encoded(mixed, targets, found.divergence())
 
     def loss(self, images: Tensor, encoded: Encoded, stats: Figures) -> Tensor:
         """Weighted difference of generated ``images`` (S V, C, H, W) from the targets, and the divergence."""
@@ -98,15 +101,12 @@ class Reconstruction:
             perceptual = perceptual_difference(self.features, drawn, real)
             stats["perceptual"] = perceptual.detach()
             loss = loss + settings.perceptual * perceptual
-        self.optimizer.zero_grad(set_to_none=True)
         return loss
 
     def update(self) -> None:
         """Move the encoder along the gradients that the generator's step left in it."""
-        parameters = list(self.encoder.parameters())
-        self.world.average_gradients(parameters)
-        clip_gradients(parameters, CLIP)
-        self.optimizer.step()
+        apply_gradients(self.encoder, self.optimizer, CLIP, self.world)
+        self.optimizer.zero_grad(set_to_none=True)
 
 
 def pixel_difference(images: Tensor, targets: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from hgs_toolkit.training.networks import Networks, load_into, new_networks
 from hgs_toolkit.training.optimizers import (
     Figures,
     adam,
-    clip_gradients,
+    apply_gradients,
     discriminator_adam,
     load_optimizer,
     read_figures,
@@ -111,10 +111,10 @@ class Trainer:
         cameras = self.cameras(labels)
         mapping_labels = batch.mapping_labels[views[:, 0]] if self.config.generator.pose_conditioned else None
         classes = None if batch.classes is None else batch.classes[views[:, 0]]
-        encoded = (
-            None if self.reconstruction is None else self.reconstruction.encode(batch, latents[: len(views)], views)
-        )
-        latents = latents[: len(views)] if encoded is None else encoded.latents
+        latents, encoded = latents[: len(views)], None
+        if self.reconstruction is not None:
+            encoded = self.reconstruction.encode(batch, latents, views)
+            latents = encoded.latents
         w = self.generator.map(latents, mapping_labels, classes=classes)
         self.generator.update_w_avg(self.world.mean(w.detach().flatten(0, -2).mean(0, keepdim=True)))
         scene = self.generator.synthesize(w, cameras.forward[:, 0], background=self._background_is_on)
@@ -286,18 +286,14 @@ class Trainer:
         """Backward, average over ranks, guard against non-finite gradients, clip, step."""
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        parameters = list(network.parameters())
-        self.world.average_gradients(parameters)
-        norm, bad = clip_gradients(parameters, clip)
-        optimizer.step()
+        norm, bad = apply_gradients(network, optimizer, clip, self.world)
         return {f"grad_{name}": norm, **({f"bad_{name}": float(bad)} if bad else {})}
 
     def _warm_up(self) -> None:
-        """Set both learning rates for this step."""
+        """Set all learning rates for this step."""
         factor = self.rate_factor
-        optimizers = [self.generator_optimizer, self.discriminator_optimizer]
-        for optimizer in [*optimizers, *([] if self.reconstruction is None else [self.reconstruction.optimizer])]:
-            for group in optimizer.param_groups:
+        for part in self._parts().values():
+            for group in part.param_groups if isinstance(part, torch.optim.Optimizer) else ():
                 group["lr"] = group["base_lr"] * factor
 
     def load_networks(self, networks: Networks) -> None:

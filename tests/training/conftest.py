@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from hgs_toolkit.config import Config
+from hgs_toolkit.datasets.critters.drawing import make_critters
+from hgs_toolkit.datasets.critters.prior import CritterPrior
 from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
 from hgs_toolkit.datasets.eg3d_writer import open_writer
 from hgs_toolkit.pose_prior import PosePrior
@@ -70,4 +72,12 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> PosedImages:
             pixels[..., :3] = rng.integers(0, 256, 3)
             pixels[..., 3] = 255 * (distance < rng.uniform(3, 7))
             writer.add(pixels, label)
+    return open_dataset(path)
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> PosedImages:
+    """Twelve critters, two images of each, 16 pixels."""
+    path = tmp_path_factory.mktemp("pairs") / "pairs.zip"
+    make_critters(path, 24, 16, prior=CritterPrior(views=2))
     return open_dataset(path)

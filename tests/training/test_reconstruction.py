@@ -9,9 +9,7 @@ import pytest
 import torch
 
 from hgs_toolkit.config import Config
-from hgs_toolkit.datasets.critters.drawing import make_critters
-from hgs_toolkit.datasets.critters.prior import CritterPrior
-from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
+from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.model.encoder import LatentDistribution, SceneEncoder
 from hgs_toolkit.training import networks
@@ -29,14 +27,6 @@ from tests.training.test_growing import _changed as changed
 
 ALONE = {"views": 2, "adversarial_weight": 0.0, "reconstruction": {"weight": 2.0}, "generator_lr": 0.01}
 PLAIN = {"mirror": 0.5, "color": 0.0, "cutout": 0.0, "adaptive_target": None}
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> PosedImages:
-    """Eight critters, two images of each, 16 pixels."""
-    path = tmp_path_factory.mktemp("pairs") / "pairs.zip"
-    make_critters(path, 16, 16, prior=CritterPrior(views=2))
-    return open_dataset(path)
 
 
 @pytest.fixture

@@ -12,8 +12,6 @@ import torch
 
 from hgs_toolkit.cameras import from_yaw_pitch
 from hgs_toolkit.config import AugmentConfig, Config
-from hgs_toolkit.datasets.critters.drawing import make_critters
-from hgs_toolkit.datasets.critters.prior import CritterPrior
 from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
 from hgs_toolkit.datasets.eg3d_writer import open_writer
 from hgs_toolkit.errors import CheckpointError, ConfigError
@@ -34,14 +32,6 @@ def changed(config: Config, **sections: dict[str, Any]) -> Config:
     for name, changes in sections.items():
         values[name] |= changes
     return config_from_dict(values)
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> PosedImages:
-    """Twelve critters, two images of each, 16 pixels."""
-    path = tmp_path_factory.mktemp("pairs") / "pairs.zip"
-    make_critters(path, 24, 16, prior=CritterPrior(views=2))
-    return open_dataset(path)
 
 
 def test_views_of_a_scene_have_backgrounds_of_their_own_and_cost_no_more_images(

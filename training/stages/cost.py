@@ -31,10 +31,11 @@ def image_cost(config: Config) -> float:
         w = generator.map(z, pose, classes=classes)
         generator.synthesize(w, background=False)
     scene = counter.get_total_flops()
-    with FlopCounterMode(display=False) as counter:
-        images = torch.zeros(1, config.discriminator.image_channels, size, size)
-        discriminator(images, label.expand(views, LABEL_SIZE).reshape(1, -1), classes)
-    judged = counter.get_total_flops()
+    judged = 0
+    if config.training.adversarial_weight:
+        with FlopCounterMode(display=False) as counter:
+            images = torch.zeros(1, config.discriminator.image_channels, size, size)
+            discriminator(images, label.expand(views, LABEL_SIZE).reshape(1, -1), classes)
+        judged = counter.get_total_flops()
     scenes = config.scenes / config.training.batch * (1 if config.training.share_fakes else 2)
-    judging = DISCRIMINATOR_PASSES * judged / views if config.training.adversarial_weight else 0.0
-    return float(judging + GENERATOR_PASSES * scene * scenes)
+    return float(DISCRIMINATOR_PASSES * judged / views + GENERATOR_PASSES * scene * scenes)
