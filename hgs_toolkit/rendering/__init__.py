@@ -12,12 +12,15 @@ from hgs_toolkit.rendering.dispatch import (
 from hgs_toolkit.rendering.ellipsoids import render_ellipsoids
 from hgs_toolkit.rendering.scene import (
     NOTHING_DRAWN,
+    facing_normals,
+    level_membership,
     render,
     render_depth,
     render_features,
     render_level_map,
     render_normals,
     shortest_axes,
+    strongest_levels,
 )
 from hgs_toolkit.rendering.settings import RASTERIZE_MODES, RENDER_MODES
 
@@ -28,6 +31,8 @@ __all__ = [
     "RENDER_MODES",
     "BackendChoice",
     "choose_backend",
+    "facing_normals",
+    "level_membership",
     "needs_compiling",
     "rasterize",
     "render",
@@ -37,6 +42,7 @@ __all__ = [
     "render_level_map",
     "render_normals",
     "shortest_axes",
+    "strongest_levels",
     "using_backend",
     "warm_up",
 ]

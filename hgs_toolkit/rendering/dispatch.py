@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
@@ -48,6 +48,7 @@ def rasterize(
     radius_clip: float = 0.0,
     eps2d: float = DEFAULT_EPS2D,
     sh_degree: int | None = None,
+    features: Tensor | None = None,
     backgrounds: Tensor | None = None,
     render_mode: str = "RGB",
     rasterize_mode: str = "classic",
@@ -69,13 +70,15 @@ def rasterize(
         radius_clip: Gaussians with at most this radius, in pixels, are not drawn.
         eps2d: added to the variances of the projected Gaussians, pixels squared.
         sh_degree: 0 to 3 to evaluate spherical harmonics, None for plain colours.
+        features: (B, N, F) or (B, C, N, F) further values, composited over zero in the same pass; channels of the image
+            after the colours, and like these left out of the modes "D" and "ED".
         backgrounds: (B, C, D) colours behind everything; None is black (zero). Depth has no background.
         render_mode: "RGB" colours, "D" accumulated depth, "ED" expected depth (divided by alpha), "RGB+D", "RGB+ED".
         rasterize_mode: "classic", or "antialiased" for Mip-Splatting's opacity compensation.
         backend: "auto" (see :func:`choose_backend`), "gsplat" (CUDA), "cpu" (float32) or "torch" (dense reference).
 
     Returns:
-        Images (B, C, H, W, channels), depth last, and alphas (B, C, H, W, 1).
+        Images (B, C, H, W, channels), colours first, then features, depth last, and alphas (B, C, H, W, 1).
 
     Raises:
         ShapeError: if shapes, types or devices do not fit, an option is unknown or a value is not finite.
@@ -86,24 +89,13 @@ def rasterize(
         render_mode, rasterize_mode,
     )  # fmt: skip
     gaussians = {"means": means, "quats": quats, "scales": scales, "opacities": opacities}
-    check_inputs(gaussians, colors, viewmats, Ks, backgrounds, sh_degree)
+    check_inputs(gaussians, colors, features, viewmats, Ks, backgrounds, sh_degree)
     name = _checked_choice(means.device, means.dtype) if backend == "auto" else backend
     with torch.autocast(means.device.type, enabled=False):
-        if name == "gsplat" and means.shape[1] > 0:
-            return gsplat_backend.rasterize(
-                means, quats, scales, opacities, colors, viewmats, Ks, backgrounds, sh_degree, settings
-            )
-        if sh_degree is not None and settings.with_color:
-            colors = sh_to_rgb(colors, means, viewmats, sh_degree)
-        if not settings.with_color:
-            colors, backgrounds = means.new_zeros(*means.shape[:2], 0), None
-        images, alphas = _renderer(name)(
-            means, quats, scales, opacities, colors, viewmats, Ks, backgrounds, settings
+        return _draw(
+            name, (means, quats, scales, opacities), colors, features if settings.with_color else None,
+            viewmats, Ks, backgrounds, sh_degree, settings,
         )  # fmt: skip
-    if settings.expected_depth:
-        depth = images[..., -1:] / alphas.clamp_min(MIN_ALPHA_FOR_DEPTH)
-        images = torch.cat([images[..., :-1], depth], dim=-1)
-    return images, alphas
 
 
 def choose_backend(device: torch.device | str | None = None, dtype: torch.dtype = torch.float32) -> BackendChoice:
@@ -160,14 +152,58 @@ def _checked_choice(device: torch.device, dtype: torch.dtype) -> str:
     return choice.name
 
 
-def _renderer(name: str) -> Callable[..., tuple[Tensor, Tensor]]:
+def _draw(
+    name: str, gaussians: tuple[Tensor, Tensor, Tensor, Tensor], colors: Tensor, features: Tensor | None,
+    viewmats: Tensor, Ks: Tensor, backgrounds: Tensor | None, sh_degree: int | None, settings: RasterSettings,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Images and alphas by the backend ``name``; only the CPU's takes features and harmonics as they are."""
+    means = gaussians[0]
     if name not in BACKENDS:
         raise ShapeError(f"backend is '{name}'; expected one of {', '.join(BACKENDS)}")
+    if name == "gsplat" and means.shape[1] > 0:
+        if features is not None:
+            colors, backgrounds = _append_features(
+                _evaluated(colors, means, viewmats, sh_degree), features, backgrounds
+            )
+            sh_degree = None
+        return gsplat_backend.rasterize(*gaussians, colors, viewmats, Ks, backgrounds, sh_degree, settings)
+    if not settings.with_color:
+        colors, backgrounds, sh_degree = means.new_zeros(*means.shape[:2], 0), None, None
     if name == "cpu":
         from hgs_toolkit.rendering import cpu  # only now, since it loads Numba
 
-        return cpu.render
-    return reference.render
+        drawn = cpu.render(*gaussians, colors, features, viewmats, Ks, backgrounds, sh_degree, settings)
+    else:
+        colors = _evaluated(colors, means, viewmats, sh_degree)
+        if features is not None:
+            colors, backgrounds = _append_features(colors, features, backgrounds)
+        drawn = reference.render(*gaussians, colors, viewmats, Ks, backgrounds, settings)
+    return _divide_depth(*drawn) if settings.expected_depth else drawn
+
+
+def _evaluated(colors: Tensor, means: Tensor, viewmats: Tensor, sh_degree: int | None) -> Tensor:
+    """Plain colours: those given, or what coefficients are to the cameras."""
+    return colors if sh_degree is None else sh_to_rgb(colors, means, viewmats, sh_degree)
+
+
+def _append_features(colors: Tensor, features: Tensor, backgrounds: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Values (B, 1 or C, N, D + F) and their backgrounds (B, C, D + F), which are zero for features."""
+    values = [value if value.ndim == 4 else value[:, None] for value in (colors, features)]
+    views = max(value.shape[1] for value in values)
+    together = torch.cat([value.expand(-1, views, -1, -1) for value in values], dim=-1)
+    if backgrounds is not None:
+        backgrounds = torch.nn.functional.pad(backgrounds, (0, features.shape[-1]))
+    return together if views > 1 else together[:, 0], backgrounds
+
+
+def _divide_depth(images: Tensor, alphas: Tensor) -> tuple[Tensor, Tensor]:
+    """The last channel as an expected depth."""
+    divisor = alphas.clamp_min(MIN_ALPHA_FOR_DEPTH)
+    if images.requires_grad:
+        images = torch.cat([images[..., :-1], images[..., -1:] / divisor], dim=-1)
+    else:
+        images[..., -1:] /= divisor
+    return images, alphas
 
 
 def needs_compiling(device: torch.device | str = "cpu") -> bool:
@@ -204,5 +240,8 @@ def _draw_one() -> None:
     means = torch.tensor([[[0.0, 0.0, 2.0]]], requires_grad=True)
     ones, eye = torch.ones(1, 1, 4), torch.eye(4).view(1, 1, 4, 4)
     Ks = torch.tensor([[[[8.0, 0.0, 4.0], [0.0, 8.0, 4.0], [0.0, 0.0, 1.0]]]])
-    image, _ = rasterize(means, ones, ones[..., :3], ones[..., 0] / 2, ones, eye, Ks, 8, 8, backend="cpu")
+    image, _ = rasterize(
+        means, ones, ones[..., :3], ones[..., 0] / 2, torch.ones(1, 1, 4, 3), eye, Ks, 8, 8,
+        sh_degree=1, backend="cpu",
+    )  # fmt: skip
     image.sum().backward()

@@ -12,6 +12,7 @@ from hgs_toolkit.errors import ShapeError
 def check_inputs(
     gaussians: dict[str, Tensor],
     colors: Tensor,
+    features: Tensor | None,
     viewmats: Tensor,
     Ks: Tensor,
     backgrounds: Tensor | None,
@@ -39,10 +40,12 @@ def check_inputs(
     _expect("viewmats", viewmats, (batch, cameras, 4, 4))
     _expect("Ks", Ks, (batch, cameras, 3, 3))
     channels = _check_colors(colors, (batch, cameras, count), sh_degree)
+    if features is not None:
+        _check_values("features", features, (batch, cameras, count))
     if backgrounds is not None:
         _expect("backgrounds", backgrounds, (batch, cameras, channels))
 
-    others = {"colors": colors, "viewmats": viewmats, "Ks": Ks, "backgrounds": backgrounds}
+    others = {"colors": colors, "features": features, "viewmats": viewmats, "Ks": Ks, "backgrounds": backgrounds}
     for name, other in others.items():
         if other is not None and (other.dtype != means.dtype or other.device != means.device):
             _mismatch(name, other, means)
@@ -56,15 +59,19 @@ def _expect(name: str, value: Tensor, shape: tuple[int, ...]) -> None:
         raise ShapeError(f"{name} is {tuple(value.shape)}; expected {shape}")
 
 
+def _check_values(name: str, values: Tensor, sizes: tuple[int, int, int], hint: str = "") -> None:
+    batch, cameras, count = sizes
+    if tuple(values.shape[:-1]) not in ((batch, count), (batch, cameras, count)) or values.shape[-1] < 1:
+        raise ShapeError(
+            f"{name} is {tuple(values.shape)}; expected ({batch}, {count}, D) or ({batch}, {cameras}, {count}, D){hint}"
+        )
+
+
 def _check_colors(colors: Tensor, sizes: tuple[int, int, int], sh_degree: int | None) -> int:
     """The number of channels of the rendered colour."""
     batch, cameras, count = sizes
     if sh_degree is None:
-        if tuple(colors.shape[:-1]) not in ((batch, count), (batch, cameras, count)) or colors.shape[-1] < 1:
-            raise ShapeError(
-                f"colors is {tuple(colors.shape)}; expected ({batch}, {count}, D) or ({batch}, {cameras}, {count}, D)"
-                "; spherical harmonics need sh_degree"
-            )
+        _check_values("colors", colors, sizes, "; spherical harmonics need sh_degree")
         return colors.shape[-1]
     if not 0 <= sh_degree <= 3:
         raise ShapeError(f"sh_degree is {sh_degree}; expected 0 to 3")

@@ -21,7 +21,7 @@ Background = Sequence[float] | Tensor
 
 def render(
     scene: GaussianHierarchy, cameras: Cameras, width: int, height: int, background: Background = (0.0, 0.0, 0.0), *,
-    render_mode: str = "RGB", splat_scale: float = 1.0, backend: str = "auto",
+    features: Tensor | None = None, render_mode: str = "RGB", splat_scale: float = 1.0, backend: str = "auto",
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Images of every scene of the batch from every camera.
 
@@ -30,12 +30,14 @@ def render(
         cameras: (C,) cameras that all scenes share, or (B, C) cameras of their own.
         width, height: image size in pixels.
         background: one colour, or a tensor (3,), (B, 3) or (B, C, 3).
+        features: (B, N, F) or (B, C, N, F) values of the Gaussians that are composited in the same pass, over zero:
+            :func:`level_membership` for a level map, :func:`facing_normals`.
         render_mode: as in :func:`rasterize`.
         splat_scale: factor on every Gaussian's size; small values show the structure underneath.
         backend: as in :func:`rasterize`.
 
     Returns:
-        Images (B, C, H, W, 3), with depth as a further channel or alone depending on ``render_mode``, not clamped
+        Images (B, C, H, W, 3 + F), with depth as a further channel or alone depending on ``render_mode``, not clamped
         above, and alphas (B, C, H, W, 1).
 
     Raises:
@@ -45,7 +47,7 @@ def render(
     return rasterize(
         scene.means, scene.quats, log_scales_to_scales(scene.log_scales) * splat_scale,
         logits_to_opacities(scene.opacity_logits), scene.sh, *_views(cameras, width, height), sh_degree=scene.sh_degree,
-        backgrounds=_backgrounds(background, cameras), render_mode=render_mode, backend=backend,
+        features=features, backgrounds=_backgrounds(background, cameras), render_mode=render_mode, backend=backend,
     )  # fmt: skip
 
 
@@ -75,9 +77,13 @@ def render_level_map(
     -1 stands for the background generator's Gaussians, :data:`NOTHING_DRAWN` for pixels without any.
     """
     with torch.no_grad():
-        membership = level_membership(scene).expand(scene.batch, -1, -1)
-        weights, alphas = render_features(scene, membership, cameras, width, height, backend=backend)
-    return torch.where(alphas[..., 0] > 0, weights.argmax(-1) + BACKGROUND_LEVEL, NOTHING_DRAWN)
+        shares, alphas = render_features(scene, level_membership(scene), cameras, width, height, backend=backend)
+    return strongest_levels(shares, alphas)
+
+
+def strongest_levels(shares: Tensor, alphas: Tensor) -> Tensor:
+    """The level map (..., H, W) int64 of what :func:`level_membership` (..., H, W, L + 1) is when it is drawn."""
+    return torch.where(alphas[..., 0] > 0, shares.argmax(-1) + BACKGROUND_LEVEL, NOTHING_DRAWN)
 
 
 def render_features(
@@ -103,9 +109,9 @@ def facing_normals(scene: GaussianHierarchy, cameras: Cameras) -> Tensor:
 
 
 def level_membership(scene: GaussianHierarchy) -> Tensor:
-    """1 in the column of a Gaussian's level, else 0: (N, L + 1); the first column is the background's."""
+    """1 in the column of a Gaussian's level, else 0: (B, N, L + 1); the first column is the background's."""
     levels = torch.arange(BACKGROUND_LEVEL, scene.num_levels, device=scene.device)
-    return (scene.level[:, None] == levels).to(scene.means.dtype)
+    return (scene.level[:, None] == levels).to(scene.means.dtype).expand(scene.batch, -1, -1)
 
 
 def shortest_axes(scene: GaussianHierarchy) -> Tensor:

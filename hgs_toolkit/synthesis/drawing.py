@@ -17,11 +17,12 @@ from torch import Tensor
 
 from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.gaussians import GaussianHierarchy
-from hgs_toolkit.rendering import render_features
-from hgs_toolkit.rendering.harmonics import sh_to_rgb
-from hgs_toolkit.rendering.scene import facing_normals, level_membership
+from hgs_toolkit.rendering import facing_normals, level_membership, render
 
 Layer = NDArray[np.float32]
+
+COLORS = 3
+"""Channels of a layer of colour."""
 
 VIEWS_AT_ONCE = 8
 """Views of a scene drawn in one call: enough to share its cost, few enough for the memory."""
@@ -71,16 +72,18 @@ def draw_layers(scenes: GaussianHierarchy, cameras: Cameras, size: int, wanted: 
 
 def _draw(scene: GaussianHierarchy, cameras: Cameras, size: int, wanted: Collection[str]) -> Iterator[Layers]:
     """The layers of scenes (B) from ``cameras`` (B, C)."""
-    parts = _channels(scene, cameras, wanted)
-    mode = "RGB+ED" if "depth" in wanted else "RGB"
-    features = torch.cat(list(parts.values()), dim=-1)
-    values, alphas = render_features(scene, features, cameras, size, size, render_mode=mode)
+    parts = _features(scene, cameras, wanted)
+    values, alphas = render(
+        scene, cameras, size, size,
+        features=torch.cat(list(parts.values()), dim=-1) if parts else None,
+        render_mode="RGB+ED" if "depth" in wanted else "RGB",
+    )  # fmt: skip
     # A plane a channel in memory: what makes files of the layers works on planes several times as fast.
     planes = values.flatten(0, 1).movedim(-1, 1).contiguous().cpu().numpy()  # (B · C, D + depth, H, W)
     alpha = alphas[..., 0].flatten(0, 1).cpu().numpy()  # (B · C, H, W)
-    ends = np.cumsum([part.shape[-1] for part in parts.values()])
+    ends = np.cumsum([COLORS, *(part.shape[-1] for part in parts.values())])
     images = np.moveaxis(planes[:, : ends[-1]], 1, -1)
-    layers = dict(zip(parts, np.split(images, ends[:-1], axis=-1), strict=True))
+    layers = dict(zip(["color", *parts], np.split(images, ends[:-1], axis=-1), strict=True))
     if "depth" in wanted:
         layers["depth"] = planes[:, -1]
     for view in range(len(alpha)):
@@ -91,11 +94,12 @@ def _draw(scene: GaussianHierarchy, cameras: Cameras, size: int, wanted: Collect
         yield Layers(color, alpha[view], depth, normal, level)
 
 
-def _channels(scene: GaussianHierarchy, cameras: Cameras, wanted: Collection[str]) -> dict[str, Tensor]:
-    """Values (1, C, N, ·) of every Gaussian, by layer; depth is the rasteriser's own."""
-    parts = {"color": sh_to_rgb(scene.sh, scene.means, cameras.viewmats, scene.sh_degree)}
+def _features(scene: GaussianHierarchy, cameras: Cameras, wanted: Collection[str]) -> dict[str, Tensor]:
+    """Values (B, C, N, ·) of every Gaussian beside its colour, by layer, or (B, N, ·) if no camera changes them."""
+    parts = {}
     if "normal" in wanted:
         parts["normal"] = facing_normals(scene, cameras)
     if "level" in wanted:
-        parts["level"] = level_membership(scene).expand(*parts["color"].shape[:3], -1)
+        membership = level_membership(scene)
+        parts["level"] = membership[:, None].expand(*parts["normal"].shape[:3], -1) if parts else membership
     return parts

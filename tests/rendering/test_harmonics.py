@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from hgs_toolkit.cameras import orbit
-from hgs_toolkit.encoding import dc_to_rgb
+from hgs_toolkit.encoding import SH_C0, dc_to_rgb
+from hgs_toolkit.rendering import rasterize
 from hgs_toolkit.rendering.harmonics import sh_basis, sh_to_rgb
+from tests.rendering.conftest import Drawing, Studio, differentiate
 
 gsplat_torch = pytest.importorskip("gsplat.cuda._torch_impl")
 
@@ -50,3 +52,80 @@ def test_colours_are_seen_along_the_ray_from_the_camera_to_the_gaussian() -> Non
     cameras = orbit(2, pitch=0.0)  # at +z and at -z, looking along -z and +z
     rgb = sh_to_rgb(coefficients, torch.zeros(1, 1, 3), cameras.expand(1, 2).viewmats, 1)
     torch.testing.assert_close(rgb[0, :, 0, 0], 0.5 + 0.4886025 * torch.tensor([-1.0, 1.0]), atol=1e-5, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def views() -> dict[str, torch.Tensor]:
+    """Two scenes of 150 Gaussians, coefficients of degree 3, so large that colours are clamped, two cameras each."""
+    generator = torch.Generator().manual_seed(3)
+    return Studio.scene(2, 150, 2) | {"colors": torch.randn(2, 150, 16, 3, generator=generator) * 0.4}
+
+
+def evaluated_by_torch(inputs: dict[str, torch.Tensor], degree: int, dtype: torch.dtype, backend: str) -> Drawing:
+    """Drawn from the colours that torch finds, with gradients to all that :meth:`Studio.draw` differentiates."""
+    leaves = {name: value.to(dtype).clone().requires_grad_(name != "Ks") for name, value in inputs.items()}
+    colors = sh_to_rgb(leaves["colors"], leaves["means"], leaves["viewmats"], degree)
+    image, alpha = rasterize(**(leaves | {"colors": colors}), width=40, height=24, backend=backend)
+    differentiate(image, alpha)
+    return Drawing(image.detach(), alpha.detach(), {k: v.grad for k, v in leaves.items() if v.grad is not None})
+
+
+@pytest.mark.parametrize("per_camera", [False, True], ids=["shared", "per-camera"])
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_kernels_see_the_colours_that_torch_sees_and_so_do_their_gradients(
+    views: dict[str, torch.Tensor], degree: int, per_camera: bool
+) -> None:
+    inputs = dict(views)
+    if per_camera:
+        inputs["colors"] = torch.stack([inputs["colors"], inputs["colors"].flip(2)], dim=1)
+    plain = evaluated_by_torch(inputs, degree, torch.float32, "cpu")
+    exact = evaluated_by_torch(inputs, degree, torch.float64, "torch")
+    ours = Studio.draw(inputs, backend="cpu", sh_degree=degree)
+    torch.testing.assert_close(ours.image, plain.image, atol=2e-6, rtol=0)
+    assert torch.equal(ours.alpha, plain.alpha)
+    assert ours.grads.keys() == exact.grads.keys()
+    for name, grad in exact.grads.items():
+        if name == "viewmats":
+            grad = grad.index_fill(-2, torch.tensor(3), 0)  # the kernels leave out the last row, which is constant
+            ours.grads[name].index_fill_(-2, torch.tensor(3), 0)
+        error = (ours.grads[name].double() - grad).norm() / grad.norm()
+        assert float(error) < 3e-6, name
+    assert not ours.grads["colors"][..., (degree + 1) ** 2 :, :].any()
+
+
+def test_harmonics_give_the_same_bits_for_any_number_of_threads(views: dict[str, torch.Tensor]) -> None:
+    drawn = []
+    for threads in (1, 2, 5):
+        torch.set_num_threads(threads)
+        drawn.append(Studio.draw(views, backend="cpu", sh_degree=3, render_mode="RGB+D"))
+    for other in drawn[1:]:
+        assert torch.equal(other.image, drawn[0].image)
+        for name, grad in drawn[0].grads.items():
+            assert torch.equal(grad, other.grads[name]), name
+
+
+def test_a_gaussian_whose_colour_is_clamped_takes_no_gradient_and_black_itself_does(
+    views: dict[str, torch.Tensor],
+) -> None:
+    black = torch.tensor(-0.5) / SH_C0
+    assert float(SH_C0 * black + 0.5) == 0
+    for below, moved in ((0.0, True), (1e-3, False)):
+        colors = (black - below).expand(2, 150, 1, 3)
+        drawn = Studio.draw(views | {"colors": colors}, backend="cpu", sh_degree=0)
+        expected = evaluated_by_torch(views | {"colors": colors}, 0, torch.float32, "cpu")
+        torch.testing.assert_close(drawn.grads["colors"], expected.grads["colors"], atol=1e-5, rtol=1e-5)
+        assert bool(drawn.grads["colors"].any()) == moved
+
+
+@pytest.mark.parametrize("backend", ["cpu", "torch"])
+def test_features_travel_with_the_colours_and_equal_a_drawing_of_their_own(
+    views: dict[str, torch.Tensor], backend: str
+) -> None:
+    features = torch.randn(2, 2, 150, 4, generator=torch.Generator().manual_seed(5))
+    size = {"width": 40, "height": 24, "backend": backend}
+    both, alpha = rasterize(**views, features=features, **size, sh_degree=2, render_mode="RGB+ED")
+    image, alone_alpha = rasterize(**views, **size, sh_degree=2, render_mode="RGB+ED")
+    given = {name: value for name, value in views.items() if name != "backgrounds"} | {"colors": features}
+    alone, _ = rasterize(**given, **size)
+    assert torch.equal(alpha, alone_alpha)
+    torch.testing.assert_close(both, torch.cat([image[..., :3], alone, image[..., 3:]], -1), atol=1e-6, rtol=0)

@@ -23,6 +23,7 @@ from hgs_toolkit.rendering import rasterize
         ("viewmats", (1, 4, 4), r"viewmats \(1, 4, 4\)"),
         ("viewmats", (1, 0, 4, 4), "0 cameras; expected at least one"),
         ("Ks", (1, 2, 3, 3), r"Ks is \(1, 2, 3, 3\); expected \(1, 1, 3, 3\)"),
+        ("features", (1, 2, 120, 5), r"features is \(1, 2, 120, 5\); expected \(1, 120, D\) or \(1, 1, 120, D\)"),
         ("backgrounds", (1, 3), r"backgrounds is \(1, 3\); expected \(1, 1, 3\)"),
     ],
 )

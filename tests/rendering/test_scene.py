@@ -13,12 +13,14 @@ from hgs_toolkit.errors import ShapeError
 from hgs_toolkit.gaussians import GaussianHierarchy, stack
 from hgs_toolkit.rendering import (
     NOTHING_DRAWN,
+    level_membership,
     render,
     render_depth,
     render_features,
     render_level_map,
     render_normals,
     shortest_axes,
+    strongest_levels,
 )
 
 RED, GREEN, BLUE = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
@@ -138,6 +140,14 @@ def test_the_level_map_names_the_level_in_front_the_background_and_nothing() -> 
     assert int(levels[0, 0, 32, 32 + 19]) == -1
     assert int(levels[0, 0, 0, 0]) == NOTHING_DRAWN
     assert set(levels.unique().tolist()) <= {NOTHING_DRAWN, -1, 0, 1}
+
+
+def test_an_image_and_its_level_map_may_come_out_of_one_pass() -> None:
+    scene = dots((0.0, 0.0, 0.3), (0.0, 0.0, 0.0), (0.4, 0.0, 0.0), size=0.1)
+    drawn, alphas = render(scene, orbit(2), 33, 33, (1.0, 1.0, 1.0), features=level_membership(scene))
+    image, _ = render(scene, orbit(2), 33, 33, (1.0, 1.0, 1.0))
+    torch.testing.assert_close(drawn[..., :3], image)
+    assert torch.equal(strongest_levels(drawn[..., 3:], alphas), render_level_map(scene, orbit(2), 33, 33))
 
 
 def test_any_features_are_composited_like_colours() -> None:

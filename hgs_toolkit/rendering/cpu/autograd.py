@@ -19,19 +19,27 @@ from hgs_toolkit.rendering.cpu.forward import TILE_PIXELS, composite
 from hgs_toolkit.rendering.cpu.projection import (
     BLOCK,
     CHUNK,
+    NUMBER,
+    PLACE,
     RECORD,
+    SLOT,
     TILE_HEIGHT,
     TILE_WIDTH,
     camera_table,
     project,
 )
 from hgs_toolkit.rendering.cpu.projection_vjp import BLOCK as CAMERA_BLOCK
-from hgs_toolkit.rendering.cpu.projection_vjp import project_vjp
+from hgs_toolkit.rendering.cpu.projection_vjp import CAMERA, project_vjp
+from hgs_toolkit.rendering.cpu.shading import COLORS, shade_visible
 from hgs_toolkit.rendering.settings import RasterSettings
 
 Array = NDArray[Any]
 
 MAX_PAIRS = 2**31 - 1
+
+
+PLAIN = -1
+"""Degree that stands for colours which are not harmonics."""
 
 
 def render(
@@ -40,18 +48,35 @@ def render(
     scales: Tensor,
     opacities: Tensor,
     colors: Tensor,
+    features: Tensor | None,
     viewmats: Tensor,
     Ks: Tensor,
     backgrounds: Tensor | None,
+    sh_degree: int | None,
     settings: RasterSettings,
 ) -> tuple[Tensor, Tensor]:
     """What :func:`hgs_toolkit.rendering.reference.render` computes, in float32 on the CPU and much faster.
 
     Gradients reach everything but ``Ks``; a second derivative is not available.
+
+    Args:
+        colors: with ``sh_degree`` coefficients (B, N, K, 3) or (B, C, N, K, 3), evaluated where they are projected.
+        features: (B, N, F) or (B, C, N, F), channels after the colours; their background is zero.
     """
     if means.device.type != "cpu" or means.dtype != torch.float32:
         raise ShapeError(f"backend 'cpu' was given {means.dtype} on {means.device}; expected torch.float32 on cpu")
-    images, alphas = _Rasterize.apply(means, quats, scales, opacities, colors, viewmats, Ks, backgrounds, settings)
+    degree = PLAIN if sh_degree is None else sh_degree
+    positions = viewmats.new_zeros(*viewmats.shape[:2], 3)
+    if degree > 0:  # found by torch, so that their gradient reaches the matrices by torch, too
+        positions = torch.linalg.inv(viewmats)[..., :3, 3]
+    if degree >= 0:
+        colors = colors.flatten(-2)
+    if features is None:
+        features = means.new_zeros(*means.shape[:2], 0)
+    images, alphas = _Rasterize.apply(
+        means, quats, scales, opacities, _camera_axis(colors), _camera_axis(features), viewmats, positions, Ks,
+        backgrounds, degree, settings,
+    )  # fmt: skip
     return images, alphas
 
 
@@ -61,7 +86,7 @@ class _Splats:
 
     records: Array
     others: Array
-    slot_starts: Array
+    places: Array
     tile_starts: Array
     pairs: Array
     tiles: tuple[int, int]
@@ -70,13 +95,14 @@ class _Splats:
 class _Rasterize(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor]:
-        *tensors, settings = inputs
-        means, quats, scales, opacities, colors, viewmats, Ks, backgrounds = (_contiguous(t) for t in tensors)
+        *tensors, degree, settings = inputs
+        *gaussians, viewmats, positions, Ks, backgrounds = (_contiguous(t) for t in tensors)
         batch, cameras = viewmats.shape[:2]
         table = camera_table(viewmats.numpy(), Ks.numpy(), settings.width, settings.height)
-        gaussians = [t.numpy() for t in (means, quats, scales, opacities, _camera_axis(colors))]
-        splats = _project(gaussians, table, settings)
-        channels = colors.shape[-1] + settings.with_depth
+        values = [t.numpy() for t in gaussians]
+        colors = COLORS if degree >= 0 else gaussians[4].shape[-1]
+        channels = colors + gaussians[5].shape[-1] + settings.with_depth
+        splats = _project(values, channels, table, positions.flatten(0, 1).numpy(), degree, settings)
         background = _padded_background(backgrounds, BLOCK + splats.others.shape[-1], batch * cameras)
 
         image = torch.empty(batch * cameras, settings.height, settings.width, channels)
@@ -87,18 +113,19 @@ class _Rasterize(torch.autograd.Function):
             composite, splats.records, splats.others, background, splats.tile_starts,
             splats.pairs, *splats.tiles, image.numpy(), alpha.numpy(), left, ended_by,
         )  # fmt: skip
-        ctx.save_for_backward(means, quats, scales, opacities, colors, viewmats)
-        ctx.state = (splats, table, background, left, ended_by, settings)
+        ctx.save_for_backward(*gaussians, positions)
+        ctx.state = (splats, table, background, left, ended_by, colors, degree, settings)
         ctx.set_materialize_grads(True)
         return image.unflatten(0, (batch, cameras)), alpha[..., None].unflatten(0, (batch, cameras))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, v_image: Tensor, v_alpha: Tensor) -> tuple[Tensor | None, ...]:
-        means, quats, scales, opacities, colors, viewmats = ctx.saved_tensors
-        splats, table, background, left, ended_by, settings = ctx.state
-        batch, cameras = viewmats.shape[:2]
-        v_backgrounds = np.empty((len(left), colors.shape[-1] if ctx.needs_input_grad[7] else 0), np.float32)
+        splats, table, background, left, ended_by, colors, degree, settings = ctx.state
+        *gaussians, positions = (t.numpy() for t in ctx.saved_tensors)
+        batch, cameras = positions.shape[:2]
+        to_cameras, to_background = ctx.needs_input_grad[6], ctx.needs_input_grad[9]
+        v_backgrounds = np.empty((len(left), colors if to_background else 0), np.float32)
         slots = np.empty((len(splats.pairs), MOMENTS + BLOCK + splats.others.shape[-1]), np.float32)
         workers.run(
             composite_vjp, splats.records, splats.others, background, splats.tile_starts,
@@ -107,63 +134,63 @@ class _Rasterize(torch.autograd.Function):
             slots.reshape(-1), v_backgrounds,
         )  # fmt: skip
 
-        gaussians = [t.numpy() for t in (means, quats, scales, opacities)]
         grads = [np.empty_like(g) for g in gaussians]
-        v_colors = np.zeros(_camera_axis(colors).shape, np.float32)
-        blocks = -(-means.shape[1] // CAMERA_BLOCK) if ctx.needs_input_grad[5] else 0
-        v_viewmats = np.zeros((batch * cameras, blocks, 3, 4))
+        blocks = -(-gaussians[0].shape[1] // CAMERA_BLOCK) if to_cameras else 0
+        v_cameras = np.zeros((batch * cameras, blocks, CAMERA))
         workers.run(
-            project_vjp, *gaussians, table, settings.eps2d, settings.antialiased, settings.with_depth,
-            splats.slot_starts, slots, *grads, v_colors, v_viewmats,
+            project_vjp, *gaussians[:5], table, positions.reshape(-1, 3), degree,
+            settings.eps2d, settings.antialiased, settings.with_depth, splats.places, slots, *grads, v_cameras,
         )  # fmt: skip
         return (
-            *(torch.from_numpy(g) for g in grads), torch.from_numpy(v_colors).view(colors.shape),
-            _sum_viewmats(v_viewmats, viewmats) if ctx.needs_input_grad[5] else None, None,
-            _sum_tiles(v_backgrounds, batch, cameras) if ctx.needs_input_grad[7] else None, None,
+            *(torch.from_numpy(g) for g in grads),
+            *(_sum_cameras(v_cameras, batch, cameras) if to_cameras else (None, None)), None,
+            _sum_tiles(v_backgrounds, batch, cameras) if to_background else None, None, None,
         )  # fmt: skip
 
 
-def _project(gaussians: list[Array], table: Array, settings: RasterSettings) -> _Splats:
+def _project(
+    gaussians: list[Array], channels: int, table: Array, positions: Array, degree: int, settings: RasterSettings
+) -> _Splats:
     """Projection and binning: everything before the pixels."""
     images, count = len(table), gaussians[0].shape[1]
-    channels = gaussians[-1].shape[-1] + settings.with_depth
     records = np.empty((images, count, RECORD), np.float32)
     others = np.empty((images, count, max(channels - BLOCK, 0)), np.float32)
     depths = np.empty((images, count), np.float32)
-    columns = np.empty((images, count, 2), np.int32)
+    places = np.empty((images * count + 1, PLACE), np.int32)
     chunk_columns = np.empty(images * -(-count // CHUNK), np.int64)
+    *shapes, colors, features = gaussians
+    plain, shaded = (colors, 0) if degree < 0 else (colors[..., :0].copy(), COLORS)
     workers.run(
-        project, *gaussians, table, settings.width, settings.height, settings.near_plane, settings.far_plane,
-        settings.radius_clip, settings.eps2d, settings.antialiased, settings.with_depth,
-        records, others, depths, columns, chunk_columns,
+        project, *shapes, plain, shaded, features, table,
+        settings.width, settings.height, settings.near_plane, settings.far_plane, settings.radius_clip,
+        settings.eps2d, settings.antialiased, settings.with_depth,
+        records, others, depths, places, chunk_columns,
     )  # fmt: skip
     if chunk_columns.min(initial=0) < 0:
-        unusable = int((columns[..., 1] < 0).reshape(len(gaussians[0]), -1, count).any(axis=1).sum())
+        unusable = int((places[:-1, NUMBER] < 0).reshape(len(gaussians[0]), -1, count).any(axis=1).sum())
         raise ShapeError(f"{unusable} Gaussians hold NaN or infinite values; expected finite numbers only")
+
+    if degree >= 0:
+        workers.run(shade_visible, shapes[0], colors, positions, degree, places, records)
 
     chunk_spans, chunk_pairs = _starts(chunk_columns), np.empty_like(chunk_columns)
     _check_number(max(int(chunk_spans[-1]), images * count))
-    span_starts = np.empty((images, count), np.int32)
     spans = np.empty((chunk_spans[-1], 2), np.int32)
-    workers.run(
-        find_spans, records, columns, settings.width, settings.height, chunk_spans, span_starts, spans, chunk_pairs
-    )
+    workers.run(find_spans, records, places, images, settings.width, settings.height, chunk_spans, spans, chunk_pairs)
     chunk_slots = _starts(chunk_pairs)
     total = int(chunk_slots[-1])
     _check_number(total)
 
     tiles = (-(-settings.width // TILE_WIDTH), -(-settings.height // TILE_HEIGHT))
     tile_starts = np.empty(images * tiles[0] * tiles[1] + 1, np.int64)
-    slot_starts = np.empty(images * count + 1, np.int32)
-    tile_starts[-1] = slot_starts[-1] = total
+    tile_starts[-1] = places[-1, SLOT] = total
     pairs = np.empty((total, 4), np.int32)
     workers.run(
-        collect_pairs, columns, depths.view(np.uint32), span_starts, spans, chunk_slots, *tiles,
-        tile_starts, slot_starts, pairs,
+        collect_pairs, places, depths.view(np.uint32), spans, chunk_slots, *tiles, tile_starts, pairs,
     )  # fmt: skip
     return _Splats(
         records.reshape(-1, RECORD), others.reshape(images * count, others.shape[-1]),
-        slot_starts, tile_starts, pairs, tiles,
+        places, tile_starts, pairs, tiles,
     )  # fmt: skip
 
 
@@ -184,9 +211,9 @@ def _contiguous(tensor: Tensor | None) -> Any:
     return None if tensor is None else tensor.detach().contiguous()
 
 
-def _camera_axis(colors: Tensor) -> Tensor:
-    """Colours (B, 1 or C, N, D)."""
-    return colors if colors.ndim == 4 else colors[:, None]
+def _camera_axis(values: Tensor) -> Tensor:
+    """Values (B, 1 or C, N, D)."""
+    return values if values.ndim == 4 else values[:, None]
 
 
 def _padded_background(backgrounds: Tensor | None, channels: int, images: int) -> Array:
@@ -197,11 +224,12 @@ def _padded_background(backgrounds: Tensor | None, channels: int, images: int) -
     return padded
 
 
-def _sum_viewmats(partial: Array, viewmats: Tensor) -> Tensor:
-    """Gradient (B, C, 4, 4) of the camera matrices; their last row has none."""
-    v = torch.zeros_like(viewmats)
-    v[..., :3, :] = torch.from_numpy(partial.sum(axis=1)).to(viewmats).reshape(*viewmats.shape[:2], 3, 4)
-    return v
+def _sum_cameras(partial: Array, batch: int, cameras: int) -> tuple[Tensor, Tensor]:
+    """Gradients of the camera matrices (B, C, 4, 4), whose last row has none, and of the cameras' places (B, C, 3)."""
+    v = torch.from_numpy(partial.sum(axis=1).reshape(batch, cameras, 4, 4).astype(np.float32))
+    v_positions = v[..., 3, :3].clone()
+    v[..., 3, :] = 0
+    return v, v_positions
 
 
 def _sum_tiles(partial: Array, batch: int, cameras: int) -> Tensor:

@@ -16,10 +16,15 @@ from hgs_toolkit.rendering.cpu.jit import inlined, kernel
 from hgs_toolkit.rendering.cpu.projection import (
     CHUNK,
     ELLIPSE,
+    FIRST,
     HALF_LOG2E,
     LOG2_MIN_ALPHA,
     MARGIN,
+    NUMBER,
+    PLACE,
     RECORD,
+    SLOT,
+    SPAN,
     TILE_HEIGHT,
     TILE_WIDTH,
     TWICE_LN2,
@@ -65,27 +70,28 @@ def covered_rows(outline, v, left, right, height):
 
 @kernel
 def find_spans(
-    worker, workers, records, columns, width, height,
+    worker, workers, records,
+    places,  # (I * N + 1, 4), see projection; out: where a Gaussian's columns begin
+    images, width, height,
     chunk_spans,  # (I * chunks + 1,) int64: where the columns of CHUNK Gaussians begin in spans
-    span_starts,  # out (I, N) int32: where a Gaussian's columns begin
     spans,  # out (S, 2) int32: first and last row
     chunk_pairs,  # out (I * chunks,) int64: tiles that the Gaussians of a chunk touch
 ):  # fmt: skip
     """Rows covered in every tile column of every Gaussian."""
-    count = columns.shape[1]
+    count = (places.shape[0] - 1) // images
     chunks = (count + CHUNK - 1) // CHUNK
     for task in range(worker * chunk_pairs.size // workers, (worker + 1) * chunk_pairs.size // workers):
         i, start = task // chunks, task % chunks * CHUNK
         span, touched = chunk_spans[task], np.int64(0)
         for item in range(i * count + start, i * count + min(start + CHUNK, count)):
-            poke(span_starts, item, np.int32(span))
-            number = peek(columns, 2 * item + 1)
+            poke(places, PLACE * item + SPAN, np.int32(span))
+            number = peek(places, PLACE * item + NUMBER)
             if number == 0:
                 continue
             outline = read_outline(records, item * RECORD)
             u = np.float64(peek(records, item * RECORD)) + peek(records, item * RECORD + 1)
             v = np.float64(peek(records, item * RECORD + 2)) + peek(records, item * RECORD + 3)
-            x0 = np.float64(peek(columns, 2 * item) * TILE_WIDTH)
+            x0 = np.float64(peek(places, PLACE * item + FIRST) * TILE_WIDTH)
             for _ in range(number):
                 left, right = x0 + 0.5 - u, min(x0 + TILE_WIDTH, np.float64(width)) - 0.5 - u
                 first, last = covered_rows(outline, v, left, right, height)
@@ -98,15 +104,15 @@ def find_spans(
 
 
 @inlined
-def depth_keys(columns, depth_bits, keys):
+def depth_keys(places, depth_bits, keys):
     """The visible Gaussians as keys 2^32 depth + index, in ``keys``; how many they are, and bits that depths differ in.
 
     Bits of positive float32 numbers are ordered as the numbers are. They count from the lowest here: the fewer bits,
     the fewer passes of sorting.
     """
     found, lowest, highest = 0, np.int64(1) << 32, np.int64(0)
-    for n in range(columns.shape[0]):
-        if peek(columns, 2 * n + 1) > 0:
+    for n in range(depth_bits.shape[0]):
+        if peek(places, PLACE * n + NUMBER) > 0:
             depth = np.int64(peek(depth_bits, n))
             lowest, highest = min(lowest, depth), max(highest, depth)
             poke(keys, found, (depth << KEY_SHIFT) | n)
@@ -148,13 +154,12 @@ def sort_by_depth(keys, other, found, bits):
 
 
 @inlined
-def count_pairs(columns, starts, spans, chunk_slots, slot_starts, tiles_x, cursors):
+def count_pairs(places, count, spans, slot, tiles_x, cursors):
     """Add the pairs of every tile of an image to its place in ``cursors``; note where each Gaussian's slots begin."""
-    slot = chunk_slots[0]
-    for n in range(columns.shape[0]):
-        poke(slot_starts, n, np.int32(slot))
-        tile_column = np.int64(peek(columns, 2 * n))
-        for span in range(peek(starts, n), peek(starts, n) + peek(columns, 2 * n + 1)):
+    for n in range(count):
+        poke(places, PLACE * n + SLOT, np.int32(slot))
+        tile_column, start = np.int64(peek(places, PLACE * n + FIRST)), peek(places, PLACE * n + SPAN)
+        for span in range(start, start + peek(places, PLACE * n + NUMBER)):
             first, last = np.int64(peek(spans, 2 * span)), np.int64(peek(spans, 2 * span + 1))
             if first <= last:
                 for row in range(first // TILE_HEIGHT, last // TILE_HEIGHT + 1):
@@ -164,35 +169,26 @@ def count_pairs(columns, starts, spans, chunk_slots, slot_starts, tiles_x, curso
             tile_column += 1
 
 
-@inlined
-def prefetch_spans(n, columns, span_starts, spans, slot_starts):
-    """Fetch what a coming Gaussian needs: in the order of depth they lie all over the memory."""
-    prefetch(columns, 2 * n)
-    prefetch(slot_starts, n)
-    prefetch(spans, 2 * peek(span_starts, n))
-
-
 @kernel
 def collect_pairs(
-    worker, workers, columns,
+    worker, workers,
+    places,  # (I * N + 1, 4), see projection; out: where a Gaussian's slots begin
     depth_bits,  # (I, N) uint32
-    span_starts, spans,
+    spans,
     chunk_slots,  # (I * chunks + 1,) int64: where the slots of CHUNK Gaussians begin
     tiles_x, tiles_y,
     tile_starts,  # out (I * tiles + 1,) int64: where a tile's pairs begin
-    slot_starts,  # out (I * N + 1,) int32: where a Gaussian's slots begin
     pairs,  # out (P, 4) int32: index into the I * N Gaussians, slot, first and last row within the tile
 ):  # fmt: skip
     """Sort the pairs of each image by tile, then depth."""
-    images, count = columns.shape[0], columns.shape[1]
+    images, count = depth_bits.shape[0], depth_bits.shape[1]
     tiles, chunks = tiles_x * tiles_y, (count + CHUNK - 1) // CHUNK
     keys, room = np.empty(count, np.int64), np.empty(count, np.int64)
     cursors = np.empty(tiles, np.int64)
     for i in range(worker, images, workers):
-        theirs, starts, slots = columns[i], span_starts[i], slot_starts[i * count :]
+        theirs, total = places[i * count :], chunk_slots[i * chunks]
         cursors[:] = 0
-        count_pairs(theirs, starts, spans, chunk_slots[i * chunks :], slots, tiles_x, cursors)
-        total = chunk_slots[i * chunks]
+        count_pairs(theirs, count, spans, total, tiles_x, cursors)
         for tile in range(tiles):
             tile_starts[i * tiles + tile] = total
             total += cursors[tile]
@@ -201,11 +197,13 @@ def collect_pairs(
         found, bits = depth_keys(theirs, depth_bits[i], keys)
         ordered = sort_by_depth(keys, room, found, bits)
         for k in range(found):
-            prefetch(starts, peek(ordered, min(k + 2 * AHEAD, found - 1)) & INDEX)
-            prefetch_spans(peek(ordered, min(k + AHEAD, found - 1)) & INDEX, theirs, starts, spans, slots)
+            prefetch(theirs, PLACE * (peek(ordered, min(k + 2 * AHEAD, found - 1)) & INDEX))
+            coming = peek(ordered, min(k + AHEAD, found - 1)) & INDEX
+            prefetch(spans, 2 * peek(theirs, PLACE * coming + SPAN))
             n = peek(ordered, k) & INDEX
-            slot, tile_column = peek(slots, n), np.int64(peek(theirs, 2 * n))
-            for span in range(peek(starts, n), peek(starts, n) + peek(theirs, 2 * n + 1)):
+            slot, tile_column = peek(theirs, PLACE * n + SLOT), np.int64(peek(theirs, PLACE * n + FIRST))
+            start = peek(theirs, PLACE * n + SPAN)
+            for span in range(start, start + peek(theirs, PLACE * n + NUMBER)):
                 first, last = np.int64(peek(spans, 2 * span)), np.int64(peek(spans, 2 * span + 1))
                 if first <= last:
                     for row in range(first // TILE_HEIGHT, last // TILE_HEIGHT + 1):

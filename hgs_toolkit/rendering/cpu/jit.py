@@ -18,7 +18,10 @@ logger = logging.getLogger(__name__)
 _kernels: list[Any] = []
 
 # Kernels share helpers, so that a change of any of these files is a change of every kernel.
-_SOURCES = [*Path(__file__).parent.glob("*.py"), Path(__file__).parent.parent / "settings.py"]
+_SOURCES = [
+    *Path(__file__).parent.glob("*.py"),
+    *(Path(__file__).parent.parent / name for name in ("settings.py", "harmonics.py")),
+]
 
 
 def cached(function: Callable[..., None], sources: Iterable[Path] = ()) -> Any:
@@ -47,8 +50,8 @@ def kernel(function: Callable[..., None]) -> Any:
 
 
 def inlined(function: Callable[..., Any]) -> Any:
-    """Compile a helper of kernels; LLVM inlines it."""
-    return njit(nogil=True, error_model="numpy")(function)
+    """Compile a helper of kernels, which LLVM inlines: a call would pass every number that an array is made of."""
+    return njit(nogil=True, error_model="numpy", forceinline=True)(function)
 
 
 def needs_compiling() -> bool:

@@ -39,6 +39,11 @@ CHUNK = 64
 # column, depth, and what its record begins with.
 MEANS, QUATS, SCALES, OPACITIES, PROJECTED, RECORDS, ROOM = (k * CHUNK for k in (0, 3, 7, 10, 11, 15, 23))
 
+FIRST, NUMBER, SPAN, SLOT, PLACE = range(5)
+"""Where the numbers that binning needs of a Gaussian in an image lie, side by side since they are read in the order of
+depth: its first tile column, the number of its columns (0 if it is not to be drawn, -1 if it is not finite), and where
+its columns begin among the spans and its pairs among the slots. PLACE is the size of it all."""
+
 HALF_LOG2E = 0.5 / math.log(2.0)
 TWICE_LN2 = 2.0 * math.log(2.0)
 LOG2_MIN_ALPHA = math.log2(MIN_ALPHA)
@@ -169,15 +174,19 @@ def project_eight(
 
 
 @inlined
-def write_channels(colors, start, z, with_depth, records, record, others, other):
-    """Fill the channels of one Gaussian: its colours, which begin at ``start``, its depth, zeros."""
+def write_channels(colors, start, shaded, features, feature, z, with_depth, records, record, others, other):
+    """Fill the channels of one Gaussian: its colours, or ``shaded`` zeros, its features, its depth, zeros."""
     channels, further = colors.shape[3], others.shape[2]
+    begin, end = channels + shaded, channels + shaded + features.shape[3]
     for k in range(BLOCK + further):
         value = np.float32(0.0)
         if k < channels:
             value = peek(colors, start + k)
-        elif k == channels and with_depth:
-            value = z
+        elif k >= begin:
+            if k < end:
+                value = peek(features, feature + k - begin)
+            elif k == end and with_depth:
+                value = z
         if k < BLOCK:
             poke(records, record + CHANNELS + k, value)
         else:
@@ -185,26 +194,32 @@ def write_channels(colors, start, z, with_depth, records, record, others, other)
 
 
 @inlined
-def write_projected(room, lanes, first, camera_row, colors, color_row, with_depth, records, others, depths, columns):
+def write_projected(
+    room, lanes, first, camera_row, colors, color_row, shaded, features, feature_row, with_depth,
+    records, others, depths, places,
+):  # fmt: skip
     """Write the projected Gaussians ``first`` and after of an image from ``room``; return their ``chunk_columns``."""
-    count, touched, finite = columns.shape[1], np.int64(0), True
+    count, touched, finite = depths.shape[1], np.int64(0), True
     for lane in range(lanes):
         item = camera_row * count + first + lane
         shown = peek(room, PROJECTED + lane)
         if shown <= 0:
-            poke(columns, 2 * item + 1, np.int32(shown))
+            poke(places, PLACE * item + NUMBER, np.int32(shown))
             finite &= shown == 0
             continue
         tile, last = np.int32(peek(room, PROJECTED + CHUNK + lane)), np.int32(peek(room, PROJECTED + 2 * CHUNK + lane))
-        poke(columns, 2 * item, tile)
-        poke(columns, 2 * item + 1, np.int32(last - tile + 1))
+        poke(places, PLACE * item + FIRST, tile)
+        poke(places, PLACE * item + NUMBER, np.int32(last - tile + 1))
         touched += last - tile + 1
         z = peek(room, PROJECTED + 3 * CHUNK + lane)
         poke(depths, item, z)
         for k in range(CHANNELS):
             poke(records, item * RECORD + k, peek(room, RECORDS + k * CHUNK + lane))
-        start = (color_row * count + first + lane) * colors.shape[3]
-        write_channels(colors, start, z, with_depth, records, item * RECORD, others, item)
+        write_channels(
+            colors, (color_row * count + first + lane) * colors.shape[3], shaded,
+            features, (feature_row * count + first + lane) * features.shape[3],
+            z, with_depth, records, item * RECORD, others, item,
+        )  # fmt: skip
     return touched if finite else np.int64(-1)
 
 
@@ -213,16 +228,18 @@ def project(
     worker, workers,
     means, quats, scales, opacities,  # (B, N, ...)
     colors,  # (B, 1 or C, N, D)
+    shaded,  # channels that shade_visible fills: 0, or 3 and no colours
+    features,  # (B, 1 or C, N, F): further channels
     cameras,  # (I, 20) with I = B * C, see camera_table
     width, height, near, far, radius_clip, eps2d, antialiased, with_depth,
-    records,  # out (I, N, 12), see above; channels are the colours, then depth, then zeros
-    others,  # out (I, N, F - 3): channels beyond the third
+    records,  # out (I, N, 12), see above; channels are the colours, then features, then depth, then zeros
+    others,  # out (I, N, channels beyond the third)
     depths,  # out (I, N)
-    columns,  # out (I, N, 2) int32: first tile column and their number; 0 if not to be drawn, -1 if not finite
+    places,  # out (I * N + 1, 4) int32, see above: tile columns and their number
     chunk_columns,  # out (I * chunks,) int64: tile columns of CHUNK Gaussians; -1 if some are not finite
 ):  # fmt: skip
-    """Fill the outputs for every image and Gaussian; those of invisible Gaussians stay undefined but for columns."""
-    images, count = columns.shape[0], columns.shape[1]
+    """Fill the outputs for every image and Gaussian; those of invisible ones stay undefined but for NUMBER."""
+    images, count = depths.shape[0], depths.shape[1]
     per_scene = images // means.shape[0]
     chunks = (count + CHUNK - 1) // CHUNK
     room = np.ones(ROOM, np.float32)
@@ -242,6 +259,8 @@ def project(
                 width, height, near, far, radius_clip, eps2d, antialiased, room, lane,
             )  # fmt: skip
         color_row = b * colors.shape[1] + c % colors.shape[1]
+        feature_row = b * features.shape[1] + c % features.shape[1]
         chunk_columns[task] = write_projected(
-            room, last - first, first, i, colors, color_row, with_depth, records, others, depths, columns
-        )
+            room, last - first, first, i, colors, color_row, shaded, features, feature_row, with_depth,
+            records, others, depths, places,
+        )  # fmt: skip

@@ -8,11 +8,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from hgs_toolkit.rendering.cpu.backward import MOMENTS
 from hgs_toolkit.rendering.cpu.jit import inlined, kernel
-from hgs_toolkit.rendering.cpu.projection import CHUNK, affine, gather, load_quaternion, load_three, read_camera
+from hgs_toolkit.rendering.cpu.projection import (
+    CHUNK,
+    affine,
+    gather,
+    load_quaternion,
+    load_three,
+    read_camera,
+)
+from hgs_toolkit.rendering.cpu.shading import (
+    MAX_BASES,
+    direction,
+    direction_vjp,
+    make_basis,
+    read_position,
+    store_basis,
+)
 from hgs_toolkit.rendering.cpu.simd import LANES, peek, poke
 from hgs_toolkit.rendering.cpu.simd64 import choose, higher, load64, lower, root, store64, total
+from hgs_toolkit.rendering.cpu.slots import DEPTH, DRAWN, LOG_OPACITY, MEAN, ROOT, SUMS, sum_chunk
 from hgs_toolkit.rendering.cpu.vectors import (
     combine,
     dot,
@@ -26,46 +41,11 @@ from hgs_toolkit.rendering.cpu.vectors import (
 BLOCK = 256
 """Gaussians whose contributions to a camera's gradient are summed together."""
 
-# Where numbers of CHUNK Gaussians lie side by side. In float32: what is given and, from 0 again, the gradients.
+# Where numbers of CHUNK Gaussians lie side by side: what is given and, from 0 again, the gradients.
 MEANS, QUATS, SCALES, OPACITIES, ROOM = (k * CHUNK for k in (0, 3, 7, 10, 11))
-# In float64: moments, depth's gradient and 1 for "drawn" in one image, then sums over images: of the logarithm of the
-# opacity, of the mean, of the covariance's root by rows.
-DEPTH, DRAWN, LOG_OPACITY, MEAN, ROOT, SUMS = (
-    k * CHUNK for k in (MOMENTS, MOMENTS + 1, MOMENTS + 2, MOMENTS + 3, MOMENTS + 6, MOMENTS + 15)
-)
 
-
-@inlined
-def sum_slots(slots, begin, end, sums, lane, v_colors, color, with_depth, room):
-    """Add the pairs of one Gaussian in one image: moments to its ``lane``, channels to ``v_colors`` at ``color``."""
-    width, channels = slots.shape[1], v_colors.shape[3]
-    eight = load64(slots, begin * width)  # a slot has nine numbers at least
-    for slot in range(begin + 1, end):
-        eight = eight + load64(slots, slot * width)
-    store64(room, 0, eight)
-    for k in range(MOMENTS):
-        poke(sums, k * CHUNK + lane, peek(room, k))
-    for k in range(channels + with_depth):
-        s = peek(room, min(MOMENTS + k, LANES - 1))
-        if MOMENTS + k >= LANES:
-            s = 0.0
-            for slot in range(begin, end):
-                s += peek(slots, slot * width + MOMENTS + k)
-        if k < channels:
-            poke(v_colors, color + k, np.float32(peek(v_colors, color + k) + s))
-        else:
-            poke(sums, DEPTH + lane, s)
-
-
-@inlined
-def sum_chunk(slots, starts, first, last, sums, v_colors, row, with_depth, room):
-    """The slots of the Gaussians ``first`` up to ``last`` of an image."""
-    for lane in range(last - first):
-        begin, end = peek(starts, first + lane), peek(starts, first + lane + 1)
-        color = (row * v_colors.shape[2] + first + lane) * v_colors.shape[3]
-        poke(sums, DRAWN + lane, 1.0 if begin < end else 0.0)
-        if begin < end:
-            sum_slots(slots, begin, end, sums, lane, v_colors, color, with_depth, room)
+CAMERA = 16
+"""Numbers of a camera's gradient: three rows of its matrix, four numbers each, its place in the world, and nothing."""
 
 
 @inlined
@@ -149,15 +129,27 @@ def covariance_root_vjp(q, inverse_length, R, s, v_M):
 
 
 @inlined
-def add_row(v_viewmats, at, drawn, v_row, v_p, m):
+def add_row(v_cameras, at, drawn, v_row, v_p, m):
     """Add eight Gaussians' part of the gradient of one row, three of the rotation and one of the translation."""
     v = combine(1.0, v_row, v_p, m)
     for k, value in enumerate((v[0], v[1], v[2], v_p)):
-        poke(v_viewmats, at + k, peek(v_viewmats, at + k) + total(choose(drawn, value, 0.0)))
+        poke(v_cameras, at + k, peek(v_cameras, at + k) + total(choose(drawn, value, 0.0)))
 
 
 @inlined
-def add_eight(camera, eps2d, antialiased, room, sums, at, v_viewmats, i, block):
+def add_directions(position, degree, v_basis, room, sums, at, v_cameras, i, block):
+    """Gradients of eight means, and of the camera's place, by the colours that they have from there."""
+    d, inverse = direction(load_three(room, MEANS + at), position)
+    v, drawn = direction_vjp(d, inverse, degree, v_basis, at), load64(sums, DRAWN + at) > 0
+    add_three(sums, MEAN + at, drawn, v)
+    if v_cameras.size > 0:
+        to = (i * v_cameras.shape[1] + block) * CAMERA + 12
+        for k, value in enumerate(v):
+            poke(v_cameras, to + k, peek(v_cameras, to + k) - total(choose(drawn, value, 0.0)))
+
+
+@inlined
+def add_eight(camera, eps2d, antialiased, room, sums, at, v_cameras, i, block):
     """Gradients of eight Gaussians by one image, from their moments at ``at`` in ``sums`` to the sums over images."""
     W, t, focal, _, lowest, highest = camera
     moments = load_moments(sums, at)
@@ -188,11 +180,11 @@ def add_eight(camera, eps2d, antialiased, room, sums, at, v_viewmats, i, block):
     v_p = (v_x * inverse_z, v_y * inverse_z, v_z)
     add_three(sums, MEAN + at, drawn, row_times(v_p, W))
     store64(sums, LOG_OPACITY + at, load64(sums, LOG_OPACITY + at) + choose(drawn, moments[0], 0.0))
-    if v_viewmats.size > 0:
-        row = (i * v_viewmats.shape[1] + block) * 12
-        add_row(v_viewmats, row, drawn, (fx * v_P[0], fx * v_P[1], fx * v_P[2]), v_p[0], m)
-        add_row(v_viewmats, row + 4, drawn, (fy * v_Q[0], fy * v_Q[1], fy * v_Q[2]), v_p[1], m)
-        add_row(v_viewmats, row + 8, drawn, combine(-fx * ratio_x, v_P, -fy * ratio_y, v_Q), v_p[2], m)
+    if v_cameras.size > 0:
+        row = (i * v_cameras.shape[1] + block) * CAMERA
+        add_row(v_cameras, row, drawn, (fx * v_P[0], fx * v_P[1], fx * v_P[2]), v_p[0], m)
+        add_row(v_cameras, row + 4, drawn, (fy * v_Q[0], fy * v_Q[1], fy * v_Q[2]), v_p[1], m)
+        add_row(v_cameras, row + 8, drawn, combine(-fx * ratio_x, v_P, -fy * ratio_y, v_Q), v_p[2], m)
 
 
 @inlined
@@ -227,16 +219,20 @@ def scatter(room, at, values, start, lanes):
 @kernel
 def project_vjp(
     worker, workers,
-    means, quats, scales, opacities, cameras, eps2d, antialiased, with_depth,  # as in projection
-    slot_starts, slots,
+    means, quats, scales, opacities, colors,  # as in projection
+    cameras, positions, degree, eps2d, antialiased, with_depth,
+    places,  # see projection: where the slots of each Gaussian begin
+    slots,
     v_means, v_quats, v_scales, v_opacities,  # out (B, N, ...)
-    v_colors,  # out (B, 1 or C, N, D)
-    v_viewmats,  # out (I, blocks, 3, 4) float64, partial sums; or of size 0
+    v_colors,  # out, as colors
+    v_features,  # out (B, 1 or C, N, F)
+    v_cameras,  # out (I, blocks, 16) float64, partial sums; or of size 0
 ):  # fmt: skip
     """Gradients of all inputs of the projection, by blocks of Gaussians."""
     batch, count, per_scene = means.shape[0], means.shape[1], cameras.shape[0] // means.shape[0]
     blocks = (count + BLOCK - 1) // BLOCK
     room, sums, eight = np.ones(ROOM, np.float32), np.zeros(SUMS, np.float64), np.empty(LANES, np.float64)
+    basis, v_basis = make_basis(), np.zeros(MAX_BASES * CHUNK, np.float64)
     for task in range(worker * batch * blocks // workers, (worker + 1) * batch * blocks // workers):
         b, block = task // blocks, task % blocks
         for first in range(block * BLOCK, min((block + 1) * BLOCK, count), CHUNK):
@@ -248,11 +244,22 @@ def project_vjp(
             sums[:] = 0.0
             for c in range(per_scene):
                 i = b * per_scene + c
+                position = read_position(positions, i)
+                if degree > 0:
+                    for at in range(0, last - first, LANES):
+                        store_basis(direction(load_three(room, MEANS + at), position)[0], degree, basis, at)
                 row = b * v_colors.shape[1] + c % v_colors.shape[1]
-                sum_chunk(slots, slot_starts[i * count :], first, last, sums, v_colors, row, with_depth, eight)
+                feature_row = b * v_features.shape[1] + c % v_features.shape[1]
+                sum_chunk(
+                    slots, places[i * count :], first, last, colors, degree, basis,
+                    row, c < v_colors.shape[1], v_colors, v_basis,
+                    feature_row, c < v_features.shape[1], v_features, with_depth, sums, eight,
+                )  # fmt: skip
                 camera = read_camera(cameras, i)
                 for at in range(0, last - first, LANES):
-                    add_eight(camera, eps2d, antialiased, room, sums, at, v_viewmats, i, block)
+                    add_eight(camera, eps2d, antialiased, room, sums, at, v_cameras, i, block)
+                    if degree > 0:
+                        add_directions(position, degree, v_basis, room, sums, at, v_cameras, i, block)
             for at in range(0, last - first, LANES):
                 finish_eight(room, sums, at)
             start, lanes = b * count + first, last - first
