@@ -31,7 +31,7 @@ CASES = ((1, 20_000, 256, 0.01), (8, 5_000, 64, 0.02), (16, 5_000, 64, 0.02), (1
 """Scenes, Gaussians of each, pixels along a side, typical standard deviation."""
 
 PHASES = {
-    "projection": ("project", "project_vjp"),
+    "projection": ("project", "shade_visible", "project_vjp"),
     "binning": ("find_spans", "collect_pairs"),
     "compositing": ("composite",),
     "its backward": ("composite_vjp",),

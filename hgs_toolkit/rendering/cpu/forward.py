@@ -136,12 +136,17 @@ def all_done(state):
 
 @inlined
 def add_other_channels(canvas, others, g, state, first, last):
-    """Add a Gaussian's channels beyond the first three, with the weights of its rows."""
+    """Add a Gaussian's channels beyond the first three, with the weights of its rows.
+
+    Those that are zero are passed over: of the levels of a Gaussian all but one are.
+    """
     for k in range(others.shape[1]):
-        value = splat(peek(others, np.int64(g) * others.shape[1] + k))
-        for row in range(first, last + 1):
-            at = k * TILE_PIXELS + row * TILE_WIDTH
-            store(canvas, at, fma(load(state, row * ROW + WEIGHT), value, load(canvas, at)))
+        number = peek(others, np.int64(g) * others.shape[1] + k)
+        if number != ZERO:
+            value = splat(number)
+            for row in range(first, last + 1):
+                at = k * TILE_PIXELS + row * TILE_WIDTH
+                store(canvas, at, fma(load(state, row * ROW + WEIGHT), value, load(canvas, at)))
 
 
 @inlined
