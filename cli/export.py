@@ -61,8 +61,7 @@ def export(
 ) -> None:
     """Write an asset in any splat format; the suffix of OUT chooses it; of a folder, OUT is like out/%s.spz."""
     with reporting(json_progress) as report:
-        from hgs_toolkit.exporters.table import check_target, chosen_levels
-        from hgs_toolkit.exporters.table import export as write
+        from hgs_toolkit.exporters.table import check_target
         from hgs_toolkit.files import refuse_overwrite
 
         # What is known to fail is refused before anything is read or sampled.
@@ -76,12 +75,20 @@ def export(
             return
         refuse_overwrite(out, force=force)
         report.claim(out)
-        source = open_asset(asset, psi, device, source_frame, sh_degree, drop_invalid)
-        scene = chosen_levels(source.scene, parse_levels(levels))
-        settings = options | {"sh_degree": sh_degree, "metadata": source.metadata}
-        if budget is not None:
-            scene = _within(report, scene, out, budget, device, settings)
-        write(scene, out, overwrite=force, **settings)
+        chosen, settings = parse_levels(levels), options | {"sh_degree": sh_degree}
+        if budget is None and Path(asset).exists():
+            from hgs_toolkit.exporters.convert import convert
+
+            convert(Path(asset), out, chosen, source_frame, drop_invalid=drop_invalid, overwrite=force, **settings)
+        else:
+            from hgs_toolkit.exporters.table import chosen_levels
+            from hgs_toolkit.exporters.table import export as write
+
+            source = open_asset(asset, psi, device, source_frame, sh_degree, drop_invalid)
+            scene, settings = chosen_levels(source.scene, chosen), settings | {"metadata": source.metadata}
+            if budget is not None:
+                scene = _within(report, scene, out, budget, device, settings)
+            write(scene, out, overwrite=force, **settings)
         report.file(out)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hgs_toolkit.errors import ConfigError, HgsError
-from hgs_toolkit.exporters.table import FORMATS, chosen_levels, export, read_asset
+from hgs_toolkit.exporters.convert import convert
+from hgs_toolkit.exporters.table import FORMATS
 from hgs_toolkit.files import refuse_overwrite
 
 NAME = "%s"
@@ -40,7 +42,7 @@ class Conversions:
         source_frame: world frame of scenes whose format leaves it open.
         drop_invalid: whether Gaussians with NaN or infinite values are left out, not refused.
         overwrite: whether files are replaced.
-        options: of :func:`hgs_toolkit.exporters.table.export`.
+        options: of :func:`hgs_toolkit.exporters.convert.convert`.
     """
 
     levels: Sequence[int] | None
@@ -52,9 +54,10 @@ class Conversions:
     def convert(self, conversion: Conversion) -> Outcome:
         """Export one scene."""
         try:
-            asset = read_asset(str(conversion.source), self.source_frame, drop_invalid=self.drop_invalid)
-            scene = chosen_levels(asset.scene, self.levels)
-            export(scene, conversion.out, overwrite=self.overwrite, **(self.options | {"metadata": asset.metadata}))
+            convert(
+                conversion.source, conversion.out, self.levels, self.source_frame, drop_invalid=self.drop_invalid,
+                overwrite=self.overwrite, **self.options,
+            )  # fmt: skip
         except (HgsError, OSError) as error:
             return Outcome(conversion, str(error))
         return Outcome(conversion, None)
@@ -107,7 +110,5 @@ def convert_all(scenes: Sequence[Conversion], how: Conversions, jobs: int) -> It
 
 
 def _one_thread() -> None:
-    """Keep torch to one thread, since the processes fill the cores."""
-    import torch
-
-    torch.set_num_threads(1)
+    """Keep torch, where a scene needs it, to one thread, since the processes fill the cores."""
+    os.environ["OMP_NUM_THREADS"] = "1"

@@ -14,10 +14,12 @@ from hgs_toolkit.exporters.options import ExportOptions, Frame
 
 if TYPE_CHECKING:
     from hgs_toolkit.exporters.splats.reading import Reading
+    from hgs_toolkit.exporters.splats.stored import StoredSplats
     from hgs_toolkit.gaussians import GaussianHierarchy
 
 Reader = Callable[[Path], "Reading"]
-Writer = Callable[[Path, "GaussianHierarchy", ExportOptions], None]
+Writer = Callable[[Path, Any, ExportOptions], None]
+"""Takes a GaussianHierarchy; those of plain formats StoredSplats, too."""
 
 
 def late(name: str) -> Callable[..., Any]:
@@ -47,6 +49,7 @@ class SplatFormat:
             of :func:`~hgs_toolkit.exporters.table.load` may name another; None where the frame is settled.
         tidy: for a format with files beside the named one: called with the path of a finished file, removes the files
             that nothing refers to any more.
+        plain: whether the writer takes arrays (StoredSplats), too, and then needs no torch.
         opens_in_extension: whether the Blender extension reads it by itself.
     """
 
@@ -60,6 +63,7 @@ class SplatFormat:
     keeps_offset: bool = True
     assumed_frame: Frame | None = None
     tidy: Callable[[Path], None] | None = None
+    plain: bool = False
     opens_in_extension: bool = False
 
     def check_options(self, options: ExportOptions) -> None:
@@ -71,7 +75,7 @@ class SplatFormat:
                 known = ", ".join(sorted(self.options)) or "none"
                 raise FormatError(f"{self.suffix} files have no option '{option.name}'; their options are: {known}")
 
-    def losses(self, scene: GaussianHierarchy, options: ExportOptions) -> list[str]:
+    def losses(self, scene: GaussianHierarchy | StoredSplats, options: ExportOptions) -> list[str]:
         """Phrases that name what of ``scene`` a file of this format will not hold."""
         lost = []
         if scene.sh_degree > self.sh_degree:

@@ -22,7 +22,8 @@ from hgs_toolkit.exporters.splats.ply.table import (
     RENDER_MODE_COMMENT,
     PlyFile,
 )
-from hgs_toolkit.exporters.table import NATIVE, check_source, format_of, read_asset
+from hgs_toolkit.exporters.splats.stored import StoredSplats
+from hgs_toolkit.exporters.table import NATIVE, check_source, format_of, read_asset, read_file
 from hgs_toolkit.files import open_safetensors
 from hgs_toolkit.parsing.ply_columns import FILTER, missing_columns
 from hgs_toolkit.parsing.stored import ParseError
@@ -143,9 +144,17 @@ def _summarize_sog(path: Path) -> SplatSummary | None:
     return None if any(meta.offset) else _near(means.astype(np.float32), meta.frame, meta.bands)
 
 
+def _summarize_arrays(path: Path) -> SplatSummary | None:
+    reading = read_file(path)
+    splats = reading.content
+    if any(reading.offset) or not isinstance(splats, StoredSplats) or not splats.sound:
+        return None
+    return _near(splats.means, "y_up", splats.sh_degree, metadata=AssetMetadata(antialiased=reading.antialiased))
+
+
 QUICK: dict[str, Callable[[Path], SplatSummary | None]] = {
     NATIVE: _summarize_native, ".ply": _summarize_ply, ".spz": _summarize_spz, ".splat": _summarize_splat,
-    ".sog": _summarize_sog,
+    ".sog": _summarize_sog, ".compressed.ply": _summarize_arrays, ".ksplat": _summarize_arrays,
 }  # fmt: skip
 """Summaries by suffix that need no torch; None, or an error, where a file is not a usual one."""
 

@@ -7,7 +7,9 @@ row to FORMATS. Readers and writers are imported when they are first called: loo
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -19,6 +21,7 @@ from hgs_toolkit.stand_ins import stand_in
 if TYPE_CHECKING:
     from hgs_toolkit.asset import Asset, AssetMetadata
     from hgs_toolkit.exporters.splats.reading import Reading
+    from hgs_toolkit.exporters.splats.stored import StoredSplats
     from hgs_toolkit.gaussians import GaussianHierarchy
 
 logger = logging.getLogger(__name__)
@@ -46,18 +49,18 @@ FORMATS = (
            opens_in_extension=True),
     SplatFormat(
         ".ply", "3D-GS splats: SuperSplat, Blender add-ons, Unity, Unreal, Houdini",
-        late("ply.reader:read_ply"), late("ply.writer:write_ply"),
+        late("ply.reader:read_ply"), late("ply.writer:write_ply"), plain=True,
         options=frozenset({"extras", "pad_sh", "normals", "world", "frame"}), opens_in_extension=True,
     ),
     SplatFormat(
         ".spz", "Niantic's, 10 to 20 bytes a Gaussian: phones, Unity, Unreal, Godot, Spark",
-        late("spz.reader:read_spz"), late("spz.writer:write_spz"),
+        late("spz.reader:read_spz"), late("spz.writer:write_spz"), plain=True,
         options=frozenset({"frame", "spz_version"}), keeps_offset=False, assumed_frame="y_up",
         opens_in_extension=True,
     ),
     SplatFormat(
         ".sog", "images in a zip, 14 to 20 bytes a Gaussian: SuperSplat, PlayCanvas, Spark",
-        late("sog:read_sog"), late("sog:write_sog"),
+        late("sog:read_sog"), late("sog:write_sog"), plain=True,
         options=frozenset({"frame"}),
     ),
     SplatFormat(
@@ -66,12 +69,12 @@ FORMATS = (
     ),
     SplatFormat(
         ".compressed.ply", "16 bytes a Gaussian: SuperSplat, PlayCanvas",
-        late("ply.reader:read_ply"), late("ply.compressed:write_compressed_ply"),
+        late("ply.reader:read_ply"), late("ply.compressed:write_compressed_ply"), plain=True,
         options=frozenset({"frame"}),
     ),
     SplatFormat(
         ".splat", "32 bytes a Gaussian, without harmonics: older web viewers",
-        late("splat:read_splat"), late("splat:write_splat"),
+        late("splat:read_splat"), late("splat:write_splat"), plain=True,
         options=frozenset({"frame"}), sh_degree=0, keeps_offset=False, assumed_frame="rdf", opens_in_extension=True,
     ),
     SplatFormat(
@@ -133,29 +136,57 @@ def read_asset(path: str | Path, frame: str | None = None, *, drop_invalid: bool
     The metadata of other formats state only what their files do, such as an offset.
     """
     path = Path(path)
-    known, reader = _readable(path, frame)
-    import numpy as np
+    if format_of(path).suffix != NATIVE:
+        return asset_of(path, read_file(path, frame), frame, drop_invalid=drop_invalid)
+    _readable(path, frame)
+    from hgs_toolkit.asset import load_asset
 
-    from hgs_toolkit.asset import Asset, AssetMetadata, load_asset
-    from hgs_toolkit.exporters.frames import FRAMES, convert_frame, frame_signs
-    from hgs_toolkit.exporters.splats.reading import cleaned, offset_of
+    with _reading_errors(path):
+        return load_asset(path)
 
-    try:
-        if known.suffix == NATIVE:
-            return load_asset(path)
+
+def read_file(path: Path, frame: str | None = None) -> Reading:
+    """What a splat file holds, nothing repaired or refused yet; arguments and errors as in :func:`load`."""
+    _, reader = _readable(path, frame)
+    with _reading_errors(path):
         reading = reader(path)
-    except OSError as error:
-        raise FormatError(f"cannot read {path}: {error.strerror or error}") from error
-    if not reading.scene.num_gaussians:
+    if not reading.content.num_gaussians:
         raise FormatError(f"{path} holds no Gaussians; expected at least one")
-    scene, offset = cleaned(path, reading.scene, drop_invalid), reading.offset
     if frame is not None and reading.axes:
         raise FormatError(f"{path} declares its own axes, {reading.axes}; read it without naming a frame")
-    if frame is not None and frame != known.assumed_frame:
+    return reading
+
+
+def asset_of(path: Path, reading: Reading, frame: str | None, *, drop_invalid: bool) -> Asset:
+    """The asset of what :func:`read_file` returned: every value finite, in the frame that the caller names."""
+    import numpy as np
+
+    from hgs_toolkit.asset import Asset, AssetMetadata
+    from hgs_toolkit.exporters.frames import FRAMES, frame_signs
+    from hgs_toolkit.exporters.splats.reading import offset_of
+    from hgs_toolkit.exporters.splats.scenes import cleaned
+    from hgs_toolkit.exporters.splats.transform import convert_frame
+
+    scene, offset = cleaned(path, reading.scene, drop_invalid), reading.offset
+    if not is_assumed(path, frame):
         # The two frames differ by half a turn, which is its own inverse, so one more turn corrects the wrong one.
         scene = convert_frame(scene, *FRAMES)
         offset = offset_of(np.array(offset) * frame_signs(*FRAMES))
     return Asset(scene, AssetMetadata(offset=offset, antialiased=reading.antialiased))
+
+
+def is_assumed(path: Path, frame: str | None) -> bool:
+    """Whether the frame that a caller names, if any, is the one that the reader assumes anyway."""
+    return frame is None or frame == format_of(path).assumed_frame
+
+
+@contextmanager
+def _reading_errors(path: Path) -> Iterator[None]:
+    """Turn what the system says into a FormatError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise FormatError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def check_source(path: Path, frame: str | None = None) -> None:
@@ -188,7 +219,7 @@ def _check_frame(path: Path, known: SplatFormat, frame: str | None) -> None:
 
 
 def export(
-    scene: GaussianHierarchy,
+    scene: GaussianHierarchy | StoredSplats,
     path: str | Path,
     *,
     levels: Iterable[int] | None = None,
@@ -200,7 +231,8 @@ def export(
     """Write one scene in the format that the path's suffix names; the file appears only when it is complete.
 
     Args:
-        scene: a batch of one in the ``y_up`` frame; take ``scene[i]`` of a larger one.
+        scene: a batch of one in the ``y_up`` frame; take ``scene[i]`` of a larger one. Of a plain format (see
+            SplatFormat) also the finite arrays of a flat scene.
         path: the file to write; its suffix names the format, see FORMATS.
         levels: levels whose Gaussians are kept, with the background; None keeps all.
         sh_degree: highest degree of spherical harmonics to keep; None keeps all.
@@ -262,15 +294,22 @@ def _suffixes(*, reading: bool) -> str:
     return ", ".join(f.suffix for f in FORMATS if (f.reader if reading else f.writer) is not None)
 
 
-def _selected(scene: GaussianHierarchy, levels: Iterable[int] | None, sh_degree: int | None) -> GaussianHierarchy:
-    from hgs_toolkit.encoding import sh_bases
+def _selected(
+    scene: GaussianHierarchy | StoredSplats, levels: Iterable[int] | None, degree: int | None
+) -> GaussianHierarchy | StoredSplats:
+    from hgs_toolkit.conventions import sh_bases
+    from hgs_toolkit.exporters.splats.stored import StoredSplats
 
+    if degree is not None and degree not in range(4):
+        raise FormatError(f"sh_degree is {degree}; expected 0 to 3")
+    if isinstance(scene, StoredSplats):
+        if levels is not None:
+            raise TypeError("arrays have no levels to choose from")
+        return scene if degree is None else replace(scene, sh=scene.sh[:, : sh_bases(degree)])
     if scene.batch != 1:
         raise FormatError(f"a batch of {scene.batch} scenes; a file holds one, so export scene[i] for each i")
-    if sh_degree is not None and sh_degree not in range(4):
-        raise FormatError(f"sh_degree is {sh_degree}; expected 0 to 3")
     # This copy checks that every value is finite.
-    scene = scene.replace(sh=scene.sh if sh_degree is None else scene.sh[:, :, : sh_bases(sh_degree)])
+    scene = scene.replace(sh=scene.sh if degree is None else scene.sh[:, :, : sh_bases(degree)])
     return chosen_levels(scene, levels)
 
 

@@ -16,20 +16,12 @@ import torch
 from torch import Tensor
 
 from hgs_toolkit.conventions import DEFAULT_RADIUS
+from hgs_toolkit.conventions import LABEL_SIZE as LABEL_SIZE
+from hgs_toolkit.conventions import WORLD_FRAMES as WORLD_FRAMES
 from hgs_toolkit.errors import ShapeError
-
-LABEL_SIZE = 25
-"""Numbers in an EG3D camera label: 16 of camera-to-world, 9 of normalised intrinsics."""
 
 CAMERA_AXES = {"opencv": (1.0, 1.0, 1.0), "opengl": (1.0, -1.0, -1.0)}
 """Signs that turn OpenCV camera axes into the named ones."""
-
-WORLD_FRAMES = {
-    "y_up": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
-    "z_up": ((1.0, 0.0, 0.0), (0.0, 0.0, -1.0), (0.0, 1.0, 0.0)),
-    "rdf": ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0)),
-}
-"""Rotations (rows) that take ``y_up`` coordinates to the named frame; every one is proper (determinant 1)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,8 @@
-"""Numbers that several rooms agree on; nothing is imported here, so that the command line knows them at once."""
+"""Numbers that several rooms agree on; no library is imported here, so that the command line knows them at once."""
 
 from __future__ import annotations
+
+import math
 
 DEFAULT_PSI = 0.7
 """Truncation of sampled scenes, unless told otherwise."""
@@ -13,3 +15,33 @@ MAX_LEVELS = 64
 
 DEFAULT_RADIUS = 2.7
 """Distance of EG3D's cameras from the origin, world units."""
+
+LABEL_SIZE = 25
+"""Numbers in an EG3D camera label: 16 of camera-to-world, 9 of normalised intrinsics."""
+
+MAX_OPACITY_LOGIT = 16.0
+"""Bound on stored opacity logits: sigmoid(16) = 1 - 1.1e-7, the last value float32 tells from 1."""
+
+WORLD_FRAMES = {
+    "y_up": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
+    "z_up": ((1.0, 0.0, 0.0), (0.0, 0.0, -1.0), (0.0, 1.0, 0.0)),
+    "rdf": ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0)),
+}
+"""Rotations (rows) that take ``y_up`` coordinates to the named frame; every one is proper (determinant 1)."""
+
+
+def sh_bases(degree: int) -> int:
+    """Number of spherical-harmonic coefficients per colour channel up to and including ``degree``."""
+    return (degree + 1) ** 2
+
+
+def sh_degree(bases: int) -> int:
+    """Degree whose number of coefficients is ``bases`` (1, 4, 9 or 16).
+
+    Raises:
+        ValueError: if ``bases`` is not the square of a whole number.
+    """
+    degree = math.isqrt(bases) - 1
+    if bases < 1 or sh_bases(degree) != bases:
+        raise ValueError(f"{bases} spherical-harmonic coefficients per channel; expected 1, 4, 9 or 16")
+    return degree

@@ -6,33 +6,13 @@ activated is what a renderer needs (standard deviations, opacities in 0..1, disp
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-SH_C0 = 0.28209479177387814
-"""Value of the degree-0 real spherical harmonic, 1 / (2 * sqrt(pi))."""
-
-MAX_OPACITY_LOGIT = 16.0
-"""Bound on stored opacity logits: sigmoid(16) = 1 - 1.1e-7, the last value float32 tells from 1."""
-
-
-def sh_bases(degree: int) -> int:
-    """Number of spherical-harmonic coefficients per colour channel up to and including ``degree``."""
-    return (degree + 1) ** 2
-
-
-def sh_degree(bases: int) -> int:
-    """Degree whose number of coefficients is ``bases`` (1, 4, 9 or 16).
-
-    Raises:
-        ValueError: if ``bases`` is not the square of a whole number.
-    """
-    degree = math.isqrt(bases) - 1
-    if bases < 1 or sh_bases(degree) != bases:
-        raise ValueError(f"{bases} spherical-harmonic coefficients per channel; expected 1, 4, 9 or 16")
-    return degree
+from hgs_toolkit.conventions import MAX_OPACITY_LOGIT as MAX_OPACITY_LOGIT
+from hgs_toolkit.conventions import sh_bases as sh_bases
+from hgs_toolkit.conventions import sh_degree as sh_degree
+from hgs_toolkit.parsing.stored import SH_C0 as SH_C0
 
 
 def dc_to_rgb(dc: Tensor) -> Tensor:

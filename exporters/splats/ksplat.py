@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hgs_toolkit.encoding import SH_C0, sh_bases
+from hgs_toolkit.conventions import sh_bases
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.limits import check_promise
 from hgs_toolkit.exporters.splats.reading import Doubles, Reading, reading_of
 from hgs_toolkit.exporters.splats.stored import Floats, StoredSplats, logits_of_bytes
+from hgs_toolkit.parsing.stored import SH_C0
 
 FRAME = "rdf"
 

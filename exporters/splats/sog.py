@@ -13,24 +13,22 @@ import logging
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from hgs_toolkit.encoding import sh_bases
+from hgs_toolkit.conventions import sh_bases
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.frames import frame_signs
 from hgs_toolkit.exporters.limits import BLOCK, check_promise, is_count
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.packing.codebooks import codebook, codes
 from hgs_toolkit.exporters.splats.packing.morton import bounds_of, morton_order
-from hgs_toolkit.exporters.splats.packing.palettes import PALETTE, palette
 from hgs_toolkit.exporters.splats.packing.quaternions import BOUND, drop_largest, restore_largest
 from hgs_toolkit.exporters.splats.packing.webp import Bytes, pixels_to_webp, webp_to_pixels
 from hgs_toolkit.exporters.splats.reading import NO_OFFSET, Reading, offset_of, reading_of
-from hgs_toolkit.exporters.splats.sog_meta import FRAME, MAX_GAUSSIANS, META, Meta, read_member, take_means
+from hgs_toolkit.exporters.splats.sog_meta import FRAME, MAX_GAUSSIANS, META, PALETTE, Meta, read_member, take_means
 from hgs_toolkit.exporters.splats.stored import (
     Floats,
     StoredSplats,
@@ -39,8 +37,10 @@ from hgs_toolkit.exporters.splats.stored import (
     rest_bases,
     splats_of,
 )
-from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.version import program_name
+
+if TYPE_CHECKING:
+    from hgs_toolkit.gaussians import GaussianHierarchy
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ Files = dict[str, bytes]
 """Contents of files by their names."""
 
 
-def write_sog(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
+def write_sog(path: Path, scene: GaussianHierarchy | StoredSplats, options: ExportOptions) -> None:
     """Write one scene with its Gaussians in Morton order.
 
     Raises:
@@ -91,11 +91,13 @@ def _outer_folder(bundle: zipfile.ZipFile) -> str:
     return only[0].removesuffix(META) if len(only) == 1 else ""
 
 
-def sog_files(scene: GaussianHierarchy, frame: str = FRAME, options: ExportOptions | None = None) -> Files:
+def sog_files(
+    scene: GaussianHierarchy | StoredSplats, frame: str = FRAME, options: ExportOptions | None = None
+) -> Files:
     """The files of one scene, ``meta.json`` first, with its Gaussians in Morton order.
 
     Args:
-        scene: a batch of one in the ``y_up`` frame.
+        scene: a batch of one or arrays, in the ``y_up`` frame.
         frame: the frame of the files; ``meta.json`` states it, but other programs assume ``rdf``.
         options: the writer's options, of which the metadata's offset is used.
     """
@@ -162,9 +164,8 @@ def _put_means(images: Files, means: Floats) -> dict[str, Any]:
 
 
 def _signed_log(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """sign(x) log(1 + |x|); torch takes half of NumPy's time for it."""
-    tensor = torch.from_numpy(values)
-    result: NDArray[np.float64] = torch.copysign(tensor.abs().log1p(), tensor).numpy()
+    """sign(x) log(1 + |x|)."""
+    result: NDArray[np.float64] = np.copysign(np.log1p(np.abs(values)), values)
     return result
 
 
@@ -211,6 +212,8 @@ def _take_colours(meta: Meta, load: Callable[[str], bytes]) -> tuple[Floats, Flo
 
 def _put_harmonics(images: Files, splats: StoredSplats) -> dict[str, Any]:
     """Images of a palette of higher coefficients and of the entry of each Gaussian, its low byte first."""
+    from hgs_toolkit.exporters.splats.packing.palettes import palette  # the only part that needs torch
+
     bases = splats.sh.shape[1] - 1
     centres, labels = palette(splats.sh[:, 1:].reshape(len(splats), -1), PALETTE)  # (P, bases * 3)
     book = codebook(centres)

@@ -24,6 +24,9 @@ from hgs_toolkit.exporters.splats.packing.webp import webp_to_pixels
 if TYPE_CHECKING:
     from hgs_toolkit.exporters.splats.stored import Floats
 
+PALETTE = 65536
+"""Greatest number of entries of a palette, which the two bytes of a label tell apart."""
+
 META = "meta.json"
 
 FRAME = "rdf"

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hgs_toolkit.encoding import MAX_OPACITY_LOGIT, SH_C0
+from hgs_toolkit.conventions import MAX_OPACITY_LOGIT
 from hgs_toolkit.exporters.limits import BLOCK
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.reading import Reading, parse_errors_name, reading_of
 from hgs_toolkit.exporters.splats.stored import StoredSplats, opacity_bytes, splats_of
-from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.parsing.splat import ROW, STEPS, count_rows, parse_rows
+from hgs_toolkit.parsing.stored import SH_C0
+
+if TYPE_CHECKING:
+    from hgs_toolkit.gaussians import GaussianHierarchy
 
 logger = logging.getLogger(__name__)
 
 FRAME = "rdf"
 
 
-def write_splat(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
+def write_splat(path: Path, scene: GaussianHierarchy | StoredSplats, options: ExportOptions) -> None:
     """Write one scene, sorted by volume times opacity; colours beyond 0..1 are clamped and counted in the log."""
     splats = splats_of(scene, options.frame or FRAME)
     # Viewers draw what has arrived so far, so the large and opaque ones come first.

@@ -1,22 +1,26 @@
-"""One scene as NumPy arrays of stored values: where writers of packed formats start and their readers end."""
+"""One flat scene as NumPy arrays of stored values: where writers of packed formats start and their readers end.
+
+Nothing here needs torch, so that a file of one such format becomes one of another without it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from hgs_toolkit.encoding import MAX_OPACITY_LOGIT, normalize_quats, sh_bases, sh_degree
+from hgs_toolkit.conventions import MAX_OPACITY_LOGIT, sh_bases, sh_degree
 from hgs_toolkit.exporters.frames import turn_signs
 from hgs_toolkit.exporters.limits import BLOCK
-from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.parsing import stored as parsed
 from hgs_toolkit.parsing.stored import opacity_bytes as opacity_bytes
+
+if TYPE_CHECKING:
+    from hgs_toolkit.gaussians import GaussianHierarchy
 
 Floats = NDArray[np.float32]
 
@@ -58,6 +62,28 @@ class StoredSplats:
         """Degree of the stored spherical harmonics, 0 to 3."""
         return sh_degree(self.sh.shape[1])
 
+    @property
+    def num_gaussians(self) -> int:
+        """Number of Gaussians, N."""
+        return len(self.means)
+
+    @property
+    def num_levels(self) -> int:
+        """Number of levels: one, since arrays have no tree."""
+        return 1
+
+    @property
+    def is_background(self) -> NDArray[np.bool_]:
+        """(N,) bool: none, since arrays have no tree."""
+        return np.zeros(len(self.means), np.bool_)
+
+    @property
+    def sound(self) -> bool:
+        """Whether every value is finite and every quaternion a rotation, so that nothing is to be repaired."""
+        # A sum is finite only if all its terms are, and is far quicker than looking at each.
+        finite = all(np.isfinite(part.sum(dtype=np.float64)) for part in self.parts)
+        return finite and not bool((self.quats == 0).all(axis=1).any())
+
     def take(self, index: NDArray[np.integer]) -> StoredSplats:
         """The Gaussians that ``index`` (M,) names, in its order."""
         return StoredSplats(*(part.take(index, axis=0) for part in self.parts))  # four times as fast as part[index]
@@ -85,36 +111,53 @@ class StoredSplats:
 @cache
 def _mirrored_columns(source: str, target: str, bases: int) -> tuple[list[int], list[int], list[int]]:
     """The columns of means, quaternions and coefficients that change their sign from ``source`` to ``target``."""
-    means, quats, sh = ((signs < 0).nonzero().flatten().tolist() for signs in turn_signs(source, target, bases))
+    means, quats, sh = (np.flatnonzero(signs < 0).tolist() for signs in turn_signs(source, target, bases))
     return means, quats, sh
 
 
-def splats_of(scene: GaussianHierarchy, frame: str) -> StoredSplats:
-    """The Gaussians of a batch of one in ``frame``, with unit quaternions and logits within +-MAX_OPACITY_LOGIT.
+def splats_of(scene: GaussianHierarchy | StoredSplats, frame: str) -> StoredSplats:
+    """The Gaussians of one scene in ``frame``, with unit quaternions and logits within +-MAX_OPACITY_LOGIT.
+
+    Args:
+        scene: a batch of one or arrays, in the ``y_up`` frame; it is not changed.
 
     Raises:
         FormatError: if ``frame`` is unknown.
     """
-    result = StoredSplats.empty(scene.num_gaussians, scene.sh.shape[2])
-    for rows, block in tensor_blocks(scene):
-        for part, values in zip(result.parts, block, strict=True):
-            part[rows] = values.numpy()
+    result = StoredSplats.empty(scene.num_gaussians, sh_bases(scene.sh_degree))
+    for rows, block in bounded_blocks(scene):
+        for part, values in zip(result.parts, block.parts, strict=True):
+            part[rows] = values
     for _, splats in result.blocks():
         splats.turn("y_up", frame)
     return result
 
 
-def tensor_blocks(scene: GaussianHierarchy) -> Iterator[tuple[slice, tuple[Tensor, ...]]]:
-    """The arrays of :func:`splats_of` in the ``y_up`` frame, as tensors of BLOCK rows, with the slice of their rows.
+def bounded_blocks(scene: GaussianHierarchy | StoredSplats) -> Iterator[tuple[slice, StoredSplats]]:
+    """The arrays of :func:`splats_of` in the ``y_up`` frame, BLOCK rows at a time, with the slice of their rows.
 
-    A tensor may be a view of the scene, so it must not be changed.
+    An array may be a view of the scene, so it must not be changed.
     """
+    if isinstance(scene, StoredSplats):
+        for rows, block in scene.blocks():
+            yield rows, _bounded(*block.parts)
+        return
     source = [value[0].detach() for value in scene.parameters().values()]
     for start in range(0, scene.num_gaussians, BLOCK):
         rows = slice(start, start + BLOCK)
-        means, log_scales, quats, sh, logits = (value[rows].to("cpu", torch.float32) for value in source)
-        bounded = logits.clamp(-MAX_OPACITY_LOGIT, MAX_OPACITY_LOGIT)
-        yield rows, (means, log_scales, normalize_quats(quats), sh, bounded)
+        yield rows, _bounded(*(value[rows].cpu().float().numpy() for value in source))
+
+
+def _bounded(means: Floats, log_scales: Floats, quats: Floats, sh: Floats, logits: Floats) -> StoredSplats:
+    return StoredSplats(means, log_scales, unit_quats(quats), sh, logits.clip(-MAX_OPACITY_LOGIT, MAX_OPACITY_LOGIT))
+
+
+def unit_quats(quats: Floats) -> Floats:
+    """Quaternions (N, 4) wxyz at unit length, zeros as no rotation: ``encoding.normalize_quats`` without torch."""
+    norm = np.sqrt(np.einsum("nk,nk->n", quats, quats))[:, None]
+    result: Floats = quats / np.maximum(norm, np.finfo(np.float32).tiny)
+    result[norm[:, 0] == 0] = 1, 0, 0, 0
+    return result
 
 
 def logits_of_bytes(alphas: NDArray[np.uint8]) -> Floats:

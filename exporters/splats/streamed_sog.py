@@ -19,15 +19,16 @@ from torch import Tensor
 
 from hgs_toolkit.encoding import log_scales_to_scales
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.frames import convert_frame
 from hgs_toolkit.exporters.limits import is_count
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.companion import Companion, CompanionKind
 from hgs_toolkit.exporters.splats.lods import levels_of_detail
-from hgs_toolkit.exporters.splats.reading import Reading, joined
+from hgs_toolkit.exporters.splats.reading import Reading
+from hgs_toolkit.exporters.splats.scenes import joined
 from hgs_toolkit.exporters.splats.sog import sog_files
 from hgs_toolkit.exporters.splats.sog_folder import read_sog_folder
 from hgs_toolkit.exporters.splats.sog_meta import FRAME
+from hgs_toolkit.exporters.splats.transform import convert_frame
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.version import program_name
 

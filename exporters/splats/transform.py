@@ -1,4 +1,4 @@
-"""Gaussians transformed by a matrix: how the nodes of a .glb or the prims of a USD stage place them."""
+"""Gaussians in another world frame, or transformed by a matrix as nodes of a .glb or prims of a USD stage are."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hgs_toolkit.encoding import rotmats_to_quats, sh_bases, sh_degree
 from hgs_toolkit.errors import FormatError
+from hgs_toolkit.exporters.frames import turn_signs
 from hgs_toolkit.exporters.splats.reading import Offset, offset_of, tell_offset
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.parsing.distance import far_offset
@@ -21,6 +22,22 @@ Matrix = NDArray[np.float64]
 
 TOLERANCE = 1e-4
 """Relative deviation from a rotation times a scale at which a matrix is refused; float32 rounding stays below it."""
+
+
+def convert_frame(scene: GaussianHierarchy, source: str, target: str) -> GaussianHierarchy:
+    """``scene`` and its anchors, whose coordinates are in the frame ``source``, expressed in ``target``; exact.
+
+    Raises:
+        FormatError: if a frame is not one of FRAMES.
+    """
+    signs = turn_signs(source, target, scene.sh.shape[2])
+    if source == target:
+        return scene
+    means, quats, sh = (torch.from_numpy(sign).to(scene.means) for sign in signs)
+    return scene.replace(
+        means=scene.means * means, quats=scene.quats * quats, sh=scene.sh * sh[:, None],
+        anchors=None if scene.anchors is None else convert_frame(scene.anchors, source, target),
+    )  # fmt: skip
 
 
 def transform_scene(scene: GaussianHierarchy, matrix: Matrix) -> GaussianHierarchy:

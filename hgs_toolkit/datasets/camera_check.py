@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 
-from hgs_toolkit.cameras import Cameras, yaw_pitch_radius
 from hgs_toolkit.datasets.critters.raycast import Array
 from hgs_toolkit.datasets.eg3d import Labels
 
@@ -78,9 +76,12 @@ class CameraStatistics:
 
 def measure_cameras(labels: Labels) -> CameraStatistics:
     """Statistics of labels (N, 25), N >= 1."""
-    cameras = Cameras.from_labels(torch.from_numpy(labels).double())
-    yaw, pitch, radius = (angle.numpy() for angle in yaw_pitch_radius(cameras.cam_to_world))
-    rotation, position = cameras.cam_to_world[:, :3, :3].numpy(), cameras.positions.numpy()
+    matrix = labels[:, :16].reshape(-1, 4, 4).astype(np.float64)
+    rotation, position = matrix[:, :3, :3], matrix[:, :3, 3]
+    radius = np.linalg.norm(position, axis=1)
+    # As cameras.yaw_pitch_radius has them; a check needs no torch.
+    yaw = np.arctan2(position[:, 0], position[:, 2])
+    pitch = np.arcsin((position[:, 1] / np.maximum(radius, 1e-12)).clip(-1, 1))
     target = nearest_point(position, rotation[:, :, 2])
     return CameraStatistics(
         axes=_axes(position, rotation[:, :, 2], target),
@@ -91,7 +92,7 @@ def measure_cameras(labels: Labels) -> CameraStatistics:
         yaw=Spread.of(np.degrees(yaw)),
         pitch=Spread.of(np.degrees(pitch)),
         radius=Spread.of(radius),
-        focal=Spread.of(cameras.intrinsics[:, 0, 0].numpy()),
+        focal=Spread.of(labels[:, 16].astype(np.float64)),
         yaw_histogram=tuple(histogram(np.degrees(yaw))),
         pitch_histogram=tuple(histogram(np.degrees(pitch))),
     )

@@ -13,14 +13,12 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from hgs_toolkit.cameras import LABEL_SIZE
+from hgs_toolkit.conventions import LABEL_SIZE
 from hgs_toolkit.datasets.classes import CLASSES, ClassLabels, read_classes
 from hgs_toolkit.datasets.images import (
     MAX_IMAGE_BYTES,
@@ -44,6 +42,9 @@ from hgs_toolkit.datasets.pixel_cache import PixelCache
 from hgs_toolkit.datasets.storage import FileStore, InnerStore, open_store
 from hgs_toolkit.errors import DataError
 from hgs_toolkit.imaging.reading import check_mode, has_alpha
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -163,6 +164,8 @@ class PosedImages:
             for index in order[self._cache.filled[order] == 0]:
                 self.image(int(index))
             pixels = np.asarray(self._cache.pixels[order])
+        import torch  # what only tells of a set does without
+
         return torch.from_numpy(pixels), torch.from_numpy(self.labels[order])
 
     def preload(self, progress: OnProgress | None = None) -> None:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from hgs_toolkit.cameras import LABEL_SIZE
+from hgs_toolkit.conventions import LABEL_SIZE
 from hgs_toolkit.datasets.classes import CLASSES, MAX_NAMES, ClassLabel
 from hgs_toolkit.datasets.storage import FileStore
 from hgs_toolkit.errors import DataError

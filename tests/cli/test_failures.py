@@ -61,7 +61,7 @@ def blocks(scene):
     time.sleep(60)
     yield
 
-ply.tensor_blocks = blocks
+ply.bounded_blocks = blocks
 sys.argv = ["hgs", "export", "a.hgs", "there.ply", "--force"]
 main()
 """

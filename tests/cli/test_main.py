@@ -89,9 +89,10 @@ MISTAKES = [
 
 
 def test_mistakes_and_infos_are_told_before_torch_is_imported(asset_file: Path, model_file: Path) -> None:
-    for suffix in (".ply", ".spz", ".splat", ".sog"):
+    suffixes = (".ply", ".spz", ".splat", ".sog", ".compressed.ply")
+    for suffix in suffixes:
         export(load(asset_file), asset_file.with_suffix(suffix))
-    files = [f"info a{suffix}" for suffix in (".hgs", ".ply", ".spz", ".splat", ".sog")]
+    files = [f"info a{suffix}" for suffix in (".hgs", *suffixes)]
     lines = [*MISTAKES, *files, "info run", "train --list"]
     code = (
         "import sys; from typer.testing import CliRunner; from hgs_toolkit.cli.main import app\n"
@@ -107,7 +108,7 @@ def test_mistakes_and_infos_are_told_before_torch_is_imported(asset_file: Path, 
 
 
 def test_info_says_the_same_of_a_file_whether_or_not_it_loads_it(asset_file: Path) -> None:
-    for suffix in summary.QUICK:
+    for suffix in set(summary.QUICK) - {".ksplat"}:  # which nobody here writes
         path = asset_file.with_suffix(suffix)
         if suffix != ".hgs":
             options: dict[str, Any] = {"extras": True} if suffix == ".ply" else {}

@@ -12,7 +12,7 @@ from scipy.special import sph_harm_y
 
 from hgs_toolkit.encoding import quats_to_rotmats
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.frames import convert_frame
+from hgs_toolkit.exporters.splats.transform import convert_frame
 from hgs_toolkit.gaussians import GaussianHierarchy
 
 TURN = torch.diag(torch.tensor([1.0, -1.0, -1.0]))

@@ -84,7 +84,7 @@ def test_we_read_what_splat_transform_writes(
     half_turn = torch.tensor([-1.0, 1.0, -1.0])
     torch.testing.assert_close(theirs.means, scene.means * half_turn, atol=1e-6, rtol=0)
     torch.testing.assert_close(theirs.log_scales, scene.log_scales, atol=1e-5, rtol=0)
-    signs = sh_signs(half_turn, (degree + 1) ** 2)[:, None]
+    signs = torch.from_numpy(sh_signs(half_turn.numpy(), (degree + 1) ** 2))[:, None]
     torch.testing.assert_close(theirs.sh, scene.sh * signs, atol=1e-5, rtol=0)
     shapes = [quats_to_rotmats(cloud.quats) * cloud.log_scales.exp()[..., None, :] for cloud in (theirs, scene)]
     found, expected = (shape @ shape.mT for shape in shapes)

@@ -28,7 +28,8 @@ from hgs_toolkit.exporters.splats.glb.names import (
     harmonics,
     named,
 )
-from hgs_toolkit.exporters.splats.reading import Reading, scene_of
+from hgs_toolkit.exporters.splats.reading import Reading, turned
+from hgs_toolkit.exporters.splats.scenes import scene_of
 from hgs_toolkit.exporters.splats.spz.reader import unpack_spz
 from hgs_toolkit.exporters.splats.transform import transform_scenes
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
@@ -136,7 +137,7 @@ def _packed(splats: Json) -> Json | None:
 
 def _spz_part(glb: Glb, packed: Json, node: Json) -> GaussianHierarchy:
     splats = unpack_spz(glb.view_bytes(packed.get("bufferView"), SPZ_EXTENSION)).splats
-    scene = scene_of(splats, FRAME)
+    scene = scene_of(turned(splats, FRAME))
     return scene.replace(level=torch.full((scene.num_gaussians,), _level_of(node)), check_finite=False)
 
 

@@ -7,10 +7,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
+from hgs_toolkit.exporters.splats.sog_meta import PALETTE
 from hgs_toolkit.exporters.splats.stored import Floats
-
-PALETTE = 65536
-"""Entries of a palette, which the two bytes of a label tell apart."""
 
 COARSE = 256
 """Clusters of a palette's first stage; the second stage splits each by itself, at a 128th of the cost of one stage."""

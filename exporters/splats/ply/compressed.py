@@ -12,11 +12,12 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hgs_toolkit.encoding import SH_C0, sh_bases
+from hgs_toolkit.conventions import sh_bases
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.packing.morton import morton_order
@@ -31,7 +32,10 @@ from hgs_toolkit.exporters.splats.stored import (
     opacity_bytes,
     splats_of,
 )
-from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.parsing.stored import SH_C0
+
+if TYPE_CHECKING:
+    from hgs_toolkit.gaussians import GaussianHierarchy
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +57,7 @@ SH_RANGE = 8.0
 """Width of the range of harmonics: bytes from 0 to 255 stand for -4 to 4."""
 
 
-def write_compressed_ply(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
+def write_compressed_ply(path: Path, scene: GaussianHierarchy | StoredSplats, options: ExportOptions) -> None:
     """Write one scene, its Gaussians in Morton order; values beyond the format's range are counted in the log."""
     frame = options.frame or FRAME
     splats = splats_of(scene, frame)

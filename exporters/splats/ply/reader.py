@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from hgs_toolkit.encoding import MAX_OPACITY_LOGIT, sh_bases
+from hgs_toolkit.conventions import MAX_OPACITY_LOGIT, sh_bases
 from hgs_toolkit.errors import FormatError, ShapeError
 from hgs_toolkit.exporters.splats.ply.comments import PlyFacts
 from hgs_toolkit.exporters.splats.ply.compressed import is_compressed, read_compressed
@@ -22,7 +22,6 @@ from hgs_toolkit.exporters.splats.ply.table import PlyFile, degree_of
 from hgs_toolkit.exporters.splats.ply.writer import MAX_EXACT_INDEX, TREE
 from hgs_toolkit.exporters.splats.reading import Reading, reading_of
 from hgs_toolkit.exporters.splats.stored import Floats, StoredSplats
-from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.parsing.ply import TYPES
 from hgs_toolkit.parsing.ply_columns import (
     FILTER,
@@ -32,6 +31,9 @@ from hgs_toolkit.parsing.ply_columns import (
     missing_columns,
     thin_scale,
 )
+
+if TYPE_CHECKING:
+    from hgs_toolkit.gaussians import GaussianHierarchy
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +54,8 @@ def read_ply(path: Path) -> Reading:
     facts = PlyFacts.parse(ply.comments)
     fused = FILTER in columns
     reading = reading_of(path, splats, facts.frame, means, facts.offset)
-    scene = reading.scene if tree is None else _with_tree(path, reading.scene, tree)
-    return replace(reading, scene=scene, antialiased=facts.antialiased or fused)
+    content = reading.content if tree is None else _with_tree(path, reading.scene, tree)
+    return replace(reading, content=content, antialiased=facts.antialiased or fused)
 
 
 def _filled(ply: PlyFile) -> tuple[StoredSplats, np.ndarray | None, Floats | None]:
@@ -122,6 +124,8 @@ def _with_tree(path: Path, scene: GaussianHierarchy, tree: Floats) -> GaussianHi
     """``scene`` with the levels and parents of ``tree`` (N, 2); parents that contradict the levels are ignored."""
     if not bool((tree == tree.round()).all()) or not bool((np.abs(tree) <= MAX_EXACT_INDEX).all()):
         raise FormatError(f"{path}: level or parent is no whole number; expected columns written by hgs_toolkit")
+    import torch
+
     level, parent = (torch.from_numpy(column.astype(np.int64)) for column in tree.T)
     try:
         flat = scene.replace(level=level, check_finite=False)

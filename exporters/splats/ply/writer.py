@@ -11,28 +11,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from hgs_toolkit.conventions import sh_bases
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.frames import frame_signs, turn_signs
 from hgs_toolkit.exporters.limits import BLOCK
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.ply.comments import FRAME, comment_lines
-from hgs_toolkit.exporters.splats.stored import rest_bases, tensor_blocks
-from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.exporters.splats.stored import Floats, StoredSplats, bounded_blocks, rest_bases
+
+if TYPE_CHECKING:
+    from hgs_toolkit.gaussians import GaussianHierarchy
 
 MAX_EXACT_INDEX = 2**24
 """Greatest whole number up to which all are exact in a float32 column."""
+
+NO_PARENT = -1
+"""Parent of a Gaussian of a flat scene."""
 
 NORMALS = ("nx", "ny", "nz")
 TREE = ("level", "parent")
 
 
-def write_ply(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
+def write_ply(path: Path, scene: GaussianHierarchy | StoredSplats, options: ExportOptions) -> None:
     """Write one scene with unit quaternions and opacity logits within +-MAX_OPACITY_LOGIT.
 
     Raises:
@@ -50,11 +55,11 @@ def write_ply(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
     with open(path, "wb") as file:
         file.write(_header(scene, frame, names, options, "double" if shift.any() else "float").encode())
         for table in _tables(scene, frame, degree, options):
-            rows = table.numpy().astype("<f4", copy=False)
+            rows = table.astype("<f4", copy=False)
             file.write(_with_doubles(rows, shift).data if shift.any() else rows.data)
 
 
-def _with_doubles(rows: NDArray[np.float32], shift: NDArray[np.float64]) -> NDArray[np.void]:
+def _with_doubles(rows: Floats, shift: NDArray[np.float64]) -> NDArray[np.void]:
     """``rows`` (M, C) whose first three columns are doubles, moved by ``shift`` (3,)."""
     table = np.empty(len(rows), [("means", "<f8", 3), ("rest", "<f4", rows.shape[1] - 3)])
     table["means"] = rows[:, :3] + shift
@@ -71,39 +76,54 @@ def _names(degree: int, *, normals: bool) -> list[str]:
     ]  # fmt: skip
 
 
-def _tables(scene: GaussianHierarchy, frame: str, degree: int, options: ExportOptions) -> Iterator[Tensor]:
+def _tables(
+    scene: GaussianHierarchy | StoredSplats, frame: str, degree: int, options: ExportOptions
+) -> Iterator[Floats]:
     """The rows of the file (M, C), BLOCK at a time; each table reuses the memory of the one before."""
-    turn_means, turn_quats, turn_sh = turn_signs("y_up", frame, scene.sh.shape[2])
-    ones = torch.ones(1, 3)
-    turn = ones * turn_means, ones, turn_quats[None], turn_sh[None, :, None].expand(-1, -1, 3), ones[:, 0]
-    signs = torch.cat(_parts(turn, degree, options.normals), dim=1)  # (1, C without the tree)
-    tree = torch.stack([scene.level, scene.parent], dim=-1).to("cpu", torch.float32) if options.extras else None
-    table = torch.empty(BLOCK, signs.shape[1] + (0 if tree is None else len(TREE)))
-    for rows, parts in tensor_blocks(scene):
-        block = table[: len(parts[0])]
-        columns = _parts(parts, degree, options.normals)
-        torch.cat(columns if tree is None else [*columns, tree[rows]], dim=1, out=block)
+    turn_means, turn_quats, turn_sh = turn_signs("y_up", frame, sh_bases(scene.sh_degree))
+    ones = np.ones((1, 3), np.float32)
+    turn = StoredSplats(
+        ones * turn_means, ones, turn_quats[None], np.repeat(turn_sh[None, :, None], 3, axis=2), ones[:, 0]
+    )
+    signs = np.concatenate(_columns(turn, degree, options.normals), axis=1)  # (1, C without the tree)
+    tree = _tree(scene) if options.extras else np.empty((scene.num_gaussians, 0), np.float32)
+    table = np.empty((BLOCK, signs.shape[1] + tree.shape[1]), np.float32)
+    for rows, splats in bounded_blocks(scene):
+        block = table[: len(splats)]
+        np.concatenate([*_columns(splats, degree, options.normals), tree[rows]], axis=1, out=block)
         block[:, : signs.shape[1]] *= signs  # one product of whole rows is far faster than one for each part
         yield block
 
 
-def _parts(parts: tuple[Tensor, ...], degree: int, normals: bool) -> list[Tensor]:
+def _tree(scene: GaussianHierarchy | StoredSplats) -> Floats:
+    """Level and parent (N, 2)."""
+    if isinstance(scene, StoredSplats):
+        return np.tile(np.array([0, NO_PARENT], np.float32), (len(scene), 1))
+    return np.stack([scene.level.cpu().numpy(), scene.parent.cpu().numpy()], axis=1).astype(np.float32)
+
+
+def _columns(splats: StoredSplats, degree: int, normals: bool) -> list[Floats]:
     """The columns of :func:`_names` in groups (M, 1 or more); normals and missing harmonics are zero."""
-    means, log_scales, quats, sh, logits = parts
-    rest = sh[:, 1:].transpose(1, 2)  # (M, 3, K - 1): channel-major
+    rest = splats.sh[:, 1:].transpose(0, 2, 1)  # (M, 3, K - 1): channel-major
     if missing := rest_bases(degree) - rest.shape[2]:
-        rest = torch.nn.functional.pad(rest, (0, missing))
-    none = means.new_zeros(len(means), len(NORMALS) if normals else 0)
-    return [means, none, sh[:, 0], rest.flatten(1), logits[:, None], log_scales, quats]
+        rest = np.pad(rest, ((0, 0), (0, 0), (0, missing)))
+    none = np.zeros((len(splats), len(NORMALS) if normals else 0), np.float32)
+    return [
+        splats.means, none, splats.sh[:, 0], rest.reshape(len(splats), -1), splats.logits[:, None], splats.log_scales,
+        splats.quats,
+    ]  # fmt: skip
 
 
-def _header(scene: GaussianHierarchy, frame: str, names: list[str], options: ExportOptions, kind: str) -> str:
+def _header(
+    scene: GaussianHierarchy | StoredSplats, frame: str, names: list[str], options: ExportOptions, kind: str
+) -> str:
     """The header, whose x y z are of type ``kind``.
 
     Its comments follow the element, which viewers of a fixed layout expect on line 3.
     """
     lines = ["ply", "format binary_little_endian 1.0", f"element vertex {scene.num_gaussians}"]
     lines += comment_lines(frame, options)
-    lines += [" ".join(["comment hgs_levels", *map(str, scene.level_counts)])]
+    counts = [len(scene)] if isinstance(scene, StoredSplats) else scene.level_counts
+    lines += [" ".join(["comment hgs_levels", *map(str, counts)])]
     lines += [f"property {kind if name in ('x', 'y', 'z') else 'float'} {name}" for name in names]
     return "\n".join([*lines, "end_header\n"])

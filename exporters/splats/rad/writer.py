@@ -27,12 +27,13 @@ from numpy.typing import NDArray
 
 from hgs_toolkit.encoding import dc_to_rgb, sh_bases
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.frames import convert_frame, frame_signs
+from hgs_toolkit.exporters.frames import frame_signs
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.merge_tree import MergeTree, TreeNodes, blocks, merged_nodes
 from hgs_toolkit.exporters.splats.packing.quaternions import equal_rotations
 from hgs_toolkit.exporters.splats.rad.encodings import PLAIN
 from hgs_toolkit.exporters.splats.reading import NO_OFFSET, offset_of
+from hgs_toolkit.exporters.splats.transform import convert_frame
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.imaging.camera_paths import subject_bounds
 from hgs_toolkit.version import program_name

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from hgs_toolkit.encoding import rotmats_to_quats
-from hgs_toolkit.exporters.splats.transform import multiply_quats, turn_harmonics
-from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.parsing.spz_axes import AXES, EXTENSION, RECORD
+
+if TYPE_CHECKING:
+    from hgs_toolkit.gaussians import GaussianHierarchy
 
 DIRECTIONS = {
     "L": (-1, 0, 0), "R": (1, 0, 0), "D": (0, -1, 0), "U": (0, 1, 0), "F": (0, 0, -1), "B": (0, 0, 1),
@@ -40,6 +41,11 @@ def from_axes(scene: GaussianHierarchy, axes: str) -> GaussianHierarchy:
     A mirror image of an ellipsoid is an ellipsoid that is turned otherwise: -M R is a rotation if M mirrors, and gives
     the same covariance as M R.
     """
+    import torch  # the usual axes do without
+
+    from hgs_toolkit.encoding import rotmats_to_quats
+    from hgs_toolkit.exporters.splats.transform import multiply_quats, turn_harmonics
+
     matrix = torch.from_numpy(axes_matrix(axes))
     turn = matrix * torch.linalg.det(matrix).round()
     return scene.replace(

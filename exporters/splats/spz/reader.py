@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hgs_toolkit.encoding import MAX_OPACITY_LOGIT
+from hgs_toolkit.conventions import MAX_OPACITY_LOGIT
 from hgs_toolkit.exporters.splats.reading import Reading, parse_errors_name, reading_of
 from hgs_toolkit.exporters.splats.spz.axes import FRAME, FRAMES, from_axes
 from hgs_toolkit.exporters.splats.stored import StoredSplats
@@ -61,5 +61,5 @@ def read_spz(path: Path) -> Reading:
     if axes:
         logger.info("%s declares its axes: %s", path, axes)
     reading = reading_of(path, splats, FRAMES.get(axes, FRAME))
-    scene = reading.scene if axes in ("", *FRAMES) else from_axes(reading.scene, axes)
-    return Reading(scene, reading.offset, antialiased, axes)
+    content = reading.content if axes in ("", *FRAMES) else from_axes(reading.scene, axes)
+    return Reading(content, reading.offset, antialiased, axes)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import zstandard
 from isal import isal_zlib
@@ -16,11 +17,13 @@ from isal import isal_zlib
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.spz.axes import FRAME, axes_record
-from hgs_toolkit.exporters.splats.stored import splats_of
-from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.exporters.splats.stored import StoredSplats, splats_of
 from hgs_toolkit.parsing.spz_layout import ANTIALIASED, EXTENDED, HEADER, MAGIC, STREAM, TABLE_START
 from hgs_toolkit.parsing.spz_packing import GZIP, pack_gzip, pack_planes
 from hgs_toolkit.parsing.stored import ParsedSplats, ParseError
+
+if TYPE_CHECKING:
+    from hgs_toolkit.gaussians import GaussianHierarchy
 
 logger = logging.getLogger(__name__)
 
@@ -34,14 +37,14 @@ ZSTD_LEVEL = 12
 """Effort of the compressor; higher levels take far longer for a few per cent."""
 
 
-def write_spz(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
+def write_spz(path: Path, scene: GaussianHierarchy | StoredSplats, options: ExportOptions) -> None:
     """Write one scene; raises as :func:`spz_parts`."""
     parts = spz_parts(scene, options)
     with open(path, "wb") as file:
         file.writelines(parts)
 
 
-def spz_parts(scene: GaussianHierarchy, options: ExportOptions) -> list[bytes]:
+def spz_parts(scene: GaussianHierarchy | StoredSplats, options: ExportOptions) -> list[bytes]:
     """The bytes of one scene, in parts; values beyond the format's range are clamped and counted in the log.
 
     Raises:
