@@ -50,11 +50,22 @@ class Reading:
     @cached_property
     def scene(self) -> GaussianHierarchy:
         """The content as a batch of one, which shares the memory of arrays; from here on torch is needed."""
-        if not isinstance(self.content, StoredSplats):
-            return self.content
-        from hgs_toolkit.exporters.splats.scenes import scene_of
+        return scene_of(self.content) if isinstance(self.content, StoredSplats) else self.content
 
-        return scene_of(self.content)
+
+def scene_of(splats: StoredSplats) -> GaussianHierarchy:
+    """A batch of one, made of arrays in the ``y_up`` frame, whose memory it shares.
+
+    The values may be NaN or infinite; :func:`hgs_toolkit.exporters.splats.scenes.cleaned` refuses or drops such rows.
+    """
+    import torch
+
+    from hgs_toolkit.gaussians import GaussianHierarchy
+
+    means, log_scales, quats, sh, logits = (torch.from_numpy(part)[None] for part in splats.parts)
+    return GaussianHierarchy(
+        means=means, log_scales=log_scales, quats=quats, sh=sh, opacity_logits=logits, check_finite=False
+    )
 
 
 @contextmanager

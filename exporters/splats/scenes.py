@@ -1,4 +1,4 @@
-"""From what a reader found to a scene: tensors, several parts as one, and the repair or refusal of broken rows."""
+"""From what readers found to one sound scene: several parts joined, broken rows repaired or refused."""
 
 from __future__ import annotations
 
@@ -12,22 +12,10 @@ from torch import Tensor
 from hgs_toolkit.encoding import MAX_OPACITY_LOGIT
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.splats.reading import Reading
-from hgs_toolkit.exporters.splats.stored import StoredSplats
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
 from hgs_toolkit.parsing.distance import LEAST_LOG_SCALE
 
 logger = logging.getLogger(__name__)
-
-
-def scene_of(splats: StoredSplats) -> GaussianHierarchy:
-    """A batch of one, made of arrays in the ``y_up`` frame, whose memory it shares.
-
-    The values may be NaN or infinite; :func:`cleaned` refuses or drops such Gaussians.
-    """
-    means, log_scales, quats, sh, logits = (torch.from_numpy(part)[None] for part in splats.parts)
-    return GaussianHierarchy(
-        means=means, log_scales=log_scales, quats=quats, sh=sh, opacity_logits=logits, check_finite=False
-    )
 
 
 def joined(readings: list[Reading]) -> Reading:

@@ -28,8 +28,7 @@ from hgs_toolkit.exporters.splats.glb.names import (
     harmonics,
     named,
 )
-from hgs_toolkit.exporters.splats.reading import Reading, turned
-from hgs_toolkit.exporters.splats.scenes import scene_of
+from hgs_toolkit.exporters.splats.reading import Reading, scene_of, turned
 from hgs_toolkit.exporters.splats.spz.reader import unpack_spz
 from hgs_toolkit.exporters.splats.transform import transform_scenes
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate

@@ -7,7 +7,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from hgs_toolkit.exporters.splats.sog_meta import PALETTE
 from hgs_toolkit.exporters.splats.stored import Floats
 
 COARSE = 256
@@ -22,7 +21,7 @@ ROUNDS = 4
 Labels = NDArray[np.intp]
 
 
-def palette(vectors: Floats, size: int = PALETTE, seed: int = 0) -> tuple[Floats, Labels]:
+def palette(vectors: Floats, size: int, seed: int = 0) -> tuple[Floats, Labels]:
     """At most ``size`` entries (P, D) that stand for ``vectors`` (N, D), and the label (N,) of each vector's entry.
 
     Up to ``size`` distinct vectors are kept exactly. More are clustered by k-means in two stages: coarse clusters, of
