@@ -89,12 +89,12 @@ def reached(page: Page, port: int) -> bool:
 
 def drawn(page: Page) -> bool:
     """Whether the scene is there: half of the middle of the page differs from its white background."""
-    clip = {"x": WIDTH // 2 - 40, "y": HEIGHT // 2 - 40, "width": 80, "height": 80}
     try:
-        shot = Image.open(io.BytesIO(page.screenshot(clip=clip)))
+        shot = Image.open(io.BytesIO(page.screenshot())).convert("L")
     except Error:  # while WebGL is being set up
         return False
-    return float((np.asarray(shot.convert("L")) < 235).mean()) > 0.5
+    middle = np.asarray(shot)[HEIGHT // 2 - 40 : HEIGHT // 2 + 40, WIDTH // 2 - 40 : WIDTH // 2 + 40]
+    return float((middle < 235).mean()) > 0.5
 
 
 def main() -> None:

@@ -84,7 +84,7 @@ def _propose_and_write(
     from hgs_toolkit.datasets.eg3d import open_dataset
     from hgs_toolkit.training.planning.choices import possible_sizes, propose
     from hgs_toolkit.training.planning.facts import SetFacts
-    from hgs_toolkit.training.planning.lengths import length_choice, sizes_within, with_lengths
+    from hgs_toolkit.training.planning.lengths import least_minutes, length_choice, sizes_within, with_lengths
     from hgs_toolkit.training.planning.pace import measure_paces
     from hgs_toolkit.training.stages.plan import PlanFolder
     from hgs_toolkit.training.stages.plan_file import Choice
@@ -99,11 +99,13 @@ def _propose_and_write(
     if wishes.resolution is None and wishes.kimg is None:
         chosen = sizes_within(sizes, paces, minutes)
     proposal = propose(facts, machine, chosen, wishes.settings, seed=wishes.seed)
-    paces = [*paces[: len(chosen)], paces[len(chosen) - 1]]
+    all_paces, paces = paces, [*paces[: len(chosen)], paces[len(chosen) - 1]]
     stages, lengths = with_lengths(proposal.stages, paces, minutes, wishes.kimg)
     why = f"of {facts.resolution} px that the images have"
     if len(chosen) < len(sizes):
-        why += f"; {wishes.minutes:g} minutes are too short for {sizes[len(chosen)]} px on this machine"
+        larger = sizes[: len(chosen) + 1]
+        needed = f"{least_minutes(larger, all_paces):.0f} minutes"
+        why += f"; {wishes.minutes:g} minutes are too short for {larger[-1]} px on this machine: {needed} would do"
     choices = [
         Choice("resolution", f"{chosen[-1]} px", why),
         *proposal.choices,

@@ -28,7 +28,7 @@ def joined(readings: list[Reading]) -> Reading:
         shift = torch.tensor(reading.offset, dtype=torch.float64) - torch.tensor(first.offset, dtype=torch.float64)
         means = (reading.scene.means.double() + shift).float() if bool(shift.any()) else reading.scene.means
         scenes.append(reading.scene.replace(means=means, check_finite=False))
-    return replace(first, scene=concatenate(scenes))
+    return replace(first, content=concatenate(scenes))
 
 
 def cleaned(path: Path, scene: GaussianHierarchy, drop_invalid: bool) -> GaussianHierarchy:

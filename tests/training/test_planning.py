@@ -15,7 +15,7 @@ from hgs_toolkit.pose_prior import PosePrior
 from hgs_toolkit.settings_io import config_to_dict, load_stages
 from hgs_toolkit.training.planning.choices import gamma_of, possible_sizes, propose
 from hgs_toolkit.training.planning.facts import Machine, SetFacts
-from hgs_toolkit.training.planning.lengths import sizes_within, time_shares, with_lengths
+from hgs_toolkit.training.planning.lengths import least_minutes, sizes_within, time_shares, with_lengths
 from hgs_toolkit.training.planning.pace import measure_paces
 from hgs_toolkit.training.stages.growing import TASK
 from hgs_toolkit.training.stages.plan import PlanFolder, train_plan
@@ -122,7 +122,13 @@ def test_a_batch_fits_the_memory_and_the_set() -> None:
 def test_minutes_decide_lengths_and_how_far_the_stages_go() -> None:
     paces = [1 / 60, 1 / 43, 1 / 25]
     assert sizes_within([16, 32, 64], paces, None) == [16, 32, 64]
-    assert sizes_within([16, 32, 64], paces, 120) == [16, 32, 64]
+    assert sizes_within([16, 32, 64], paces, 120) == [16, 32]
+    assert least_minutes([16, 32, 64], paces) == pytest.approx(129, abs=1)
+    assert sizes_within([16, 32, 64], paces, 130) == [16, 32, 64]
+    with_130, _ = with_lengths(
+        stages_of(SET, (16, 32, 64)), [*paces, paces[-1]], minutes=least_minutes([16, 32, 64], paces)
+    )
+    assert with_130[2].training.kimg == pytest.approx(80, abs=0.1)
     assert sizes_within([16, 32, 64], [pace * 3 for pace in paces], 20) == [16]
     assert sizes_within([16, 32, 64], [pace * 1.5 for pace in paces], 20) == [16, 32]
     assert sum(time_shares(3)) == pytest.approx(1)

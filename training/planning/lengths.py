@@ -15,8 +15,12 @@ USED = 0.85
 POLISH = 0.15
 """Share of that for the polish; among the other stages each has twice the time of the one before."""
 
-LEAST_KIMG = 12.0
-"""Length in kimg below which a stage at a doubled resolution is not worth its time: better stay smaller."""
+LEAST_KIMG = {32: 12.0, 64: 80.0}
+"""Resolution to the length in kimg below which its stage is not worth its time; larger ones need as much as the last.
+
+Measured: at 64 pixels critters are as far from real images as those blurred by 0.7 pixels after about 80 kimg, and
+houses show black dots after 30, where their stage of 32 pixels was good after 35 (docs/results/own_data.md).
+"""
 
 TICKS = 8
 """Number of ticks of a stage."""
@@ -54,11 +58,20 @@ def sizes_within(sizes: Sequence[int], paces: Sequence[float], minutes: float | 
     """
     if minutes is None:
         return list(sizes)
-    for count in range(len(sizes), 1, -1):
-        kimg = time_shares(count)[count - 1] * minutes * 60 * USED / paces[count - 1] / 1000
-        if kimg >= LEAST_KIMG:
-            return list(sizes[:count])
-    return list(sizes[:1])
+    needed = [least_minutes(sizes[: count + 1], paces) for count in range(len(sizes))]
+    return [size for size, least in zip(sizes, needed, strict=True) if least <= minutes] or list(sizes[:1])
+
+
+def least_minutes(sizes: Sequence[int], paces: Sequence[float]) -> float:
+    """Minutes of a plan whose last stage, at the last of ``sizes``, is long enough to be worth its time.
+
+    Args:
+        paces: seconds an image at each size.
+    """
+    if len(sizes) == 1:
+        return 0.0
+    kimg = LEAST_KIMG.get(sizes[-1], LEAST_KIMG[max(LEAST_KIMG)])
+    return 1000 * kimg * paces[len(sizes) - 1] / (time_shares(len(sizes))[-2] * USED * 60)
 
 
 def with_lengths(
