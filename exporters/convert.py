@@ -12,6 +12,7 @@ from hgs_toolkit.exporters.splats.stored import StoredSplats
 from hgs_toolkit.exporters.table import (
     NATIVE,
     asset_of,
+    check_source,
     check_target,
     chosen_levels,
     export,
@@ -44,6 +45,7 @@ def convert(
     """
     refuse_existing(out, overwrite=overwrite)
     known, _ = check_target(out, ExportOptions(**options))
+    check_source(source, source_frame)
     options |= {"overwrite": overwrite, "sh_degree": sh_degree}
     if format_of(source).suffix != NATIVE:
         reading = read_file(source, source_frame)

@@ -136,9 +136,9 @@ def read_asset(path: str | Path, frame: str | None = None, *, drop_invalid: bool
     The metadata of other formats state only what their files do, such as an offset.
     """
     path = Path(path)
-    if format_of(path).suffix != NATIVE:
+    known, _ = _readable(path, frame)
+    if known.suffix != NATIVE:
         return asset_of(path, read_file(path, frame), frame, drop_invalid=drop_invalid)
-    _readable(path, frame)
     from hgs_toolkit.asset import load_asset
 
     with _reading_errors(path):
