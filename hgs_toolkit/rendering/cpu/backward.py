@@ -129,6 +129,59 @@ def sum_other_channels(slots, start, v_canvas, state, first, last):
         slots[start + k] = sum_lanes(total)
 
 
+@inlined
+def sum_rows(state, dots, centres, table, ellipse, colors, number, first, last):
+    """Bring a pair's rows back to before it was drawn; sums, lane by lane, of its six moments and three channels."""
+    u, falloff_x, slope, falloff_y, level, dy = ellipse
+    c0, c1, c2 = colors
+    h0, hx, hy = splat(ZERO), splat(ZERO), splat(ZERO)
+    hxx, hxy, hyy = splat(ZERO), splat(ZERO), splat(ZERO)
+    s0, s1, s2 = splat(ZERO), splat(ZERO), splat(ZERO)
+    for at in range(first * ROW, (last + 1) * ROW, ROW):
+        dx, exponent = evaluate_row(centres, u, falloff_x, slope, falloff_y, level, dy)
+        drawn_here = (exponent >= load(table, MIN_LEVEL)) & (number < load(state, at + ENDED_BY))
+        # Masking numbers instead of stores: a select between a new and a loaded value becomes a masked store, which is
+        # many times slower than a plain one.
+        unclamped = select(drawn_here, exp2(exponent, table), ZERO)
+        opacity = minimum(unclamped, load(table, MAX_OPACITY))
+        rest = load(table, ALL) / (load(table, ALL) - opacity)
+        T = load(state, at) * rest
+        store(state, at, T)
+        c = at + CANVAS
+        v0, v1 = load(state, c), load(state, c + TILE_WIDTH)
+        v2 = load(state, c + 2 * TILE_WIDTH)
+        dot = fma(v0, c0, fma(v1, c1, fma(v2, c2, load(dots, at))))
+        weight = opacity * T
+        B = load(state, at + BEHIND)
+        store(state, at + BEHIND, fma(weight, dot, B))
+        store(state, at + WEIGHT, weight)
+        h = opacity * (T * dot - B * rest)
+        h = select(unclamped <= load(table, MAX_OPACITY), h, ZERO)
+        h0 = h0 + h
+        h_dx, h_dy = h * dx, h * dy
+        hx, hy = hx + h_dx, hy + h_dy
+        hxx, hxy, hyy = fma(h_dx, dx, hxx), fma(h_dx, dy, hxy), fma(h_dy, dy, hyy)
+        s0, s1, s2 = fma(weight, v0, s0), fma(weight, v1, s1), fma(weight, v2, s2)
+        dy = dy + ONE
+    return h0, hx, hy, hxx, hxy, hyy, s0, s1, s2
+
+
+@inlined
+def clear_slots(slots, pairs, begin, end, width):
+    """Set the slots of pairs that were drawn nowhere to zero."""
+    for pair in range(begin, end):
+        for k in range(width):
+            poke(slots, peek(pairs, pair * PAIR + 1) * width + k, ZERO)
+
+
+@inlined
+def prefetch_slot(slots, pairs, pair, width):
+    """Fetch the slot of a coming pair."""
+    at = np.int64(peek(pairs, max(pair, 0) * PAIR + 1)) * width
+    prefetch(slots, at)
+    prefetch(slots, at + width - 1)
+
+
 @kernel
 def composite_vjp(
     worker, workers,
@@ -156,50 +209,19 @@ def composite_vjp(
         drawn = begin + read_ends(left, ended_by, task, state)
         read_gradients(v_canvas, state, v_image, v_alpha, i, x0, y0, backgrounds[i])
         sum_background(v_backgrounds, task, v_canvas, state)
-        for pair in range(drawn, tile_starts[task + 1]):
-            for k in range(width_of_slot):
-                poke(slots, peek(pairs, pair * PAIR + 1) * width_of_slot + k, ZERO)
+        clear_slots(slots, pairs, drawn, tile_starts[task + 1], width_of_slot)
         for pair in range(drawn - 1, begin - 1, -1):
             prefetch_record(records, pairs, pair - AHEAD)
-            coming = np.int64(peek(pairs, max(pair - AHEAD, 0) * PAIR + 1)) * width_of_slot
-            prefetch(slots, coming)
-            prefetch(slots, coming + width_of_slot - 1)
+            prefetch_slot(slots, pairs, pair - AHEAD, width_of_slot)
             g, slot = peek(pairs, pair * PAIR), np.int64(peek(pairs, pair * PAIR + 1)) * width_of_slot
             first, last = np.int64(peek(pairs, pair * PAIR + 2)), np.int64(peek(pairs, pair * PAIR + 3))
-            u, falloff_x, slope, falloff_y, level, dy = local_ellipse(records, g, x0, y0, first)
-            c0, c1, c2 = first_channels(records, g)
+            ellipse, colors = local_ellipse(records, g, x0, y0, first), first_channels(records, g)
             number = splat(np.float32(pair - begin + 1))
             if more_channels:
                 dot_other_channels(dots, v_canvas, others, g, first, last)
-            h0, hx, hy = splat(ZERO), splat(ZERO), splat(ZERO)
-            hxx, hxy, hyy = splat(ZERO), splat(ZERO), splat(ZERO)
-            s0, s1, s2 = splat(ZERO), splat(ZERO), splat(ZERO)
-            for at in range(first * ROW, (last + 1) * ROW, ROW):
-                dx, exponent = evaluate_row(centres, u, falloff_x, slope, falloff_y, level, dy)
-                drawn_here = (exponent >= load(table, MIN_LEVEL)) & (number < load(state, at + ENDED_BY))
-                # Masking numbers instead of stores: a select between a new and a loaded value becomes a masked store,
-                # which is many times slower than a plain one.
-                unclamped = select(drawn_here, exp2(exponent, table), ZERO)
-                opacity = minimum(unclamped, load(table, MAX_OPACITY))
-                rest = load(table, ALL) / (load(table, ALL) - opacity)
-                T = load(state, at) * rest
-                store(state, at, T)
-                c = at + CANVAS
-                v0, v1 = load(state, c), load(state, c + TILE_WIDTH)
-                v2 = load(state, c + 2 * TILE_WIDTH)
-                dot = fma(v0, c0, fma(v1, c1, fma(v2, c2, load(dots, at))))
-                weight = opacity * T
-                B = load(state, at + BEHIND)
-                store(state, at + BEHIND, fma(weight, dot, B))
-                store(state, at + WEIGHT, weight)
-                h = opacity * (T * dot - B * rest)
-                h = select(unclamped <= load(table, MAX_OPACITY), h, ZERO)
-                h0 = h0 + h
-                h_dx, h_dy = h * dx, h * dy
-                hx, hy = hx + h_dx, hy + h_dy
-                hxx, hxy, hyy = fma(h_dx, dx, hxx), fma(h_dx, dy, hxy), fma(h_dy, dy, hyy)
-                s0, s1, s2 = fma(weight, v0, s0), fma(weight, v1, s1), fma(weight, v2, s2)
-                dy = dy + ONE
+            h0, hx, hy, hxx, hxy, hyy, s0, s1, s2 = sum_rows(
+                state, dots, centres, table, ellipse, colors, number, first, last
+            )
             store(slots, slot, sum_each(h0, hx, hy, hxx, hxy, hyy, s0, s1))
             poke(slots, slot + 8, sum_lanes(s2))
             if more_channels:
