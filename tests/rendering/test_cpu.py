@@ -103,8 +103,8 @@ def test_every_kernel_is_compiled_once_whatever_is_drawn(studio: Any) -> None:
         studio.draw(studio.scene(channels=channels, gaussians=channels), backend="cpu", **options)
         studio.draw(studio.scene(gaussians=0, background=False), backend="cpu", **options)
     harmonics = {"colors": torch.rand(1, 120, 4, 3)}
-    for options in ({"sh_degree": 0}, {"sh_degree": 1, "features": torch.rand(1, 120, 5)}):
-        studio.draw(studio.scene() | harmonics, backend="cpu", **options)
+    for degree, more in ((0, {}), (1, {"features": torch.rand(1, 120, 5)})):
+        studio.draw(studio.scene() | harmonics, backend="cpu", sh_degree=degree, **more)
     assert jit.signature_counts() == dict.fromkeys(jit.signature_counts(), 1)
 
 

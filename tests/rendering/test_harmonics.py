@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -63,7 +65,9 @@ def views() -> dict[str, torch.Tensor]:
 
 def evaluated_by_torch(inputs: dict[str, torch.Tensor], degree: int, dtype: torch.dtype, backend: str) -> Drawing:
     """Drawn from the colours that torch finds, with gradients to all that :meth:`Studio.draw` differentiates."""
-    leaves = {name: value.to(dtype).clone().requires_grad_(name != "Ks") for name, value in inputs.items()}
+    leaves: dict[str, Any] = {
+        name: value.to(dtype).clone().requires_grad_(name != "Ks") for name, value in inputs.items()
+    }
     colors = sh_to_rgb(leaves["colors"], leaves["means"], leaves["viewmats"], degree)
     image, alpha = rasterize(**(leaves | {"colors": colors}), width=40, height=24, backend=backend)
     differentiate(image, alpha)
@@ -122,10 +126,11 @@ def test_features_travel_with_the_colours_and_equal_a_drawing_of_their_own(
     views: dict[str, torch.Tensor], backend: str
 ) -> None:
     features = torch.randn(2, 2, 150, 4, generator=torch.Generator().manual_seed(5))
-    size = {"width": 40, "height": 24, "backend": backend}
-    both, alpha = rasterize(**views, features=features, **size, sh_degree=2, render_mode="RGB+ED")
-    image, alone_alpha = rasterize(**views, **size, sh_degree=2, render_mode="RGB+ED")
-    given = {name: value for name, value in views.items() if name != "backgrounds"} | {"colors": features}
+    size: dict[str, Any] = {"width": 40, "height": 24, "backend": backend}
+    scenes: dict[str, Any] = dict(views)
+    both, alpha = rasterize(**scenes, features=features, **size, sh_degree=2, render_mode="RGB+ED")
+    image, alone_alpha = rasterize(**scenes, **size, sh_degree=2, render_mode="RGB+ED")
+    given = {name: value for name, value in scenes.items() if name != "backgrounds"} | {"colors": features}
     alone, _ = rasterize(**given, **size)
     assert torch.equal(alpha, alone_alpha)
     torch.testing.assert_close(both, torch.cat([image[..., :3], alone, image[..., 3:]], -1), atol=1e-6, rtol=0)
