@@ -38,11 +38,26 @@ def rotation_matrix(quat: NDArray[np.float64]) -> NDArray[np.float64]:
 def restore_largest(largest: NDArray[Any], three: Floats) -> Floats:
     """Unit quaternions (N, 4): the inverse of leaving the largest component out; ``largest`` holds 0..3."""
     quats: Floats = np.empty((len(three), 4), np.float32)
-    np.put_along_axis(quats, KEPT[largest], three.astype(np.float32), axis=1)
-    square = np.square(three, dtype=np.float32).sum(axis=1)
-    np.put_along_axis(quats, largest[:, None].astype(np.intp), np.sqrt((1 - square).clip(0))[:, None], axis=1)
-    quats /= np.linalg.norm(quats, axis=1, keepdims=True)
+    for start in range(0, len(quats), BLOCK):
+        rows = slice(start, start + BLOCK)
+        _restore_largest(largest[rows], np.ascontiguousarray(three[rows].T, np.float32), quats[rows])
     return quats
+
+
+def _restore_largest(largest: NDArray[Any], three: Floats, quats: Floats) -> None:
+    """Fill ``quats`` (M, 4); the rows of ``three`` (3, M) are the components that were kept."""
+    first, second, third = three
+    left_out = np.sqrt((1 - (first * first + second * second + third * third)).clip(0))
+    columns = (
+        np.where(largest == 0, left_out, first),
+        np.where(largest == 1, left_out, np.where(largest == 0, first, second)),
+        np.where(largest == 2, left_out, np.where(largest <= 1, second, third)),
+        np.where(largest == 3, left_out, third),
+    )
+    a, b, c, d = columns
+    length = np.sqrt(a * a + b * b + c * c + d * d)
+    for target, column in zip(quats.T, columns, strict=True):
+        np.divide(column, length, out=target)
 
 
 def drop_largest(quats: Floats) -> tuple[NDArray[np.uint8], Floats]:
