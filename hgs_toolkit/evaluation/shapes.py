@@ -17,6 +17,7 @@ from hgs_toolkit.evaluation.samples import OnDone, draw_classes, draw_latents
 from hgs_toolkit.evaluation.settings import EvalSettings
 from hgs_toolkit.footprint import footprint, widen
 from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.model.constants import for_inference
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import render
 
@@ -34,11 +35,12 @@ def generated_scenes(
     model: Generator, config: Config, settings: EvalSettings, size: int, advance: OnDone
 ) -> Iterator[GaussianHierarchy]:
     """Subjects (batches of one) without the background's Gaussians, widened for images of ``size``, on the CPU."""
+    drawing = for_inference(model)
     classes = draw_classes(config, settings.seed, settings.scenes)
     for index, latent in enumerate(draw_latents(config, settings.seed, settings.scenes)):
         told = None if classes is None else classes[index : index + 1].to(device_of(model))
         w = model.map(latent[None].to(device_of(model)), None, settings.psi, classes=told)
-        yield widen(model.synthesize(w, background=False), footprint(config.generator, size)).to("cpu")
+        yield widen(drawing.synthesize(w, background=False), footprint(config.generator, size)).to("cpu")
         advance(1)
 
 

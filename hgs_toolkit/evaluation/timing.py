@@ -16,6 +16,7 @@ from hgs_toolkit.devices import device_of
 from hgs_toolkit.evaluation.samples import draw_classes, draw_latents
 from hgs_toolkit.footprint import footprint, widen
 from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.model.constants import for_inference
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import choose_backend, render, warm_up
 
@@ -50,8 +51,10 @@ def measure_timing(model: Generator, config: Config, size: int, seed: int) -> Re
     told = draw_classes(config, seed, 1)
     classes = None if told is None else told.to(device_of(model))
 
+    drawing = for_inference(model)
+
     def make() -> GaussianHierarchy:
-        return widen(model(latent, classes=classes), variance)
+        return widen(drawing(latent, classes=classes), variance)
 
     camera = frontal(config.generator.focal, poses.radius).to(device_of(model))
     variance = footprint(config.generator, size)

@@ -17,6 +17,7 @@ from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.inversion.camera_fit import AdjustableCameras
 from hgs_toolkit.inversion.objective import Objective
 from hgs_toolkit.inversion.target import Target
+from hgs_toolkit.model.constants import for_inference
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import render
 from hgs_toolkit.sampling import class_vectors
@@ -119,11 +120,12 @@ def fit_latent(
         found = statistics.at(offsets.mean(0, keepdim=True) if together else offsets)
         return model.expand_ws(found if len(found) == 1 else found[None])
 
+    drawing = for_inference(model)  # gradients reach the styles; what follows from the weights is computed once
     losses = []
     for step in range(settings.steps):
         set_rates(optimizer, learning_rate(step, settings.steps))
         corrected, color = cameras(), behind(step)
-        scene = model.synthesize(styles(step), corrected.forward[:1])
+        scene = drawing.synthesize(styles(step), corrected.forward[:1])
         loss = objective(draw(scene, corrected, target.resolution, color), target.over(color))
         pull = settings.pull * offsets.square().mean() + settings.spread * offsets.var(0, unbiased=False).mean()
         optimizer.zero_grad()
@@ -196,9 +198,10 @@ def best_candidate(
     tried = torch.cat([statistics.mean[None], statistics.samples[:count]])
     color = neutral(target)
     photographs = target.over(color)
+    drawing = for_inference(model)
 
     def distance(w: Tensor) -> Tensor:
-        scene = model.synthesize(w[None], target.cameras.forward[:1])
+        scene = drawing.synthesize(w[None], target.cameras.forward[:1])
         return objective(draw(scene, target.cameras, target.resolution, color), photographs)
 
     distances = torch.stack([distance(w) for w in tried]).tolist()  # read together: each reading waits for a GPU

@@ -17,6 +17,7 @@ from hgs_toolkit.inversion.latent import (
 )
 from hgs_toolkit.inversion.objective import Objective
 from hgs_toolkit.inversion.target import Target
+from hgs_toolkit.model.constants import for_inference
 from hgs_toolkit.model.generator import Generator
 
 YAWS, PITCHES = 9, 5
@@ -114,8 +115,9 @@ def _grid_distances(
     color = neutral(target)
     photograph = target.over(color)
     best = [float("inf")] * len(grid)
+    drawing = for_inference(model)
     for w in torch.cat([statistics.mean[None], statistics.samples[:IDENTITIES]]):
-        scene = model.synthesize(w[None])
+        scene = drawing.synthesize(w[None])
         images = draw(scene, grid, target.resolution, color)
         distances = torch.stack([objective(image[None], photograph) for image in images]).tolist()
         best = [min(pair) for pair in zip(best, distances, strict=True)]

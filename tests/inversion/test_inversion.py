@@ -10,6 +10,7 @@ import torch
 
 from hgs_toolkit.cameras import Cameras, from_yaw_pitch, frontal, yaw_pitch_radius
 from hgs_toolkit.errors import ConfigError
+from hgs_toolkit.inversion import latent
 from hgs_toolkit.inversion.inversion import InversionSettings, draw_photographs, invert
 from hgs_toolkit.inversion.latent import LatentSettings, fit_latent, learning_rate
 from hgs_toolkit.inversion.objective import Objective
@@ -56,6 +57,24 @@ def test_the_seed_decides_the_search(model: Generator, target: Target) -> None:
     first, again = (fit_latent(model, target, Objective(), few) for _ in range(2))
     assert torch.equal(first.ws, again.ws)
     assert first.losses == again.losses
+
+
+def test_the_search_draws_with_a_copy_for_inference_and_finds_the_same_bits(
+    model: Generator, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = replace(SHORT, steps=5, candidates=4)
+    found = fit_latent(model, target, Objective(), few)
+    used: list[Generator] = []
+
+    def as_it_is(given: Generator) -> Generator:
+        used.append(given)
+        return given
+
+    monkeypatch.setattr(latent, "for_inference", as_it_is)
+    plain = fit_latent(model, target, Objective(), few)
+    assert used == [model, model]  # for the candidates and for the steps
+    assert torch.equal(found.ws, plain.ws)
+    assert found.losses == plain.losses
 
 
 def test_a_wrong_camera_is_corrected(model: Generator, target: Target) -> None:
