@@ -25,9 +25,6 @@ from hgs_toolkit.settings_io import config_to_dict
 if TYPE_CHECKING:
     from hgs_toolkit.model.generator import Generator
 
-INTERMEDIATE, LEAST_ELEMENTS = 4, 1 << 20
-"""Elements that building a network may take for each element of its file, and what it may always take."""
-
 STORAGE_TYPES = (torch.float32, torch.float16)
 
 
@@ -124,23 +121,17 @@ def _built(path: Path, config: GeneratorConfig, found: Mapping[str, Tensor]) -> 
     A broken configuration must not allocate what its file does not hold. Where it would, the tensors are compared as
     shapes alone, which is slow: torch imports its compiler for that.
     """
-    from hgs_toolkit.model.bounded import TooLargeError, at_most
+    from hgs_toolkit.model.bounded import build_within
     from hgs_toolkit.model.generator import Generator
 
-    allowed = INTERMEDIATE * sum(tensor.numel() for tensor in found.values()) + LEAST_ELEMENTS
     try:
-        with torch.random.fork_rng(devices=[]):
-            try:
-                with at_most(allowed):
-                    generator = Generator(config)
-            except TooLargeError:
-                with torch.device("meta"):
-                    expected = Generator(config).state_dict()
-                _check_tensors(path, found, expected)
-                return Generator(config)
+        generator = build_within(lambda: Generator(config), sum(tensor.numel() for tensor in found.values()))
+        _check_tensors(path, found, generator.state_dict())
+        if generator.tree_level.is_meta:
+            with torch.random.fork_rng(devices=[]):
+                generator = Generator(config)
     except RuntimeError as error:
         raise CheckpointError(f"{path} carries a configuration that no network can have ({error})") from error
-    _check_tensors(path, found, generator.state_dict())
     return generator
 
 

@@ -8,18 +8,19 @@ from __future__ import annotations
 import logging
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hgs_toolkit.config import Config, DiscriminatorConfig, GeneratorConfig, LevelBlock
 from hgs_toolkit.errors import CheckpointError, ConfigError
 from hgs_toolkit.gsgan.constants import check_constants, check_filters, opacity_logit
 from hgs_toolkit.gsgan.pickle_reader import Module, OnBytes, read_pickle
 from hgs_toolkit.gsgan.weights import State, block_name, discriminator_state, generator_state
+from hgs_toolkit.model.bounded import build_within
 from hgs_toolkit.model.discriminator import make_discriminator
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.pose_prior import PosePrior
@@ -194,18 +195,22 @@ def _infer_discriminator(state: State, resolution: int) -> DiscriminatorConfig:
 
 
 def _check_shapes(imported: ImportedCheckpoint) -> None:
-    """Compare the tensors with those of the networks of their configuration, which are made without memory."""
+    """Compare the tensors with those of the networks of their configuration."""
     config = imported.config
     if config.generator.level_counts[-1] > MAX_GAUSSIANS:
         raise CheckpointError(
             f"the finest level has {config.generator.level_counts[-1]} Gaussians; the file is damaged"
         )
-    with torch.device("meta"):
-        expected_generator = Generator(config.generator).state_dict()
-        expected_discriminator = make_discriminator(config.discriminator).state_dict()
-    _compare("G", imported.generator_state, expected_generator)
-    _compare("G_ema", imported.ema_state, expected_generator)
-    _compare("D", imported.discriminator_state, expected_discriminator)
+    generator = _expected(lambda: Generator(config.generator), imported.ema_state)
+    _compare("G", imported.generator_state, generator)
+    _compare("G_ema", imported.ema_state, generator)
+    discriminator = _expected(lambda: make_discriminator(config.discriminator), imported.discriminator_state)
+    _compare("D", imported.discriminator_state, discriminator)
+
+
+def _expected(build: Callable[[], nn.Module], found: State) -> State:
+    """The tensors of the network that ``build`` makes, of any values, within the size of ``found``."""
+    return build_within(build, sum(tensor.numel() for tensor in found.values())).state_dict()
 
 
 def _compare(network: str, found: State, expected: State) -> None:

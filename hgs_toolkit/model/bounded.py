@@ -1,6 +1,7 @@
-"""A bound on what the constructor of a network may allocate, checked before each large tensor is made.
+"""Networks of a file's configuration, built without allocating more than the file justifies.
 
-Building on the device ``meta`` needs no such bound, but torch imports its compiler for it: two seconds' work.
+The bound is checked before each large tensor is made. Building on the device ``meta`` needs no such bound, but torch
+imports its compiler for it: two seconds' work.
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 BY_SIZE: tuple[Callable[..., Any], ...] = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn)
@@ -21,6 +22,12 @@ BY_COUNT: tuple[Callable[..., Any], ...] = (torch.arange, torch.linspace, torch.
 """What makes a tensor whose size follows from numbers: the largest number bounds it, or its square does."""
 
 PRODUCTS: tuple[Callable[..., Any], ...] = (Tensor.matmul, Tensor.__matmul__, torch.matmul, torch.mm)
+
+
+INTERMEDIATE, LEAST_ELEMENTS = 4, 1 << 20
+"""Elements that building a network may take for each element of its file, and what it may always take."""
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class TooLargeError(Exception):
@@ -61,3 +68,18 @@ def at_most(elements: int) -> Iterator[None]:
     """Raise a TooLargeError before the tensors that are made inside have more than ``elements`` elements in all."""
     with _Bounded(elements):
         yield
+
+
+def build_within(build: Callable[[], Network], stored: int) -> Network:
+    """The network that ``build`` makes, untrained; torch's random numbers stay as they were.
+
+    Args:
+        stored: number of elements of the tensors that are to be loaded into it. A network that would take far more,
+            as that of a broken configuration may, is built on the device ``meta``: it has shapes but no memory.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]), at_most(INTERMEDIATE * stored + LEAST_ELEMENTS):
+            return build()
+    except TooLargeError:
+        with torch.device("meta"):
+            return build()

@@ -22,8 +22,10 @@ from torch import Tensor, nn
 from hgs_toolkit.cameras import Cameras, from_yaw_pitch
 from hgs_toolkit.config import GeneratorConfig, LevelBlock
 from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.gsgan import snapshot
 from hgs_toolkit.gsgan.snapshot import ImportedCheckpoint, import_gsgan
 from hgs_toolkit.gsgan.weights import generator_state
+from hgs_toolkit.model.bounded import build_within
 from hgs_toolkit.model.discriminator import make_discriminator
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import render
@@ -157,6 +159,21 @@ def test_a_model_is_evaluated_from_mirrored_cameras_and_told_the_labels(imported
         color = (0.5,) * 3 if config.training.background == "random" else (0.0,) * 3
         images, _ = render(scene, seen.reshape(1, 1), 16, 16, background=color)
     assert torch.allclose(found[0], images[0, 0].clamp(0, 1), atol=1e-5)
+
+
+def test_shapes_are_compared_without_the_device_for_which_torch_imports_its_compiler(
+    snapshot_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[nn.Module] = []
+
+    def build(*arguments: Any) -> nn.Module:
+        built.append(build_within(*arguments))
+        return built[-1]
+
+    monkeypatch.setattr(snapshot, "build_within", build)
+    import_gsgan(snapshot_file)
+    assert len(built) == 2
+    assert not any(tensor.is_meta for network in built for tensor in network.state_dict().values())
 
 
 def test_weights_arrive_where_the_map_of_names_puts_them(imported: ImportedCheckpoint) -> None:
