@@ -21,6 +21,13 @@ HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 USAGE_ERROR = 2
 """Exit code of wrong usage."""
 
+EXPECTED = {
+    "float_parsing": "a number", "int_parsing": "a whole number", "int_from_float": "a whole number",
+    "bool_parsing": "true or false", "less_than_equal": "at most {le:g}", "greater_than_equal": "at least {ge:g}",
+    "less_than": "less than {lt:g}", "greater_than": "more than {gt:g}",
+}  # fmt: skip
+"""What an option takes, by pydantic's type of the error."""
+
 
 class LateCommands(MutableMapping[str, Any]):
     """Commands by name, each built from its module when it is first asked for.
@@ -139,10 +146,22 @@ def _tell_usage_error(error: Any, as_json: bool) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":  # no arguments at all: the message is the help text
         error.show()
         return int(error.exit_code)
-    sentence = " ".join(message.replace("Value error, ", "").split()).rstrip(".")  # pydantic's prefix
+    message = _value_sentence(error) or message.replace("Value error, ", "")  # pydantic's prefix
+    sentence = " ".join(message.split()).rstrip(".")
     if context is not None:
         sentence += f"; see '{context.command_path} --help'"
     if as_json:
         typer.echo(json.dumps({"event": "error", "kind": "usage", "text": sentence, "files": []}))
     typer.echo(f"error: {sentence}", err=True)
     return int(error.exit_code)
+
+
+def _value_sentence(error: Any) -> str:
+    """What is wrong with an option's value in the toolkit's words; empty where pydantic did not find it."""
+    found: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
+    parameter = getattr(error, "param", None)
+    if not found or parameter is None:
+        return ""
+    kind, bounds = found[0]["type"], found[0].get("ctx", {})
+    expected = EXPECTED.get(kind, "").format(**bounds)
+    return f"{parameter.get_error_hint()} is '{found[0]['input']}'; expected {expected}" if expected else ""

@@ -13,6 +13,9 @@ MAX_SEED = 2**32 - 1
 MAX_LEVELS = 64
 """Largest number of levels of a tree, so that a file cannot ask for millions of empty ones."""
 
+LEAST_IMAGES = 4
+"""Number of images of the smallest set that is trained on: the smallest batch of a plan."""
+
 DEFAULT_RADIUS = 2.7
 """Distance of EG3D's cameras from the origin, world units."""
 

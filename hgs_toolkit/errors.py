@@ -43,12 +43,16 @@ class MissingExtraError(HgsError, ImportError):
         )
 
 
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """`` (did you mean '.ply'?)``: a hint at the one of ``known`` that ``name`` resembles; empty where none does."""
+def did_you_mean(name: str, known: Sequence[str], count: int = 1) -> str:
+    """`` (did you mean '.ply'?)``: a hint at those of ``known`` that ``name`` resembles; empty where none does.
+
+    Args:
+        count: largest number of names, the nearest first.
+    """
     import difflib
 
-    matches = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean '{matches[0]}'?)" if matches else ""
+    matches = [f"'{match}'" for match in difflib.get_close_matches(name, known, n=count)]
+    return f" (did you mean {' or '.join(matches)}?)" if matches else ""
 
 
 def require(condition: bool, key: str, value: Any, expected: str) -> None:

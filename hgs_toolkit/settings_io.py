@@ -19,6 +19,9 @@ from hgs_toolkit.errors import ConfigError, did_you_mean, require
 
 PRESET_FOLDER = Path(__file__).parent / "presets"
 
+LISTED_KEYS = 16
+"""Number of keys of a section that an error lists; of larger sections it names where they are listed."""
+
 T = TypeVar("T")
 
 
@@ -175,8 +178,16 @@ def build(cls: type[T], values: Any, prefix: str) -> T:
     known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
     for key in values:
         if key not in known:
-            raise ConfigError(f"unknown key '{prefix}{key}'{did_you_mean(str(key), known)}; known: {', '.join(known)}")
+            raise ConfigError(f"unknown key '{prefix}{key}'{_hint(str(key), known)}")
     return cls(**{key: _convert(types[key], value, prefix + key) for key, value in values.items()})
+
+
+def _hint(key: str, known: list[str]) -> str:
+    """The keys that ``key`` may have been meant for, and all of them or where they are listed."""
+    hint = did_you_mean(key, known, count=3)
+    if len(known) <= LISTED_KEYS:
+        return f"{hint}; known: {', '.join(known)}"
+    return f"{hint}; 'hgs train --settings' lists all {len(known)} keys of this section"
 
 
 def _convert(kind: Any, value: Any, key: str) -> Any:

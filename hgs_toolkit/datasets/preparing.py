@@ -14,6 +14,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from hgs_toolkit.conventions import LEAST_IMAGES
 from hgs_toolkit.datasets.convert import Framing, convert_scenes, label_classes
 from hgs_toolkit.datasets.eg3d import OnProgress
 from hgs_toolkit.datasets.meshes.variation import Variation
@@ -129,6 +130,8 @@ def _convert(source: Path, made: Path, record: SetRecord, file: Path, progress: 
     problems: list[str] = []
     scenes = read_scenes(source, assumed=FACES if record.kind == "images" else None, problems=problems)
     lenses = [photograph.lens for scene in scenes for photograph in scene.photographs]
+    if len(lenses) < LEAST_IMAGES:
+        raise DataError(f"{source} has {len(lenses)} images; expected at least {LEAST_IMAGES}, better thousands")
     side = min(min(lens.width, lens.height) for lens in lenses)
     resolution = min(record.resolution, 2 ** int(math.log2(max(side, 8))))
     _write_record(file, record)

@@ -28,6 +28,9 @@ TYPES = {
 BYTE_ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": ""}
 """NumPy byte orders by the names that headers use; empty for text."""
 
+BOM = b"\xef\xbb\xbf"
+"""UTF-8's mark at the start of a text, which some editors add to an ASCII file; nothing is said by it."""
+
 MAX_ROWS = 10**12
 """Rows of a table above which a header is taken for broken."""
 
@@ -55,12 +58,14 @@ class PlyHeader:
         elements: the tables, by name, in the order of the file.
         comments: the texts of the comments.
         data_start: offset of the first byte of data.
+        start: offset of the header's first byte, behind a byte order mark if there is one.
     """
 
     order: str
     elements: dict[str, Element]
     comments: list[str]
     data_start: int
+    start: int = 0
 
     def element(self, name: str) -> Element:
         """The element of that name; raises a ParseError if the file has none."""
@@ -87,13 +92,15 @@ def read_header(path: Path) -> PlyHeader:
         ParseError: if the header is broken, or promises more than the file's size allows.
     """
     with open(path, "rb") as file:
-        lines = _header_lines(file)
+        header_start = len(BOM) if file.read(len(BOM)) == BOM else 0
+        file.seek(header_start)
+        lines = _header_lines(file, header_start)
         start = file.tell()
     kinds = [line.split()[1:2] for line in lines if line.startswith("format ")]
     if len(kinds) != 1 or not kinds[0] or kinds[0][0] not in BYTE_ORDERS:
         raise ParseError(f"it has no line 'format' of a known kind; expected one of: {', '.join(BYTE_ORDERS)}")
     comments = [line.removeprefix("comment").strip() for line in lines if line.startswith("comment")]
-    header = PlyHeader(BYTE_ORDERS[kinds[0][0]], _elements(lines), comments, start)
+    header = PlyHeader(BYTE_ORDERS[kinds[0][0]], _elements(lines), comments, start, header_start)
     _check_size(header, path.stat().st_size - start)
     return header
 
@@ -109,13 +116,13 @@ def _check_size(header: PlyHeader, available: int) -> None:
         raise ParseError(f"it is truncated: its header promises at least {needed} bytes of data, {available} follow")
 
 
-def _header_lines(file: BinaryIO) -> list[str]:
-    """The lines of the header; afterwards ``file`` is at the first byte of data."""
+def _header_lines(file: BinaryIO, begin: int) -> list[str]:
+    """The lines of the header, which begins where ``file`` is; afterwards that is at the first byte of data."""
     start = file.read(MAX_HEADER)
     end = re.search(rb"end_header\r?\n?", start)
     if not start.startswith(b"ply") or end is None:
         raise ParseError("it is no .ply file or its header is broken; expected 'ply' ... 'end_header'")
-    file.seek(end.end())
+    file.seek(begin + end.end())
     return start[: end.start()].decode("ascii", "replace").splitlines()
 
 

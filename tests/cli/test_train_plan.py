@@ -22,6 +22,14 @@ SMALL = [
 ]  # fmt: skip
 
 
+def test_stages_for_which_the_set_is_too_small_leave_no_folder(hgs: Hgs, tmp_path: Path) -> None:
+    assert hgs("dataset", "demo", "--out", tmp_path / "set.zip", "--count", 6, "--resolution", 16).exit_code == 0
+    refused = hgs("train", "--data", tmp_path / "set.zip", "--preset", "critters64", "--out", tmp_path / "run")
+    assert refused.exit_code == 1
+    assert "6 images for training.batch = 16; expected at least as many" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["set.zip"]
+
+
 def test_a_plan_is_shown_edited_and_trained(hgs: Hgs, tmp_path: Path) -> None:
     data, run = tmp_path / "set.zip", tmp_path / "run"
     assert hgs("dataset", "demo", "--out", data, "--count", 8, "--resolution", 16).exit_code == 0

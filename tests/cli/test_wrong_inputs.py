@@ -60,7 +60,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_config: Config) -> Ite
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text("mine")
     (root / "empty").mkdir()
-    Image.new("RGB", (40, 40), (90, 60, 30)).save(root / "photo.png")
+    (root / "few").mkdir()
+    for name in ("photo.png", "few/1.png", "few/2.png"):
+        Image.new("RGB", (40, 40), (90, 60, 30)).save(root / name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model_files, "PRETRAINED", root / "none.safetensors")
         yield root
@@ -85,7 +87,8 @@ WRONG_INPUTS = [
     ("render a.hgs b.mp4 --fps 0", 2, "'--fps'"),
     ("render a.hgs b.png --yaw north", 2, "'north' is no list of degrees such as 0,90,-30"),
     ("render a.hgs b.png --yaw 0 --frames 3", 2, "directions are a camera path of their own; choose one"),
-    ("share a.hgs b.html --pitch 95", 2, "'--pitch'"),
+    ("share a.hgs b.html --pitch 95", 2, "'--pitch' is '95'; expected at most 88; see 'hgs share --help'"),
+    ("share a.hgs b.html --yaw north", 2, "'--yaw' is 'north'; expected a number; see 'hgs share --help'"),
     ("mesh a.hgs b.glb --faces -1", 2, "'--faces'"),
     ("video run a b c.mp4", 2, "4 paths; expected [MODEL] OUT"),
     ("video run b.mp4 --frames 0", 2, "'--frames'"),
@@ -254,7 +257,10 @@ WRONG_INPUTS = [
     ("train --data set.zip --preset critters32 --out o --resume", 1, "o holds no run to resume"),
     ("train --data set.zip --preset critters32 --out o --kimg -1", 1, "training.kimg is -1.0; expected more than 0"),
     ("train --data set.zip --preset critters32 --out o --set training.batch=0", 1, "expected at least 1"),
-    ("train --data set.zip --preset critters32 --out o --set training.batchh=3", 1, "(did you mean 'batch'?); known: "),
+    ("train --data set.zip --preset critters32 --out o --set training.batchh=3", 1,
+     "unknown key 'training.batchh' (did you mean 'batch'?); 'hgs train --settings' lists all "),
+    ("train --data set.zip --preset critters32 --out o --set training.gamma=3", 1, "'r2_gamma' or 'r1_gamma' or"),
+    ("train --data few --out o", 1, "few has 2 images; expected at least 4, better thousands"),
     ("train --data set.zip --preset critters32 --out o --set nonsense", 1, "expected key=value"),
     ("train --data set.zip --preset critters32 --out o --grow empty", 1, "neither state.pt nor model.safetensors"),
     ("train --data set.zip --config bad.yaml --out o", 1, "bad.yaml is not valid YAML"),

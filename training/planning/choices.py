@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hgs_toolkit.config import Config
+from hgs_toolkit.conventions import LEAST_IMAGES
 from hgs_toolkit.errors import ConfigError, DataError
 from hgs_toolkit.pose_prior import describe_poses
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict, load_preset, merge, with_settings
@@ -87,6 +88,8 @@ def propose(
         settings: ``key=value`` texts that win over what is chosen, in every stage.
     """
     batch, why_batch = _wished_batch(settings) or _batch(facts, machine, sizes[-1])
+    if batch > facts.images:
+        raise DataError(f"{facts.name} has {facts.images} images; expected at least {batch}, better thousands")
     shared, choices = _shared(facts)
     stages = [_stage(size, batch, shared, seed) for size in sizes]
     polish = load_preset("critters64-polish").training
@@ -146,10 +149,8 @@ def _batch(facts: SetFacts, machine: Machine, resolution: int) -> tuple[int, str
     wanted = 32 if machine.device == "cuda" else MEASURED_BATCH
     needed = BYTES_PER_IMAGE * max(resolution / 64, 0.25) ** 2
     batch = wanted
-    while batch > 4 and (batch * needed > machine.memory or batch > facts.images):
+    while batch > LEAST_IMAGES and (batch * needed > machine.memory or batch > facts.images):
         batch //= 2
-    if batch > facts.images:
-        raise DataError(f"{facts.name} has {facts.images} images; expected at least {batch}, better thousands")
     if batch < wanted:
         limit = "images" if wanted > facts.images else f"{machine.memory / 2**30:.1f} GiB of free memory"
         return batch, f"{limit} allow no more"

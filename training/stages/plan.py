@@ -22,7 +22,7 @@ from hgs_toolkit.pose_prior import PosePrior
 from hgs_toolkit.settings_io import config_to_dict, flatten_keys, load_config
 from hgs_toolkit.training.continuing import DatasetIdentity, refuse_other_data
 from hgs_toolkit.training.distributed import World
-from hgs_toolkit.training.fitting import POSES, fitted
+from hgs_toolkit.training.fitting import POSES, check_data, fitted
 from hgs_toolkit.training.loop import RunProgress, train
 from hgs_toolkit.training.networks import Networks
 from hgs_toolkit.training.reports.page import REPORT_FILE
@@ -160,7 +160,13 @@ def train_plan(
                 break
             images = open_images(recipe.generator.resolution)
             chosen = {*explicit, *_changed_tasks(stages, number)}
-            config, start, goes_on = _beginning(recipe, run, previous, images, chosen)
+            try:
+                config, start, goes_on = _beginning(recipe, run, previous, images, chosen)
+                check_data(config, images)
+            except HgsError:
+                if world.is_main and not (resume or has_run):
+                    folder.plan_file.unlink(missing_ok=True)  # nothing was trained, and nothing is left
+                raise
             if world.is_main and not goes_on:
                 logger.info("stage %d of %d: %s", number + 1, len(stages), config.name)
             shown = _reporting(folder, run, number, clock, report) if world.is_main else None

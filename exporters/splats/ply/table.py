@@ -6,6 +6,7 @@ at a time; plyfile reads ascii files, and those with lists before or in the want
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,7 +91,10 @@ class PlyFile:
 
     def _by_plyfile(self, name: str) -> Any:
         try:
-            return PlyData.read(str(self.path))[name].data
+            # plyfile knows no byte order mark, and leaves a text that it opens over a file unclosed.
+            marked = self.header.start > 0
+            source = io.BytesIO(self.path.read_bytes()[self.header.start :]) if marked else str(self.path)
+            return PlyData.read(source)[name].data
         except (PlyParseError, ValueError, TypeError, IndexError, OverflowError) as error:
             raise FormatError(f"{self.path} is not a readable .ply file: {error}") from error
 

@@ -217,6 +217,19 @@ def test_text_that_is_no_number_is_refused(tmp_path: Path, scene: GaussianHierar
         load(tmp_path / "a.ply")
 
 
+@pytest.mark.parametrize("text", [True, False])
+def test_a_byte_order_mark_before_the_header_is_no_part_of_it(
+    text: bool, tmp_path: Path, scene: GaussianHierarchy
+) -> None:
+    """Some editors put one before a text that they save."""
+    export(scene, tmp_path / "a.ply")
+    rows = PlyElement.describe(PlyData.read(tmp_path / "a.ply")["vertex"].data, "vertex")
+    PlyData([rows], text=text).write(str(tmp_path / "plain.ply"))
+    (tmp_path / "marked.ply").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "plain.ply").read_bytes())
+    plain, marked = load(tmp_path / "plain.ply"), load(tmp_path / "marked.ply")
+    assert all(torch.equal(marked.parameters()[name], value) for name, value in plain.parameters().items())
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "binary_little_endian"])
 def test_an_impossible_count_is_refused_before_anything_is_allocated(encoding: str, tmp_path: Path) -> None:
     lines = ["ply", f"format {encoding} 1.0", "element vertex 900000000000", *(f"property float {n}" for n in DC_ONLY)]
