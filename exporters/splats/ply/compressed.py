@@ -69,7 +69,7 @@ def write_compressed_ply(path: Path, scene: GaussianHierarchy | StoredSplats, op
     largest, three = drop_largest(splats.quats)
     words = [
         _pack(_unit(splats.means, bounds[0]), POSITION_BITS),
-        _pack(three / (2 * BOUND) + np.float32(0.5), ROTATION_BITS) | largest.astype(np.uint32) << 30,
+        _pack((three / (2 * BOUND) + np.float32(0.5)).T, ROTATION_BITS) | largest.astype(np.uint32) << 30,
         _pack(_unit(log_scales, bounds[1]), POSITION_BITS),
         _pack(_unit(colours, bounds[2]), COLOUR_BITS[:3]) << 8 | opacity_bytes(splats.logits),
     ]
@@ -184,23 +184,28 @@ def _header(chunks: int, splats: StoredSplats, frame: str, options: ExportOption
 
 
 def _bounds(values: Floats) -> Floats:
-    """The least and greatest values (C, 2, 3) of each chunk of (N, 3); copies of the last row fill the last chunk."""
-    chunks = np.pad(values, ((0, -len(values) % CHUNK), (0, 0)), mode="edge").reshape(-1, CHUNK, 3)
-    return np.stack([chunks.min(axis=1), chunks.max(axis=1)], axis=1)
+    """The least and greatest values (C, 2, 3) of each chunk of (N, 3)."""
+    starts = np.arange(0, len(values), CHUNK)
+    columns = [np.ascontiguousarray(column) for column in values.T]
+    sides = [np.stack([side.reduceat(column, starts) for column in columns], 1) for side in (np.minimum, np.maximum)]
+    return np.stack(sides, axis=1)
 
 
 def _unit(values: Floats, bounds: Floats) -> Floats:
-    """Values (N, 3) as fractions 0..1 between the bounds of their chunks; 0 where the bounds are equal."""
-    low, high = np.repeat(bounds, CHUNK, axis=0)[: len(values)].transpose(1, 0, 2)
-    extent: Floats = high - low
-    unit: Floats = (values - low) / np.where(extent > 0, extent, np.float32(1))
+    """Values (N, 3) as fractions 0..1 between the bounds of their chunks, in columns (3, N); 0 between equal bounds."""
+    unit = np.empty((3, len(values)), np.float32)
+    for axis in range(3):
+        low, extent = bounds[:, 0, axis], bounds[:, 1, axis] - bounds[:, 0, axis]
+        divisor = np.where(extent > 0, extent, np.float32(1))
+        np.subtract(values[:, axis], np.repeat(low, CHUNK)[: len(values)], out=unit[axis])
+        unit[axis] /= np.repeat(divisor, CHUNK)[: len(values)]
     return unit
 
 
 def _pack(unit: Floats, bits: tuple[int, ...]) -> Words:
-    """Words (N,) whose fields are the columns of fractions 0..1 (N, F); the first column has the highest bits."""
-    word = np.zeros(len(unit), np.uint32)
-    for column, width in zip(unit.T, bits, strict=True):
+    """Words (N,) whose fields are columns (F, N) of fractions 0..1; the first column has the highest bits."""
+    word = np.zeros(unit.shape[1], np.uint32)
+    for column, width in zip(unit, bits, strict=True):
         top = 2**width - 1
         word = word << np.uint32(width) | np.round(column * top).clip(0, top).astype(np.uint32)
     return word
