@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hgs_toolkit.asset_metadata import METADATA_KEY, AssetMetadata, parse_metadata
+from hgs_toolkit.conventions import BACKGROUND_LEVEL
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.splats.ply.table import (
     ANTIALIASED,
@@ -27,8 +28,6 @@ from hgs_toolkit.exporters.table import NATIVE, check_source, format_of, read_as
 from hgs_toolkit.files import open_safetensors
 from hgs_toolkit.parsing.ply_columns import FILTER, missing_columns
 from hgs_toolkit.parsing.stored import ParseError
-
-BACKGROUND_LEVEL = -1
 
 TREE = {"level", "parent"}
 """Columns that a .ply has both of or neither."""
@@ -147,9 +146,10 @@ def _summarize_sog(path: Path) -> SplatSummary | None:
 def _summarize_arrays(path: Path) -> SplatSummary | None:
     reading = read_file(path)
     splats = reading.content
-    if any(reading.offset) or not isinstance(splats, StoredSplats) or not splats.sound:
+    if not isinstance(splats, StoredSplats) or not splats.sound:
         return None
-    return _near(splats.means, "y_up", splats.sh_degree, metadata=AssetMetadata(antialiased=reading.antialiased))
+    metadata = AssetMetadata(offset=reading.offset, antialiased=reading.antialiased)
+    return _summary(splats.means, np.zeros(len(splats)), splats.sh_degree, metadata)
 
 
 QUICK: dict[str, Callable[[Path], SplatSummary | None]] = {
