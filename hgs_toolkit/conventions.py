@@ -13,6 +13,12 @@ MAX_SEED = 2**32 - 1
 MAX_LEVELS = 64
 """Largest number of levels of a tree, so that a file cannot ask for millions of empty ones."""
 
+BACKGROUND_LEVEL = -1
+"""Level of Gaussians outside the tree: those of the background generator."""
+
+NO_PARENT = -1
+"""Parent of a Gaussian that has none."""
+
 LEAST_IMAGES = 4
 """Number of images of the smallest set that is trained on: the smallest batch of a plan."""
 

@@ -13,14 +13,11 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from hgs_toolkit.conventions import BACKGROUND_LEVEL as BACKGROUND_LEVEL
 from hgs_toolkit.conventions import MAX_LEVELS
+from hgs_toolkit.conventions import NO_PARENT as NO_PARENT
 from hgs_toolkit.encoding import log_scales_to_scales, logits_to_opacities, sh_degree
 from hgs_toolkit.errors import ShapeError
-
-BACKGROUND_LEVEL = -1
-"""Level of Gaussians outside the tree: those of the background generator."""
-
-NO_PARENT = -1
 
 
 @dataclass(frozen=True, eq=False)

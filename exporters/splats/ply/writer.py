@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hgs_toolkit.conventions import sh_bases
+from hgs_toolkit.conventions import NO_PARENT, sh_bases
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.frames import frame_signs, turn_signs
 from hgs_toolkit.exporters.limits import BLOCK
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 MAX_EXACT_INDEX = 2**24
 """Greatest whole number up to which all are exact in a float32 column."""
-
-NO_PARENT = -1
-"""Parent of a Gaussian of a flat scene."""
 
 NORMALS = ("nx", "ny", "nz")
 TREE = ("level", "parent")
