@@ -1,8 +1,9 @@
-"""The golden numbers, and what our networks make of the same weights and inputs (once a session)."""
+"""The golden numbers, what our networks make of the same weights and inputs (once a session), and a small snapshot."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ from torch import Tensor
 
 from hgs_toolkit.config import GeneratorConfig
 from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.gsgan.snapshot import ImportedCheckpoint, import_gsgan
 from hgs_toolkit.gsgan.weights import generator_state
 from hgs_toolkit.model.generator import Generator
 from tests.parity.reference_weights import GOLDENS, reference_state
+from tests.parity.snapshots import small_snapshot, write
 
 Goldens = Mapping[str, NDArray[Any]]
 
@@ -44,3 +47,13 @@ def reference_w(reference_generator: Generator, goldens: Goldens) -> Tensor:
 @pytest.fixture(scope="session")
 def reference_scene(reference_generator: Generator, reference_w: Tensor, goldens: Goldens) -> GaussianHierarchy:
     return reference_generator.synthesize(reference_w, torch.from_numpy(goldens["camera_dir"]))
+
+
+@pytest.fixture(scope="module")
+def snapshot_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("snapshot") / "network-snapshot.pkl", small_snapshot)
+
+
+@pytest.fixture(scope="module")
+def imported(snapshot_file: Path) -> ImportedCheckpoint:
+    return import_gsgan(snapshot_file)
