@@ -1,6 +1,6 @@
 """A small example of everything that docs/own-data.md tells of, to try its commands on, and the pictures of that page.
 
-    python experiments/stories.py stories
+    python -m experiments.stories stories
     hgs train --data stories/meshes --out runs/meshes --minutes 120                # 6 vases as .glb
     hgs train --data stories/colmap --out runs/colmap --minutes 240                # the same, photographed on a table
     hgs train --data stories/bare --out runs/bare --minutes 480                    # animal heads, no camera anywhere
