@@ -15,7 +15,7 @@ from tests.cli.conftest import Hgs
         (("--minutes", "-3"), "-3; expected more than 0"),
         (("--minutes", "0"), "0; expected more than 0"),
         (("--minutes", "nan"), "nan; expected more than 0"),
-        (("--snap", "-1"), "greater than or equal to 0"),
+        (("--snap", "-1"), "'--snap' is '-1'; expected at least 0"),
     ],
 )
 def test_limits_and_intervals_out_of_range_are_wrong_usage(

@@ -23,16 +23,16 @@ from hgs_toolkit.datasets.world import PlacementOptions
 from hgs_toolkit.errors import DataError
 
 CAMERAS = from_yaw_pitch(torch.arange(3) * 0.3, torch.zeros(3)).labels.tolist()
-NAMES = ["00000/img0.png", "00000/img1.png", "00000/img2.png"]
 ONE_OF_25 = [0] * 24 + [1]
 
 
 def write_set(path: Path, labels: list[Any] | None) -> Path:
-    """Three images with labels, as StyleGAN's dataset tool lays them out."""
+    """Images with labels (three without any), as StyleGAN's dataset tool lays them out."""
     (path / "00000").mkdir(parents=True)
-    for index, name in enumerate(NAMES):
+    names = [f"00000/img{index}.png" for index in range(3 if labels is None else len(labels))]
+    for index, name in enumerate(names):
         Image.new("RGB", (16, 16), (80 * index, 0, 0)).save(path / name)
-    pairs = None if labels is None else [list(pair) for pair in zip(NAMES, labels, strict=True)]
+    pairs = None if labels is None else [list(pair) for pair in zip(names, labels, strict=True)]
     (path / "dataset.json").write_text(json.dumps({"labels": pairs}))
     return path
 
@@ -59,10 +59,10 @@ def test_the_classes_of_a_stylegan_set_are_kept(labels: list[Any], vectors: list
 
 def test_training_on_it_assumes_cameras_and_learns_its_classes(tmp_path: Path) -> None:
     around = tmp_path / "around"
-    write_set(around / "my set", [1, 0, 1])
+    write_set(around / "my set", [1, 0, 1, 1])
     made = open_dataset(prepare_data(around, tmp_path / "run", 16))
     assert made.classes is not None
-    assert made.classes.counts() == {"0": 1, "1": 2}
+    assert made.classes.counts() == {"0": 1, "1": 3}
     assert "normal" in made.facts["poses"]
 
 

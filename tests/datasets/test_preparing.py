@@ -92,9 +92,12 @@ def test_images_alone_get_assumed_poses_and_stay_what_they_were_made_of(tmp_path
     (tmp_path / "faces").mkdir()
     for index in range(3):
         Image.new("RGB", (40, 50), (80 * index, 90, 100)).save(tmp_path / "faces" / f"{index}.png")
+    with pytest.raises(DataError, match="faces has 3 images; expected at least 4, better thousands"):
+        prepare_data(tmp_path / "faces", tmp_path / "run", 64)
+    Image.new("RGB", (40, 50), (240, 90, 100)).save(tmp_path / "faces" / "3.png")
     made = prepare_data(tmp_path / "faces", tmp_path / "run", 64)
     images = open_dataset(made)
-    assert (len(images), images.resolution, images.has_alpha) == (3, 32, False)
+    assert (len(images), images.resolution, images.has_alpha) == (4, 32, False)
     assert "drawn at random" in images.facts["poses"]
     stamp = made.stat().st_mtime_ns
     assert prepare_data(tmp_path / "faces", tmp_path / "run", 16) == made
