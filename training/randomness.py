@@ -31,6 +31,7 @@ class Purpose(IntEnum):
     EVALUATION = 14
     CLASSES = 15
     ENCODER = 16
+    GROWING = 17
 
 
 def keyed_generator(seed: int, step: int, purpose: Purpose) -> torch.Generator:

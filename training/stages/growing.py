@@ -2,7 +2,7 @@
 
 Every doubling of the resolution adds a level to the tree and a block to the discriminator (progressive growing, Karras
 et al. 2018, arXiv 1710.10196, without its blending: a discriminator that goes on judging as before takes its place).
-What has a counterpart is copied; the rest keeps its random start.
+What has a counterpart is copied; the rest keeps its random start, and the new level is nearly transparent.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from hgs_toolkit.model.residual_discriminator import ResidualDiscriminator
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict, flatten_keys
 from hgs_toolkit.training.networks import Networks, new_networks
 from hgs_toolkit.training.stages.handover import hand_over
+from hgs_toolkit.training.stages.new_level import fade_finest_level
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +122,9 @@ def grow(smaller: Networks, config: Config) -> Networks:
             f"'{smaller.config.name}' cannot grow into '{config.name}': {len(lost)} of its tensors have no place there "
             f"(the first is {lost[0]}); expected the same widths at the levels and resolutions that both have"
         )
+    if config.generator.levels > smaller.config.generator.levels:
+        for network in (generator, average):
+            fade_finest_level(network, config.training.seed)
     if judges:
         _hand_over_judgement(smaller, config, discriminator)
     logger.info("%s goes on as %s", smaller.config.name, config.name)
