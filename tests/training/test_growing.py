@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from hgs_toolkit.cameras import orbit
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.rendering import render
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict
 from hgs_toolkit.training.networks import Networks, new_networks
 from hgs_toolkit.training.stages.growing import grow, grown_config
@@ -60,6 +63,11 @@ def _moved(networks: Networks) -> Networks:
     )
 
 
+def _with_opacity(scene: GaussianHierarchy, level: int, logit: float) -> GaussianHierarchy:
+    logits = torch.where(scene.level == level, logit, scene.opacity_logits)
+    return replace(scene, opacity_logits=logits)
+
+
 def test_the_coarse_levels_of_a_grown_generator_are_those_of_the_smaller_one(small: Config, larger: Config) -> None:
     smaller = _moved(_networks(small))
     grown = grow(smaller, larger)
@@ -87,6 +95,37 @@ def test_new_anchors_stand_where_the_gaussians_of_the_last_level_stood(small: Co
     assert scene.anchors is not None
     finest_anchors = scene.anchors.means[:, scene.anchors.level == 1].clamp(-1, 1)
     torch.testing.assert_close(finest_anchors, scene.means[:, scene.level == 1])
+
+
+def test_a_new_level_is_nearly_transparent_before_a_picture_that_stays(small: Config, larger: Config) -> None:
+    smaller = _moved(_networks(small))
+    for weights in (smaller.generator, smaller.ema):
+        for name, value in weights.items():
+            if name.startswith("heads.") and name.endswith("bias"):
+                value[13::14] += 5.0  # opaque subjects: every level adds as much to the opacity logits
+    grown = grow(smaller, larger)
+    before, after = new_networks(small)[0], new_networks(larger)[0]
+    z = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+    before.load_state_dict(smaller.generator)
+    for weights in (grown.generator, grown.ema):
+        after.load_state_dict(weights)
+        scene = after(z)
+        new = scene.opacity_logits[:, scene.level == 2]
+        assert abs(new.mean().item() - larger.generator.initial_opacity_logit) < 1.0
+    after.load_state_dict(grown.generator)
+    old, _ = render(before(z), orbit(4), 32, 32)
+    now, _ = render(after(z), orbit(4), 32, 32)
+    opaque, _ = render(_with_opacity(after(z), level=2, logit=10.0), orbit(4), 32, 32)
+    assert (now - old).abs().mean() < 0.3 * (opaque - old).abs().mean()
+
+
+def test_a_new_level_of_faint_parents_is_left_as_it_is(small: Config, larger: Config) -> None:
+    smaller = _networks(small)
+    for name, value in smaller.generator.items():
+        if name.startswith("heads.") and name.endswith("bias"):
+            value[13::14] -= 5.0
+    fresh, grown = new_networks(larger)[0].state_dict(), grow(smaller, larger).generator
+    assert torch.equal(grown["heads.2.bias"], fresh["heads.2.bias"])
 
 
 def test_a_grown_discriminator_keeps_its_low_resolutions_and_starts_the_new_one(small: Config, larger: Config) -> None:
