@@ -1,8 +1,8 @@
 """The finest level of a grown generator: it starts out nearly transparent, in front of a picture that stays.
 
-A child's opacity logit is its parent's plus the network's own output (Hyun & Heo 2024, section 4.1). A discriminator that
-sees alpha drives the logits of solid subjects far above zero, where the sigmoid has no slope. Children that took them
-over would be opaque dots that training can only recolour. So they begin where a network begins that was drawn at
+A child's opacity logit is its parent's plus the network's own output (Hyun & Heo 2024, section 4.1). A discriminator
+that sees alpha drives the logits of solid subjects far above zero, where the sigmoid has no slope. Children that took
+them over would be opaque dots that training can only recolour. So they begin where a network begins that was drawn at
 random, and each has to earn its opacity.
 """
 
