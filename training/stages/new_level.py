@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import math
 
+import numpy as np
 import torch
 
 from hgs_toolkit.model.generator import Generator
@@ -21,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 LATENTS = 32
 """Scenes whose mean opacity logit is measured."""
+
+ROUNDS, CLOSE = 4, 0.1
+"""How often the biases move at most, since soft clamps bend the way, and how near a mean is near enough."""
 
 REACH = 0.9
 """How much of a soft clamp's range an output may take at the start: beyond, the clamp leaves little gradient."""
@@ -36,15 +40,19 @@ def fade_finest_level(generator: Generator, seed: int) -> float:
         By how much the mean fell, in logits.
     """
     config = generator.config
-    before = _mean_logit(generator, seed)
     anchors, gaussians = generator.heads[-2], generator.heads[-1]
     assert isinstance(anchors, Heads)
     assert isinstance(gaussians, Heads)
-    way = max(before - config.initial_opacity_logit, 0.0)
-    for heads in (anchors, gaussians):
-        heads.bias[RAW - 1] += _before_clamp(-way / 2, heads.soft_clamp)
-    after = _mean_logit(generator, seed)
-    logger.info("the new level starts with a mean opacity logit of %.1f in place of %.1f", after, before)
+    before = after = _mean_logit(generator, seed)
+    for _ in range(ROUNDS):
+        way = after - config.initial_opacity_logit
+        if way < CLOSE:
+            break
+        for heads in (anchors, gaussians):
+            heads.bias[RAW - 1] += _before_clamp(-way / 2, heads.soft_clamp)
+        after = _mean_logit(generator, seed)
+    if after < before:
+        logger.info("the new level starts with a mean opacity logit of %.1f in place of %.1f", after, before)
     return before - after
 
 
@@ -57,7 +65,9 @@ def _mean_logit(generator: Generator, seed: int) -> float:
     config = generator.config
     device = generator.tree_level.device
     z = torch.randn(LATENTS, config.z_dim, generator=keyed_generator(seed, 0, Purpose.GROWING)).to(device)
-    size = config.classes.size
-    classes = torch.eye(size, device=device)[torch.arange(LATENTS, device=device) % size] if size else None
+    classes = None
+    if config.classes.size:
+        rows = config.classes.choose((np.arange(LATENTS) + 0.5) / LATENTS)  # each as often as it occurs
+        classes = torch.from_numpy(config.classes.table[rows]).to(device)
     scenes = generator.synthesize(generator.map(z, classes=classes), background=False)
     return scenes.opacity_logits[:, scenes.level == config.levels - 1].mean().item()
