@@ -16,6 +16,9 @@ RAW = sum(PARAMETER_SIZES)
 COLOR = slice(10, 13)
 """Columns of the colour within a raw row."""
 
+OPACITY = RAW - 1
+"""Column of the opacity logit within a raw row."""
+
 VIEW_CHANNELS = 32
 """Width of the viewing direction's embedding, which the Gaussians' colour head sees beside the features."""
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import logging
 import math
 
-import numpy as np
 import torch
 
 from hgs_toolkit.model.generator import Generator
-from hgs_toolkit.model.heads import RAW, Heads
+from hgs_toolkit.model.heads import OPACITY, Heads
+from hgs_toolkit.training.grids import drawn_rows
 from hgs_toolkit.training.randomness import Purpose, keyed_generator
 
 logger = logging.getLogger(__name__)
@@ -31,13 +31,10 @@ REACH = 0.9
 
 
 @torch.no_grad()
-def fade_finest_level(generator: Generator, seed: int) -> float:
+def fade_finest_level(generator: Generator, seed: int) -> None:
     """Lower the finest Gaussians' opacity logits to a mean of ``initial_opacity_logit``; where it is lower, do nothing.
 
     The biases of two heads share the way: of the anchors that only these Gaussians hang on, and of the Gaussians.
-
-    Returns:
-        By how much the mean fell, in logits.
     """
     config = generator.config
     anchors, gaussians = generator.heads[-2], generator.heads[-1]
@@ -49,11 +46,11 @@ def fade_finest_level(generator: Generator, seed: int) -> float:
         if way < CLOSE:
             break
         for heads in (anchors, gaussians):
-            heads.bias[RAW - 1] += _before_clamp(-way / 2, heads.soft_clamp)
+            # The first row is the anchors' where a level has some, and the Gaussians' in the last level.
+            heads.bias[OPACITY] += _before_clamp(-way / 2, heads.soft_clamp)
         after = _mean_logit(generator, seed)
     if after < before:
         logger.info("the new level starts with a mean opacity logit of %.1f in place of %.1f", after, before)
-    return before - after
 
 
 def _before_clamp(wanted: float, clamp: float | None) -> float:
@@ -64,10 +61,9 @@ def _before_clamp(wanted: float, clamp: float | None) -> float:
 def _mean_logit(generator: Generator, seed: int) -> float:
     config = generator.config
     device = generator.tree_level.device
-    z = torch.randn(LATENTS, config.z_dim, generator=keyed_generator(seed, 0, Purpose.GROWING)).to(device)
-    classes = None
-    if config.classes.size:
-        rows = config.classes.choose((np.arange(LATENTS) + 0.5) / LATENTS)  # each as often as it occurs
-        classes = torch.from_numpy(config.classes.table[rows]).to(device)
+    draws = keyed_generator(seed, 0, Purpose.GROWING)
+    z = torch.randn(LATENTS, config.z_dim, generator=draws).to(device)
+    rows = drawn_rows(config.classes, LATENTS, draws)
+    classes = torch.from_numpy(config.classes.table[rows]).to(device) if config.classes.size else None
     scenes = generator.synthesize(generator.map(z, classes=classes), background=False)
     return scenes.opacity_logits[:, scenes.level == config.levels - 1].mean().item()
