@@ -20,7 +20,7 @@ from hgs_toolkit.training import losses
 from hgs_toolkit.training.distributed import World, local_batch
 from hgs_toolkit.training.ema import ema_decay, frozen_copy, load_choices, update_choices, update_ema
 from hgs_toolkit.training.fakes import Fakes, draw
-from hgs_toolkit.training.inputs.augment import Augmentation, blur
+from hgs_toolkit.training.inputs.augment import Augmentation, blur, blur_alpha
 from hgs_toolkit.training.inputs.batches import Batch, make_batch
 from hgs_toolkit.training.networks import Networks, load_into, new_networks
 from hgs_toolkit.training.optimizers import (
@@ -155,6 +155,8 @@ class Trainer:
             numbers = self.augmentation.draw(len(images) * self.world.size, generator)
             images = self.augmentation.apply(images, self.world.rows(numbers))
         images, views = blur(images, self.blur_sigma), self.config.discriminator.views
+        if images.shape[1] > 3:
+            images = blur_alpha(images, self.config.training.alpha_blur)
         images, labels = (some.unflatten(0, (-1, views)).flatten(1, 2) for some in (images, labels))
         output: DiscriminatorOutput = self.discriminator(images, labels, None if classes is None else classes[::views])
         return output

@@ -57,6 +57,11 @@ def blur(images: Tensor, sigma: float) -> Tensor:
     return vertical @ images @ horizontal.mT
 
 
+def blur_alpha(images: Tensor, sigma: float) -> Tensor:
+    """Images (B, 4, H, W) whose last channel is blurred by ``sigma`` pixels, as :func:`blur` does."""
+    return torch.cat([images[:, :3], blur(images[:, 3:], sigma)], dim=1)
+
+
 TURN, SCALE, MOVE = math.radians(20), 0.3, 0.125
 """Limits of the geometric changes: radians, powers of two, shares of the image's side."""
 
