@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from hgs_toolkit.cameras import from_yaw_pitch
 from hgs_toolkit.config import AugmentConfig, Config
@@ -18,7 +20,7 @@ from hgs_toolkit.errors import CheckpointError, ConfigError
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict
 from hgs_toolkit.training.distributed import World
 from hgs_toolkit.training.fitting import check_data
-from hgs_toolkit.training.inputs.augment import Augmentation, compose
+from hgs_toolkit.training.inputs.augment import Augmentation, blur, compose
 from hgs_toolkit.training.inputs.balance import MAX_REPEATS, yaw_weights
 from hgs_toolkit.training.inputs.batches import batch_indices, make_batch
 from hgs_toolkit.training.networks import Networks, new_networks
@@ -67,6 +69,34 @@ def test_alpha_of_data_and_rendering_reaches_the_discriminator(tiny: Config, ima
     assert trainer.discriminator.state_dict()["fromrgb.weight"].shape[1] == 4
     for _ in range(3):
         assert all(math.isfinite(value) for value in trainer.train_step(images).values())
+
+
+def test_the_discriminator_sees_alpha_blurred_and_colours_as_they_are(
+    tiny: Config, images: PosedImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[Tensor] = []
+    plain = {"augment": asdict(AugmentConfig()), "blur_sigma": 0.0}
+    config = changed(tiny, discriminator={"alpha": True}, training={"alpha_blur": 1.5} | plain)
+    trainer = Trainer(config)
+    judge = trainer.discriminator.forward
+
+    def note(seen: Tensor, *rest: Any) -> Any:
+        judged.append(seen.detach())
+        return judge(seen, *rest)
+
+    monkeypatch.setattr(trainer.discriminator, "forward", note)
+    batch = make_batch(images, config, 0, World())
+    trainer.train_step(images)
+    real, fake = judged[:2]
+    torch.testing.assert_close(real[:, :3], batch.images[:, :3])
+    torch.testing.assert_close(real[:, 3:], blur(batch.images[:, 3:], 1.5))
+    assert steepest(real) < 0.5 * steepest(batch.images)
+    assert steepest(fake) <= 0.3
+
+
+def steepest(images: Tensor) -> float:
+    """Largest step of alpha between neighbouring pixels, relative to its range."""
+    return float(images[:, 3].diff(dim=-1).abs().max() / 2)
 
 
 def test_alpha_is_composed_beside_the_colours_and_keeps_its_value_when_they_change() -> None:
