@@ -107,7 +107,7 @@ class TrainingConfig:
     blur_kimg: float = 200.0
     """Length of the blur's fall to zero, kimg."""
     alpha_blur: float = 0.0
-    """Gaussian blur of the alpha that D sees, pixels at the training resolution: outlines no crisper than splats' are."""
+    """Gaussian blur of the alpha that D sees, pixels at the training resolution: no crisper than splats draw it."""
     ema_kimg: float | None = None
     """Half-life of the weights' moving average; None is batch * 10 / 32 kimg."""
     ema_rampup: float | None = 0.05
