@@ -58,7 +58,8 @@ def main() -> None:
             shown = {"real": batch.images, "generated": fakes.images}
             shown |= {name: harm(batch.images, options.sigma) for name, harm in harms.items()}
             for name, images in shown.items():
-                output = trainer._discriminate(images, batch.labels, batch.classes, Purpose.AUGMENT_REAL)
+                of = fakes if name == "generated" else batch
+                output = trainer._discriminate(images, of.labels, of.classes, Purpose.AUGMENT_REAL)
                 logits[name].append(output.logits)
     means = {name: float(torch.cat(values).mean()) for name, values in logits.items()}
     for name, mean in means.items():

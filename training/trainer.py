@@ -154,9 +154,8 @@ class Trainer:
             generator = keyed_generator(self.config.training.seed, self.step, purpose)
             numbers = self.augmentation.draw(len(images) * self.world.size, generator)
             images = self.augmentation.apply(images, self.world.rows(numbers))
-        images, views = blur(images, self.blur_sigma), self.config.discriminator.views
-        if images.shape[1] > 3:
-            images = blur_alpha(images, self.config.training.alpha_blur)
+        images = blur_alpha(blur(images, self.blur_sigma), self.config.training.alpha_blur)
+        views = self.config.discriminator.views
         images, labels = (some.unflatten(0, (-1, views)).flatten(1, 2) for some in (images, labels))
         output: DiscriminatorOutput = self.discriminator(images, labels, None if classes is None else classes[::views])
         return output

@@ -11,6 +11,9 @@ from torch.nn import functional
 from hgs_toolkit.cameras import mirror_labels
 from hgs_toolkit.config import AugmentConfig
 
+UNSEEN = 0.1
+"""Blurs below so many pixels change nothing and are left out."""
+
 
 def compose(images: Tensor, backgrounds: Tensor, *, with_alpha: bool = False) -> Tensor:
     """Network images (B, 3, H, W) in -1..1 from uint8 (B, H, W, 3 or 4) over background colours (B, 3) in 0..1.
@@ -49,7 +52,7 @@ def blur_matrix(size: int, sigma: float, device: torch.device | None = None) -> 
 
 def blur(images: Tensor, sigma: float) -> Tensor:
     """Images (B, 3, H, W) blurred by ``sigma`` pixels; below a tenth of a pixel they are returned as they are."""
-    if sigma < 0.1:
+    if sigma < UNSEEN:
         return images
     height, width = images.shape[-2:]
     vertical = blur_matrix(height, sigma, images.device).to(images)
@@ -58,7 +61,9 @@ def blur(images: Tensor, sigma: float) -> Tensor:
 
 
 def blur_alpha(images: Tensor, sigma: float) -> Tensor:
-    """Images (B, 4, H, W) whose last channel is blurred by ``sigma`` pixels, as :func:`blur` does."""
+    """Images (B, 4, H, W) whose last channel is blurred as by :func:`blur`; others are returned as they are."""
+    if images.shape[1] == 3 or sigma < UNSEEN:
+        return images
     return torch.cat([images[:, :3], blur(images[:, 3:], sigma)], dim=1)
 
 
