@@ -1,4 +1,4 @@
-"""``hgs runs``: what training runs have in common and where they differ."""
+"""``hgs runs``: where training runs differ, and a run packed into one file to be trained on elsewhere."""
 
 from __future__ import annotations
 
@@ -13,12 +13,7 @@ from hgs_toolkit.errors import HgsError
 if TYPE_CHECKING:
     from hgs_toolkit.training.state import RunFolder
 
-app = typer.Typer(help="Compare training runs.", no_args_is_help=True)
-
-
-@app.callback()
-def _root() -> None:
-    """Keep ``compare`` a command of its own."""
+app = typer.Typer(help="Compare training runs, or pack one to train on elsewhere.", no_args_is_help=True)
 
 
 @app.command()
@@ -43,6 +38,29 @@ def compare(
         report.table(["setting", *folders], [[key, *values] for key, values in rows] + _progress_rows(folders))
         if out is not None:
             report.file(write_comparison(out, folders))
+
+
+@app.command()
+def pack(
+    run: Annotated[Path, typer.Argument(help="Run folder of 'hgs train'.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="A .safetensors file for 'hgs train --init'.", show_default=False)],
+    average: Annotated[
+        bool, typer.Option("--average", help="Leave the generator out: training goes on from its average.")
+    ] = False,
+    force: Force = False,
+    json_progress: JsonProgress = False,
+) -> None:
+    """Write a run's networks to one file, in half precision, to train on elsewhere."""
+    from hgs_toolkit.model_files import count_weights
+    from hgs_toolkit.training.stages.packing import pack_run
+
+    with reporting(json_progress) as report:
+        if out.suffix != ".safetensors":
+            raise typer.BadParameter(f"{out}; expected a name that ends with .safetensors", param_hint="--out")
+        report.claim(out)
+        config = pack_run(run, out, average_only=average, force=force).config
+        report.note(f"{config.name}, {count_weights(out):,} weights; go on with 'hgs train --init {out} --data SET'")
+        report.file(out)
 
 
 def _folders(paths: list[Path]) -> dict[str, RunFolder]:

@@ -59,7 +59,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out exactly.")] = False,
     init: Annotated[
         Path | None,
-        typer.Option("--init", help="Weights to start from: a file of 'hgs import', a run folder or a model."),
+        typer.Option("--init", help="Weights to start from: a file of 'hgs runs pack', a run folder or a model."),
     ] = None,
     grow: Annotated[
         Path | None,

@@ -1,7 +1,8 @@
 """The three networks of a run as weights, to be stored together and trained on from.
 
 An import stores them in one safetensors file (``NAME.training.safetensors``): the tensors' names begin with
-``generator.``, ``ema.`` and ``discriminator.``, the metadata's entry is that of a model.
+``generator.``, ``ema.`` and ``discriminator.``, the metadata's entry is that of a model. So does a packed run, whose
+weights are in half precision and which may do without ``generator.``: its average then begins.
 """
 
 from __future__ import annotations
@@ -73,10 +74,21 @@ def new_networks(config: Config) -> tuple[Generator, Discriminator]:
         return Generator(config.generator), new_discriminator(config.discriminator)
 
 
-def save_networks(path: str | Path, networks: Networks, facts: dict[str, str], *, force: bool = True) -> None:
+def save_networks(
+    path: str | Path,
+    networks: Networks,
+    facts: dict[str, str],
+    *,
+    dtype: torch.dtype = torch.float32,
+    force: bool = True,
+) -> None:
     """Write ``networks`` and their configuration to one safetensors file, atomically.
 
+    Args:
+        dtype: float32, or float16 for half the size (weights are float32 again when read).
+
     Raises:
+        CheckpointError: if a weight does not fit float16.
         HgsError: if the file cannot be written, or exists and not ``force``.
     """
     tensors = {
@@ -84,7 +96,7 @@ def save_networks(path: str | Path, networks: Networks, facts: dict[str, str], *
         for part in PARTS
         for name, value in (getattr(networks, part) or {}).items()
     }  # fmt: skip
-    save_weights(path, tensors, networks.config, facts, key=NETWORKS_KEY, force=force)
+    save_weights(path, tensors, networks.config, facts, key=NETWORKS_KEY, dtype=dtype, force=force)
 
 
 def load_into(network: nn.Module, weights: Weights, name: str) -> None:

@@ -1,4 +1,4 @@
-"""``hgs runs compare``."""
+"""``hgs runs compare`` and ``hgs runs pack``."""
 
 from __future__ import annotations
 
@@ -44,3 +44,16 @@ def test_what_is_no_run_is_said(hgs: Hgs, runs: list[Path], tmp_path: Path) -> N
     one = hgs("runs", "compare", runs[0])
     assert one.exit_code == 2
     assert "expected two or more" in one.stderr
+
+
+def test_what_cannot_be_packed_is_said(hgs: Hgs, runs: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "packed.safetensors"
+    untrained = hgs("runs", "pack", runs[0], "--out", out)
+    assert untrained.exit_code == 1
+    assert "holds no state.pt; expected the run folder of 'hgs train'" in untrained.stderr
+    named = hgs("runs", "pack", runs[0], "--out", tmp_path / "packed.pt")
+    assert named.exit_code == 2
+    assert "expected a name that ends with .safetensors" in " ".join(named.stderr.split())
+    out.write_bytes(b"mine")
+    assert "--force" in hgs("runs", "pack", runs[0], "--out", out).stderr
+    assert out.read_bytes() == b"mine"

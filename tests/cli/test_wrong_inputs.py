@@ -105,6 +105,7 @@ WRONG_INPUTS = [
     ("dataset demo --out d.zip --resolution 2", 2, "'--resolution'"),
     ("dataset demo --out d.zip --views 0", 2, "'--views'"),
     ("synth run --out s --count 1 --workers -1", 2, "'--workers'"),
+    ("runs pack run --out packed.pt", 2, "expected a name that ends with .safetensors"),
     ("runs compare run", 2, "one run was given; expected two or more"),
     ("train --data set.zip --out o --grow run", 2, "one of the two is needed to grow"),
     ("train --data set.zip --preset critters32 --config bad.yaml --out o", 2, "both were given; choose one"),

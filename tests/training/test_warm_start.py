@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from hgs_toolkit.checkpoint import save_weights
+from hgs_toolkit.checkpoint import save_model, save_weights
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.errors import CheckpointError
-from hgs_toolkit.model_files import NETWORKS_KEY
+from hgs_toolkit.model_files import NETWORKS_KEY, read_header
 from hgs_toolkit.settings_io import load_preset
 from hgs_toolkit.training.loop import train
 from hgs_toolkit.training.networks import load_into, save_networks
+from hgs_toolkit.training.stages.packing import pack_run
 from hgs_toolkit.training.stages.warm_start import after_the_opening, read_networks, starting_config
 from hgs_toolkit.training.state import RunFolder
 from hgs_toolkit.training.trainer import Trainer
@@ -55,6 +56,41 @@ def test_networks_survive_their_file(finished: RunFolder, tmp_path: Path) -> Non
     assert networks.discriminator is not None
     pairs = [(found.generator, networks.generator), (found.ema, networks.ema)]
     assert all(equal(*pair) for pair in [*pairs, (found.discriminator, networks.discriminator)])
+
+
+@pytest.mark.parametrize("average_only", [False, True])
+def test_a_packed_run_is_trained_on_from_half_precision(
+    finished: RunFolder, images: PosedImages, tmp_path: Path, average_only: bool
+) -> None:
+    packed = tmp_path / "packed.safetensors"
+    whole = read_networks(finished.path)
+    pack_run(finished.path, packed, average_only=average_only)
+    found = read_networks(packed)
+    assert found.config == whole.config
+    begins = whole.ema if average_only else whole.generator
+    assert found.discriminator is not None
+    assert whole.discriminator is not None
+    for half, full in ((found.generator, begins), (found.ema, whole.ema), (found.discriminator, whole.discriminator)):
+        assert half.keys() == full.keys()
+        for name, value in full.items():
+            torch.testing.assert_close(half[name], value, rtol=1e-3, atol=1e-6)
+    config = starting_config(found, None)
+    short = replace(config, training=replace(config.training, kimg=0.004))
+    assert train(short, images, tmp_path / "on", start=found).model_file.is_file()
+
+
+def test_a_packed_run_keeps_what_its_model_says_of_its_data(finished: RunFolder, tmp_path: Path) -> None:
+    trainer = Trainer(read_networks(finished.path).config)
+    save_model(finished.model_file, trainer.ema, trainer.config, {"attribution": "[]"})
+    pack_run(finished.path, tmp_path / "packed.safetensors")
+    assert read_header(tmp_path / "packed.safetensors", NETWORKS_KEY).facts == {"attribution": "[]"}
+
+
+def test_a_run_without_a_state_is_not_packed(finished: RunFolder, tmp_path: Path) -> None:
+    finished.state_file.unlink()
+    with pytest.raises(CheckpointError, match=r"holds no state\.pt; expected the run folder"):
+        pack_run(finished.path, tmp_path / "packed.safetensors")
+    assert not (tmp_path / "packed.safetensors").exists()
 
 
 def test_a_new_run_begins_with_the_weights_and_fresh_optimisers(finished: RunFolder) -> None:

@@ -43,7 +43,7 @@ def after_the_opening(training: TrainingConfig) -> TrainingConfig:
 
 
 def read_networks(path: str | Path) -> Networks:
-    """The networks of an import's training file, of a run folder, or of a model (which has no discriminator).
+    """The networks of a packed run or an import's training file, of a run folder, or of a model (no discriminator).
 
     Raises:
         CheckpointError: if there is none of these, or it is broken.
@@ -52,7 +52,7 @@ def read_networks(path: str | Path) -> Networks:
     if path.is_dir():
         return _of_run(path)
     if not path.is_file():
-        raise CheckpointError(f"{path} does not exist; expected a file of 'hgs import', a run folder or a model")
+        raise CheckpointError(f"{path} does not exist; expected a file of 'hgs runs pack', a run folder or a model")
     entries = read_metadata(path)
     if NETWORKS_KEY not in entries:
         return _of_model(path)
@@ -63,9 +63,8 @@ def read_networks(path: str | Path) -> Networks:
         if part not in parts:
             raise CheckpointError(f"{path} holds '{name}'; expected names that begin with {', '.join(PARTS)}")
         parts[part][rest] = value
-    return Networks(
-        read_header(path, NETWORKS_KEY).config, parts["generator"], parts["ema"], parts["discriminator"] or None
-    )
+    generator, ema, discriminator = (parts[part] for part in PARTS)
+    return Networks(read_header(path, NETWORKS_KEY).config, generator or ema, ema, discriminator or None)
 
 
 def load_discriminator(model: Path | None) -> Discriminator | None:
@@ -85,7 +84,7 @@ def load_discriminator(model: Path | None) -> Discriminator | None:
 
 
 def _of_run(folder: Path) -> Networks:
-    run = _newest_stage(folder) or RunFolder(folder)
+    run = newest_stage(folder) or RunFolder(folder)
     if not run.state_file.is_file():
         if run.model_file.is_file():
             return _of_model(run.model_file)
@@ -97,7 +96,7 @@ def _of_run(folder: Path) -> Networks:
     )  # fmt: skip
 
 
-def _newest_stage(folder: Path) -> RunFolder | None:
+def newest_stage(folder: Path) -> RunFolder | None:
     """The newest stage of the plan in ``folder``; None where it is a run of its own."""
     stages = sorted((folder / STAGES).glob("*/state.pt"), key=lambda file: int(file.parent.name.partition("-")[0]))
     return RunFolder(stages[-1].parent) if stages else None

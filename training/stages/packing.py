@@ -1,0 +1,51 @@
+"""A run packed into one small file: its networks in half precision, to be trained on elsewhere.
+
+The file is that of an import (:mod:`hgs_toolkit.training.networks`), so ``hgs train --init`` takes it. What stays
+behind are the optimisers' second moments: with Adam's β₂ of 0.99 they are renewed within the hundred steps of a warm-up.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+
+from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.files import refuse_overwrite
+from hgs_toolkit.model_files import read_header
+from hgs_toolkit.training.networks import Networks, save_networks
+from hgs_toolkit.training.stages.warm_start import newest_stage, read_networks
+from hgs_toolkit.training.state import RunFolder
+
+logger = logging.getLogger(__name__)
+
+
+def pack_run(run: str | Path, out: str | Path, *, average_only: bool = False, force: bool = False) -> Networks:
+    """Write the generator, its average and the discriminator of ``run`` (the newest stage of a plan) to ``out``.
+
+    Args:
+        run: folder of a run.
+        out: a ``.safetensors`` file.
+        average_only: leave the generator out; whoever trains on begins with its average. A third less, and the
+            average lags the generator by no more than its half-life.
+
+    Returns:
+        What was written.
+
+    Raises:
+        CheckpointError: if the folder holds no run, or a weight does not fit half precision.
+        HgsError: if ``out`` exists and not ``force``, or cannot be written.
+    """
+    refuse_overwrite(Path(out), force=force)
+    folder = newest_stage(Path(run)) or RunFolder(run)
+    if not folder.state_file.is_file():
+        raise CheckpointError(f"{run} holds no state.pt; expected the run folder of 'hgs train'")
+    networks = read_networks(run)
+    if networks.encoder is not None:
+        logger.warning("the encoder of %s stays behind: what is packed goes on without reconstruction", run)
+    generator = {} if average_only else networks.generator
+    packed = Networks(networks.config, generator, networks.ema, networks.discriminator)
+    facts = read_header(folder.model_file).facts if folder.model_file.is_file() else {}
+    save_networks(out, packed, facts, dtype=torch.float16, force=force)
+    return packed
