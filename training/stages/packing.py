@@ -1,7 +1,7 @@
 """A run packed into one small file: its networks in half precision, to be trained on elsewhere.
 
 The file is that of an import (:mod:`hgs_toolkit.training.networks`), so ``hgs train --init`` takes it. What stays
-behind are the optimisers' second moments: with Adam's β₂ of 0.99 they are renewed within the hundred steps of a warm-up.
+behind are the second moments of the optimisers: with Adam's β₂ of 0.99 they are renewed within a warm-up of 100 steps.
 """
 
 from __future__ import annotations
