@@ -11,11 +11,11 @@ OUT ?= demo_output
 NODE := tests/oracles/node
 ORACLES := $(NODE)/node_modules/.ready
 
-.PHONY: help install demo evaluation walk test test-slow test-browser test-oracles test-blender test-blender-52 test-blender-53 lint format benchmarks gallery gpu-check gpu-train gpu-pack clean
+.PHONY: help install demo evaluation walk test test-slow test-browser test-oracles test-blender test-blender-52 test-blender-53 lint format benchmarks gallery pictures gpu-check gpu-train gpu-pack clean
 
 help:
 	@sed -n 's/^#//p' Makefile | head -4
-	@echo "  make lint | walk | test-slow | test-browser | test-oracles | test-blender[-52|-53] | benchmarks | gallery | evaluation | format | clean"
+	@echo "  make lint | walk | test-slow | test-browser | test-oracles | test-blender[-52|-53] | benchmarks | gallery | pictures | evaluation | format | clean"
 
 install: $(READY)
 
@@ -112,6 +112,21 @@ benchmarks: $(READY)
 # docs/gallery.md and its pictures, from the model that ships (MODEL= for another one).
 gallery: $(READY)
 	$(BIN)/python tools/gallery.py $(if $(MODEL),--model $(MODEL))
+
+# Every picture that shows the model that ships, made anew (MODEL= for another one): overview, gallery, meshes, synthesis,
+# viewer and shared page, levels of detail, Blender. Not among them: Blender's window (tools/blender_window.py, which
+# needs a Blender with a screen) and the inversion's sheet (benchmarks/bench_inversion.py, an hour).
+PICTURES := build/pictures
+OF := $(if $(MODEL),--model $(MODEL))
+pictures: gallery $(ORACLES) .venv-bpy45/.ready
+	$(BIN)/python tools/plot_overview.py docs/images/overview.jpg --turn docs/images/turn.gif $(OF)
+	$(BIN)/python tools/picture_meshes.py $(or $(MODEL),critters64) docs/images/meshes.png
+	rm -rf $(PICTURES)
+	$(BIN)/hgs synth $(MODEL) --count 12 --views 2 --size 128 --background random --exposure 0.5 --out $(PICTURES)/set
+	$(BIN)/python tools/plot_synth.py $(PICTURES)/set/shards/000000 docs/images/synthesis.png --views 0,1,4,8
+	$(BIN)/python tools/picture_viewing.py $(OF)
+	$(BIN)/python tools/picture_lods.py $(OF)
+	$(BIN)/python tools/blender_pictures.py $(OF)
 
 # The numbers of docs/evaluation.md, of the model that ships (MODEL= for another one), on critters it has not seen.
 EVAL := build/evaluation
