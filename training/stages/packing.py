@@ -15,8 +15,7 @@ from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.files import refuse_overwrite
 from hgs_toolkit.model_files import read_header
 from hgs_toolkit.training.networks import Networks, save_networks
-from hgs_toolkit.training.stages.warm_start import newest_stage, read_networks
-from hgs_toolkit.training.state import RunFolder
+from hgs_toolkit.training.stages.warm_start import newest_run, read_networks
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +37,7 @@ def pack_run(run: str | Path, out: str | Path, *, average_only: bool = False, fo
         HgsError: if ``out`` exists and not ``force``, or cannot be written.
     """
     refuse_overwrite(Path(out), force=force)
-    folder = newest_stage(Path(run)) or RunFolder(run)
+    folder = newest_run(Path(run))
     if not folder.state_file.is_file():
         raise CheckpointError(f"{run} holds no state.pt; expected the run folder of 'hgs train'")
     networks = read_networks(run)

@@ -84,7 +84,7 @@ def load_discriminator(model: Path | None) -> Discriminator | None:
 
 
 def _of_run(folder: Path) -> Networks:
-    run = newest_stage(folder) or RunFolder(folder)
+    run = newest_run(folder)
     if not run.state_file.is_file():
         if run.model_file.is_file():
             return _of_model(run.model_file)
@@ -96,10 +96,10 @@ def _of_run(folder: Path) -> Networks:
     )  # fmt: skip
 
 
-def newest_stage(folder: Path) -> RunFolder | None:
-    """The newest stage of the plan in ``folder``; None where it is a run of its own."""
+def newest_run(folder: Path) -> RunFolder:
+    """The run in ``folder``, or the newest stage of a plan there."""
     stages = sorted((folder / STAGES).glob("*/state.pt"), key=lambda file: int(file.parent.name.partition("-")[0]))
-    return RunFolder(stages[-1].parent) if stages else None
+    return RunFolder(stages[-1].parent if stages else folder)
 
 
 def _of_model(path: Path) -> Networks:
