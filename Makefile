@@ -109,15 +109,15 @@ format: $(READY)
 benchmarks: $(READY)
 	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
+OF := $(if $(MODEL),--model $(MODEL))
 # docs/gallery.md and its pictures, from the model that ships (MODEL= for another one).
 gallery: $(READY)
-	$(BIN)/python tools/gallery.py $(if $(MODEL),--model $(MODEL))
+	$(BIN)/python tools/gallery.py $(OF)
 
 # Every picture that shows the model that ships, made anew (MODEL= for another one): overview, gallery, meshes, synthesis,
 # viewer and shared page, levels of detail, Blender. Not among them: Blender's window (tools/blender_window.py, which
 # needs a Blender with a screen) and the inversion's sheet (benchmarks/bench_inversion.py, an hour).
 PICTURES := build/pictures
-OF := $(if $(MODEL),--model $(MODEL))
 pictures: gallery $(ORACLES) .venv-bpy45/.ready
 	$(BIN)/python tools/plot_overview.py docs/images/overview.jpg --turn docs/images/turn.gif $(OF)
 	$(BIN)/python tools/picture_meshes.py $(or $(MODEL),critters64) docs/images/meshes.png
