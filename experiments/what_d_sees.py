@@ -4,7 +4,8 @@ python experiments/what_d_sees.py RUN heldout64.zip [--images 192] [--sigma 0.7]
 
 Prints mean logits relative to real images, seen as in training. A harm that costs as much as being generated is what D
 judges by; if splats cannot do without that harm (they are blurred by the renderer's filter of 0.55 px), the rest of
-the image is hardly judged.
+the image is hardly judged. Where sharpened images are judged more real than real ones, D asks for sharpness without end
+(`training.real_blur`).
 """
 
 from __future__ import annotations
@@ -34,7 +35,14 @@ def blur_colors(images: Tensor, sigma: float) -> Tensor:
     return torch.cat([blur(images[:, :3], sigma), images[:, 3:]], dim=1)
 
 
-HARMS: dict[str, Harm] = {"alpha blurred": blur_alpha, "colours blurred": blur_colors, "both blurred": blur}
+def sharpen_colors(images: Tensor, sigma: float) -> Tensor:
+    return torch.cat([(2 * images[:, :3] - blur(images[:, :3], sigma)).clamp(-1, 1), images[:, 3:]], dim=1)
+
+
+HARMS: dict[str, Harm] = {
+    "alpha blurred": blur_alpha, "colours blurred": blur_colors, "both blurred": blur,
+    "colours sharpened": sharpen_colors,
+}  # fmt: skip
 
 
 def main() -> None:
@@ -49,7 +57,7 @@ def main() -> None:
     trainer = Trainer(replace(networks.config, training=training))
     trainer.load_networks(networks)
     data = open_dataset(options.data, trainer.config.generator.resolution)
-    harms = HARMS if trainer.config.discriminator.alpha else {"blurred": blur}
+    harms = HARMS if trainer.config.discriminator.alpha else {"blurred": blur, "sharpened": sharpen_colors}
     logits: dict[str, list[Tensor]] = {name: [] for name in ("real", "generated", *harms)}
     with torch.inference_mode():
         for step in range(options.images // training.batch):

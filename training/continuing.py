@@ -29,8 +29,8 @@ ADJUSTABLE = (
     "training.rate_final", "training.rate_start_kimg", "training.rate_kimg",
     "training.generator_clip", "training.discriminator_clip", "training.knn_weight", "training.knn_neighbors",
     "training.center_weight", "training.pose_weight", "training.pose_swap", "training.pose_swap_kimg",
-    "training.random_pose", "training.blur_sigma", "training.blur_kimg", "training.alpha_blur", "training.ema_kimg",
-    "training.ema_rampup", "training.generator_delay_kimg", "training.background_kimg",
+    "training.random_pose", "training.blur_sigma", "training.blur_kimg", "training.alpha_blur", "training.real_blur",
+    "training.ema_kimg", "training.ema_rampup", "training.generator_delay_kimg", "training.background_kimg",
 )  # fmt: skip
 """Settings, and beginnings of settings, that a resumed run may change although they change its trajectory."""
 

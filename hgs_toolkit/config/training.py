@@ -108,6 +108,8 @@ class TrainingConfig:
     """Length of the blur's fall to zero, kimg."""
     alpha_blur: float = 0.0
     """Gaussian blur of the alpha that D sees, pixels at the training resolution: no crisper than splats draw it."""
+    real_blur: float = 0.0
+    """Gaussian blur of real images alone, pixels at the training resolution: no sharper than splats can be drawn."""
     ema_kimg: float | None = None
     """Half-life of the weights' moving average; None is batch * 10 / 32 kimg."""
     ema_rampup: float | None = 0.05

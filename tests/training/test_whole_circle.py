@@ -94,6 +94,16 @@ def test_the_discriminator_sees_alpha_blurred_and_colours_as_they_are(
     assert steepest(fake) <= 0.3
 
 
+def test_real_images_alone_are_blurred_as_the_renderer_blurs_splats(tiny: Config, images: PosedImages) -> None:
+    config = changed(tiny, discriminator={"alpha": True})
+    soft = changed(config, training={"real_blur": 0.8})
+    sharp_batch, soft_batch = (make_batch(images, some, 0, World()) for some in (config, soft))
+    torch.testing.assert_close(soft_batch.images, blur(sharp_batch.images, 0.8))
+    assert steepest(soft_batch.images) < 0.8 * steepest(sharp_batch.images)
+    drawn = [Trainer(some).generate(sharp_batch, sharp_batch.latents_g).images for some in (config, soft)]
+    assert torch.equal(*drawn)
+
+
 def steepest(images: Tensor) -> float:
     """Largest step of alpha between neighbouring pixels, relative to its range."""
     return float(images[:, 3].diff(dim=-1).abs().max() / 2)

@@ -13,7 +13,7 @@ from hgs_toolkit.cameras import mirror_labels
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.training.distributed import World
-from hgs_toolkit.training.inputs.augment import compose, mirror
+from hgs_toolkit.training.inputs.augment import blur, compose, mirror
 from hgs_toolkit.training.inputs.balance import yaw_weights
 from hgs_toolkit.training.randomness import Purpose, dataset_indices, keyed_generator
 
@@ -24,7 +24,8 @@ class Batch:
 
     Attributes:
         images: (b, 3, H, W) real images in -1..1, composed over ``backgrounds`` where they have alpha; with that alpha
-            as a fourth channel for a discriminator that sees it. Views of one subject follow each other.
+            as a fourth channel for a discriminator that sees it; blurred by ``real_blur``. Views of one subject follow
+            each other.
         labels: (b, 25) cameras of the real images.
         fake_labels: (b, 25) cameras of the generated images.
         mapping_labels: (b, 25) cameras shown to a pose-conditioned mapping network; some are another sample's.
@@ -96,7 +97,7 @@ def make_batch(
     backgrounds = own_rows(backgrounds, config, world).to(world.device)
     z_dim = config.generator.z_dim
     parts = {
-        "images": compose(images, backgrounds, with_alpha=config.discriminator.alpha),
+        "images": blur(compose(images, backgrounds, with_alpha=config.discriminator.alpha), training.real_blur),
         "labels": local_labels,
         "fake_labels": own_rows(labels, config, world),
         "mapping_labels": own_rows(mapping_labels, config, world),
