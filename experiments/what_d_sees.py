@@ -36,7 +36,7 @@ def blur_colors(images: Tensor, sigma: float) -> Tensor:
 
 
 def sharpen_colors(images: Tensor, sigma: float) -> Tensor:
-    return torch.cat([(2 * images[:, :3] - blur(images[:, :3], sigma)).clamp(-1, 1), images[:, 3:]], dim=1)
+    return (2 * images - blur_colors(images, sigma)).clamp(-1, 1)
 
 
 HARMS: dict[str, Harm] = {

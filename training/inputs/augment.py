@@ -51,7 +51,7 @@ def blur_matrix(size: int, sigma: float, device: torch.device | None = None) -> 
 
 
 def blur(images: Tensor, sigma: float) -> Tensor:
-    """Images (B, 3, H, W) blurred by ``sigma`` pixels; below a tenth of a pixel they are returned as they are."""
+    """Images (B, C, H, W) blurred by ``sigma`` pixels; below a tenth of a pixel they are returned as they are."""
     if sigma < UNSEEN:
         return images
     height, width = images.shape[-2:]
