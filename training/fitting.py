@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Collection
 from dataclasses import fields, replace
 from typing import Any
@@ -13,6 +14,7 @@ from hgs_toolkit.datasets.measured_poses import large_differences, measure_poses
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.pose_prior import PosePrior, describe_poses
 from hgs_toolkit.settings_io import load_config
+from hgs_toolkit.training.inputs.balance import in_window
 from hgs_toolkit.training.state import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ def check_data(config: Config, data: PosedImages) -> None:
             f"{setting} = {views}, but the set shows each subject in {data.views_per_subject} consecutive "
             f"images; expected a set made with --views {views} or a multiple of it"
         )
+    _check_window(config, data)
     if config.training.background == "random" and not data.has_alpha:
         raise ConfigError(
             "training.background = random needs images with alpha, these have none; add "
@@ -56,6 +59,20 @@ def check_data(config: Config, data: PosedImages) -> None:
         )  # fmt: skip
     if len(data) < config.training.batch:
         raise ConfigError(f"{len(data)} images for training.batch = {config.training.batch}; expected at least as many")
+
+
+def _check_window(config: Config, data: PosedImages) -> None:
+    """Raise a ConfigError if fewer images than a batch are within the yaws that are shown."""
+    limit, views = config.training.yaw_window, config.grouped_views
+    if limit is None:
+        return
+    shown = int(in_window(data, views, limit).sum()) * views
+    if shown < config.training.batch:
+        of = f"{len(data)} images" + ("" if views == 1 else f" in groups of {views}")
+        raise ConfigError(
+            f"training.yaw_window = {limit:g} ({math.degrees(limit):.0f}° to either side of the front) leaves {shown} "
+            f"of {of}; expected at least training.batch = {config.training.batch}: widen it or leave it out"
+        )
 
 
 def check_classes(config: Config, data: PosedImages) -> None:

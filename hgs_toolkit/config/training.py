@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -76,6 +77,8 @@ class TrainingConfig:
     """Whether the classes of a set that has some are learned; otherwise it is trained on as if it had none."""
     pose_balance: float = 0.0
     """How strongly rare yaws are repeated: 0 shows every image once an epoch, 1 shows all yaws equally often."""
+    yaw_window: float | None = None
+    """Largest yaw of images that are shown, to either side of the front, radians; None shows all. The front first."""
     knn_weight: float = 10.0
     """Weight of the nearest-neighbour regulariser."""
     knn_neighbors: int = 64
@@ -151,6 +154,13 @@ class TrainingConfig:
         require(self.memory_gib >= 0, "training.memory_gib", self.memory_gib, "0 or more")
         require(self.scenes is None or self.scenes >= 1, "training.scenes", self.scenes, "at least 1")
         require(0 <= self.pose_balance <= 1, "training.pose_balance", self.pose_balance, "0 ... 1")
+        if self.yaw_window is not None:
+            require(0 < self.yaw_window <= math.pi, "training.yaw_window", self.yaw_window, "more than 0, at most pi")
+            if self.random_pose:
+                raise ConfigError(
+                    f"training.yaw_window needs training.random_pose = 0, here it is {self.random_pose:g}: cameras of "
+                    "the whole circle would be drawn"
+                )
         for name in ("batch", "penalty_interval", "views", "grid"):
             require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "at least 1")
         for name in ("kimg", "tick_kimg", "rate_kimg"):

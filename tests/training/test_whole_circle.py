@@ -12,16 +12,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from hgs_toolkit.cameras import from_yaw_pitch
+from hgs_toolkit.cameras import Cameras, from_yaw_pitch, yaw_pitch_radius
 from hgs_toolkit.config import AugmentConfig, Config
-from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
+from hgs_toolkit.datasets.eg3d import VIEWS, PosedImages, open_dataset
 from hgs_toolkit.datasets.eg3d_writer import open_writer
 from hgs_toolkit.errors import CheckpointError, ConfigError
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict
 from hgs_toolkit.training.distributed import World
 from hgs_toolkit.training.fitting import check_data
 from hgs_toolkit.training.inputs.augment import Augmentation, blur, compose
-from hgs_toolkit.training.inputs.balance import MAX_REPEATS, yaw_weights
+from hgs_toolkit.training.inputs.balance import MAX_REPEATS, in_window, yaw_weights
 from hgs_toolkit.training.inputs.batches import batch_indices, make_batch
 from hgs_toolkit.training.networks import Networks, new_networks
 from hgs_toolkit.training.randomness import dataset_indices
@@ -208,6 +208,47 @@ def test_rare_yaws_are_repeated_and_no_image_is_lost_where_all_are_equally_rare(
     assert sorted(dataset_indices(0, 0, 200, 200, even).tolist()) == list(range(200))
 
 
+@pytest.fixture
+def around(tmp_path: Path) -> PosedImages:
+    """Sixty subjects, two images of each: the first all around, the second ten degrees further."""
+    yaw = torch.linspace(-math.pi, math.pi, 61)[:-1]
+    yaw = torch.stack([yaw, yaw + math.radians(10)], dim=1).flatten()
+    with open_writer(tmp_path / "around.zip") as writer:
+        writer.facts[VIEWS] = 2
+        for label in from_yaw_pitch(yaw, torch.zeros(120)).labels.numpy():
+            writer.add(np.zeros((16, 16, 4), np.uint8), label)
+    return open_dataset(tmp_path / "around.zip")
+
+
+@pytest.mark.parametrize("balance", [0.0, 0.5])
+def test_the_front_alone_is_shown_all_of_it_and_generated_from_there(
+    tiny: Config, around: PosedImages, balance: float
+) -> None:
+    config = changed(tiny, training={"yaw_window": math.radians(45.1), "pose_balance": balance})
+    check_data(config, around)
+    yaws = np.repeat(np.linspace(-180, 180, 61)[:-1], 2) + np.tile([0, 10], 60)
+    front = set(np.flatnonzero(np.abs((yaws + 180) % 360 - 180) < 45.1).tolist())
+    steps = 4 * len(around) // config.training.batch
+    seen = np.concatenate([batch_indices(config, step, around, World())[0] for step in range(steps)])
+    assert set(seen.tolist()) == front
+    fakes = Cameras.from_labels(make_batch(around, config, 0, World()).fake_labels)
+    assert yaw_pitch_radius(fakes.cam_to_world)[0].abs().max() < math.radians(45.1)
+
+
+def test_views_judged_together_are_all_in_front(tiny: Config, around: PosedImages) -> None:
+    config = changed(tiny, discriminator={"views": 2}, training={"views": 2, "yaw_window": math.radians(45.1)})
+    within = in_window(around, 2, math.radians(45.1))
+    assert 0 < within.sum() < in_window(around, 1, math.radians(45.1)).sum() / 2
+    seen = np.concatenate([batch_indices(config, step, around, World())[0] for step in range(60)])
+    assert set((seen // 2).tolist()) == set(np.flatnonzero(within).tolist())
+
+
+def test_a_window_that_leaves_less_than_a_batch_is_refused(tiny: Config, around: PosedImages) -> None:
+    config = changed(tiny, training={"yaw_window": 0.01, "batch": 4})
+    with pytest.raises(ConfigError, match=r"1° to either side of the front\) leaves 1 of 120 images"):
+        check_data(config, around)
+
+
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
@@ -216,6 +257,8 @@ def test_rare_yaws_are_repeated_and_no_image_is_lost_where_all_are_equally_rare(
         ({"discriminator": {"views": 2}, "training": {"views": 2, "scenes": 4}}, "leave training.scenes alone"),
         ({"discriminator": {"alpha": True}, "generator": {"background": "generator"}}, "background = none"),
         ({"training": {"pose_balance": 1.5}}, r"0 \.\.\. 1"),
+        ({"training": {"yaw_window": 4.0}}, "at most pi"),
+        ({"training": {"yaw_window": 1.0, "random_pose": 0.5}}, r"needs training\.random_pose = 0"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(

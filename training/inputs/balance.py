@@ -1,4 +1,4 @@
-"""Pose rebalancing: images of rare yaws are shown more often, so that backs are learned from a mostly frontal set."""
+"""How often images are shown by their yaws: rare ones repeated, so that backs are learned, or the front alone."""
 
 from __future__ import annotations
 
@@ -28,9 +28,8 @@ def yaw_weights(data: PosedImages, views: int, power: float) -> npt.NDArray[np.f
 
     A group counts by its first image. The mean of the weights (groups,) is 1.
     """
-    labels = torch.from_numpy(data.labels[: len(data) // views * views : views])
-    yaw, _, _ = yaw_pitch_radius(Cameras.from_labels(labels.double()).cam_to_world)
-    sector = ((yaw.numpy() / (2 * math.pi) % 1) * SECTORS).astype(int) % SECTORS
+    yaw = _yaws(data, views)[:, 0]
+    sector = ((yaw / (2 * math.pi) % 1) * SECTORS).astype(int) % SECTORS
     counts = np.bincount(sector, minlength=SECTORS).astype(float)
     left, middle, right = SMOOTHING
     smooth = left * np.roll(counts, 1) + middle * counts + right * np.roll(counts, -1)
@@ -38,3 +37,33 @@ def yaw_weights(data: PosedImages, views: int, power: float) -> npt.NDArray[np.f
     weights = np.minimum(weights / weights.mean(), MAX_REPEATS)
     weights /= weights.mean()
     return weights
+
+
+@lru_cache(maxsize=2)
+def in_window(data: PosedImages, views: int, limit: float) -> npt.NDArray[np.bool_]:
+    """Which groups (groups,) of ``views`` images have all their yaws within ``limit`` radians of the front."""
+    inside = np.abs((_yaws(data, views) + math.pi) % (2 * math.pi) - math.pi) <= limit  # (groups, views)
+    within: npt.NDArray[np.bool_] = np.all(inside, axis=1)
+    return within
+
+
+def show_weights(data: PosedImages, views: int, power: float, limit: float | None) -> npt.NDArray[np.float64] | None:
+    """How often each group is shown, of mean 1: as :func:`yaw_weights` says, and only those :func:`in_window`.
+
+    None shows all of them equally often.
+    """
+    weights = yaw_weights(data, views, power) if power else None
+    if limit is None:
+        return weights
+    within = in_window(data, views, limit)
+    shown: npt.NDArray[np.float64] = within.astype(float) if weights is None else np.where(within, weights, 0.0)
+    shown /= shown.mean()
+    return shown
+
+
+def _yaws(data: PosedImages, views: int) -> npt.NDArray[np.float64]:
+    """Yaws (groups, views) in radians."""
+    labels = torch.from_numpy(data.labels[: len(data) // views * views])
+    yaw, _, _ = yaw_pitch_radius(Cameras.from_labels(labels.double()).cam_to_world)
+    found: npt.NDArray[np.float64] = yaw.numpy().reshape(-1, views)
+    return found

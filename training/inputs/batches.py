@@ -14,7 +14,7 @@ from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.training.distributed import World
 from hgs_toolkit.training.inputs.augment import blur, compose, mirror
-from hgs_toolkit.training.inputs.balance import yaw_weights
+from hgs_toolkit.training.inputs.balance import show_weights
 from hgs_toolkit.training.randomness import Purpose, dataset_indices, keyed_generator
 
 
@@ -54,7 +54,7 @@ def batch_indices(
     """
     training, views = config.training, config.grouped_views
     groups, size = len(data) // views, training.batch // views
-    weights = yaw_weights(data, views, training.pose_balance) if training.pose_balance else None
+    weights = show_weights(data, views, training.pose_balance, training.yaw_window)
     chosen = torch.from_numpy(dataset_indices(training.seed, step * size, size, groups, weights))
     indices = (chosen[:, None] * views + torch.arange(views)).flatten()
     return indices.numpy(), own_rows(indices, config, world).numpy()
