@@ -38,6 +38,9 @@ from hgs_toolkit.training.stages.warm_start import load_discriminator
 STAGES = {"w+": "_before_tuning", "tuned": ""}
 """What a stage's figures end in, in metrics.json."""
 
+NEAR = 0.71
+"""Radians: largest yaw of the views that models of the front alone are compared from, too."""
+
 Row = dict[str, Any]
 
 
@@ -57,8 +60,17 @@ def run(model: Generator, number: int, options: argparse.Namespace, strip: Path)
     for stage, ending in STAGES.items():
         (view,), novel = metrics["views" + ending], metrics["novel_views" + ending]
         row |= {f"{stage} {name}": value for name, value in view.items()}
-        row |= {f"{stage} novel {name}": statistics.mean(v[name] for v in novel) for name in novel[0] if name != "yaw"}
+        for title, views in _by_distance(novel).items():
+            for name in ("psnr", "depth_error", "overlap"):
+                row[f"{stage} {title} {name}"] = statistics.mean(view[name] for view in views)
     return row
+
+
+def _by_distance(views: list[Row]) -> dict[str, list[Row]]:
+    """Views that nobody saw: those beside the front and, of a model that goes round, those from sides and back."""
+    near = [view for view in views if abs(view["yaw"]) <= NEAR]
+    far = [view for view in views if abs(view["yaw"]) > NEAR]
+    return {"novel": near} | ({"behind": far} if far else {})
 
 
 def finished(path: Path, settings: Row) -> list[Row]:

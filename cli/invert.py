@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -189,6 +190,7 @@ def read_target(
 
     from hgs_toolkit.cameras import Cameras, frontal
     from hgs_toolkit.datasets.critters.drawing import critter
+    from hgs_toolkit.datasets.critters.prior import CritterPrior
     from hgs_toolkit.datasets.eg3d import open_dataset
     from hgs_toolkit.inversion.target import Target, read_photograph, subject_fill, target_of_rgba
 
@@ -199,7 +201,9 @@ def read_target(
         number = image.removeprefix(CRITTER)
         if not number.isdecimal() or len(number) > CRITTER_DIGITS:
             raise ConfigError(f"'{image}'; expected critter:N with a number N of at most {CRITTER_DIGITS} digits")
-        truth = critter(CRITTER_SET, int(number))
+        truth, around = critter(CRITTER_SET, int(number)), CritterPrior(poses=model.config.poses)
+        if around.has_back:  # photographed from the front all the same
+            truth = replace(critter(CRITTER_SET, int(number), around), label=truth.label)
         pixels = torch.from_numpy(truth.render(truth.label, resolution).rgba)[None].float() / 255
         label = torch.from_numpy(truth.label)[None]
         return target_of_rgba(pixels, camera or model.config.render_cameras(Cameras.from_labels(label))), truth

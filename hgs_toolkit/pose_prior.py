@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from hgs_toolkit.cameras import Cameras
 
 
+GAP = 0.1
+"""Radians by which a measured reach may fall short of half a turn and still go round."""
+
+
 @dataclass(frozen=True)
 class PosePrior:
     """A distribution of camera poses: each angle is normal or uniform, then clipped; radians.
@@ -47,6 +51,25 @@ class PosePrior:
         for name in ("yaw_law", "pitch_law"):
             if getattr(self, name) not in ("normal", "uniform"):
                 raise ShapeError(f"{name} is '{getattr(self, name)}'; expected 'normal' or 'uniform'")
+
+    @property
+    def yaw_reach(self) -> float:
+        """How far cameras go to either side of ``yaw_mean``, radians; of a normal law, two standard deviations."""
+        return self._reach(self.yaw_law, self.yaw_spread, self.yaw_limit)
+
+    @property
+    def pitch_reach(self) -> float:
+        """How far cameras go above and below ``pitch_mean``, radians; of a normal law, two standard deviations."""
+        return self._reach(self.pitch_law, self.pitch_spread, self.pitch_limit)
+
+    @property
+    def goes_round(self) -> bool:
+        """Whether cameras are all around the subject."""
+        return self.yaw_reach >= math.pi - GAP
+
+    @staticmethod
+    def _reach(law: str, spread: float, limit: float) -> float:
+        return min(spread if law == "uniform" else 2 * spread, limit)
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Cameras:
         """``count`` cameras drawn with ``generator``."""

@@ -42,12 +42,6 @@ class Sitting:
 
     model: Generator
 
-    @property
-    def goes_round(self) -> bool:
-        """Whether training saw subjects from everywhere."""
-        poses = self.model.config.poses
-        return poses.yaw_law == "uniform" and min(poses.yaw_spread, poses.yaw_limit) >= math.pi - 0.01
-
     def cameras(self, count: int, *, closed: bool = False) -> Cameras:
         """``count`` cameras at the middle pitch of training, around the subject or across what was seen of it.
 
@@ -55,7 +49,7 @@ class Sitting:
             closed: for a film: where a subject is not turned all the way round, there and back.
         """
         steps = torch.arange(count) / count
-        if self.goes_round:
+        if self.model.config.poses.goes_round:
             yaw = 2 * math.pi * steps
         else:
             reach = self.model.config.poses.yaw_limit
@@ -65,7 +59,7 @@ class Sitting:
     @property
     def front(self) -> Cameras:
         """One camera, a little to the side of the middle."""
-        return self._at(torch.tensor([0.35 if self.goes_round else 0.0]))
+        return self._at(torch.tensor([0.35 if self.model.config.poses.goes_round else 0.0]))
 
     def _at(self, yaw: Tensor) -> Cameras:
         poses = self.model.config.poses

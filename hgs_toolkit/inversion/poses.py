@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,9 +20,13 @@ from hgs_toolkit.inversion.objective import Objective
 from hgs_toolkit.inversion.target import Target
 from hgs_toolkit.model.constants import for_inference
 from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.pose_prior import PosePrior
 
 YAWS, PITCHES = 9, 5
-"""Size of the grid, which spans two standard deviations of the model's prior of poses on either side."""
+"""Size of the grid, which spans the model's prior of poses; there are more yaws where they would lie far apart."""
+
+YAW_STEP = math.radians(20)
+"""Largest distance of two yaws in the grid."""
 
 FINALISTS = 4
 SHORT_SEARCH = 40
@@ -61,7 +66,7 @@ class CameraEstimate:
 
 def estimate_camera(model: Generator, target: Target, objective: Objective, settings: LatentSettings) -> CameraEstimate:
     """The camera of a target of one photograph, whose own camera plays no part."""
-    grid = pose_grid(model)
+    grid = pose_grid(model.config.poses, model.config.focal).to(device_of(model))
     distances = _grid_distances(model, target, objective, settings, grid)
     order = sorted(range(len(grid)), key=distances.__getitem__)
     short = replace(settings, steps=SHORT_SEARCH, refine_camera=True, camera_rate=0.01, space="w", candidates=16)
@@ -90,20 +95,20 @@ def angle_spread(cameras: Cameras, distances: list[float]) -> tuple[float, float
     weights = (-(values / values.min().clamp_min(1e-12) - 1) / NEARLY).exp()
     weights = weights / weights.sum()
     yaw, pitch, _ = (angle.double() for angle in yaw_pitch_radius(cameras.cam_to_world))
-    yaw_std, pitch_std = (
-        float((weights * (angle - (weights * angle).sum()).square()).sum().sqrt().rad2deg()) for angle in (yaw, pitch)
-    )
+    # The mean of directions, not of numbers: 179 and -179 degrees are neighbours.
+    middle = torch.atan2((weights * yaw.sin()).sum(), (weights * yaw.cos()).sum())
+    offsets = (yaw - middle + math.pi) % (2 * math.pi) - math.pi, pitch - (weights * pitch).sum()
+    yaw_std, pitch_std = (float((weights * offset.square()).sum().sqrt().rad2deg()) for offset in offsets)
     return yaw_std, pitch_std
 
 
-def pose_grid(model: Generator) -> Cameras:
-    """Cameras (YAWS · PITCHES,) spread over the model's prior of poses."""
-    poses = model.config.poses
-    yaw = poses.yaw_mean + 2 * poses.yaw_spread * torch.linspace(-1, 1, YAWS)
-    pitch = poses.pitch_mean + 2 * poses.pitch_spread * torch.linspace(-1, 1, PITCHES)
-    focal = model.config.focal
-    grid = from_yaw_pitch(yaw.repeat(PITCHES), pitch.repeat_interleave(YAWS), poses.radius, focal)
-    return grid.to(device_of(model))
+def pose_grid(poses: PosePrior, focal: float) -> Cameras:
+    """Cameras (yaws · PITCHES,) spread over a model's prior of poses: all around where that goes round."""
+    yaws = max(YAWS, math.ceil(2 * poses.yaw_reach / YAW_STEP))
+    steps = torch.arange(yaws) / yaws if poses.goes_round else torch.linspace(0, 1, yaws)
+    yaw = poses.yaw_mean + (2 * steps - 1) * (math.pi if poses.goes_round else poses.yaw_reach)
+    pitch = poses.pitch_mean + poses.pitch_reach * torch.linspace(-1, 1, PITCHES)
+    return from_yaw_pitch(yaw.repeat(PITCHES), pitch.repeat_interleave(yaws), poses.radius, focal)
 
 
 @torch.no_grad()

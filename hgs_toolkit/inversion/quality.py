@@ -9,14 +9,18 @@ import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from hgs_toolkit.cameras import Cameras, from_yaw_pitch
+from hgs_toolkit.cameras import Cameras, from_yaw_pitch, yaw_pitch_radius
 from hgs_toolkit.datasets.critters.drawing import Critter, Rendering
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.inversion.objective import FeatureMaps, feature_distances
+from hgs_toolkit.pose_prior import PosePrior
 from hgs_toolkit.rendering import render, render_depth
 
 NOVEL_YAWS = (-0.7, -0.35, 0.35, 0.7)
 """Radians: the views from which a known subject is compared, one and two standard deviations of the critters' prior."""
+
+FAR_YAWS = (-2.36, -1.57, 1.57, 2.36, 3.14)
+"""Radians: further ones, from the sides and from behind, for a model of subjects that have been seen from there."""
 
 GREY = 0.5
 
@@ -65,10 +69,10 @@ class NovelView:
     overlap: float
 
 
-def novel_cameras(focal: float, radius: float, pitch: float = 0.05) -> Cameras:
-    """The cameras (4,) of NOVEL_YAWS."""
-    yaw = torch.tensor(NOVEL_YAWS)
-    return from_yaw_pitch(yaw, torch.full_like(yaw, pitch), radius, focal)
+def novel_cameras(poses: PosePrior, focal: float, pitch: float = 0.05) -> Cameras:
+    """The cameras (V,) of NOVEL_YAWS and, where a model's cameras go round, of FAR_YAWS."""
+    yaw = torch.tensor(NOVEL_YAWS + FAR_YAWS if poses.goes_round else NOVEL_YAWS)
+    return from_yaw_pitch(yaw, torch.full_like(yaw, pitch), poses.radius, focal)
 
 
 def over(rendering: Rendering, background: Tensor) -> Tensor:
@@ -79,10 +83,10 @@ def over(rendering: Rendering, background: Tensor) -> Tensor:
 
 @torch.no_grad()
 def novel_views(scene: GaussianHierarchy, truth: Critter, cameras: Cameras, resolution: int) -> list[NovelView]:
-    """How ``scene`` compares with the critter it should be, from ``cameras`` (4,) of :func:`novel_cameras`."""
+    """How ``scene`` compares with the critter it should be, from ``cameras`` (V,) of :func:`novel_cameras`."""
     images, alphas = (value.cpu() for value in render(scene, cameras, resolution, resolution, (GREY,) * 3))
     depths = render_depth(scene, cameras, resolution, resolution).cpu()
-    found = []
+    yaws, found = yaw_pitch_radius(cameras.cam_to_world)[0].tolist(), []
     for index, camera in enumerate(cameras):
         real = truth.render(camera.labels.numpy(), resolution)
         covered, wanted = alphas[0, index, ..., 0] > GREY, torch.from_numpy(real.alpha) > GREY
@@ -90,7 +94,7 @@ def novel_views(scene: GaussianHierarchy, truth: Critter, cameras: Cameras, reso
         error = (depths[0, index, ..., 0] - torch.from_numpy(real.depth)).abs()[both]
         found.append(
             NovelView(
-                yaw=NOVEL_YAWS[index],
+                yaw=yaws[index],
                 psnr=psnr(images[0, index].clamp(0, 1), over(real, torch.tensor(GREY))),
                 depth_error=float(error.mean()) if len(error) else math.nan,
                 overlap=float(both.sum() / (covered | wanted).sum().clamp_min(1)),

@@ -104,7 +104,7 @@ def measure(
         metrics["tuning_steps"] = len(found.losses)
     if truth is not None:
         config = found.model.config
-        cameras = novel_cameras(config.focal, config.poses.radius)
+        cameras = novel_cameras(config.poses, config.focal)
         for key, scene in (("novel_views", found.scene), ("novel_views_before_tuning", found.before)):
             if scene is not None:
                 metrics[key] = [asdict(view) for view in novel_views(scene, truth, cameras, target.resolution)]

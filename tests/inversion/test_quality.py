@@ -10,9 +10,12 @@ import pytest
 import torch
 import trimesh
 
+from hgs_toolkit.cameras import yaw_pitch_radius
 from hgs_toolkit.datasets.critters.drawing import Critter, critter
+from hgs_toolkit.datasets.critters.prior import CritterPrior
 from hgs_toolkit.gaussians import GaussianHierarchy
-from hgs_toolkit.inversion.quality import NOVEL_YAWS, compare, novel_cameras, novel_views, psnr, ssim
+from hgs_toolkit.inversion.quality import FAR_YAWS, NOVEL_YAWS, compare, novel_cameras, novel_views, psnr, ssim
+from hgs_toolkit.pose_prior import PosePrior
 
 
 def test_psnr_counts_decibels() -> None:
@@ -54,12 +57,22 @@ def _solid(subject: Critter) -> GaussianHierarchy:
 
 def test_the_truth_as_a_splat_matches_itself_from_views_nobody_saw_and_another_critter_does_not() -> None:
     subject, other = critter(1, 0), critter(1, 1)
-    cameras = novel_cameras(2.0, 2.7)
+    cameras = novel_cameras(PosePrior(radius=2.7), 2.0)
     own = novel_views(_solid(subject), subject, cameras, 96)
     foreign = novel_views(_solid(other), subject, cameras, 96)
-    assert [view.yaw for view in own] == list(NOVEL_YAWS)
+    assert [view.yaw for view in own] == pytest.approx(NOVEL_YAWS, abs=1e-5)
     for mine, theirs in zip(own, foreign, strict=True):
         assert mine.overlap > 0.75
         assert mine.depth_error < 0.05
         assert mine.overlap > theirs.overlap
         assert mine.psnr > theirs.psnr
+
+
+def test_a_subject_that_was_seen_from_all_around_is_compared_from_behind_too() -> None:
+    around = PosePrior(yaw_law="uniform", yaw_spread=math.pi, yaw_limit=math.pi)
+    yaw = yaw_pitch_radius(novel_cameras(around, 2.0).cam_to_world)[0]
+    assert yaw.tolist() == pytest.approx(NOVEL_YAWS + FAR_YAWS, abs=1e-5)
+    subject = critter(1, 0, CritterPrior(poses=around))
+    views = novel_views(_solid(subject), subject, novel_cameras(around, 2.0), 64)
+    assert len(views) == len(yaw)
+    assert min(view.overlap for view in views) > 0.7
