@@ -1,4 +1,4 @@
-"""KID of the shipped model against held-out critters, beside the same measure of real pictures made worse.
+"""KID of the shipped model against held-out critters under its own cameras, beside that of real pictures made worse.
 
 python benchmarks/bench_model.py [MODEL] [--count 2000]
 """
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.datasets.critters.drawing import make_critters
+from hgs_toolkit.datasets.critters.prior import CritterPrior
 from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.metrics.extractors import tick_extractor
 from hgs_toolkit.metrics.measurement import Reference
@@ -43,7 +44,7 @@ def main() -> None:
         sets = []
         for seed in (1, 2):
             path = Path(folder) / f"{seed}.zip"
-            make_critters(path, arguments.count, STORED, seed=seed)
+            make_critters(path, arguments.count, STORED, seed=seed, prior=CritterPrior(poses=config.generator.poses))
             sets.append(open_dataset(path, config.generator.resolution))
         reference = Reference.of(tick_extractor(), real_chunks(sets[0], config, arguments.count))
         rows = {

@@ -1,6 +1,7 @@
 """Put a run's average weights into the package, in half precision, with a manifest.
 
 python tools/ship_model.py RUN [--name critters64] [--fact grown_from="critters64-at32, 100 kimg"] [--figure kid=0.2]
+python tools/ship_model.py RUN --poses circle64.zip                        # the model's cameras are those of this set
 python tools/ship_model.py RUN --name seating64 --licence CC-BY-4.0        # another model beside the default one
 """
 
@@ -9,11 +10,14 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from hgs_toolkit.checkpoint import load_model, save_model
 from hgs_toolkit.datasets.attribution import ATTRIBUTION, credits_to_json, read_credits, summarise
+from hgs_toolkit.datasets.eg3d import open_dataset
+from hgs_toolkit.datasets.measured_poses import measure_poses
 from hgs_toolkit.files import sha256, write_json
 from hgs_toolkit.model_files import PRETRAINED, find_model, read_header
 
@@ -25,9 +29,13 @@ def main() -> None:
     parser.add_argument("--figure", action="append", default=[], metavar="NAME=NUMBER", help="a measured figure")
     parser.add_argument("--fact", action="append", default=[], metavar="NAME=TEXT", help="more for the manifest")
     parser.add_argument("--licence", help="of the model; CC0-1.0 where its data carry no licences of others")
+    parser.add_argument("--poses", type=Path, help="set whose cameras become the model's, if it saw more of some sides")
     arguments = parser.parse_args()
     header = read_header(find_model(arguments.run))
     config = replace(header.config, name=arguments.name)
+    if arguments.poses:
+        poses = measure_poses(open_dataset(arguments.poses).labels)
+        config = replace(config, generator=replace(config.generator, poses=poses))
     works = read_credits(header.facts.get(ATTRIBUTION))
     if works and arguments.licence is None:
         parser.error(f"the model learned from {summarise(works)}; name its own licence: --licence")
