@@ -73,7 +73,7 @@ def main() -> None:
                 print(f"seed {seed}: {', '.join(found)}", flush=True)
             tally["with handles or holes (Euler number below 2)"] += report["euler_number"] < 2
             if checked:
-                write_mesh(Path(folder) / "a.glb", made)
+                write_mesh(Path(folder) / "a.glb", made, overwrite=True)
                 own = remarks(Path(folder) / "a.glb")
                 errors, warnings = errors + own[0], warnings + own[1]
     print(f"{solid} of {args.seeds} are one solid piece (required: {REQUIRED_SHARE:.0%}); "

@@ -10,6 +10,7 @@ import trimesh
 from hgs_toolkit.exporters.meshes.color import ColorField, paint_vertices
 from hgs_toolkit.exporters.meshes.grid import fit_grid
 from hgs_toolkit.exporters.meshes.isosurface import isosurface, select_parts
+from hgs_toolkit.exporters.meshes.joining import join_parts
 from hgs_toolkit.exporters.meshes.poisson import indicator
 from hgs_toolkit.exporters.meshes.settings import Color, Keep, MeshSettings, Method
 from hgs_toolkit.exporters.meshes.shell import density_level
@@ -37,7 +38,8 @@ def mesh(
     ``scene`` is a batch of one. Its background is left out. On a CUDA device the grid is computed there.
 
     Returns:
-        The mesh; ``metadata["hgs"]`` names method, resolution, voxel size and the number of triangles before reduction.
+        The mesh; ``metadata["hgs"]`` names method, resolution, voxel size, the number of triangles before reduction
+        and that of bridges between parts (see :mod:`hgs_toolkit.exporters.meshes.joining`).
 
     Raises:
         ConfigError: if an argument is unknown, out of range, or asks for more memory than there is.
@@ -91,13 +93,14 @@ def reconstruct(scene: GaussianHierarchy, settings: MeshSettings) -> Reconstruct
         if solid
         else density_level(gaussians, grid, scene.device, settings.level)
     )
+    bridges = join_parts(field.values, field.surface) if solid else 0
     whole = select_parts(isosurface(field.values, field.surface, grid), settings.keep, fill=solid)
     weights = field.weights
     del field  # the colours need its memory
     colors = None if settings.color == "none" else ColorField(gaussians, weights, grid, scene.device)
     facts = {
         "method": settings.method, "resolution": settings.resolution, "voxel": grid.voxel, "gaussians": len(gaussians),
-        "faces_before_reduction": len(whole.faces),
+        "faces_before_reduction": len(whole.faces), "bridges": bridges,
     }  # fmt: skip
     return Reconstruction(whole, colors, settings, facts)
 
