@@ -1,7 +1,7 @@
 """The settings that follow from a set and a machine, each with its reason.
 
 Networks and rates are those of the stages of ``critters64`` and ``critters128``, which are measured up to 64 pixels
-(docs/results/critters64.md). What depends on the set is chosen here.
+(docs/results/critters64_front.md). What depends on the set is chosen here.
 """
 
 from __future__ import annotations
