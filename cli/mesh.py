@@ -64,6 +64,13 @@ def mesh(
     keep: Annotated[
         Keep, typer.Option("--keep", help="Keep the largest part, or all parts but crumbs.")
     ] = MeshSettings.keep,
+    outset: Annotated[
+        float,
+        typer.Option(
+            "--outset",
+            help="surface: standard deviations by which it lies outside the Gaussians' centres; samples: 1.5.",
+        ),
+    ] = 0.0,
     level: Annotated[
         float | None, typer.Option("--level", help="shell: the density at the surface; default: by Otsu's method.")
     ] = None,
@@ -110,7 +117,7 @@ def mesh(
         file_format = mesh_format_of(out)
         # Colours that the format cannot hold are not computed; a texture is refused below.
         wanted: Color = color if color == "texture" or color in file_format.colors else "none"
-        settings = MeshSettings(method, resolution, faces, wanted, keep, level)
+        settings = MeshSettings(method, resolution, faces, wanted, keep, level, outset)
         placement = file_format.placement(up, size)
         check_mesh_output(out, color=color, levels=lods, force=force)
         if unlit and out.suffix.lower() != ".glb":

@@ -32,6 +32,7 @@ def mesh(
     color: Color = MeshSettings.color,
     keep: Keep = MeshSettings.keep,
     level: float | None = None,
+    outset: float = MeshSettings.outset,
 ) -> trimesh.Trimesh:
     """A triangle mesh of one scene, in its frame (y up) and units; arguments as in :class:`MeshSettings`.
 
@@ -47,7 +48,7 @@ def mesh(
         ShapeError: if a value is NaN or infinite, or the scene is not a batch of one.
         MissingExtraError: if a texture is wanted and xatlas is not installed.
     """
-    return build_mesh(scene, MeshSettings(method, resolution, faces, color, keep, level))
+    return build_mesh(scene, MeshSettings(method, resolution, faces, color, keep, level, outset))
 
 
 def build_mesh(scene: GaussianHierarchy, settings: MeshSettings) -> trimesh.Trimesh:
@@ -89,7 +90,7 @@ def reconstruct(scene: GaussianHierarchy, settings: MeshSettings) -> Reconstruct
     grid = fit_grid(gaussians, settings.resolution)
     solid = settings.method == "surface"
     field = (
-        indicator(gaussians, grid, scene.device)
+        indicator(gaussians, grid, scene.device, settings.outset)
         if solid
         else density_level(gaussians, grid, scene.device, settings.level)
     )

@@ -47,8 +47,13 @@ class ImplicitSurface(NamedTuple):
     weights: Floats
 
 
-def indicator(gaussians: VisibleGaussians, grid: Grid, device: torch.device | str = "cpu") -> ImplicitSurface:
-    """The indicator function of the solid; one value at the surface: its mean over the centres."""
+def indicator(
+    gaussians: VisibleGaussians, grid: Grid, device: torch.device | str = "cpu", outset: float = 0.0
+) -> ImplicitSurface:
+    """The indicator function of the solid; one value at the surface: its mean over the centres.
+
+    With an ``outset``, over points so many standard deviations outside the centres, along the normals.
+    """
     carried = gaussians.opacities * (1 - explained_shares(gaussians, grid, device))
     density = sum_on_grid(gaussians, carried[:, None], grid, device)[0]
     shares = wall_shares(gaussians, carried, density, grid)
@@ -57,9 +62,10 @@ def indicator(gaussians: VisibleGaussians, grid: Grid, device: torch.device | st
     # A Gaussian of opacity 1 covers what a disc of uniform strength and area 2 pi s1 s2 would.
     areas = 2 * math.pi * seen * shares * gaussians.scales[:, 1] * gaussians.scales[:, 2]
     chi = solve_poisson(vector_field(gaussians, areas[:, None] * normals, grid, device))
-    at_centres = grid.sample(chi, gaussians.means)
-    level = float(np.average(at_centres, weights=areas)) if areas.any() else float(at_centres.mean())
-    chi -= local_offsets(gaussians.means, areas, at_centres - level, grid)
+    passed = gaussians.means + outset * gaussians.scales[:, :1] * normals
+    there = grid.sample(chi, passed)
+    level = float(np.average(there, weights=areas)) if areas.any() else float(there.mean())
+    chi -= local_offsets(passed, areas, there - level, grid)
     return ImplicitSurface(chi, level, seen)
 
 

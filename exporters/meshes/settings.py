@@ -17,6 +17,9 @@ METHODS, COLORS, KEEP = get_args(Method), get_args(Color), get_args(Keep)
 MIN_RESOLUTION = 16
 MAX_RESOLUTION = 2048
 
+MAX_OUTSET = 3.0
+"""Largest outset: a Gaussian has next to nothing beyond."""
+
 MIN_FACES = 100
 """Least number of triangles to ask for: fewer cannot hold handles and holes."""
 
@@ -45,6 +48,10 @@ class MeshSettings:
     level: float | None = None
     """``shell`` only: the summed opacity at the surface; None chooses it by Otsu's method."""
 
+    outset: float = 0.0
+    """``surface`` only: how far outside the Gaussians' centres it lies, in their standard deviations across it. 0 suits
+    thin discs on a surface; thick Gaussians, as generators make them, are seen up to about 2."""
+
     def __post_init__(self) -> None:
         for name, known in (("method", METHODS), ("color", COLORS), ("keep", KEEP)):
             if getattr(self, name) not in known:
@@ -53,6 +60,10 @@ class MeshSettings:
             raise ConfigError(f"{self.faces} faces; expected at least {MIN_FACES}, or 0 to keep every triangle")
         if self.level is not None and self.method != "shell":
             raise ConfigError(f"a level was given for the method '{self.method}', which finds its own; use 'shell'")
+        if not 0 <= self.outset <= MAX_OUTSET:
+            raise ConfigError(f"outset {self.outset:g}; expected 0 to {MAX_OUTSET:g} standard deviations")
+        if self.outset and self.method != "surface":
+            raise ConfigError(f"an outset was given for the method '{self.method}'; only 'surface' takes one")
         check_resolution(self.resolution)
         if self.color == "texture":
             check_texture(self.triangles)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import label
 from scipy.spatial import cKDTree
 
+from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.exporters.meshes import poisson
 from hgs_toolkit.exporters.meshes.joining import LEAST, REACH, join_parts
 from hgs_toolkit.exporters.meshes.meshing import mesh
+from hgs_toolkit.exporters.meshes.settings import MeshSettings
 from hgs_toolkit.gaussians import GaussianHierarchy
 from tests.exporters.meshes.shapes import Solid, cover
 
@@ -84,3 +88,31 @@ def test_the_surface_passes_through_the_centres_of_thin_parts(eared: GaussianHie
     assert len(tips) > 50
     distance = cKDTree(made.sample(50_000, seed=0)).query(tips)[0]
     assert np.median(distance) < 0.7 * made.metadata["hgs"]["voxel"]
+
+
+def test_an_outset_moves_the_surface_by_standard_deviations_and_thin_discs_hardly_at_all() -> None:
+    ball = Solid("ball", lambda points: np.asarray(np.linalg.norm(points, axis=-1) - 0.7), 2)
+    for flat, moves in ((1.0, True), (0.05, False)):
+        scene = cover(ball, 4_000, flat=flat)
+        across = float(scene.log_scales.exp().amin(dim=-1).mean())
+        radii = [
+            float(
+                np.linalg.norm(mesh(scene, resolution=64, faces=0, color="none", outset=outset).vertices, axis=1).mean()
+            )
+            for outset in (0.0, 1.0, 2.0)
+        ]
+        assert radii[0] == pytest.approx(0.7, abs=0.01)
+        assert np.diff(radii) == pytest.approx([across, across], abs=0.35 * across if moves else 0.01)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"outset": 4.0}, "expected 0 to 3"),
+        ({"outset": -1.0}, "expected 0 to 3"),
+        ({"method": "shell", "outset": 1.0}, "only 'surface'"),
+    ],
+)
+def test_an_outset_that_makes_no_sense_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        MeshSettings(**settings)
