@@ -8,10 +8,12 @@ farther away, or too small to matter, stays as it is.
 from __future__ import annotations
 
 import logging
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import distance_transform_edt, find_objects, label
+from scipy.ndimage import binary_erosion, label
+from scipy.spatial import cKDTree
 
 from hgs_toolkit.exporters.meshes.visible import Floats
 
@@ -23,11 +25,22 @@ REACH = 1 / 16
 LEAST = 1e-3
 """Smallest part that is worth a bridge, as a share of the largest part's voxels."""
 
+MOST = 32
+"""Largest number of parts that are joined, the largest first."""
+
 THINNEST, THICKEST = 1.5, 4.0
 """Bounds of a bridge's radius, voxels: a thinner one would fall between the grid's points."""
 
 RISE = 0.25
 """How far the field rises above its surface along a bridge, as a share of its range above the surface."""
+
+
+class Gap(NamedTuple):
+    """The shortest way from a part to another: its length, and the voxels (3,) at its ends."""
+
+    length: float
+    start: npt.NDArray[np.int64]
+    end: npt.NDArray[np.int64]
 
 
 def join_parts(values: Floats, surface: float) -> int:
@@ -40,33 +53,39 @@ def join_parts(values: Floats, surface: float) -> int:
         return 0
     sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
     order = np.argsort(-sizes, kind="stable") + 1
-    waiting = [int(part) for part in order[1:] if sizes[part - 1] >= LEAST * sizes.max()]
-    joined, bridges = parts == order[0], 0
-    boxes = find_objects(parts)
+    wanted = [int(part) for part in order[: MOST + 1] if sizes[part - 1] >= LEAST * sizes.max()]
+    edges = _edges(parts, wanted)
+    main, *rest = wanted
+    waiting = {part: _gap(edges[part], edges[main]) for part in rest}
+    bridges = 0
     while waiting:
-        distance, nearest = distance_transform_edt(~joined, return_indices=True)
-        gaps = {part: _closest(distance, parts, boxes[part - 1], part) for part in waiting}
-        part = min(waiting, key=lambda each: gaps[each][0])
-        gap, start = gaps[part]
-        if gap > REACH * max(values.shape):
+        part = min(waiting, key=lambda each: waiting[each].length)
+        gap = waiting.pop(part)
+        if gap.length > REACH * max(values.shape):
             break
         radius = float(np.clip(np.cbrt(sizes[part - 1]) / 4, THINNEST, THICKEST))
-        _raise_bridge(values, surface, np.array(start), nearest[(slice(None), *start)], radius)
-        joined |= parts == part
-        waiting.remove(part)
+        _raise_bridge(values, surface, gap.start, gap.end, radius)
         bridges += 1
+        # What is joined may carry the next one.
+        closer = {other: _gap(edges[other], edges[part]) for other in waiting}
+        waiting = {other: min(old, closer[other], key=lambda each: each.length) for other, old in waiting.items()}
     if bridges:
         logger.info("parts that nearly touched the rest were joined to it: %d", bridges)
     return bridges
 
 
-def _closest(
-    distance: npt.NDArray[np.float64], parts: npt.NDArray[np.int32], box: tuple[slice, ...], part: int
-) -> tuple[float, tuple[int, ...]]:
-    """A part's least distance, voxels, and the voxel that has it."""
-    within = np.where(parts[box] == part, distance[box], np.inf)
-    place = np.unravel_index(int(within.argmin()), within.shape)
-    return float(within[place]), tuple(int(i) + side.start for i, side in zip(place, box, strict=True))
+def _edges(parts: npt.NDArray[np.int32], wanted: list[int]) -> dict[int, cKDTree]:
+    """For each of the wanted parts, the voxels on its edge, in a tree to look for neighbours in."""
+    inside = parts > 0
+    edge = np.argwhere(inside & ~binary_erosion(inside))
+    of = parts[tuple(edge.T)]
+    return {part: cKDTree(edge[of == part]) for part in wanted}
+
+
+def _gap(part: cKDTree, other: cKDTree) -> Gap:
+    distances, nearest = other.query(part.data)
+    place = int(distances.argmin())
+    return Gap(float(distances[place]), part.data[place].astype(int), other.data[nearest[place]].astype(int))
 
 
 def _raise_bridge(

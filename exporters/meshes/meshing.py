@@ -94,7 +94,7 @@ def reconstruct(scene: GaussianHierarchy, settings: MeshSettings) -> Reconstruct
         if solid
         else density_level(gaussians, grid, scene.device, settings.level)
     )
-    bridges = join_parts(field.values, field.surface) if solid else 0
+    bridges = join_parts(field.values, field.surface) if solid and settings.keep == "largest" else 0
     whole = select_parts(isosurface(field.values, field.surface, grid), settings.keep, fill=solid)
     weights = field.weights
     del field  # the colours need its memory

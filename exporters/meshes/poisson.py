@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from scipy import fft
 from scipy.ndimage import gaussian_filter
+from scipy.spatial import cKDTree
 
 from hgs_toolkit.exporters.meshes.density import sum_on_grid
 from hgs_toolkit.exporters.meshes.explained import explained_shares
@@ -26,8 +27,12 @@ SMOOTHING = 0.7
 """Standard deviation, voxels, of the blur of the solution; it removes the noise of single Gaussians."""
 
 
-REACH = 4.0
-"""Standard deviation, voxels, of the surroundings in which the surface is made to pass through the centres."""
+REACH, SPACINGS = 4.0, 3.0
+"""Standard deviation of the surroundings in which the surface is made to pass through the centres, in voxels and in
+distances between neighbouring centres, whichever is more: a few centres average out their noise."""
+
+SPACED = 20_000
+"""Number of centres, at most, whose neighbours are looked for to learn their spacing."""
 
 FAINT = 0.1
 """Share of a wall, blurred by REACH, below which there is nothing to pass through."""
@@ -76,6 +81,7 @@ def local_offsets(points: Floats, areas: Floats, offsets: Floats, grid: Grid) ->
     the points of thin parts, too, whose chi never rises to the level of thick ones; a smooth form of what screened
     Poisson reconstruction asks of every point (Kazhdan and Hoppe 2013, section 3).
     """
+    reach = max(REACH, SPACINGS * _spacing(points[areas > 0]) / grid.voxel)
     voxels = np.round((points - grid.origin) / grid.voxel).astype(int)
     voxels = np.clip(voxels, 0, np.array(grid.shape) - 1)
     flat = np.ravel_multi_index(tuple(voxels.T), grid.shape)
@@ -83,9 +89,17 @@ def local_offsets(points: Floats, areas: Floats, offsets: Floats, grid: Grid) ->
     summed = []
     for values in (areas, areas * offsets):
         whole = np.bincount(flat, values / grid.voxel**2, size).reshape(grid.shape).astype(np.float32)
-        summed.append(gaussian_filter(whole, REACH, mode="constant", truncate=3))
-    wall = 1 / (math.sqrt(2 * math.pi) * REACH)  # what a plane covered once would sum to
+        summed.append(gaussian_filter(whole, reach, mode="constant", truncate=3))
+    wall = 1 / (math.sqrt(2 * math.pi) * reach)  # what a plane covered once would sum to
     return np.asarray(summed[1] / (summed[0] + FAINT * wall), np.float32)
+
+
+def _spacing(points: Floats) -> float:
+    """Median distance of points (N, 3) to their nearest neighbour, world units; 0 for fewer than two."""
+    if len(points) < 2:
+        return 0.0
+    some = points[:: max(1, len(points) // SPACED)]
+    return float(np.median(cKDTree(points).query(some, 2)[0][:, 1]))
 
 
 def vector_field(

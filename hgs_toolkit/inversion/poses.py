@@ -104,9 +104,10 @@ def angle_spread(cameras: Cameras, distances: list[float]) -> tuple[float, float
 
 def pose_grid(poses: PosePrior, focal: float) -> Cameras:
     """Cameras (yaws · PITCHES,) spread over a model's prior of poses: all around where that goes round."""
-    yaws = max(YAWS, math.ceil(2 * poses.yaw_reach / YAW_STEP))
+    reach = math.pi if poses.goes_round else poses.yaw_reach
+    yaws = max(YAWS, math.ceil(2 * reach / YAW_STEP - 1e-6))
     steps = torch.arange(yaws) / yaws if poses.goes_round else torch.linspace(0, 1, yaws)
-    yaw = poses.yaw_mean + (2 * steps - 1) * (math.pi if poses.goes_round else poses.yaw_reach)
+    yaw = poses.yaw_mean + (2 * steps - 1) * reach
     pitch = poses.pitch_mean + poses.pitch_reach * torch.linspace(-1, 1, PITCHES)
     return from_yaw_pitch(yaw.repeat(PITCHES), pitch.repeat_interleave(yaws), poses.radius, focal)
 

@@ -13,7 +13,7 @@ from hgs_toolkit.pose_prior import PosePrior
 
 FRONT = PosePrior()
 AROUND = PosePrior(
-    yaw_law="uniform", yaw_spread=3.1412, yaw_limit=3.1412, pitch_law="uniform", pitch_mean=0.26, pitch_spread=0.52,
+    yaw_law="uniform", yaw_spread=3.1416, yaw_limit=3.1416, pitch_law="uniform", pitch_mean=0.26, pitch_spread=0.52,
     pitch_limit=0.52,
 )  # fmt: skip
 
@@ -33,6 +33,7 @@ def test_the_whole_circle_is_searched_evenly_and_no_direction_twice() -> None:
     yaw, pitch = angles(AROUND)
     gaps = [after - before for before, after in zip(yaw, [*yaw[1:], yaw[0] + 2 * math.pi], strict=True)]
     assert gaps == pytest.approx([2 * math.pi / len(yaw)] * len(yaw), abs=1e-3)
+    assert len(yaw) == 18
     assert max(gaps) <= YAW_STEP + 1e-3
     assert (pitch[0], pitch[-1]) == pytest.approx((-0.26, 0.78), abs=1e-3), "no further than the model has seen"
 
@@ -41,7 +42,7 @@ def test_the_whole_circle_is_searched_evenly_and_no_direction_twice() -> None:
     ("poses", "reach", "goes_round"),
     [
         (FRONT, 0.7, False),
-        (AROUND, 3.1412, True),
+        (AROUND, 3.1416, True),
         (PosePrior(yaw_law="normal", yaw_spread=1.54, yaw_limit=3.1454), 3.08, True),
         (PosePrior(yaw_law="normal", yaw_spread=1.54, yaw_limit=1.0), 1.0, False),
         (PosePrior(yaw_law="uniform", yaw_spread=1.0, yaw_limit=3.0), 1.0, False),

@@ -90,6 +90,18 @@ def test_the_surface_passes_through_the_centres_of_thin_parts(eared: GaussianHie
     assert np.median(distance) < 0.7 * made.metadata["hgs"]["voxel"]
 
 
+def test_separate_things_stay_separate_where_all_of_them_are_kept() -> None:
+    def function(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        near = np.linalg.norm(points - [-0.5, 0, 0], axis=-1) - 0.42
+        return np.asarray(np.minimum(near, np.linalg.norm(points - [0.45, 0, 0], axis=-1) - 0.42))
+
+    scene = cover(Solid("two balls", function, 4), 4_000)
+    together = mesh(scene, resolution=64, faces=0, color="none")
+    apart = mesh(scene, resolution=64, faces=0, color="none", keep="all")
+    assert (together.body_count, together.metadata["hgs"]["bridges"]) == (1, 1)
+    assert (apart.body_count, apart.metadata["hgs"]["bridges"]) == (2, 0)
+
+
 def test_an_outset_moves_the_surface_by_standard_deviations_and_thin_discs_hardly_at_all() -> None:
     ball = Solid("ball", lambda points: np.asarray(np.linalg.norm(points, axis=-1) - 0.7), 2)
     for flat, moves in ((1.0, True), (0.05, False)):
