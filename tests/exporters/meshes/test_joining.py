@@ -93,7 +93,7 @@ def test_the_surface_passes_through_the_centres_of_thin_parts(eared: GaussianHie
 def test_separate_things_stay_separate_where_all_of_them_are_kept() -> None:
     def function(points: NDArray[np.float64]) -> NDArray[np.float64]:
         near = np.linalg.norm(points - [-0.5, 0, 0], axis=-1) - 0.42
-        return np.asarray(np.minimum(near, np.linalg.norm(points - [0.45, 0, 0], axis=-1) - 0.42))
+        return np.asarray(np.minimum(near, np.linalg.norm(points - [0.42, 0, 0], axis=-1) - 0.42))
 
     scene = cover(Solid("two balls", function, 4), 4_000)
     together = mesh(scene, resolution=64, faces=0, color="none")
