@@ -29,6 +29,7 @@ from hgs_toolkit.inversion.inversion import InversionSettings, invert
 from hgs_toolkit.inversion.latent import LatentSettings
 from hgs_toolkit.inversion.networks import feature_networks
 from hgs_toolkit.inversion.objective import Objective
+from hgs_toolkit.inversion.quality import NOVEL_YAWS
 from hgs_toolkit.inversion.results import measure
 from hgs_toolkit.inversion.sheet import sheet
 from hgs_toolkit.inversion.tuning import TuningSettings
@@ -37,9 +38,6 @@ from hgs_toolkit.training.stages.warm_start import load_discriminator
 
 STAGES = {"w+": "_before_tuning", "tuned": ""}
 """What a stage's figures end in, in metrics.json."""
-
-NEAR = 0.71
-"""Radians: largest yaw of the views that models of the front alone are compared from, too."""
 
 Row = dict[str, Any]
 
@@ -68,8 +66,7 @@ def run(model: Generator, number: int, options: argparse.Namespace, strip: Path)
 
 def _by_distance(views: list[Row]) -> dict[str, list[Row]]:
     """Views that nobody saw: those beside the front and, of a model that goes round, those from sides and back."""
-    near = [view for view in views if abs(view["yaw"]) <= NEAR]
-    far = [view for view in views if abs(view["yaw"]) > NEAR]
+    near, far = views[: len(NOVEL_YAWS)], views[len(NOVEL_YAWS) :]
     return {"novel": near} | ({"behind": far} if far else {})
 
 

@@ -70,7 +70,7 @@ def mesh(
             "--outset",
             help="surface: standard deviations by which it lies outside the Gaussians' centres; samples: 1.5.",
         ),
-    ] = 0.0,
+    ] = MeshSettings.outset,
     level: Annotated[
         float | None, typer.Option("--level", help="shell: the density at the surface; default: by Otsu's method.")
     ] = None,

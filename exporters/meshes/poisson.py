@@ -82,7 +82,7 @@ def local_offsets(points: Floats, areas: Floats, offsets: Floats, grid: Grid) ->
     Poisson reconstruction asks of every point (Kazhdan and Hoppe 2013, section 3).
     """
     reach = max(REACH, SPACINGS * _spacing(points[areas > 0]) / grid.voxel)
-    voxels = np.round((points - grid.origin) / grid.voxel).astype(int)
+    voxels = np.round(grid.coordinates(points)).astype(int)
     voxels = np.clip(voxels, 0, np.array(grid.shape) - 1)
     flat = np.ravel_multi_index(tuple(voxels.T), grid.shape)
     size = math.prod(grid.shape)

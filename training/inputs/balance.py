@@ -39,7 +39,6 @@ def yaw_weights(data: PosedImages, views: int, power: float) -> npt.NDArray[np.f
     return weights
 
 
-@lru_cache(maxsize=2)
 def in_window(data: PosedImages, views: int, limit: float) -> npt.NDArray[np.bool_]:
     """Which groups (groups,) of ``views`` images have all their yaws within ``limit`` radians of the front."""
     inside = np.abs((_yaws(data, views) + math.pi) % (2 * math.pi) - math.pi) <= limit  # (groups, views)
@@ -47,6 +46,7 @@ def in_window(data: PosedImages, views: int, limit: float) -> npt.NDArray[np.boo
     return within
 
 
+@lru_cache(maxsize=2)
 def show_weights(data: PosedImages, views: int, power: float, limit: float | None) -> npt.NDArray[np.float64] | None:
     """How often each group is shown, of mean 1: as :func:`yaw_weights` says, and only those :func:`in_window`.
 
