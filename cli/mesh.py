@@ -65,10 +65,10 @@ def mesh(
         Keep, typer.Option("--keep", help="Keep the largest part, or all parts but crumbs.")
     ] = MeshSettings.keep,
     outset: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--outset",
-            help="surface: standard deviations by which it lies outside the Gaussians' centres; samples: 1.5.",
+            help="surface: standard deviations by which it lies outside the Gaussians' centres; default: as seen.",
         ),
     ] = MeshSettings.outset,
     level: Annotated[

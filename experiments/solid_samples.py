@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from statistics import mean, pstdev
 from typing import Any
 
 from hgs_toolkit.checkpoint import load_model
@@ -59,6 +60,8 @@ def main() -> None:
     args = parser.parse_args()
     validated = args.validate if (NODE / "node_modules").exists() else 0
     tally: Counter[str] = Counter()
+    volumes: list[float] = []
+    outsets: list[float] = []
     solid, errors, warnings, start = 0, 0, 0, time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         for seed, asset in enumerate(sample_assets(load_model(args.model, "cpu"), range(args.seeds))):
@@ -68,6 +71,8 @@ def main() -> None:
             )
             report = describe_mesh(made, MeshPlacement())
             solid += bool(report["solid"])
+            volumes.append(report["volume"])
+            outsets.append(report["outset"])
             if found := faults(report):
                 tally.update(found)
                 print(f"seed {seed}: {', '.join(found)}", flush=True)
@@ -78,6 +83,7 @@ def main() -> None:
                 errors, warnings = errors + own[0], warnings + own[1]
     print(f"{solid} of {args.seeds} are one solid piece (required: {REQUIRED_SHARE:.0%}); "
           f"{time.perf_counter() - start:.0f} s")  # fmt: skip
+    print(f"volume {mean(volumes):.3f} (deviation {pstdev(volumes):.3f}), outset {mean(outsets):.2f}")
     print(*(f"{count} {name}" for name, count in sorted(tally.items()) if count), sep="\n")
     print(f"gltf-validator, {validated} files: {errors} errors, {warnings} warnings" if validated else
           "gltf-validator is not installed (make test-oracles)")  # fmt: skip

@@ -31,9 +31,6 @@ from tools.picture_meshes import draw
 COLUMNS, SIZE, PSI = 8, 160, 0.7
 """Pictures a row, their size in pixels, truncation."""
 
-OUTSET = 1.5
-"""Where the solid mesh lies outside the Gaussians' centres, standard deviations: about as large as the splats look."""
-
 QUALITY = 90
 FRAMES, FPS = 48, 12
 WHITE = (1.0, 1.0, 1.0)
@@ -80,7 +77,7 @@ def overview(sitting: Sitting, seed: int) -> Tensor:
     model, front = sitting.model, sitting.front
     one = hgs.sample(model, [seed], PSI)
     around = sitting.cameras(COLUMNS)
-    solid = hgs.mesh(one[0], outset=OUTSET)
+    solid = hgs.mesh(one[0])
     turned = [draw(solid, around[column : column + 1], SIZE, colored=True) for column in range(COLUMNS)]
     levels = range(one.num_levels)
     parts = [one.levels(range(level + 1)) for level in levels] + [one.levels(level) for level in levels]
@@ -92,7 +89,7 @@ def overview(sitting: Sitting, seed: int) -> Tensor:
 def film(sitting: Sitting, seed: int) -> list[Bytes]:
     """Frames (2 SIZE, SIZE, 3) of a turn: the splats above their solid mesh."""
     scene = hgs.sample(sitting.model, [seed], PSI)
-    solid, cameras = hgs.mesh(scene[0], outset=OUTSET), sitting.cameras(FRAMES, closed=True)
+    solid, cameras = hgs.mesh(scene[0]), sitting.cameras(FRAMES, closed=True)
     below = [draw(solid, cameras[frame : frame + 1], SIZE, colored=True) for frame in range(FRAMES)]
     return [to_uint8(torch.cat(pair)) for pair in zip(splats(scene, cameras), below, strict=True)]
 

@@ -11,6 +11,7 @@ from hgs_toolkit.exporters.meshes.color import ColorField, paint_vertices
 from hgs_toolkit.exporters.meshes.grid import fit_grid
 from hgs_toolkit.exporters.meshes.isosurface import isosurface, select_parts
 from hgs_toolkit.exporters.meshes.joining import join_parts
+from hgs_toolkit.exporters.meshes.outlines import seen_outset
 from hgs_toolkit.exporters.meshes.poisson import indicator
 from hgs_toolkit.exporters.meshes.settings import Color, Keep, MeshSettings, Method
 from hgs_toolkit.exporters.meshes.shell import density_level
@@ -32,15 +33,15 @@ def mesh(
     color: Color = MeshSettings.color,
     keep: Keep = MeshSettings.keep,
     level: float | None = None,
-    outset: float = MeshSettings.outset,
+    outset: float | None = MeshSettings.outset,
 ) -> trimesh.Trimesh:
     """A triangle mesh of one scene, in its frame (y up) and units; arguments as in :class:`MeshSettings`.
 
     ``scene`` is a batch of one. Its background is left out. On a CUDA device the grid is computed there.
 
     Returns:
-        The mesh; ``metadata["hgs"]`` names method, resolution, voxel size, the number of triangles before reduction
-        and that of bridges between parts (see :mod:`hgs_toolkit.exporters.meshes.joining`).
+        The mesh; ``metadata["hgs"]`` names method, resolution, voxel size, the number of triangles before reduction,
+        that of bridges between parts (see :mod:`hgs_toolkit.exporters.meshes.joining`) and the outset.
 
     Raises:
         ConfigError: if an argument is unknown, out of range, or asks for more memory than there is.
@@ -89,8 +90,11 @@ def reconstruct(scene: GaussianHierarchy, settings: MeshSettings) -> Reconstruct
     gaussians = visible_gaussians(scene)
     grid = fit_grid(gaussians, settings.resolution)
     solid = settings.method == "surface"
+    outset = settings.outset
+    if solid and outset is None:
+        outset = seen_outset(scene, gaussians, settings.resolution)
     field = (
-        indicator(gaussians, grid, scene.device, settings.outset)
+        indicator(gaussians, grid, scene.device, outset or 0.0)
         if solid
         else density_level(gaussians, grid, scene.device, settings.level)
     )
@@ -101,7 +105,7 @@ def reconstruct(scene: GaussianHierarchy, settings: MeshSettings) -> Reconstruct
     colors = None if settings.color == "none" else ColorField(gaussians, weights, grid, scene.device)
     facts = {
         "method": settings.method, "resolution": settings.resolution, "voxel": grid.voxel, "gaussians": len(gaussians),
-        "faces_before_reduction": len(whole.faces), "bridges": bridges,
+        "faces_before_reduction": len(whole.faces), "bridges": bridges, **({"outset": outset} if solid else {}),
     }  # fmt: skip
     return Reconstruction(whole, colors, settings, facts)
 

@@ -34,6 +34,10 @@ distances between neighbouring centres, whichever is more: a few centres average
 SPACED = 20_000
 """Number of centres, at most, whose neighbours are looked for to learn their spacing."""
 
+DISC, THICK = 0.2, 0.5
+"""Ratios of the least to the middle standard deviation: up to DISC the surface belongs at the centre, and from THICK a
+whole outset outside it."""
+
 FAINT = 0.1
 """Share of a wall, blurred by REACH, below which there is nothing to pass through."""
 
@@ -52,13 +56,35 @@ class ImplicitSurface(NamedTuple):
     weights: Floats
 
 
+class Walls(NamedTuple):
+    """The indicator function of the solid, before its surface is chosen, and the Gaussians that the surface is made of.
+
+    Attributes:
+        chi: (X, Y, Z), larger inside.
+        gaussians: N of them.
+        normals: (N, 3) outward unit vectors.
+        areas: (N,) share of the surface that each stands for, world units squared.
+        seen: (N,) how visible each is, 0 to 1.
+        grid: the points of ``chi``.
+    """
+
+    chi: Floats
+    gaussians: VisibleGaussians
+    normals: Floats
+    areas: Floats
+    seen: Floats
+    grid: Grid
+
+
 def indicator(
     gaussians: VisibleGaussians, grid: Grid, device: torch.device | str = "cpu", outset: float = 0.0
 ) -> ImplicitSurface:
-    """The indicator function of the solid; one value at the surface: its mean over the centres.
+    """The indicator function of the solid; one value at the surface: see :func:`surface_at`."""
+    return surface_at(find_walls(gaussians, grid, device), outset)
 
-    With an ``outset``, over points so many standard deviations outside the centres, along the normals.
-    """
+
+def find_walls(gaussians: VisibleGaussians, grid: Grid, device: torch.device | str = "cpu") -> Walls:
+    """Orient the Gaussians, and solve for the indicator function of what they enclose."""
     carried = gaussians.opacities * (1 - explained_shares(gaussians, grid, device))
     density = sum_on_grid(gaussians, carried[:, None], grid, device)[0]
     shares = wall_shares(gaussians, carried, density, grid)
@@ -67,11 +93,20 @@ def indicator(
     # A Gaussian of opacity 1 covers what a disc of uniform strength and area 2 pi s1 s2 would.
     areas = 2 * math.pi * seen * shares * gaussians.scales[:, 1] * gaussians.scales[:, 2]
     chi = solve_poisson(vector_field(gaussians, areas[:, None] * normals, grid, device))
-    passed = gaussians.means + outset * gaussians.scales[:, :1] * normals
-    there = grid.sample(chi, passed)
-    level = float(np.average(there, weights=areas)) if areas.any() else float(there.mean())
-    chi -= local_offsets(passed, areas, there - level, grid)
-    return ImplicitSurface(chi, level, seen)
+    return Walls(chi, gaussians, normals, areas, seen, grid)
+
+
+def surface_at(walls: Walls, outset: float = 0.0) -> ImplicitSurface:
+    """The surface at the mean of the indicator function over points that stand for the Gaussians; around each point, at
+    the mean over the points nearby. For a disc that is its centre, for a thick Gaussian ``outset`` standard deviations
+    outside it, along the normal."""
+    flatness = walls.gaussians.scales[:, 0] / np.maximum(walls.gaussians.scales[:, 1], np.finfo(np.float32).tiny)
+    across = walls.gaussians.scales[:, 0] * np.clip((flatness - DISC) / (THICK - DISC), 0, 1)
+    passed = walls.gaussians.means + outset * across[:, None] * walls.normals
+    there = walls.grid.sample(walls.chi, passed)
+    level = float(np.average(there, weights=walls.areas)) if walls.areas.any() else float(there.mean())
+    values = walls.chi - local_offsets(passed, walls.areas, there - level, walls.grid)
+    return ImplicitSurface(values, level, walls.seen)
 
 
 def local_offsets(points: Floats, areas: Floats, offsets: Floats, grid: Grid) -> Floats:

@@ -48,9 +48,9 @@ class MeshSettings:
     level: float | None = None
     """``shell`` only: the summed opacity at the surface; None chooses it by Otsu's method."""
 
-    outset: float = 0.0
-    """``surface`` only: how far outside the Gaussians' centres it lies, in their standard deviations across it. 0 suits
-    thin discs on a surface; thick Gaussians, as generators make them, are seen up to about 2."""
+    outset: float | None = None
+    """``surface`` only: how far outside the Gaussians' centres it lies, in their standard deviations across it; None
+    lets its outlines decide, which are to be those of the splats (:mod:`hgs_toolkit.exporters.meshes.outlines`)."""
 
     def __post_init__(self) -> None:
         for name, known in (("method", METHODS), ("color", COLORS), ("keep", KEEP)):
@@ -60,7 +60,7 @@ class MeshSettings:
             raise ConfigError(f"{self.faces} faces; expected at least {MIN_FACES}, or 0 to keep every triangle")
         if self.level is not None and self.method != "shell":
             raise ConfigError(f"a level was given for the method '{self.method}', which finds its own; use 'shell'")
-        if not 0 <= self.outset <= MAX_OUTSET:
+        if self.outset is not None and not 0 <= self.outset <= MAX_OUTSET:
             raise ConfigError(f"outset {self.outset:g}; expected 0 to {MAX_OUTSET:g} standard deviations")
         if self.outset and self.method != "surface":
             raise ConfigError(f"an outset was given for the method '{self.method}'; only 'surface' takes one")

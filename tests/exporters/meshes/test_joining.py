@@ -70,19 +70,19 @@ def eared() -> GaussianHierarchy:
 
 
 def test_thin_ears_are_there_up_to_their_tips(eared: GaussianHierarchy, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = mesh(eared, resolution=96, faces=0, color="none")
+    made = mesh(eared, resolution=96, faces=0, color="none", outset=0)
     assert made.is_watertight
     assert len(made.split()) == 1
     for side in (-1, 1):
         ear = made.vertices[(side * made.vertices[:, 0] > 0) & (made.vertices[:, 1] > 0.5)]
         assert ear[:, 1].max() > 0.93
     monkeypatch.setattr(poisson, "local_offsets", lambda *_: np.float32(0))
-    blunt = mesh(eared, resolution=96, faces=0, color="none", keep="all")
+    blunt = mesh(eared, resolution=96, faces=0, color="none", keep="all", outset=0)
     assert blunt.bounds[1, 1] < 0.8, "with one level for everything there would be no ears"
 
 
 def test_the_surface_passes_through_the_centres_of_thin_parts(eared: GaussianHierarchy) -> None:
-    made = mesh(eared, resolution=96, faces=0, color="none")
+    made = mesh(eared, resolution=96, faces=0, color="none", outset=0)
     means = eared.means[0].numpy()
     tips = means[means[:, 1] > 0.5]
     assert len(tips) > 50
