@@ -100,9 +100,9 @@ def reconstruct(scene: GaussianHierarchy, settings: MeshSettings) -> Reconstruct
     )
     bridges = join_parts(field.values, field.surface) if solid and settings.keep == "largest" else 0
     whole = select_parts(isosurface(field.values, field.surface, grid), settings.keep, fill=solid)
-    weights = field.weights
+    shown, weights = replace(gaussians, means=field.points), field.weights
     del field  # the colours need its memory
-    colors = None if settings.color == "none" else ColorField(gaussians, weights, grid, scene.device)
+    colors = None if settings.color == "none" else ColorField(shown, weights, grid, scene.device)
     facts = {
         "method": settings.method, "resolution": settings.resolution, "voxel": grid.voxel, "gaussians": len(gaussians),
         "faces_before_reduction": len(whole.faces), "bridges": bridges, **({"outset": outset} if solid else {}),

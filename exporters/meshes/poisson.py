@@ -49,11 +49,13 @@ class ImplicitSurface(NamedTuple):
         values: (X, Y, Z), larger inside.
         surface: value at the surface.
         weights: (N,) how much of each Gaussian belongs to the surface, 0 to 1; colours are weighted by it.
+        points: (N, 3) where on the surface each Gaussian is, world; colours are found there.
     """
 
     values: Floats
     surface: float
     weights: Floats
+    points: Floats
 
 
 class Walls(NamedTuple):
@@ -106,7 +108,7 @@ def surface_at(walls: Walls, outset: float = 0.0) -> ImplicitSurface:
     there = walls.grid.sample(walls.chi, passed)
     level = float(np.average(there, weights=walls.areas)) if walls.areas.any() else float(there.mean())
     values = walls.chi - local_offsets(passed, walls.areas, there - level, walls.grid)
-    return ImplicitSurface(values, level, walls.seen)
+    return ImplicitSurface(values, level, walls.seen, np.asarray(passed, np.float32))
 
 
 def local_offsets(points: Floats, areas: Floats, offsets: Floats, grid: Grid) -> Floats:

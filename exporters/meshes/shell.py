@@ -41,4 +41,4 @@ def density_level(
         level = float(threshold_otsu(filled)) if filled.size > 1 else 0.5 * highest
     if not 0 < level < highest:
         raise ConfigError(f"level {level:g} lies outside the densities of this scene; expected 0 to {highest:.3g}")
-    return ImplicitSurface(density, level, np.ones(len(gaussians), np.float32))
+    return ImplicitSurface(density, level, np.ones(len(gaussians), np.float32), gaussians.means)

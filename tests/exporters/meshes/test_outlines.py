@@ -12,10 +12,12 @@ from scipy.spatial.transform import Rotation
 
 from hgs_toolkit.cameras import Cameras, from_yaw_pitch
 from hgs_toolkit.checkpoint import load_model
+from hgs_toolkit.encoding import rgb_to_dc
+from hgs_toolkit.exporters.meshes.color import vertex_colors
 from hgs_toolkit.exporters.meshes.meshing import mesh, mesh_levels
 from hgs_toolkit.exporters.meshes.outlines import agreement
 from hgs_toolkit.exporters.meshes.settings import MeshSettings
-from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
 from hgs_toolkit.rendering import render
 from hgs_toolkit.sampling import sample_assets
 from tests.exporters.meshes.shapes import Solid, cover
@@ -106,3 +108,21 @@ def test_every_level_of_detail_has_an_outset_of_its_own() -> None:
 
 def test_a_shell_has_no_outset() -> None:
     assert "outset" not in mesh(cover(BALL, 500), "shell", resolution=32, color="none").metadata["hgs"]
+
+
+def test_colours_are_those_of_small_gaussians_where_large_ones_reach_further() -> None:
+    """Halves in black and white, and grey ones four times as large among them, as coarse levels are."""
+    fine, coarse = cover(BALL, 3_000, flat=1.0), cover(BALL, 150, flat=1.0)
+    shades = ((fine.means[0, :, 0] > 0).float(), torch.full((150,), 0.5))
+    scene = concatenate([
+        part.replace(sh=rgb_to_dc(shade)[None, :, None, None].expand(-1, -1, 1, 3).contiguous())
+        for part, shade in zip((fine, coarse), shades, strict=True)
+    ])  # fmt: skip
+    made = mesh(scene, resolution=96, faces=0)
+    x = made.vertices[:, 0] / np.linalg.norm(made.vertices, axis=1)
+    colors = vertex_colors(made)
+    assert colors is not None
+    shown = colors[:, 0] / 255
+    off = np.abs(shown - (x > 0))[np.abs(x) > 0.1].mean()
+    assert made.metadata["hgs"]["outset"] > 1
+    assert off < 0.1
