@@ -28,7 +28,8 @@ ADJUSTABLE = (
     "training.penalty_interval", "training.generator_lr", "training.discriminator_lr",
     "training.rate_final", "training.rate_start_kimg", "training.rate_kimg",
     "training.generator_clip", "training.discriminator_clip", "training.knn_weight", "training.knn_neighbors",
-    "training.center_weight", "training.pose_weight", "training.pose_swap", "training.pose_swap_kimg",
+    "training.center_weight", "training.color_weight", "training.pose_weight", "training.pose_swap",
+    "training.pose_swap_kimg",
     "training.random_pose", "training.blur_sigma", "training.blur_kimg", "training.alpha_blur", "training.real_blur",
     "training.ema_kimg", "training.ema_rampup", "training.generator_delay_kimg", "training.background_kimg",
 )  # fmt: skip

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hgs_toolkit.encoding import dc_to_rgb, logits_to_opacities
+from hgs_toolkit.gaussians import NO_PARENT, GaussianHierarchy
 from hgs_toolkit.training.distributed import World
 
 
@@ -72,6 +74,22 @@ def neighbor_loss(anchors: Tensor, neighbors: int) -> Tensor:
     batch = torch.arange(len(anchors), device=anchors.device)[:, None, None]
     offsets = anchors[batch, index] - anchors[:, :, None]  # (B, N, k, 3)
     return offsets.square().sum(-1).mean()
+
+
+def family_color_loss(scene: GaussianHierarchy) -> Tensor:
+    """Mean squared difference of colours, display RGB, from the mean of their family: plain surfaces stay plain.
+
+    A family is what one grandparent (for level 1: one parent) has in one level. Opacities weigh, and are not moved.
+    """
+    count = scene.num_gaussians
+    parents = torch.where(scene.parent == NO_PARENT, torch.arange(count, device=scene.device), scene.parent)
+    family = scene.level.clamp_min(0) * count + parents[parents]  # (N,)
+    colors = dc_to_rgb(scene.sh[:, :, 0])  # (B, N, 3)
+    weights = (logits_to_opacities(scene.opacity_logits.detach()) * (scene.level > 0))[..., None]  # (B, N, 1)
+    size = (len(colors), scene.num_levels * count)
+    total = weights.new_zeros(*size, 1).index_add(1, family, weights)
+    means = colors.new_zeros(*size, 3).index_add(1, family, weights * colors) / total.clamp_min(1e-6)
+    return (weights * (colors - means[:, family]).square()).sum() / (3 * weights.sum()).clamp_min(1e-6)
 
 
 def center_loss(anchors: Tensor) -> Tensor:

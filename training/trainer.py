@@ -234,6 +234,10 @@ class Trainer:
         """``real_logits`` are those of D's step; None where no discriminator is trained."""
         stats: Figures = {}
         loss = self._anchor_losses(fakes.scene, stats)
+        if self.config.training.color_weight:
+            family = losses.family_color_loss(fakes.scene)
+            stats["color"] = family.detach()
+            loss = loss + self.config.training.color_weight * family
         if real_logits is not None:
             loss = loss + self._adversarial_generator_loss(fakes, real_logits, stats)
         if self.reconstruction is not None and fakes.encoded is not None:

@@ -85,6 +85,8 @@ class TrainingConfig:
     """Regulariser on the coarse anchors: mean squared distance to that many nearest neighbours."""
     center_weight: float = 1.0
     """Regulariser on the squared mean position of the coarse anchors."""
+    color_weight: float = 0.0
+    """Weight of a regulariser on the differences of colour within families of Gaussians: plain surfaces stay plain."""
     generator_lr: float = 0.0025
     """Learning rate of the generator."""
     discriminator_lr: float = 0.002

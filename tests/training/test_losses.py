@@ -4,6 +4,8 @@ import math
 
 import torch
 
+from hgs_toolkit.encoding import opacities_to_logits, rgb_to_dc
+from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.training import losses
 from hgs_toolkit.training.distributed import World
 
@@ -66,3 +68,39 @@ def test_the_center_loss_vanishes_for_a_centered_cloud_and_grows_with_the_offset
     points -= points.mean(1, keepdim=True)
     assert losses.center_loss(points) < 1e-12
     torch.testing.assert_close(losses.center_loss(points + torch.tensor([3.0, 0, 0])), torch.tensor(3.0))
+
+
+def family(colors: list[float], opacities: list[float]) -> GaussianHierarchy:
+    """A root, one child of it, and that child's children of the given grey colours."""
+    count = 2 + len(colors)
+    shades = torch.tensor([0.0, 0.9, *colors])
+    return GaussianHierarchy(
+        means=torch.zeros(1, count, 3), log_scales=torch.zeros(1, count, 3),
+        quats=torch.tensor([1.0, 0, 0, 0]).expand(1, count, 4).contiguous(),
+        opacity_logits=opacities_to_logits(torch.tensor([0.5, 0.5, *opacities]))[None],
+        sh=rgb_to_dc(shades)[None, :, None, None].expand(1, count, 1, 3).contiguous(),
+        level=torch.tensor([0, 1, *[2] * len(colors)]), parent=torch.tensor([-1, 0, *[1] * len(colors)]),
+    )  # fmt: skip
+
+
+def test_the_color_loss_is_the_variance_within_a_family_weighted_by_opacity() -> None:
+    scene = family([0.2, 0.6, 0.6], [0.8, 0.8, 0.4])
+    mean = (0.8 * 0.2 + 0.8 * 0.6 + 0.4 * 0.6) / 2.0
+    spread = 0.8 * (0.2 - mean) ** 2 + 1.2 * (0.6 - mean) ** 2
+    expected = torch.tensor(spread / 2.5)  # the only child of the root is a family of its own and agrees with itself
+    torch.testing.assert_close(losses.family_color_loss(scene), expected, atol=1e-6, rtol=1e-4)
+
+
+def test_one_color_costs_nothing_and_roots_may_differ() -> None:
+    assert losses.family_color_loss(family([0.3, 0.3], [0.9, 0.1])) < 1e-10
+    only_roots = family([], []).select(torch.tensor([True, False]))
+    assert losses.family_color_loss(only_roots) == 0
+
+
+def test_the_color_loss_moves_colors_and_nothing_else() -> None:
+    scene = family([0.1, 0.7], [0.5, 0.5])
+    sh, logits = scene.sh.clone().requires_grad_(), scene.opacity_logits.clone().requires_grad_()
+    losses.family_color_loss(scene.replace(sh=sh, opacity_logits=logits)).backward()
+    assert logits.grad is None
+    assert sh.grad is not None
+    assert sh.grad[0, 2].sum() < 0 < sh.grad[0, 3].sum()
