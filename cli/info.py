@@ -37,7 +37,9 @@ class Fact:
 def info(
     path: Annotated[
         Path,
-        typer.Argument(metavar="PATH", help="A splat file, a model, a run folder or a dataset.", show_default=False),
+        typer.Argument(
+            metavar="PATH", help="A splat file, a model (or its name), a run folder or a dataset.", show_default=False
+        ),
     ],
     drop_invalid: DropInvalid = False,
     json_progress: JsonProgress = False,
@@ -56,10 +58,16 @@ def describe(path: Path, drop_invalid: bool = False) -> list[Fact]:
         HgsError: if there is nothing, or nothing known.
     """
     from hgs_toolkit.errors import HgsError
-    from hgs_toolkit.model_files import MODEL_FILE
+    from hgs_toolkit.model_files import MODEL_FILE, shipped_file
 
     if not path.exists():
-        raise HgsError(f"{path} does not exist; expected a splat file, model, run folder or dataset")
+        shipped = shipped_file(path)
+        if shipped is None:
+            raise HgsError(
+                f"{path} does not exist; expected a splat file, model, run folder or dataset, or a name that "
+                "'hgs models' lists"
+            )
+        path = shipped
     if (path / "config.yaml").is_file() or (path / MODEL_FILE).is_file():
         return _run(path)
     if (path / "plan.json").is_file():

@@ -1,6 +1,6 @@
 """Scenes of a model from eight sides, below models of a folder of meshes from the same sides, as one picture.
 
-python experiments/turns.py runs/vases vases turns.jpg [--seeds 0-5] [--real 3] [--psi 0.7] [--size 96]
+python experiments/turns.py runs/vases vases turns.jpg [--seeds 0-5] [--real 3] [--match SEATS] [--psi 0.7] [--size 96]
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", default="0-5")
     parser.add_argument("--real", type=int, default=3)
+    parser.add_argument("--match", default="", help="regular expression for the titles of the real ones")
     parser.add_argument("--psi", type=float, default=0.7)
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--pitch", type=float, default=20.0, help="degrees")
@@ -45,7 +46,7 @@ def main() -> None:
     pitch = torch.full((SIDES,), math.radians(arguments.pitch))
     cameras = from_yaw_pitch(yaw, pitch, model.config.poses.radius, model.config.focal)
     rows: list[Pixels] = []
-    found = find_meshes(arguments.meshes)
+    found = find_meshes(arguments.meshes, arguments.match)
     for mesh in found[:: max(1, len(found) // arguments.real)][: arguments.real]:
         shape = load_textured_mesh(mesh)
         views = [render_model(shape, label, size) for label in cameras.labels.numpy()]

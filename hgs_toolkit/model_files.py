@@ -62,14 +62,21 @@ def find_model(path: str | Path | None) -> Path:
         if not (path / MODEL_FILE).is_file():
             raise CheckpointError(f"the folder {path} holds no {MODEL_FILE}; expected a run folder of 'hgs train'")
         return path / MODEL_FILE
-    if not path.is_file():
-        shipped = PRETRAINED.parent / f"{path.name}.safetensors"
-        if path.name == str(path) and shipped.is_file():
-            return shipped
+    if path.is_file():
+        return path
+    shipped = shipped_file(path)
+    if shipped is None:
         raise CheckpointError(
             f"{path} does not exist; expected a {MODEL_FILE}, a run folder, or a name that 'hgs models' lists"
         )
-    return path
+    return shipped
+
+
+def shipped_file(name: str | Path) -> Path | None:
+    """The file of the package's model of that name, such as ``critters64``; None if there is none."""
+    name = Path(name)
+    file = PRETRAINED.parent / f"{name}.safetensors"
+    return file if name.name == str(name) and file.is_file() else None
 
 
 def read_header(path: Path, key: str = METADATA_KEY) -> ModelHeader:
