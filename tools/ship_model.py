@@ -1,4 +1,4 @@
-"""Put a run's average weights into the package, in half precision, with a manifest.
+"""Put a run's average weights into the package, in half precision, with its manifest and its credits.
 
 python tools/ship_model.py RUN [--name critters64] [--fact grown_from="critters64-at32, 100 kimg"] [--figure kid=0.2]
 python tools/ship_model.py RUN --poses circle64.zip                        # the model's cameras are those of this set
@@ -9,17 +9,33 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from hgs_toolkit.checkpoint import load_model, save_model
-from hgs_toolkit.datasets.attribution import ATTRIBUTION, credits_to_json, read_credits, summarise
+from hgs_toolkit.datasets.attribution import ATTRIBUTION, Credit, credits_to_json, read_credits, summarise
 from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.datasets.measured_poses import measure_poses
 from hgs_toolkit.files import sha256, write_json
 from hgs_toolkit.model_files import PRETRAINED, find_model, read_header
+
+LICENCE_TEXTS = {"CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/legalcode"}
+"""Where the texts of licences are that a model with credits may have."""
+
+
+def licence_notice(file: str, licence: str, works: Sequence[Credit]) -> str:
+    """The licence file of a model: its own licence, and the works that it learned from, with their authors."""
+    lines = [f"{credit.work}, by {credit.author} ({credit.source}): {credit.licence}" for credit in sorted(works)]
+    text = (
+        f"{file} is made available under {licence}:\n{LICENCE_TEXTS[licence]}\n\n"
+        "It learned from images rendered from the works below, varied in colour, light and proportions.\n"
+        "Whoever passes on the model, or what it generates, names hgs_toolkit and these authors, for example by a link "
+        "to this file.\n\n"
+    )
+    return text + "\n".join(lines) + "\n"
 
 
 def main() -> None:
@@ -29,7 +45,9 @@ def main() -> None:
     parser.add_argument("--description", help="of the configuration, in place of the training's")
     parser.add_argument("--figure", action="append", default=[], metavar="NAME=NUMBER", help="a measured figure")
     parser.add_argument("--fact", action="append", default=[], metavar="NAME=TEXT", help="more for the manifest")
-    parser.add_argument("--licence", help="of the model; CC0-1.0 where its data carry no licences of others")
+    parser.add_argument(
+        "--licence", choices=LICENCE_TEXTS, help="of the model; CC0-1.0 where its data carry no licences of others"
+    )
     parser.add_argument("--poses", type=Path, help="set whose cameras become the model's, if it saw more of some sides")
     arguments = parser.parse_args()
     header = read_header(find_model(arguments.run))
@@ -50,6 +68,8 @@ def main() -> None:
     }  # fmt: skip
     if works:
         manifest[ATTRIBUTION] = credits_to_json(works)
+        notice = licence_notice(file.name, str(arguments.licence), works)
+        PRETRAINED.with_name(f"LICENSE-{arguments.name}").write_text(notice, encoding="utf-8")
     if arguments.figure:
         manifest["figures"] = {name: float(value) for name, value in (text.split("=", 1) for text in arguments.figure)}
     write_json(PRETRAINED.with_name("manifest.json" if file == PRETRAINED else f"{arguments.name}.json"), manifest)

@@ -11,7 +11,7 @@ import pytest
 
 from hgs_toolkit import model_files
 from hgs_toolkit.errors import CheckpointError
-from hgs_toolkit.model_files import find_model, shipped_models
+from hgs_toolkit.model_files import find_model, read_header, shipped_models
 from tests.cli.conftest import Hgs
 
 
@@ -60,6 +60,27 @@ def test_a_name_stands_wherever_a_model_does(
     (two_models / "seats").mkdir()  # a folder of that name is meant, not the package's model
     with pytest.raises(CheckpointError, match=r"holds no model\.safetensors"):
         find_model("seats")
+
+
+def test_info_knows_the_names_of_models(two_models: Path, hgs: Hgs) -> None:
+    assert hgs("info", "seats").stdout == hgs("info", two_models / "seats.safetensors").stdout
+    assert "'hgs models' lists" in hgs("info", "tables").stderr
+
+
+def test_every_model_of_the_package_says_whom_it_learned_from() -> None:
+    models = {model.name: model for model in shipped_models()}
+    assert models["critters64"].default
+    assert sum(model.size for model in models.values()) <= 16_000_000
+    for model in models.values():
+        assert model.size <= 8_000_000
+        assert model.licence
+        credited = {(entry["work"], entry["author"]) for entry in model.attribution}
+        facts = json.loads(read_header(model.file).facts.get("attribution", "[]"))
+        assert {(entry["work"], entry["author"]) for entry in facts} == credited
+        if credited:
+            notice = (model.file.parent / f"LICENSE-{model.name}").read_text()
+            assert model.licence in notice
+            assert all(f"{work}, by {author}" in notice for work, author in credited)
 
 
 def test_a_broken_manifest_is_named(two_models: Path) -> None:

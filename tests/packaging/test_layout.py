@@ -109,11 +109,12 @@ def test_the_wheel_names_every_licence_of_its_parts_and_carries_their_texts(whee
         folder = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA")).rpartition("/")[0]
         metadata = email.message_from_bytes(archive.read(f"{folder}/METADATA"))
         texts = {name: archive.read(f"{folder}/licenses/{name}") for name in metadata.get_all("License-File", [])}
-    assert metadata["License-Expression"] == "Apache-2.0 AND GPL-3.0-or-later AND CC0-1.0"
+    assert metadata["License-Expression"] == "Apache-2.0 AND GPL-3.0-or-later AND CC0-1.0 AND CC-BY-4.0"
     titles = {
         "LICENSE": b"Apache License",
         "blender_addon/LICENSE": b"GNU GENERAL PUBLIC LICENSE",
         "hgs_toolkit/pretrained/LICENSE": b"CC0 1.0 Universal",
+        "hgs_toolkit/pretrained/LICENSE-seating64": b"under CC-BY-4.0",
     }
     assert texts.keys() == titles.keys()
     assert all(title in texts[name] for name, title in titles.items())

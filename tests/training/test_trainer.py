@@ -105,6 +105,16 @@ def test_the_naive_baseline_and_the_half_ways_train_too(tiny: Config, images: Po
         assert all(math.isfinite(value) for value in trainer.train_step(images).values())
 
 
+def test_a_color_weight_draws_the_colours_of_a_family_together(tiny: Config, images: PosedImages) -> None:
+    def last(weight: float) -> float:
+        trainer = Trainer(_changed(tiny, training={"color_weight": weight}))
+        spread = [trainer.train_step(images)["color"] for _ in range(12)]
+        return spread[-1] / spread[0]
+
+    assert "color" not in Trainer(tiny).train_step(images)
+    assert last(1e3) < 0.5 * last(1e-6)
+
+
 def test_non_finite_gradients_are_zeroed_counted_and_do_no_harm(tiny: Config, images: PosedImages) -> None:
     trainer = Trainer(tiny)
     parameter = next(iter(trainer.discriminator.parameters()))
