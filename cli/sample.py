@@ -105,9 +105,11 @@ def sample_batch(
     Raises:
         HgsError: if something of it cannot be had, or a file is there already and ``force`` is off.
     """
-    from hgs_toolkit.model_files import model_config
+    from hgs_toolkit.datasets.attribution import terms_of
+    from hgs_toolkit.model_files import find_model, read_header
 
-    name = model_config(model).name
+    header = read_header(find_model(model))
+    name = header.config.name
     check_class(model, style.class_name)
     report.claim(plan.folder)
     plan.check(force)
@@ -122,7 +124,9 @@ def sample_batch(
     entries = write_scenes(report, plan, assets, settings, drawable.device)
     known = {"classes": list(drawable.model.config.classes.names)} if drawable.model.config.classes.size else {}
     facts = {"generator": name, "model": drawable.model.fingerprint, "psi": style.psi, "cutoff": style.cutoff}
-    write_manifest(report, plan, entries, {**facts, "views": plan.views, "size": size, **known})
+    write_manifest(
+        report, plan, entries, {**facts, "views": plan.views, "size": size, **known, **terms_of(header.facts)}
+    )
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,14 @@ def attribution_facts(facts: dict[str, Any]) -> dict[str, str]:
     return {ATTRIBUTION: json.dumps(credits_to_json(known))} if known else {}
 
 
+def terms_of(facts: dict[str, str]) -> dict[str, Any]:
+    """What must be said of a model wherever its scenes go, from its facts: its licence and the works that it learned
+    from, as plain values; {} without any."""
+    known = read_credits(facts.get(ATTRIBUTION))
+    licence = {"licence": facts["licence"]} if "licence" in facts else {}
+    return licence | ({ATTRIBUTION: credits_to_json(known)} if known else {})
+
+
 def summarise(given: Sequence[Credit]) -> str:
     """One line: how many works under which licences, and their authors."""
     if not given:

@@ -83,6 +83,17 @@ def test_every_model_of_the_package_says_whom_it_learned_from() -> None:
             assert all(f"{work}, by {author}" in notice for work, author in credited)
 
 
+def test_samples_say_whom_their_model_learned_from(hgs: Hgs, tmp_path: Path) -> None:
+    for name in ("critters64", "seating64"):
+        assert hgs("sample", name, "--seeds", "0", "--save", "hgs", "--out", tmp_path / name).exit_code == 0
+    critter, seat = (
+        json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("critters64", "seating64")
+    )
+    assert (critter["licence"], seat["licence"]) == ("CC0-1.0", "CC-BY-4.0")
+    assert "attribution" not in critter
+    assert {"work", "author", "licence"} <= seat["attribution"][0].keys()
+
+
 def test_a_broken_manifest_is_named(two_models: Path) -> None:
     (two_models / "seats.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"seats\.json is not the manifest of a model"):
