@@ -85,6 +85,8 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--extractor", default="squeeze")
     arguments = parser.parse_args()
+    if arguments.draws < 2:
+        parser.error(f"--draws {arguments.draws}; expected 2 at least, or there is no deviation")
     data = open_dataset(arguments.data, 64)
     if len(data) < (arguments.draws + 1) * arguments.count:
         parser.error(f"{arguments.data} holds {len(data)} pictures; {arguments.draws + 1} x {arguments.count} needed")
