@@ -26,7 +26,7 @@ from hgs_toolkit.exporters.meshes.density import on_grid, sum_on_grid, sum_torch
 from hgs_toolkit.exporters.meshes.grid import FLOOR, fit_grid
 from hgs_toolkit.exporters.meshes.isosurface import isosurface, select_parts
 from hgs_toolkit.exporters.meshes.meshing import build_mesh
-from hgs_toolkit.exporters.meshes.poisson import indicator
+from hgs_toolkit.exporters.meshes.poisson import find_walls, surface_at
 from hgs_toolkit.exporters.meshes.settings import MeshSettings
 from hgs_toolkit.exporters.meshes.simplify import decimate
 from hgs_toolkit.exporters.meshes.visible import visible_gaussians
@@ -49,7 +49,7 @@ def steps(scene: GaussianHierarchy, settings: MeshSettings) -> dict[str, float]:
     splats = visible_gaussians(scene)
     grid = fit_grid(splats, settings.resolution)
     seconds = {}
-    field, seconds["field"] = timed(lambda: indicator(splats, grid))
+    field, seconds["field"] = timed(lambda: surface_at(find_walls(splats, grid)))
     whole, seconds["triangles"] = timed(lambda: isosurface(field.values, field.surface, grid))
     whole, seconds["parts"] = timed(lambda: select_parts(whole, "largest", fill=True))
     made, seconds["decimation"] = timed(lambda: decimate(whole, settings.triangles))

@@ -12,7 +12,7 @@ from hgs_toolkit.exporters.meshes.grid import fit_grid
 from hgs_toolkit.exporters.meshes.isosurface import isosurface, select_parts
 from hgs_toolkit.exporters.meshes.joining import join_parts
 from hgs_toolkit.exporters.meshes.outlines import seen_outset
-from hgs_toolkit.exporters.meshes.poisson import indicator
+from hgs_toolkit.exporters.meshes.poisson import find_walls, surface_at
 from hgs_toolkit.exporters.meshes.settings import Color, Keep, MeshSettings, Method
 from hgs_toolkit.exporters.meshes.shell import density_level
 from hgs_toolkit.exporters.meshes.simplify import decimate
@@ -91,13 +91,14 @@ def reconstruct(scene: GaussianHierarchy, settings: MeshSettings) -> Reconstruct
     grid = fit_grid(gaussians, settings.resolution)
     solid = settings.method == "surface"
     outset = settings.outset
-    if solid and outset is None:
-        outset = seen_outset(scene, gaussians, settings.resolution)
-    field = (
-        indicator(gaussians, grid, scene.device, outset or 0.0)
-        if solid
-        else density_level(gaussians, grid, scene.device, settings.level)
-    )
+    if solid:
+        walls = find_walls(gaussians, grid, scene.device)
+        if outset is None:
+            outset = seen_outset(scene, walls, settings.resolution)
+        field = surface_at(walls, outset)
+        del walls  # what follows needs its memory
+    else:
+        field = density_level(gaussians, grid, scene.device, settings.level)
     bridges = join_parts(field.values, field.surface) if solid and settings.keep == "largest" else 0
     whole = select_parts(isosurface(field.values, field.surface, grid), settings.keep, fill=solid)
     shown, weights = replace(gaussians, means=field.points), field.weights

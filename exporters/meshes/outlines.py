@@ -18,7 +18,6 @@ from hgs_toolkit.cameras import Cameras
 from hgs_toolkit.exporters.meshes.grid import Grid, fit_grid
 from hgs_toolkit.exporters.meshes.poisson import Walls, find_walls, surface_at
 from hgs_toolkit.exporters.meshes.settings import MAX_OUTSET
-from hgs_toolkit.exporters.meshes.visible import VisibleGaussians
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.rendering import render
 
@@ -46,17 +45,17 @@ FAR = 1e3
 """Distance of the cameras, in sides of the grid: outlines are then those of parallel light within a thousandth."""
 
 
-def seen_outset(scene: GaussianHierarchy, gaussians: VisibleGaussians, resolution: int) -> float:
+def seen_outset(scene: GaussianHierarchy, walls: Walls, resolution: int) -> float:
     """The outset, 0 to MAX_OUTSET standard deviations, whose solid agrees best with the outlines of the splats.
 
     Args:
         scene: a batch of one; its background is not drawn.
-        gaussians: what the surface is made of, see :func:`~hgs_toolkit.exporters.meshes.visible.visible_gaussians`.
-        resolution: of the mesh; the comparison takes no finer a grid.
+        walls: those of the mesh.
+        resolution: of the mesh, whose grid is compared on unless it is finer than COARSE.
     """
-    grid = fit_grid(gaussians, min(resolution, COARSE))
-    walls = find_walls(gaussians, grid, scene.device)
-    seen = splat_outlines(scene, grid)
+    if resolution > COARSE:
+        walls = find_walls(walls.gaussians, fit_grid(walls.gaussians, COARSE), scene.device)
+    seen = splat_outlines(scene, walls.grid)
     outsets = np.linspace(0, MAX_OUTSET, STEPS)
     shares = np.array([agreement(solid_outlines(walls, float(outset)), seen) for outset in outsets])
     best = int(shares.argmax())

@@ -78,13 +78,6 @@ class Walls(NamedTuple):
     grid: Grid
 
 
-def indicator(
-    gaussians: VisibleGaussians, grid: Grid, device: torch.device | str = "cpu", outset: float = 0.0
-) -> ImplicitSurface:
-    """The indicator function of the solid; one value at the surface: see :func:`surface_at`."""
-    return surface_at(find_walls(gaussians, grid, device), outset)
-
-
 def find_walls(gaussians: VisibleGaussians, grid: Grid, device: torch.device | str = "cpu") -> Walls:
     """Orient the Gaussians, and solve for the indicator function of what they enclose."""
     carried = gaussians.opacities * (1 - explained_shares(gaussians, grid, device))

@@ -28,7 +28,7 @@ COMMANDS = {
     "video": ("video MODEL OUT/v.gif --seeds 0,1 --frames 2 --size 16", 20),
     "mix": ("mix MODEL OUT/m.png --rows 0 --cols 1 --size 16", 12),
     "share": ("share MODEL@0 OUT/p.html", 20),
-    "mesh": ("mesh MODEL@0 OUT/m.glb --resolution 16", 66),
+    "mesh": ("mesh MODEL@0 OUT/m.glb --resolution 16", 51),
     "synth": (f"{SYNTH} --annotations rgb,alpha,depth,normal,level,mask,bbox,camera,latent", 10),
     "invert": (f"{INVERT} --yaw 0", 68),
     "eval": (f"{EVAL} kid", 12),
