@@ -46,7 +46,7 @@ MORE_COMMANDS = {
     "looks": ("render MODEL@0 OUT/r.png --size 16 --by-level --opaque --levels 0-1 --subtree 1", 24),
     "video-mix": ("video MODEL OUT/v.gif --seeds 0-2 --frames 2 --size 16 --kind mix", 20),
     "video-levels": ("video MODEL OUT/v.gif --seeds 0 --frames 2 --size 16 --kind levels", 26),
-    "texture": ("mesh MODEL@0 OUT/m.glb --resolution 16 --color texture", 48),
+    "texture": ("mesh MODEL@0 OUT/m.glb --resolution 16 --color texture", 51),
     "shell": ("mesh MODEL@0 OUT/m.glb --resolution 16 --method shell", 40),
     "synth-eg3d": (f"{SYNTH} --format eg3d --exposure 0.5 --focal-jitter 0.1 --background random", 8),
     "tune": (f"{INVERT} --yaw 0 --space pti --tuning-steps 2 --refine", 160),
