@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from hgs_toolkit.checkpoint import save_weights
 from hgs_toolkit.config import Config, DiscriminatorConfig
 from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.metrics.lite0_taps import make_lite0_taps
 from hgs_toolkit.metrics.squeeze_taps import make_squeeze_taps
 from hgs_toolkit.model.discriminator import Discriminator, make_discriminator
 from hgs_toolkit.model.generator import Generator
@@ -53,7 +54,7 @@ def new_discriminator(config: DiscriminatorConfig) -> Discriminator:
     Raises:
         MissingExtraError: if that network's package is not installed.
     """
-    return make_discriminator(config, make_squeeze_taps)
+    return make_discriminator(config, make_lite0_taps if config.features == "lite0" else make_squeeze_taps)
 
 
 def perceptual_network() -> FrozenFeatures:

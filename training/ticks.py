@@ -61,8 +61,9 @@ class TickMetric:
         count = min(config.training.metric_images, len(data))
         if not config.training.metric_kimg or count < 2:
             return None
-        independent = config.discriminator.kind == "projected" or config.training.reconstruction.perceptual > 0
-        extractor = tick_extractor("lite0") if independent else tick_extractor()
+        judged = config.discriminator.kind == "projected" and config.discriminator.features == "squeeze"
+        learned = judged or config.training.reconstruction.perceptual > 0
+        extractor = tick_extractor("lite0") if learned else tick_extractor()
         logger.info("measuring KID with the extractor %s (%s) on %d images", extractor.name, extractor.sha256, count)
         return cls(config, data, extractor if device is None else extractor.to(device), count)
 

@@ -23,6 +23,8 @@ class DiscriminatorConfig:
     """``stylegan2``: largest width."""
     channels: tuple[int, ...] = ()
     """``residual``, ``projected``: widths from the image's resolution down to 4x4, one each resolution."""
+    features: Literal["squeeze", "lite0"] = "squeeze"
+    """``projected``: the pretrained network, SqueezeNet or EfficientNet-Lite0; the other one measures the run."""
     feature_size: int = 64
     """``projected``: size that images are brought to for the pretrained network, pixels."""
     feature_channels: int = 64
