@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.metrics.lite0 import make_lite0
 from hgs_toolkit.metrics.lite0_taps import TAPS, make_lite0_taps
 from hgs_toolkit.metrics.squeeze_taps import make_squeeze_taps
-from hgs_toolkit.model.projected_discriminator import FrozenFeatures
+from hgs_toolkit.model.projected_discriminator import FrozenFeatures, ProjectedDiscriminator
 from hgs_toolkit.training.networks import new_discriminator
 
 pytest.importorskip("efficientnet_lite_pytorch", reason="needs the extra [metrics]")
@@ -42,7 +43,7 @@ def test_activations_are_of_about_unit_size_on_rendered_images(
 
 def test_lite0_without_its_normalisations_says_the_same() -> None:
     images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    whole = make_lite0().network.network
+    whole: Any = make_lite0().network.network
     seen = {}
     for number in TAPS:
         whole._blocks[number].register_forward_hook(lambda *about, number=number: seen.update({number: about[2]}))
@@ -62,4 +63,5 @@ def test_a_discriminator_keeps_no_weights_of_the_network_whose_features_it_judge
     discriminator = new_discriminator(config)
     names = {*discriminator.state_dict(), *(name for name, _ in discriminator.named_parameters())}
     assert not [name for name in names if name.startswith("network")]
+    assert isinstance(discriminator, ProjectedDiscriminator)
     assert len(list(discriminator.network.buffers())) > 20  # it is there all the same
