@@ -16,6 +16,7 @@ from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.model.discriminator import DiscriminatorOutput
+from hgs_toolkit.model.projected_discriminator import ProjectedDiscriminator
 from hgs_toolkit.training import losses
 from hgs_toolkit.training.distributed import World, local_batch
 from hgs_toolkit.training.ema import ema_decay, frozen_copy, load_choices, update_choices, update_ema
@@ -304,13 +305,17 @@ class Trainer:
     def load_networks(self, networks: Networks) -> None:
         """Start from the weights of ``networks``; optimisers and the step counter stay as they are.
 
+        Beside a discriminator of the pixels, heads on pretrained features stay as they were drawn.
+
         Raises:
             CheckpointError: if they are not those of the configuration; the message names the network.
         """
         for name in ("generator", "ema", "discriminator"):
-            weights = getattr(networks, name)
+            weights, network = getattr(networks, name), getattr(self, name)
+            if isinstance(network, ProjectedDiscriminator) and networks.config.discriminator.kind == "residual":
+                network = network.pixels
             if weights is not None:
-                load_into(getattr(self, name), weights, name)
+                load_into(network, weights, name)
         if self.reconstruction is not None and networks.encoder is not None:
             load_into(self.reconstruction.encoder, networks.encoder, "encoder")
         for average in self.averages:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from hgs_toolkit.errors import ConfigError, require
@@ -54,6 +54,13 @@ class DiscriminatorConfig:
     def image_channels(self) -> int:
         """Channels of what it judges: colours, and alpha where it sees it, of every view."""
         return self.views * (3 + self.alpha)
+
+    @property
+    def without_heads(self) -> DiscriminatorConfig:
+        """The residual discriminator of the pixels that a projected one has beside its heads."""
+        plain = DiscriminatorConfig(resolution=self.resolution)
+        heads = ("features", "feature_size", "feature_channels", "head_channels")
+        return replace(self, kind="residual", **{name: getattr(plain, name) for name in heads})
 
     def __post_init__(self) -> None:
         require(self.views >= 1, "discriminator.views", self.views, "at least 1")

@@ -107,6 +107,8 @@ class ProjectedDiscriminator(Discriminator):
                 self.register_buffer(f"down_{scale}", torch.randn(mixed, mixed, 3, 3) / math.sqrt(mixed * 9))
         self.camera = CameraEmbedding(config.pose_dim, views=1) if config.pose == "projection" else None
         self.heads = nn.ModuleList(Head(size, config) for size in sizes)
+        for part in (network, self.heads):
+            part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a tenth of a step on a CPU
 
     @property
     def blocks(self) -> nn.Sequential:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from hgs_toolkit.training import losses, networks
 from hgs_toolkit.training.loop import train
 from hgs_toolkit.training.networks import Networks, new_networks
 from hgs_toolkit.training.stages.growing import grow
+from hgs_toolkit.training.stages.warm_start import starting_config
 from hgs_toolkit.training.state import read_state
 from hgs_toolkit.training.trainer import Trainer
 from tests.frozen_features import TwoScales
@@ -78,3 +80,27 @@ def test_a_grown_discriminator_takes_its_heads_along_and_judges_pixels_as_before
     halved = torch.nn.functional.avg_pool2d(images, 2)
     judged, expected = after(images, labels).logits[:, 0], before(halved, labels).logits[:, 0]
     torch.testing.assert_close(judged, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_heads_join_a_discriminator_of_the_pixels_that_has_learned(projected: Config, images: PosedImages) -> None:
+    alone = replace(projected, discriminator=projected.discriminator.without_heads)
+    trained = Trainer(alone)
+    trained.train_step(images)
+    parts = (trained.generator, trained.ema, trained.discriminator)
+    start = Networks(alone, *(part.state_dict() for part in parts))
+    config = starting_config(start, projected)
+    assert config.discriminator == projected.discriminator
+    joined, fresh = Trainer(config), Trainer(config)
+    joined.load_networks(start)
+    after, drawn = joined.discriminator.state_dict(), fresh.discriminator.state_dict()
+    for name, value in trained.discriminator.state_dict().items():
+        assert torch.equal(after[f"pixels.{name}"], value), name
+    heads = [name for name in after if not name.startswith("pixels.")]
+    assert heads
+    assert all(torch.equal(after[name], drawn[name]) for name in heads)
+
+
+def test_heads_do_not_join_another_discriminator(projected: Config) -> None:
+    wider = replace(projected.discriminator.without_heads, channels=(16, 16, 16))
+    other = replace(projected, discriminator=wider)
+    assert starting_config(Networks(other, {}, {}, {}), projected).discriminator == wider

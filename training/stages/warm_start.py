@@ -22,10 +22,16 @@ STAGES = "stages"
 def starting_config(networks: Networks, recipe: Config | None) -> Config:
     """The configuration of a run that starts from ``networks``: their settings, and the training of ``recipe``.
 
-    Without a recipe the training is that of the networks' own run.
+    Without a recipe the training is that of the networks' own run. A discriminator of the pixels gets the heads on
+    pretrained features that a recipe has beside the same one.
     """
     recipe = recipe or networks.config
-    return replace(networks.config, name=recipe.name, training=after_the_opening(recipe.training))
+    judge, wanted = networks.config.discriminator, recipe.discriminator
+    if wanted.kind == "projected" and wanted.without_heads == judge:
+        judge = wanted
+    return replace(
+        networks.config, name=recipe.name, discriminator=judge, training=after_the_opening(recipe.training)
+    )  # fmt: skip
 
 
 def after_the_opening(training: TrainingConfig) -> TrainingConfig:
