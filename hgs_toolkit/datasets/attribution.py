@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 ATTRIBUTION = "attribution"
 """Name of the entry of dataset.json, and of the fact of a model file, that holds the credits."""
+
+LICENCE = "licence"
+"""Name of the fact of a model file that holds its own licence."""
 
 UNKNOWN = "unknown"
 
@@ -56,11 +59,11 @@ def attribution_facts(facts: dict[str, Any]) -> dict[str, str]:
     return {ATTRIBUTION: json.dumps(credits_to_json(known))} if known else {}
 
 
-def terms_of(facts: dict[str, str]) -> dict[str, Any]:
+def terms_of(facts: Mapping[str, str]) -> dict[str, Any]:
     """What must be said of a model wherever its scenes go, from its facts: its licence and the works that it learned
     from, as plain values; {} without any."""
     known = read_credits(facts.get(ATTRIBUTION))
-    licence = {"licence": facts["licence"]} if "licence" in facts else {}
+    licence = {LICENCE: facts[LICENCE]} if LICENCE in facts else {}
     return licence | ({ATTRIBUTION: credits_to_json(known)} if known else {})
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from hgs_toolkit.config import ClassPrior
+from hgs_toolkit.datasets.attribution import ATTRIBUTION, LICENCE
 from hgs_toolkit.errors import DataError
 from hgs_toolkit.settings_io import build, config_to_dict
 from hgs_toolkit.synthesis.settings import SynthSettings
@@ -44,6 +45,8 @@ class SynthPlan:
         depth_scale: 16-bit depth is the camera's z in world units times this.
         versions: of the packages that can change a bit.
         prior: classes of the model; plan.json leaves those of a model without classes out.
+        terms: licence and credits of a model that learned from others' works, which must be named wherever its scenes
+            go: entries of plan.json (:func:`hgs_toolkit.datasets.attribution.terms_of`). Empty for other models.
     """
 
     settings: SynthSettings
@@ -55,6 +58,7 @@ class SynthPlan:
     depth_scale: int
     versions: dict[str, str]
     prior: ClassPrior = field(default_factory=ClassPrior)
+    terms: dict[str, Any] = field(default_factory=dict)
 
     @property
     def images(self) -> int:
@@ -89,7 +93,8 @@ class SynthPlan:
             values["classes"] = config_to_dict(self.prior)
         else:
             del values["settings"]["classes"]
-        return {"format_version": FORMAT_VERSION} | values
+        del values["terms"]
+        return {"format_version": FORMAT_VERSION} | values | self.terms
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -143,7 +148,8 @@ def _from_dict(values: dict[str, Any]) -> SynthPlan:
     settings, color = build(SynthSettings, values.pop("settings"), ""), tuple(map(float, values.pop("color")))
     named = {attribute: values.pop(key) for attribute, key in FILE_KEYS.items()}
     prior = build(ClassPrior, values.pop("classes", {}), "classes.")
-    plan = SynthPlan(settings=settings, color=color, prior=prior, **named, **values)  # type: ignore[arg-type]
+    terms = {key: values.pop(key) for key in (LICENCE, ATTRIBUTION) if key in values}
+    plan = SynthPlan(settings=settings, color=color, prior=prior, terms=terms, **named, **values)  # type: ignore[arg-type]
     if plan.background not in get_args(BackgroundKind):
         raise ValueError(f"the background is {plan.background!r}")
     if len(color) != 3 or not isinstance(plan.depth_scale, int):

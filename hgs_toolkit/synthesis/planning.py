@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import ImageColor
 
 from hgs_toolkit.config import Config, GeneratorConfig
+from hgs_toolkit.datasets.attribution import ATTRIBUTION, terms_of
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.synthesis.annotations import ANNOTATIONS
 from hgs_toolkit.synthesis.background_images import BackgroundImages
@@ -34,8 +36,13 @@ DEPTH_STEPS = 65535
 WHITE = (1.0, 1.0, 1.0)
 
 
-def make_plan(settings: SynthSettings, model: Config, model_sha256: str) -> SynthPlan:
+def make_plan(
+    settings: SynthSettings, model: Config, model_sha256: str, facts: Mapping[str, str] | None = None
+) -> SynthPlan:
     """The plan of ``settings`` for a model.
+
+    Args:
+        facts: of the model's file; its credits and licence go into the dataset.
 
     Raises:
         ConfigError: for an annotation that is unknown or that the format does not store, a class that the model does
@@ -53,10 +60,11 @@ def make_plan(settings: SynthSettings, model: Config, model_sha256: str) -> Synt
         settings, annotations=annotations, background=settings.background if not images else "pictures",
         shard_images=settings.shard_images or _shard_images(settings), category=settings.category or model.name,
     )  # fmt: skip
+    terms = terms_of(facts or {})
     versions = {"hgs_toolkit": toolkit_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
     return SynthPlan(
         settings, background, color, images, model.name, model_sha256,
-        _depth_scale(settings, model.generator, background), versions, prior,
+        _depth_scale(settings, model.generator, background), versions, prior, terms if ATTRIBUTION in terms else {},
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.files import sha256
-from hgs_toolkit.model_files import find_model, model_config
+from hgs_toolkit.model_files import find_model, read_header
 from hgs_toolkit.synthesis.engines.local import InlinePool, LocalPool, default_workers
 from hgs_toolkit.synthesis.engines.schedule import Event, WorkerPool, run_shards
 from hgs_toolkit.synthesis.layout import Layout, claim
@@ -88,8 +88,9 @@ def synthesize_dataset(
     if force and workforce.part.count > 1:
         raise ConfigError("--force would remove what the other parts have made; remove the folder, then run all parts")
     file = find_model(model)
-    settings = settings_for(model_config(file), values or {})
-    plan = make_plan(settings, model_config(file), sha256(file))
+    header = read_header(file)
+    settings = settings_for(header.config, values or {})
+    plan = make_plan(settings, header.config, sha256(file), header.facts)
     own = workforce.part.shards(plan.shards)
     layout = claim(Path(folder), plan, own, resume=resume, force=force)
     if layout.read_manifest() is not None:

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from hgs_toolkit.datasets.attribution import ATTRIBUTION, LICENCE
 from hgs_toolkit.files import atomic_path
 from hgs_toolkit.synthesis.annotations import ANNOTATIONS, AnnotatedView, Annotation, Mask, rows
 from hgs_toolkit.synthesis.containers import Put
@@ -27,6 +28,9 @@ INSTANCES = "annotations.json"
 
 CATEGORY = 1
 """Number of the first category."""
+
+LICENCE_NUMBER = 1
+"""Number of the model's licence, where its scenes have one that must be told."""
 
 IN_THE_JSON = ("mask", "bbox")
 """Names of the annotations that COCO keeps in annotations.json."""
@@ -47,7 +51,8 @@ class CocoWriter:
             self._put(sample_name(index, row.suffix), view.files[row.name])
         number, file = index + 1, sample_name(index, ANNOTATIONS["rgb"].suffix)
         facts = {name: value for name, value in view.entries.items() if name not in IN_THE_JSON}
-        self._images.append({"id": number, "file_name": file, "width": size, "height": size, FACTS: facts})
+        licence = {"license": LICENCE_NUMBER} if LICENCE in self._plan.terms else {}
+        self._images.append({"id": number, "file_name": file, "width": size, "height": size, FACTS: facts} | licence)
         if view.box is not None:
             self._annotations.append(
                 {
@@ -81,7 +86,9 @@ def head(plan: SynthPlan) -> dict[str, Any]:
     names = plan.classes or (plan.settings.category,)
     super_category = {"supercategory": plan.settings.category} if plan.classes else {}
     categories = [{"id": number, "name": name} | super_category for number, name in enumerate(names, start=CATEGORY)]
-    return {"info": info, "licenses": [], "categories": categories}
+    licenses = [{"id": LICENCE_NUMBER, "name": plan.terms[LICENCE], "url": ""}] if LICENCE in plan.terms else []
+    works = {ATTRIBUTION: plan.terms[ATTRIBUTION]} if ATTRIBUTION in plan.terms else {}
+    return {"info": info | works, "licenses": licenses, "categories": categories}
 
 
 def instance_names(plan: SynthPlan, shard: int) -> Iterator[str]:

@@ -28,6 +28,7 @@ class PosedWriter:
     def __init__(self, plan: SynthPlan, put: Put) -> None:
         self._writer, self._plan = EG3DWriter(put), plan
         self._writer.class_names = plan.prior.names
+        self._writer.facts |= plan.terms
 
     def add(self, view: AnnotatedView) -> None:
         """See :class:`ShardWriter`."""
@@ -50,6 +51,7 @@ def join(plan: SynthPlan, shards: list[Path], target: Path) -> None:
     """One zip of all shards, numbered through."""
     with open_writer(target, force=True) as writer:
         writer.class_names = plan.prior.names
+        writer.facts |= plan.terms
         for shard in shards:
             store = open_store(shard)
             pairs, facts = read_label_file(store)
