@@ -92,7 +92,7 @@ def propose(
         raise DataError(f"{facts.name} has {facts.images} images; expected at least {batch}, better thousands")
     shared, choices = _shared(facts)
     stages = [_stage(size, batch, shared, seed) for size in sizes]
-    polish = load_preset("critters64-polish").training
+    polish = load_preset("critters128-polish").training
     stages.append(
         _changed(
             stages[-1], "polish", "A third of the learning rates, falling; a longer average",
