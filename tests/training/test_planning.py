@@ -71,6 +71,21 @@ def test_the_discriminator_sees_what_the_set_and_the_machine_have() -> None:
     assert stages_of(replace(SET, views=4))[0].training.views == 1
 
 
+def test_the_polish_has_heads_where_their_network_is_installed() -> None:
+    *stages, polish = stages_of(SET, (16, 32, 64), replace(CPU, pretrained=True))
+    measured = load_stages("critters64", [])[-1]
+    assert {stage.discriminator.kind for stage in stages} == {"residual"}
+    assert polish.discriminator.without_heads == stages[-1].discriminator
+    assert polish.discriminator.features == "lite0"
+    assert polish.training.r1_gamma * polish.training.batch == pytest.approx(
+        measured.training.r1_gamma * measured.training.batch
+    )
+    assert polish.training.generator_delay_kimg > 0
+    assert {stage.discriminator.kind for stage in stages_of(SET, (16, 32, 64))} == {"residual"}
+    said = {choice.what: choice for choice in propose(SET, CPU, (16,)).choices}
+    assert "pip install" in said["heads on pretrained features"].why
+
+
 def test_made_up_poses_are_not_shown_to_the_discriminator() -> None:
     stage = stages_of(replace(SET, assumed="drawn at random"))[0]
     assert stage.discriminator.pose == "none"

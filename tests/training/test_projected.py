@@ -100,7 +100,8 @@ def test_heads_join_a_discriminator_of_the_pixels_that_has_learned(projected: Co
     assert all(torch.equal(after[name], drawn[name]) for name in heads)
 
 
-def test_heads_do_not_join_another_discriminator(projected: Config) -> None:
+def test_heads_join_whatever_widths_a_discriminator_of_the_pixels_has(projected: Config) -> None:
     wider = replace(projected.discriminator.without_heads, channels=(16, 16, 16))
-    other = replace(projected, discriminator=wider)
-    assert starting_config(Networks(other, {}, {}, {}), projected).discriminator == wider
+    joined = starting_config(Networks(replace(projected, discriminator=wider), {}, {}, {}), projected).discriminator
+    assert (joined.kind, joined.head_channels) == ("projected", HEADS["head_channels"])
+    assert joined.without_heads == wider

@@ -7,7 +7,7 @@ Networks and rates are those of the stages of ``critters64`` and ``critters128``
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hgs_toolkit.config import Config
@@ -41,7 +41,9 @@ CENTERED = 0.1
 """Largest mean yaw of a set that may be mirrored, radians: others would get cameras where none was."""
 
 POLISHED = 0.3
-"""Fraction to which the rates fall during the polish, which begins at a third of the stages' rates."""
+"""Fraction to which the rates fall during the polish."""
+
+HEADS_HELP = "they halved the KID of two sets at 64 px and more, critters and seats; photographs were not tried"
 
 BYTES_PER_IMAGE = 150 << 20
 """Memory that an image of 64 pixels takes in a step, with a margin; it grows with the pixels."""
@@ -92,16 +94,19 @@ def propose(
         raise DataError(f"{facts.name} has {facts.images} images; expected at least {batch}, better thousands")
     shared, choices = _shared(facts)
     stages = [_stage(size, batch, shared, seed) for size in sizes]
-    polish = load_preset("critters128-polish").training
+    heads = load_preset("critters64-polish")
+    polish = heads.training if machine.pretrained else load_preset("critters128-polish").training
     stages.append(
         _changed(
-            stages[-1], "polish", "A third of the learning rates, falling; a longer average",
+            stages[-1], "polish", "Falling learning rates, a longer average",
             {"training": {
                 "kimg": polish.kimg, "generator_lr": polish.generator_lr, "discriminator_lr": polish.discriminator_lr,
                 "ema_kimg": polish.ema_kimg, "rate_final": POLISHED, "ema_choices": [1.0, 30.0],
             }},
         )
     )  # fmt: skip
+    if machine.pretrained:
+        stages[-1] = _with_heads(stages[-1], heads)
     levels = ", ".join(f"{stage.generator.levels} levels at {stage.generator.resolution} px" for stage in stages[:-1])
     gammas = ", ".join(f"{stage.training.r1_gamma:.3g}" for stage in stages[:-1])
     choices = [
@@ -110,8 +115,10 @@ def propose(
         Choice("levels", levels, "a doubling of the pixels adds a level of four times as many Gaussians"),
         Choice("R1 and R2 gamma", gammas, _why_gamma(batch)),
         Choice("gammas over time", "constant in a stage", "what the stages are measured with; gamma_final changes it"),
-        Choice("rates over time", f"constant, in the polish from a third to {POLISHED / 3:.0%}",
-               "the last details come with small steps (measured with a third)"),
+        Choice("rates over time", f"constant, in the polish from {polish.generator_lr:g} to {POLISHED:.0%} of that",
+               "the last details come with small steps"),
+        Choice("heads on pretrained features", "in the polish" if machine.pretrained else "none",
+               HEADS_HELP if machine.pretrained else "they need pip install 'hgs_toolkit[metrics]'"),
         Choice("average", "of three half-lives at the end, the one with the lowest KID",
                "a short average is sharper, a long one is steadier: which is better is measured"),
         Choice("batch", str(batch), why_batch),
@@ -121,6 +128,19 @@ def propose(
     if facts.classes.size:
         choices.append(_classes(facts, learned=stages[0].training.classes))
     return Proposal(tuple(stages), tuple(choices))
+
+
+def _with_heads(stage: Config, measured: Config) -> Config:
+    """A polish with the heads that ``measured`` has, and its gammas brought to the stage's pixels and batch."""
+    training = measured.training
+    factor = training.r1_gamma / gamma_of(measured.generator.resolution, training.batch)
+    gamma = float(f"{factor * stage.training.r1_gamma:.3g}")
+    return replace(
+        stage, discriminator=stage.discriminator.with_heads_of(measured.discriminator),
+        training=replace(
+            stage.training, r1_gamma=gamma, r2_gamma=gamma, generator_delay_kimg=training.generator_delay_kimg
+        ),
+    )  # fmt: skip
 
 
 def gamma_of(resolution: int, batch: int) -> float:
@@ -217,7 +237,7 @@ def _shared(facts: SetFacts) -> tuple[dict[str, Any], list[Choice]]:
 def _discriminator(facts: SetFacts) -> tuple[dict[str, Any], Choice]:
     """What the discriminator looks at, and why."""
     chosen = {"kind": "residual", "alpha": facts.has_alpha, "views": 1}
-    why = "one image at a time: with pretrained features, or pairs of views, subjects grew less varied"
+    why = "one image at a time: with pretrained features from the start, or pairs of views, subjects grew less varied"
     return chosen, Choice("discriminator sees", "pixels" + (", alpha" if facts.has_alpha else ""), why)
 
 

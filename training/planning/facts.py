@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass, field
 
 import torch
@@ -10,6 +11,7 @@ from hgs_toolkit.config import ClassPrior
 from hgs_toolkit.datasets.eg3d import POSES, PosedImages
 from hgs_toolkit.datasets.measured_poses import measure_poses
 from hgs_toolkit.memory import available_memory
+from hgs_toolkit.metrics.lite0 import PACKAGES as LITE0
 from hgs_toolkit.pose_prior import PosePrior
 
 RENDERED = "pose_prior"
@@ -59,13 +61,15 @@ class Machine:
     Attributes:
         device: ``cpu`` or ``cuda``.
         memory: bytes that are free there.
+        pretrained: whether EfficientNet-Lite0, whose features heads of the discriminator judge, is installed.
     """
 
     device: str
     memory: int
+    pretrained: bool = False
 
     @classmethod
     def of(cls, device: torch.device) -> Machine:
         """The machine as it is now."""
         free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()
-        return cls(device.type, free)
+        return cls(device.type, free, all(importlib.util.find_spec(package) for package in LITE0))

@@ -22,13 +22,13 @@ STAGES = "stages"
 def starting_config(networks: Networks, recipe: Config | None) -> Config:
     """The configuration of a run that starts from ``networks``: their settings, and the training of ``recipe``.
 
-    Without a recipe the training is that of the networks' own run. A discriminator of the pixels gets the heads on
-    pretrained features that a recipe has beside the same one.
+    Without a recipe the training is that of the networks' own run. A residual discriminator gets the heads on
+    pretrained features that the recipe has.
     """
     recipe = recipe or networks.config
-    judge, wanted = networks.config.discriminator, recipe.discriminator
-    if wanted.kind == "projected" and wanted.without_heads == judge:
-        judge = wanted
+    judge = networks.config.discriminator
+    if judge.kind == "residual" and recipe.discriminator.kind == "projected":
+        judge = judge.with_heads_of(recipe.discriminator)
     return replace(
         networks.config, name=recipe.name, discriminator=judge, training=after_the_opening(recipe.training)
     )  # fmt: skip
