@@ -40,7 +40,7 @@ of its first distance up to which it steps back."""
 
 STEP = 1 / 16
 """Unit of the multiples of its distance by which a camera steps back: the small differences between the formats in
-which an asset is stored then leave it where it is."""
+which an asset is stored then leave it where it is, unless they lie on both sides of a border (about one in thirty)."""
 
 LEAST_SHARE = 0.35
 """Share of the image that a subject fills at least, if it is left to the standard camera."""
