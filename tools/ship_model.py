@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from hgs_toolkit.checkpoint import load_model, save_model
-from hgs_toolkit.datasets.attribution import ATTRIBUTION, Credit, credits_to_json, read_credits, summarise
+from hgs_toolkit.datasets.attribution import ATTRIBUTION, LICENCE, Credit, credits_to_json, read_credits, summarise
 from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.datasets.measured_poses import measure_poses
 from hgs_toolkit.files import sha256, write_json
@@ -59,7 +59,7 @@ def main() -> None:
     if works and arguments.licence is None:
         parser.error(f"the model learned from {summarise(works)}; name its own licence: --licence")
     facts = header.facts | dict(fact.split("=", 1) for fact in arguments.fact)
-    facts |= {"licence": arguments.licence or "CC0-1.0"}
+    facts |= {LICENCE: arguments.licence or "CC0-1.0"}
     file = PRETRAINED.with_name(f"{arguments.name}.safetensors")
     save_model(file, load_model(arguments.run, "cpu"), config, facts, dtype=torch.float16)
     manifest = {

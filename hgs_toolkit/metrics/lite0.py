@@ -23,6 +23,11 @@ PURPOSE = "the feature extractor 'lite0'"
 WEIGHTS_FILE = "efficientnet-lite0-57934424.pth"
 
 
+def as_trained(images: Tensor) -> Tensor:
+    """Images in 0..1 as the Lite networks saw them: (x - 127) / 128, not by ImageNet's mean and deviation."""
+    return (images * 255 - 127) / 128
+
+
 class Lite0(nn.Module):
     """The last convolution's activations, averaged over the image: 1280 features."""
 
@@ -32,8 +37,7 @@ class Lite0(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:  # (B, 3, 224, 224) RGB in 0..1 -> (B, 1280)
         """Features of ``images``."""
-        # The Lite networks were trained on (x - 127) / 128, not on ImageNet's mean and deviation.
-        features: Tensor = self.network.extract_features((images * 255 - 127) / 128)  # type: ignore[operator]
+        features: Tensor = self.network.extract_features(as_trained(images))  # type: ignore[operator]
         return features.mean(dim=(2, 3))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from hgs_toolkit.metrics.lite0 import make_lite0
+from hgs_toolkit.metrics.lite0 import as_trained, make_lite0
 from hgs_toolkit.model.projected_discriminator import FrozenFeatures
 
 TAPS = {2: (24, 9.0), 4: (40, 9.0), 10: (112, 8.0)}
@@ -34,7 +34,7 @@ class Lite0Taps(FrozenFeatures):
     def forward(self, images: Tensor) -> list[Tensor]:  # (B, 3, S, S) RGB in 0..1 -> (B, C, S / 4 ... S / 16, same)
         """Features of ``images``, fine to coarse."""
         found = []
-        x = self.stem((images * 255 - 127) / 128)
+        x = self.stem(as_trained(images))
         for number, block in enumerate(self.blocks):
             x = block(x)
             if number in TAPS:
