@@ -16,14 +16,13 @@ from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.model.discriminator import DiscriminatorOutput
-from hgs_toolkit.model.projected_discriminator import ProjectedDiscriminator
 from hgs_toolkit.training import losses
 from hgs_toolkit.training.distributed import World, local_batch
 from hgs_toolkit.training.ema import ema_decay, frozen_copy, load_choices, update_choices, update_ema
 from hgs_toolkit.training.fakes import Fakes, draw
 from hgs_toolkit.training.inputs.augment import Augmentation, blur, blur_alpha
 from hgs_toolkit.training.inputs.batches import Batch, make_batch
-from hgs_toolkit.training.networks import Networks, load_into, new_networks
+from hgs_toolkit.training.networks import Networks, load_into, new_networks, of_pixels
 from hgs_toolkit.training.optimizers import (
     Figures,
     adam,
@@ -310,10 +309,10 @@ class Trainer:
         Raises:
             CheckpointError: if they are not those of the configuration; the message names the network.
         """
-        for name in ("generator", "ema", "discriminator"):
-            weights, network = getattr(networks, name), getattr(self, name)
-            if isinstance(network, ProjectedDiscriminator) and networks.config.discriminator.kind == "residual":
-                network = network.pixels
+        gains = networks.config.discriminator.gains_heads_as(self.config.discriminator)
+        judge = of_pixels(self.discriminator) if gains else self.discriminator
+        for name, network in {"generator": self.generator, "ema": self.ema, "discriminator": judge}.items():
+            weights = getattr(networks, name)
             if weights is not None:
                 load_into(network, weights, name)
         if self.reconstruction is not None and networks.encoder is not None:

@@ -65,6 +65,10 @@ class DiscriminatorConfig:
         heads = ("kind", "features", "feature_size", "feature_channels", "head_channels")
         return replace(self, **{name: getattr(other, name) for name in heads})
 
+    def gains_heads_as(self, later: DiscriminatorConfig) -> bool:
+        """Whether heads on pretrained features join this discriminator of the pixels where it goes on as ``later``."""
+        return self.kind == "residual" and later.kind == "projected"
+
     def __post_init__(self) -> None:
         require(self.views >= 1, "discriminator.views", self.views, "at least 1")
         steps = int(math.log2(self.resolution)) if self.resolution >= 4 else 0

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from hgs_toolkit.cameras import orbit
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.training import losses, networks
 from hgs_toolkit.training.loop import train
-from hgs_toolkit.training.networks import Networks, new_networks
-from hgs_toolkit.training.stages.growing import grow
+from hgs_toolkit.training.networks import Networks, new_networks, of_pixels
+from hgs_toolkit.training.stages.growing import grow, grown_config
 from hgs_toolkit.training.stages.warm_start import starting_config
 from hgs_toolkit.training.state import read_state
 from hgs_toolkit.training.trainer import Trainer
@@ -61,25 +62,55 @@ def test_a_resumed_run_equals_an_uninterrupted_one(projected: Config, images: Po
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_grown_discriminator_takes_its_heads_along_and_judges_pixels_as_before(projected: Config) -> None:
-    larger = changed(
+def larger_than(projected: Config) -> Config:
+    """The next stage of ``projected``, of twice the pixels."""
+    return changed(
         projected,
         generator={"resolution": 32, "channels": [32, 16, 8], "level_blocks": ["adain", "adain"]},
         discriminator={"resolution": 32, "channels": [12, 8, 16, 16]},
         training={"seed": 5},
     )
-    generator, before = new_networks(projected)
-    start = Networks(projected, generator.state_dict(), generator.state_dict(), before.state_dict())
-    grown = grow(start, larger).discriminator
-    assert grown is not None
-    after = new_networks(larger)[1]
-    after.load_state_dict(grown)
-    for name, value in before.state_dict().items():
-        assert name.startswith("pixels.") or torch.equal(value, grown[name]), name
+
+
+def pixel_logits_before_and_after(before: Config, larger: Config) -> tuple[Networks, Networks, Tensor, Tensor]:
+    """The networks of ``before``, what they grow into, and the judgement of pixels by both of the same images."""
+    generator, judge = new_networks(before)
+    start = Networks(before, generator.state_dict(), generator.state_dict(), judge.state_dict())
+    grown = grow(start, grown_config(before, larger))
+    after = new_networks(grown.config)[1]
+    after.load_state_dict(grown.discriminator or {})
     images, labels = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(2)) * 2 - 1, orbit(3).labels
     halved = torch.nn.functional.avg_pool2d(images, 2)
-    judged, expected = after(images, labels).logits[:, 0], before(halved, labels).logits[:, 0]
-    torch.testing.assert_close(judged, expected, rtol=1e-4, atol=1e-5)
+    return start, grown, of_pixels(judge)(halved, labels).logits, of_pixels(after)(images, labels).logits
+
+
+def test_a_grown_discriminator_takes_its_heads_along_and_judges_pixels_as_before(projected: Config) -> None:
+    start, grown, before, after = pixel_logits_before_and_after(projected, larger_than(projected))
+    assert start.discriminator is not None
+    assert grown.discriminator is not None
+    for name, value in start.discriminator.items():
+        assert name.startswith("pixels.") or torch.equal(value, grown.discriminator[name]), name
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
+
+
+def test_heads_join_where_a_run_grows_and_pixels_are_judged_as_before(projected: Config) -> None:
+    alone = replace(projected, discriminator=projected.discriminator.without_heads)
+    larger = larger_than(projected)
+    _, grown, before, after = pixel_logits_before_and_after(alone, larger)
+    assert grown.config.discriminator == larger.discriminator
+    assert grown.discriminator is not None
+    drawn = new_networks(grown.config)[1].state_dict()
+    heads = [name for name in drawn if not name.startswith("pixels.")]
+    assert heads
+    assert all(torch.equal(grown.discriminator[name], drawn[name]) for name in heads)
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
+
+
+def test_heads_stay_where_a_run_grows_into_a_recipe_without(projected: Config) -> None:
+    larger = larger_than(projected)
+    without = replace(larger, discriminator=larger.discriminator.without_heads)
+    grown = grown_config(projected, without).discriminator
+    assert (grown.kind, grown.head_channels) == ("projected", HEADS["head_channels"])
 
 
 def test_heads_join_a_discriminator_of_the_pixels_that_has_learned(projected: Config, images: PosedImages) -> None:

@@ -19,10 +19,9 @@ from torch import Tensor, nn
 from hgs_toolkit.config import Config
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.model.discriminator import Discriminator
-from hgs_toolkit.model.projected_discriminator import ProjectedDiscriminator
 from hgs_toolkit.model.residual_discriminator import ResidualDiscriminator
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict, flatten_keys
-from hgs_toolkit.training.networks import Networks, new_networks
+from hgs_toolkit.training.networks import Networks, new_networks, of_pixels
 from hgs_toolkit.training.stages.handover import hand_over
 from hgs_toolkit.training.stages.new_level import fade_finest_level
 
@@ -41,6 +40,9 @@ TASK = (
 )  # fmt: skip
 """Settings that define what a run learns and what its weights mean: a grown stage takes them over."""
 
+HEADS = ("discriminator.kind", "discriminator.feature_channels", "discriminator.head_channels")
+"""Those of them that a larger run has of its own where heads join a discriminator that has none."""
+
 FREE = ("generator.poses", "generator.render_focal", "generator.footprint", "training.background", "training.augment")
 """Those of them that may be set to something else by hand: the weights mean the same."""
 
@@ -56,7 +58,8 @@ Weights = Mapping[str, Tensor]
 def grown_config(smaller: Config, larger: Config, explicit: Collection[str] = ()) -> Config:
     """``larger`` with what defines the task of ``smaller``; what is taken over is logged.
 
-    The background generator is on from the start if the smaller run has one: it is trained already.
+    The background generator is on from the start if the smaller run has one: it is trained already. Heads on
+    pretrained features that ``larger`` has join a residual discriminator.
 
     Args:
         explicit: dotted keys that were set by hand; they win where that is possible.
@@ -73,9 +76,10 @@ def grown_config(smaller: Config, larger: Config, explicit: Collection[str] = ()
         )
     before, values = flatten_keys(config_to_dict(smaller)), config_to_dict(larger)
     changes: dict[str, Any] = {}
+    own = HEADS if smaller.discriminator.gains_heads_as(larger.discriminator) else ()
     for key, now in flatten_keys(values).items():
         task = next((name for name in TASK if key == name or key.startswith(f"{name}.")), None)
-        if task is None or before[key] == now:
+        if task is None or task in own or before[key] == now:
             continue
         if key not in explicit and task not in explicit:
             changes[key] = before[key]
@@ -111,10 +115,12 @@ def grow(smaller: Networks, config: Config) -> Networks:
     generator, discriminator = new_networks(config)
     average = copy.deepcopy(generator)
     judges = smaller.config.training.adversarial_weight > 0  # after reconstruction alone, D knows nothing
+    gains = smaller.config.discriminator.gains_heads_as(config.discriminator)
+    judge = of_pixels(discriminator) if gains else discriminator
     homeless = [
         *_copy(generator, _with_new_anchors(smaller.generator, generator)),
         *_copy(average, _with_new_anchors(smaller.ema, average)),
-        *(_copy(discriminator, _from_the_last_block(smaller.discriminator, discriminator)) if judges else []),
+        *(_copy(judge, _from_the_last_block(smaller.discriminator, judge)) if judges else []),
     ]
     lost = [name for name in homeless if not IMAGE_LAYER.fullmatch(name)]
     if lost:
@@ -148,9 +154,9 @@ def _hand_over_judgement(smaller: Networks, config: Config, discriminator: Discr
             "expected the same discriminator.alpha and discriminator.views in both"
         )
     new_blocks = _block_count(discriminator.state_dict()) - _block_count(weights)
-    of_pixels = discriminator.pixels if isinstance(discriminator, ProjectedDiscriminator) else discriminator
-    if isinstance(of_pixels, ResidualDiscriminator) and new_blocks == 1:
-        hand_over(of_pixels, before["weight"], before["bias"])
+    judge = of_pixels(discriminator)
+    if isinstance(judge, ResidualDiscriminator) and new_blocks == 1:
+        hand_over(judge, before["weight"], before["bias"])
 
 
 def _with_new_anchors(smaller: Weights, network: nn.Module) -> Weights:

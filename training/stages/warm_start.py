@@ -27,7 +27,7 @@ def starting_config(networks: Networks, recipe: Config | None) -> Config:
     """
     recipe = recipe or networks.config
     judge = networks.config.discriminator
-    if judge.kind == "residual" and recipe.discriminator.kind == "projected":
+    if judge.gains_heads_as(recipe.discriminator):
         judge = judge.with_heads_of(recipe.discriminator)
     return replace(
         networks.config, name=recipe.name, discriminator=judge, training=after_the_opening(recipe.training)
