@@ -1,4 +1,4 @@
-"""``hgs dataset``: make, render, convert and check posed image sets."""
+"""``hgs dataset``: make, render, convert, merge and check posed image sets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hgs_toolkit.datasets.meshes.library import MeshFile
 
 app = typer.Typer(
-    help="Make, render, convert and check posed image sets in the EG3D layout.",
+    help="Make, render, convert, merge and check posed image sets in the EG3D layout.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -165,6 +165,28 @@ def render(
                 workers=workers, force=force, progress=_follow(task), classes=classes,
             )  # fmt: skip
         report.file(out, images=count, models=len(meshes))
+
+
+@app.command()
+def merge(
+    sets: Annotated[
+        list[Path], typer.Argument(help="Two or more sets in the EG3D layout, folders or .zip.", show_default=False)
+    ],
+    out: Out,
+    force: Force = False,
+    json_progress: JsonProgress = False,
+) -> None:
+    """Bring the images of several sets together in one, such as all sides and more of the front."""
+    with reporting(json_progress) as report:
+        for path in sets:
+            check_data(path)
+        check_data_out(out, force=force)
+        report.claim(out)
+        from hgs_toolkit.datasets.merging import merge_sets
+
+        with report.progress(f"merging {len(sets)} sets") as task:
+            images = merge_sets(sets, out, force=force, progress=_follow(task))
+        report.file(out, images=images)
 
 
 @app.command()

@@ -105,7 +105,7 @@ class PosedImages:
             self._cache = PixelCache.in_memory(shape)
         elif disk_cache:
             self._cache = PixelCache.on_disk(store.path, self.digest, shape)
-        if self._cache is None:
+        if self._cache is None and cache_bytes:
             logger.info("%s is decoded every time: its pixels exceed %d bytes", store.path, cache_bytes)
 
     def __len__(self) -> int:
@@ -135,12 +135,20 @@ class PosedImages:
         for name in self._names:
             digest.update(f"{name}\0{self._store.size(name)}\0".encode())
         for index in np.unique(np.linspace(0, len(self) - 1, DIGEST_SAMPLES).astype(int)):
-            digest.update(self._store.read(self._names[index], MAX_IMAGE_BYTES))
+            digest.update(self.stored(int(index)))
         return digest.hexdigest()
 
     def name(self, index: int) -> str:
         """Relative path of an image inside the set."""
         return self._names[index]
+
+    def stored(self, index: int) -> bytes:
+        """The file of an image as it is.
+
+        Raises:
+            DataError: naming the file, if it is missing or too large.
+        """
+        return self._store.read(self._names[index], MAX_IMAGE_BYTES)
 
     def image(self, index: int) -> Pixels:
         """Pixels (H, W, 3 | 4) of one image; treat them as read-only.
@@ -182,7 +190,7 @@ class PosedImages:
     def _measure(self, index: int) -> tuple[int, bool]:
         """Side length and presence of alpha of a stored image, from its header."""
         name = self._names[index]
-        with open_image(self._store.read(name, MAX_IMAGE_BYTES), name) as image:
+        with open_image(self.stored(index), name) as image:
             if image.width != image.height:
                 raise DataError(f"{name} is {image.width} x {image.height}; expected a square image: crop it")
             check_mode(image, name)
@@ -190,7 +198,7 @@ class PosedImages:
 
     def _load(self, index: int) -> Pixels:
         name = self._names[index]
-        with open_image(self._store.read(name, MAX_IMAGE_BYTES), name) as image:
+        with open_image(self.stored(index), name) as image:
             size = self.stored_resolution
             if image.size != (size, size) or has_alpha(image) != self.has_alpha:
                 mode = f"{size} x {size} {'RGBA' if self.has_alpha else 'RGB'}"
@@ -208,7 +216,7 @@ def open_dataset(
     Args:
         path: folder or zip archive with ``dataset.json`` at its top, or in the only folder that has one.
         resolution: size to average the images down to, a divisor of the stored size; None keeps that.
-        cache_bytes: decoded pixels to keep in memory.
+        cache_bytes: decoded pixels to keep in memory; 0 where each image is read once.
         disk_cache: whether larger sets are kept in a memory-mapped file; otherwise they are decoded every time.
 
     Raises:

@@ -46,6 +46,19 @@ def test_demo_goes_all_around_when_it_is_asked_to(tmp_path: Path) -> None:
     assert "--pitch-min 50 is above --pitch-max 10" in refused.stderr
 
 
+def test_merge_brings_sets_together(tmp_path: Path) -> None:
+    for name, seed in (("a.zip", 1), ("b.zip", 2)):
+        hgs("demo", "--out", tmp_path / name, "--count", 3, "--resolution", 8, "--seed", seed)
+    both = tmp_path / "both.zip"
+    made = hgs("merge", tmp_path / "a.zip", tmp_path / "b.zip", "--out", both)
+    assert made.exit_code == 0, made.output
+    assert made.stdout == f"{both}\n"
+    assert len(open_dataset(both)) == 6
+    refused = hgs("merge", tmp_path / "a.zip", "--out", tmp_path / "one.zip")
+    assert refused.exit_code == 1
+    assert "1 set; expected at least two to bring together" in refused.stderr
+
+
 def test_check_draws_poses_and_a_contact_sheet(tmp_path: Path) -> None:
     hgs("demo", "--out", tmp_path / "set.zip", "--count", 5, "--resolution", 16)
     options = ("check", tmp_path / "set.zip", "--pictures", tmp_path / "look")

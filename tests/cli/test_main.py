@@ -83,7 +83,8 @@ MISTAKES = [
     "sample missing --out s", "synth missing --out s", "eval --data missing", "invert missing.png --out s",
     "train --data missing --out s --preset critters32", "train --data missing --out s --preset critters",
     "train --data missing --out s --resume", "dataset check missing", "dataset convert missing --out d.zip",
-    "dataset demo --out d.rar", "dataset render --models missing --out d.zip", "info missing",
+    "dataset demo --out d.rar", "dataset merge missing --out d.zip", "dataset render --models missing --out d.zip",
+    "info missing",
 ]  # fmt: skip
 """Lines whose mistake can be seen without computing anything."""
 
