@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -103,6 +104,20 @@ def test_heads_join_where_a_run_grows_and_pixels_are_judged_as_before(projected:
     heads = [name for name in drawn if not name.startswith("pixels.")]
     assert heads
     assert all(torch.equal(grown.discriminator[name], drawn[name]) for name in heads)
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
+
+
+def test_heads_start_anew_where_their_features_have_another_size(
+    projected: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    larger = larger_than(projected)
+    larger = replace(larger, discriminator=replace(larger.discriminator, feature_size=128))
+    with caplog.at_level(logging.INFO):
+        _, grown, before, after = pixel_logits_before_and_after(projected, larger)
+    assert grown.discriminator is not None
+    for name, value in new_networks(grown.config)[1].state_dict().items():
+        assert name.startswith("pixels.") or torch.equal(grown.discriminator[name], value), name
+    assert "heads start anew" in caplog.text
     torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hgs_toolkit.config import Config
+from hgs_toolkit.config import Config, DiscriminatorConfig
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.model.discriminator import Discriminator
 from hgs_toolkit.model.residual_discriminator import ResidualDiscriminator
@@ -47,6 +47,8 @@ FREE = ("generator.poses", "generator.render_focal", "generator.footprint", "tra
 """Those of them that may be set to something else by hand: the weights mean the same."""
 
 HEAD = re.compile(r"heads\.\d+\.(weight|bias)")
+PIXELS = "pixels."
+"""Start of the names of a projected discriminator's part that judges pixels."""
 BLOCK = re.compile(r"(pixels\.)?blocks\.(\d+)\.(.+)")
 """A block of a residual discriminator, or of the one within a projected discriminator."""
 IMAGE_LAYER = re.compile(r"(pixels\.)?fromrgb\.(weight|bias)")
@@ -115,12 +117,10 @@ def grow(smaller: Networks, config: Config) -> Networks:
     generator, discriminator = new_networks(config)
     average = copy.deepcopy(generator)
     judges = smaller.config.training.adversarial_weight > 0  # after reconstruction alone, D knows nothing
-    gains = smaller.config.discriminator.gains_heads_as(config.discriminator)
-    judge = of_pixels(discriminator) if gains else discriminator
     homeless = [
         *_copy(generator, _with_new_anchors(smaller.generator, generator)),
         *_copy(average, _with_new_anchors(smaller.ema, average)),
-        *(_copy(judge, _from_the_last_block(smaller.discriminator, judge)) if judges else []),
+        *(_copy(discriminator, _grown_judge(smaller, config.discriminator, discriminator)) if judges else []),
     ]
     lost = [name for name in homeless if not IMAGE_LAYER.fullmatch(name)]
     if lost:
@@ -157,6 +157,27 @@ def _hand_over_judgement(smaller: Networks, config: Config, discriminator: Discr
     judge = of_pixels(discriminator)
     if isinstance(judge, ResidualDiscriminator) and new_blocks == 1:
         hand_over(judge, before["weight"], before["bias"])
+
+
+def _grown_judge(smaller: Networks, config: DiscriminatorConfig, network: Discriminator) -> Weights:
+    """The weights of the discriminator of ``smaller`` by their names in the larger ``network`` of ``config``.
+
+    ``network`` keeps the heads that were drawn for it where ``smaller`` has none, and where its own do not fit because
+    they judge features of another network or size.
+    """
+    before = smaller.config.discriminator
+    weights: Weights = smaller.discriminator or {}
+    if before.gains_heads_as(config):
+        weights = {f"{PIXELS}{name}": value for name, value in weights.items()}
+    weights = _from_the_last_block(weights, network)
+    own = network.state_dict()
+    old, drawn = (
+        {name: value.shape for name, value in part.items() if not name.startswith(PIXELS)} for part in (weights, own)
+    )
+    if before.kind == "projected" and old != drawn:
+        logger.info("heads start anew: those of '%s' judge features of another network or size", smaller.config.name)
+        return {name: value for name, value in weights.items() if name not in old}
+    return weights
 
 
 def _with_new_anchors(smaller: Weights, network: nn.Module) -> Weights:
