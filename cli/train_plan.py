@@ -97,14 +97,14 @@ def _propose_and_write(
     paces = [pace / world.size for pace in paces]
     chosen, minutes = sizes, wishes.minutes_left
     if wishes.resolution is None and wishes.kimg is None:
-        chosen = sizes_within(sizes, paces, minutes)
+        chosen = sizes_within(sizes, paces, minutes, heads=machine.pretrained)
     proposal = propose(facts, machine, chosen, wishes.settings, seed=wishes.seed)
     of_stages = [*paces[: len(chosen)], paces[len(chosen) - 1]]
     stages, lengths = with_lengths(proposal.stages, of_stages, minutes, wishes.kimg)
     why = f"of {facts.resolution} px that the images have"
     if len(chosen) < len(sizes):
         larger = sizes[: len(chosen) + 1]
-        needed = f"{least_minutes(larger, paces):.0f} minutes"
+        needed = f"{least_minutes(larger, paces, heads=machine.pretrained):.0f} minutes"
         why += f"; {wishes.minutes:g} minutes are too short for {larger[-1]} px on this machine: {needed} would do"
     choices = [
         Choice("resolution", f"{chosen[-1]} px", why),

@@ -71,17 +71,24 @@ def test_the_discriminator_sees_what_the_set_and_the_machine_have() -> None:
     assert stages_of(replace(SET, views=4))[0].training.views == 1
 
 
-def test_the_polish_has_heads_where_their_network_is_installed() -> None:
+def test_heads_join_at_32_pixels_where_their_network_is_installed() -> None:
     *stages, polish = stages_of(SET, (16, 32, 64), replace(CPU, pretrained=True))
     measured = load_stages("critters64", [])[-1]
-    assert {stage.discriminator.kind for stage in stages} == {"residual"}
-    assert polish.discriminator.without_heads == stages[-1].discriminator
+    assert [stage.discriminator.kind for stage in stages] == ["residual", "projected", "projected"]
+    assert polish.discriminator == stages[-1].discriminator
     assert polish.discriminator.features == "lite0"
     assert polish.training.r1_gamma * polish.training.batch == pytest.approx(
         measured.training.r1_gamma * measured.training.batch
     )
-    assert polish.training.generator_delay_kimg > 0
-    assert {stage.discriminator.kind for stage in stages_of(SET, (16, 32, 64))} == {"residual"}
+
+
+def test_a_machine_without_their_network_plans_longer_stages_of_the_pixels_alone() -> None:
+    alone, joined = stages_of(SET, (16, 32, 64)), stages_of(SET, (16, 32, 64), replace(CPU, pretrained=True))
+    assert {stage.discriminator.kind for stage in alone} == {"residual"}
+    for one, other in zip(alone[:-1], joined[:-1], strict=True):
+        assert one.discriminator == other.discriminator.without_heads
+        assert one.training.kimg > other.training.kimg
+    assert alone[-1].training.r1_gamma == alone[-2].training.r1_gamma
     said = {choice.what: choice for choice in propose(SET, CPU, (16,)).choices}
     assert "pip install" in said["heads on pretrained features"].why
 
@@ -116,9 +123,11 @@ def test_few_photographs_are_mirrored_and_augmented_and_drawings_are_not() -> No
 
 
 def test_gammas_are_the_measured_ones_and_follow_pixels_and_batch() -> None:
-    assert [gamma_of(size, 16) for size in (16, 32, 64)] == [0.01, 0.03, 0.04]
-    assert gamma_of(128, 16) == pytest.approx(0.16)
-    assert gamma_of(64, 32) == pytest.approx(0.02)
+    assert [gamma_of(size, 16) for size in (16, 32, 64)] == [0.01, 0.1, 0.15]
+    assert [gamma_of(size, 16, heads=False) for size in (16, 32, 64)] == [0.01, 0.03, 0.04]
+    assert gamma_of(128, 16) == pytest.approx(0.6)
+    assert gamma_of(64, 32) == pytest.approx(0.075)
+    assert gamma_of(128, 32, heads=False) == pytest.approx(0.08)
     assert propose(SET, CPU, [16], ["training.batch=8"]).stages[0].training.r1_gamma == pytest.approx(0.02)
 
 
@@ -139,6 +148,7 @@ def test_minutes_decide_lengths_and_how_far_the_stages_go() -> None:
     assert sizes_within([16, 32, 64], paces, None) == [16, 32, 64]
     assert sizes_within([16, 32, 64], paces, 120) == [16, 32]
     assert least_minutes([16, 32, 64], paces) == pytest.approx(129, abs=1)
+    assert least_minutes([16, 32, 64], paces, heads=True) == pytest.approx(129 / 5, abs=1)
     assert sizes_within([16, 32, 64], paces, 130) == [16, 32, 64]
     with_130, _ = with_lengths(
         stages_of(SET, (16, 32, 64)), [*paces, paces[-1]], minutes=least_minutes([16, 32, 64], paces)

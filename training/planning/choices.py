@@ -1,7 +1,7 @@
 """The settings that follow from a set and a machine, each with its reason.
 
 Networks and rates are those of the stages of ``critters64`` and ``critters128``, which are measured up to 64 pixels
-(docs/results/critters64_front.md). What depends on the set is chosen here.
+(docs/results/whole_circle.md). What depends on the set is chosen here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from hgs_toolkit.config import Config
+from hgs_toolkit.config import Config, TrainingConfig
 from hgs_toolkit.conventions import LEAST_IMAGES
 from hgs_toolkit.errors import ConfigError, DataError
 from hgs_toolkit.pose_prior import describe_poses
@@ -26,8 +26,14 @@ LARGEST = {"cpu": 64, "cuda": 256}
 BASES = {16: "critters64-at16", 32: "critters64-at32", 64: "critters64-at64", 128: "critters128-at128"}
 """Resolution to the preset whose networks and rates a stage has; beyond, levels are added to the last."""
 
-MEASURED_GAMMA = {16: 0.01, 32: 0.03, 64: 0.04}
-"""Gammas that were measured, by resolution, for batches of MEASURED_BATCH."""
+MEASURED_GAMMA = {16: 0.01, 32: 0.1, 64: 0.15}
+"""Gammas that were measured, by resolution, for batches of MEASURED_BATCH; from 32 pixels on with heads."""
+
+GAMMA_WITHOUT_HEADS = {16: 0.01, 32: 0.03, 64: 0.04}
+"""Those of discriminators of the pixels alone."""
+
+KIMG_WITHOUT_HEADS = {16: 56.0, 32: 100.0, 64: 220.0, 128: 160.0}
+"""Resolution to the length of a stage of such discriminators, which need several times as many images."""
 
 MEASURED_BATCH = 16
 
@@ -43,8 +49,11 @@ CENTERED = 0.1
 POLISHED = 0.3
 """Fraction to which the rates fall during the polish."""
 
+POLISH_GAMMA = 4.0
+"""How many times a stage's gammas those of a polish with heads are, at the same batch."""
+
 WHY_HEADS = (
-    "at 64 px they took the KID of critters from 396 to 154, of seats from 971 to 194; photographs were not tried"
+    "with them critters at 32 px were as far after 16 thousand images as without after 45; photographs were not tried"
 )
 
 BYTES_PER_IMAGE = 150 << 20
@@ -95,20 +104,9 @@ def propose(
     if batch > facts.images:
         raise DataError(f"{facts.name} has {facts.images} images; expected at least {batch}, better thousands")
     shared, choices = _shared(facts)
-    stages = [_stage(size, batch, shared, seed) for size in sizes]
-    heads = load_preset("critters64-polish")
-    polish = heads.training if machine.pretrained else load_preset("critters128-polish").training
-    stages.append(
-        _changed(
-            stages[-1], "polish", "Falling learning rates, a longer average",
-            {"training": {
-                "kimg": polish.kimg, "generator_lr": polish.generator_lr, "discriminator_lr": polish.discriminator_lr,
-                "ema_kimg": polish.ema_kimg, "rate_final": POLISHED, "ema_choices": [1.0, 30.0],
-            }},
-        )
-    )  # fmt: skip
-    if machine.pretrained:
-        stages[-1] = _with_heads(stages[-1], heads)
+    stages = [_stage(size, batch, shared, seed, heads=machine.pretrained) for size in sizes]
+    polish = load_preset("critters64-polish" if machine.pretrained else "critters128-polish").training
+    stages.append(_polish(stages[-1], polish))
     levels = ", ".join(f"{stage.generator.levels} levels at {stage.generator.resolution} px" for stage in stages[:-1])
     gammas = ", ".join(f"{stage.training.r1_gamma:.3g}" for stage in stages[:-1])
     choices = [
@@ -119,7 +117,7 @@ def propose(
         Choice("gammas over time", "constant in a stage", "what the stages are measured with; gamma_final changes it"),
         Choice("rates over time", f"constant, in the polish from {polish.generator_lr:g} to {POLISHED:.0%} of that",
                "the last details come with small steps"),
-        Choice("heads on pretrained features", "in the polish" if machine.pretrained else "none",
+        Choice("heads on pretrained features", "from 32 px on" if machine.pretrained else "none",
                WHY_HEADS if machine.pretrained else "they need pip install 'hgs_toolkit[metrics]'"),
         Choice("average", "of three half-lives at the end, the one with the lowest KID",
                "a short average is sharper, a long one is steadier: which is better is measured"),
@@ -132,27 +130,33 @@ def propose(
     return Proposal(tuple(stages), tuple(choices))
 
 
-def _with_heads(stage: Config, measured: Config) -> Config:
-    """A polish with the heads that ``measured`` has, and its gammas brought to the stage's pixels and batch."""
-    training = measured.training
-    factor = training.r1_gamma / gamma_of(measured.generator.resolution, training.batch)
+def _polish(stage: Config, measured: TrainingConfig) -> Config:
+    """``stage`` once more with the rates of ``measured``, which fall, and a longer average.
+
+    The gammas of a polish with heads are as many times the stage's as they are measured to be.
+    """
+    factor = POLISH_GAMMA if stage.discriminator.kind == "projected" else 1.0
     gamma = float(f"{factor * stage.training.r1_gamma:.3g}")
-    return replace(
-        stage, discriminator=stage.discriminator.with_heads_of(measured.discriminator),
-        training=replace(
-            stage.training, r1_gamma=gamma, r2_gamma=gamma, generator_delay_kimg=training.generator_delay_kimg
-        ),
+    return _changed(
+        stage, "polish", "Falling learning rates, a longer average",
+        {"training": {
+            "kimg": measured.kimg, "generator_lr": measured.generator_lr,
+            "discriminator_lr": measured.discriminator_lr, "r1_gamma": gamma, "r2_gamma": gamma,
+            "ema_kimg": measured.ema_kimg, "rate_final": POLISHED, "ema_choices": [1.0, 30.0],
+        }},
     )  # fmt: skip
 
 
-def gamma_of(resolution: int, batch: int) -> float:
+def gamma_of(resolution: int, batch: int, *, heads: bool = True) -> float:
     """R1's weight: measured up to 64 pixels, beyond in proportion to the pixels; in inverse proportion to the batch.
 
     The heuristic of StyleGAN2-ADA (Karras et al. 2020, its automatic configuration) is 0.0002 * pixels / batch; at 64
-    pixels the measured value is 0.8 of that, and it goes on from there.
+    pixels the measured value is 0.8 of that without heads on pretrained features, three times that with them, and it
+    goes on from there.
     """
-    largest = max(MEASURED_GAMMA)
-    gamma = MEASURED_GAMMA.get(resolution, MEASURED_GAMMA[largest] * (resolution / largest) ** 2)
+    measured = MEASURED_GAMMA if heads else GAMMA_WITHOUT_HEADS
+    largest = max(measured)
+    gamma = measured.get(resolution, measured[largest] * (resolution / largest) ** 2)
     return float(f"{gamma * MEASURED_BATCH / batch:.3g}")
 
 
@@ -179,7 +183,7 @@ def _batch(facts: SetFacts, machine: Machine, resolution: int) -> tuple[int, str
     return batch, "what the rates are measured with" if batch == MEASURED_BATCH else "a card is idle with fewer"
 
 
-def _stage(size: int, batch: int, shared: dict[str, Any], seed: int) -> Config:
+def _stage(size: int, batch: int, shared: dict[str, Any], seed: int, *, heads: bool) -> Config:
     base = BASES.get(size)
     changes: dict[str, Any] = {}
     if base is None:
@@ -195,10 +199,14 @@ def _stage(size: int, batch: int, shared: dict[str, Any], seed: int) -> Config:
                                                  *config.discriminator.channels],
             },
         }  # fmt: skip
-    gamma = gamma_of(size, batch)
+    gamma = gamma_of(size, batch, heads=heads)
     own = {"training": {"batch": batch, "seed": seed, "r1_gamma": gamma, "r2_gamma": gamma}}
-    return _changed(
-        load_preset(base), f"at{size}", f"{size} pixels", merge(merge(changes, own), shared)
+    stage = _changed(load_preset(base), f"at{size}", f"{size} pixels", merge(merge(changes, own), shared))
+    if heads:
+        return stage
+    kimg = KIMG_WITHOUT_HEADS.get(size, KIMG_WITHOUT_HEADS[max(KIMG_WITHOUT_HEADS)])
+    return replace(
+        stage, discriminator=stage.discriminator.without_heads, training=replace(stage.training, kimg=kimg)
     )  # fmt: skip
 
 
@@ -238,8 +246,8 @@ def _shared(facts: SetFacts) -> tuple[dict[str, Any], list[Choice]]:
 
 def _discriminator(facts: SetFacts) -> tuple[dict[str, Any], Choice]:
     """What the discriminator looks at, and why."""
-    chosen = {"kind": "residual", "alpha": facts.has_alpha, "views": 1}
-    why = "one image at a time: with pretrained features from the start, or pairs of views, subjects grew less varied"
+    chosen = {"alpha": facts.has_alpha, "views": 1}
+    why = "one image at a time: with pairs of views subjects grew less varied"
     return chosen, Choice("discriminator sees", "pixels" + (", alpha" if facts.has_alpha else ""), why)
 
 

@@ -18,9 +18,13 @@ POLISH = 0.15
 LEAST_KIMG = {32: 12.0, 64: 80.0}
 """Resolution to the length in kimg below which its stage is not worth its time; larger ones need as much as the last.
 
-Measured: at 64 pixels critters are as far from real images as those blurred by 0.7 pixels after about 80 kimg, and
-houses show black dots after 30, where their stage of 32 pixels was good after 35 (docs/results/own_data.md).
+Measured without heads on pretrained features: at 64 pixels critters are as far from real images as those blurred by
+0.7 pixels after about 80 kimg, and houses show black dots after 30, where their stage of 32 pixels was good after 35
+(docs/results/own_data.md).
 """
+
+LEAST_KIMG_WITH_HEADS = {32: 4.0, 64: 16.0}
+"""The same where heads join at 32 pixels. Critters come that near after 8 kimg (docs/results/whole_circle.md)."""
 
 TICKS = 8
 """Number of ticks of a stage."""
@@ -49,28 +53,33 @@ def time_shares(sizes: int) -> list[float]:
     return [*(part / sum(parts) * (1 - POLISH) for part in parts), POLISH]
 
 
-def sizes_within(sizes: Sequence[int], paces: Sequence[float], minutes: float | None) -> list[int]:
+def sizes_within(
+    sizes: Sequence[int], paces: Sequence[float], minutes: float | None, *, heads: bool = False
+) -> list[int]:
     """Those of ``sizes`` for which there is time; at least the first.
 
     Args:
         paces: seconds an image at each size.
         minutes: of the whole plan; None for no limit.
+        heads: whether heads on pretrained features join at 32 pixels.
     """
     if minutes is None:
         return list(sizes)
-    needed = [least_minutes(sizes[: count + 1], paces) for count in range(len(sizes))]
+    needed = [least_minutes(sizes[: count + 1], paces, heads=heads) for count in range(len(sizes))]
     return [size for size, least in zip(sizes, needed, strict=True) if least <= minutes] or list(sizes[:1])
 
 
-def least_minutes(sizes: Sequence[int], paces: Sequence[float]) -> float:
+def least_minutes(sizes: Sequence[int], paces: Sequence[float], *, heads: bool = False) -> float:
     """Minutes of a plan whose last stage, at the last of ``sizes``, is long enough to be worth its time.
 
     Args:
         paces: seconds an image at each size.
+        heads: whether heads on pretrained features join at 32 pixels.
     """
     if len(sizes) == 1:
         return 0.0
-    kimg = LEAST_KIMG.get(sizes[-1], LEAST_KIMG[max(LEAST_KIMG)])
+    measured = LEAST_KIMG_WITH_HEADS if heads else LEAST_KIMG
+    kimg = measured.get(sizes[-1], measured[max(measured)])
     return 1000 * kimg * paces[len(sizes) - 1] / (time_shares(len(sizes))[-2] * USED * 60)
 
 
