@@ -40,6 +40,7 @@ BASE = (
     "generator.transformer_blocks=2", "training.blur_kimg=2", "training.generator_delay_kimg=0",
     "training.ema_kimg=1.0", "training.workers=0", "training.views=1",
     "discriminator.kind=residual", "discriminator.alpha=false", "discriminator.views=1",
+    "discriminator.features=squeeze", "training.real_blur=0", "training.alpha_blur=0",
     "generator.poses.yaw_law=uniform", "generator.poses.yaw_spread=3.1416", "generator.poses.yaw_limit=3.1416",
     "generator.poses.pitch_law=uniform", "generator.poses.pitch_mean=0.2618", "generator.poses.pitch_spread=0.5236",
     "generator.poses.pitch_limit=0.5236",
@@ -48,10 +49,12 @@ BASE = (
 
 WIDTHS = {
     16: ("generator.channels=[96,64]", "discriminator.channels=[48,96,128]"),
-    32: ("generator.channels=[96,64,32]", "discriminator.channels=[32,48,96,128]"),
-    64: ("generator.channels=[96,64,32,24]", "discriminator.channels=[16,32,48,96,128]"),
-}
-"""Widths by resolution: a third to a half of the presets'."""
+    32: ("generator.channels=[96,64,32]", "discriminator.channels=[32,48,96,128]",
+         "training.r1_gamma=0.03", "training.r2_gamma=0.03"),
+    64: ("generator.channels=[96,64,32,24]", "discriminator.channels=[16,32,48,96,128]",
+         "training.r1_gamma=0.04", "training.r2_gamma=0.04"),
+}  # fmt: skip
+"""Widths by resolution: a third to a half of the presets'; gammas without heads, which the presets have."""
 
 REAL_IMAGES = 600
 

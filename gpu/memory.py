@@ -30,6 +30,7 @@ from torch.utils._pytree import tree_iter
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
 from hgs_toolkit.datasets.eg3d_writer import open_writer
+from hgs_toolkit.metrics import lite0
 from hgs_toolkit.pose_prior import PosePrior
 from hgs_toolkit.settings_io import load_preset
 from hgs_toolkit.training.distributed import World
@@ -123,6 +124,8 @@ def noise(resolution: int, folder: Path) -> PosedImages:
 def measure(preset: str, batches: tuple[int, int], device: torch.device) -> dict[str, Any]:
     """A row of the table."""
     config = load_preset(preset)
+    if config.discriminator.kind == "projected" and not lite0.is_installed():
+        config = dataclasses.replace(config, discriminator=config.discriminator.without_heads)
     with tempfile.TemporaryDirectory() as folder:
         images = noise(config.generator.resolution, Path(folder))
         few, many = (step_peak(config, images, batch, device) for batch in batches)

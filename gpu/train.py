@@ -15,6 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hgs_toolkit.metrics import lite0
+
 IMAGES, DRY_IMAGES = 20_000, 24
 
 DRY_SETTINGS = (
@@ -47,7 +49,9 @@ def main() -> int:
     piece = ("--data", str(data), "--out", str(run), "--minutes", f"{arguments.minutes:g}", *device)
     if (run / "state.pt").exists():
         return hgs("train", *piece, "--resume")
-    settings = DRY_SETTINGS if arguments.dry else ("training.batch=64",)
+    settings: tuple[str, ...] = DRY_SETTINGS if arguments.dry else ("training.batch=64",)
+    if not lite0.is_installed():
+        settings += ("discriminator.kind=residual",)  # of the pixels alone
     return hgs("train", *piece, "--preset", preset, *(word for setting in settings for word in ("--set", setting)))
 
 

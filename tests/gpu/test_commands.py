@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from hgs_toolkit.cli.main import app
 from hgs_toolkit.datasets.critters.drawing import make_critters
 from hgs_toolkit.gaussians import GaussianHierarchy
+from hgs_toolkit.metrics import lite0
 
 pytestmark = pytest.mark.gpu
 
@@ -163,6 +164,8 @@ def test_a_command_makes_what_it_makes_on_the_cpu(
 def test_training_stops_and_goes_on(words: dict[str, str], tmp_path: Path, cuda: torch.device, dry: bool) -> None:
     settings = ("batch=4", "tick_seconds=0", "tick_kimg=0.004", "grid=2", "metric_kimg=0")
     flags = " ".join(f"--set training.{setting}" for setting in settings)
+    if not lite0.is_installed():
+        flags += " --set discriminator.kind=residual"
     base = f"train --data {words['DATA']} --out {tmp_path / 'run'}"
     preset = "critters64-at16" if dry else "critters64-at64"
     run(f"{base} --preset {preset} {flags} --kimg 0.008", cuda.type)

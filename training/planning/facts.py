@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass, field
 
 import torch
@@ -11,7 +10,7 @@ from hgs_toolkit.config import ClassPrior
 from hgs_toolkit.datasets.eg3d import POSES, PosedImages
 from hgs_toolkit.datasets.measured_poses import measure_poses
 from hgs_toolkit.memory import available_memory
-from hgs_toolkit.metrics.lite0 import PACKAGES as LITE0
+from hgs_toolkit.metrics import lite0
 from hgs_toolkit.pose_prior import PosePrior
 
 RENDERED = "pose_prior"
@@ -72,4 +71,4 @@ class Machine:
     def of(cls, device: torch.device) -> Machine:
         """The machine as it is now."""
         free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()
-        return cls(device.type, free, all(importlib.util.find_spec(package) for package in LITE0))
+        return cls(device.type, free, lite0.is_installed())
