@@ -8,6 +8,9 @@ from typing import Literal
 
 from hgs_toolkit.errors import ConfigError, require
 
+OF_HEADS = ("kind", "features", "feature_size", "feature_channels", "head_channels")
+"""Settings of heads on a pretrained network's features; ``kind`` says whether there are any."""
+
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
@@ -62,8 +65,7 @@ class DiscriminatorConfig:
 
     def with_heads_of(self, other: DiscriminatorConfig) -> DiscriminatorConfig:
         """This discriminator of the pixels, with the kind and the heads of another one."""
-        heads = ("kind", "features", "feature_size", "feature_channels", "head_channels")
-        return replace(self, **{name: getattr(other, name) for name in heads})
+        return replace(self, **{name: getattr(other, name) for name in OF_HEADS})
 
     def gains_heads_as(self, later: DiscriminatorConfig) -> bool:
         """Whether heads on pretrained features join this discriminator of the pixels where it goes on as ``later``."""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hgs_toolkit.config import Config, DiscriminatorConfig
+from hgs_toolkit.config.discriminator import OF_HEADS
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.model.discriminator import Discriminator
 from hgs_toolkit.model.residual_discriminator import ResidualDiscriminator
@@ -39,9 +40,6 @@ TASK = (
     "discriminator.head_channels", "training.background", "training.augment", "training.views", "training.scenes",
 )  # fmt: skip
 """Settings that define what a run learns and what its weights mean: a grown stage takes them over."""
-
-HEADS = ("discriminator.kind", "discriminator.feature_channels", "discriminator.head_channels")
-"""Those of them that a larger run has of its own where heads join a discriminator that has none."""
 
 FREE = ("generator.poses", "generator.render_focal", "generator.footprint", "training.background", "training.augment")
 """Those of them that may be set to something else by hand: the weights mean the same."""
@@ -78,7 +76,8 @@ def grown_config(smaller: Config, larger: Config, explicit: Collection[str] = ()
         )
     before, values = flatten_keys(config_to_dict(smaller)), config_to_dict(larger)
     changes: dict[str, Any] = {}
-    own = HEADS if smaller.discriminator.gains_heads_as(larger.discriminator) else ()
+    joins = smaller.discriminator.gains_heads_as(larger.discriminator)
+    own = [f"discriminator.{name}" for name in OF_HEADS] if joins else []
     for key, now in flatten_keys(values).items():
         task = next((name for name in TASK if key == name or key.startswith(f"{name}.")), None)
         if task is None or task in own or before[key] == now:
