@@ -184,7 +184,7 @@ def merge(
         report.claim(out)
         from hgs_toolkit.datasets.merging import merge_sets
 
-        with report.progress(f"merging {len(sets)} sets") as task:
+        with report.progress("merging sets") as task:
             images = merge_sets(sets, out, force=force, progress=_follow(task))
         report.file(out, images=images)
 

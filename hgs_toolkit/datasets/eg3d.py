@@ -267,6 +267,8 @@ def read_label_file(store: FileStore) -> tuple[list[tuple[str, Any]], dict[str, 
         )
     try:
         content = json.loads(store.read(LABEL_FILE, MAX_LABEL_BYTES))
+    except DataError:
+        raise
     except (ValueError, RecursionError) as error:
         raise DataError(f"{LABEL_FILE} in {store.path} is not valid JSON: {error}") from error
     pairs = content.get("labels") if isinstance(content, dict) else None

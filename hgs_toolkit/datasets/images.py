@@ -57,10 +57,12 @@ def open_image(data: bytes, name: str, max_side: int = MAX_IMAGE_SIDE) -> Image.
     Raises:
         DataError: naming ``name``, if it is no PNG, JPEG or WebP, or larger than ``max_side``.
     """
+    stream = io.BytesIO(data)
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(stream, formats=FORMATS)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        reason = stand_in_of(data) or f"is not a readable PNG, JPEG or WebP image: {error}"
+        why = "it is empty" if not data else str(error).replace(repr(stream), "its content")
+        reason = stand_in_of(data) or f"is not a readable PNG, JPEG or WebP image: {why}"
         raise DataError(f"{name} {reason}") from error
     if max(image.size) > max_side:
         raise DataError(f"{name} is {image.width} x {image.height}; expected at most {max_side} pixels a side")

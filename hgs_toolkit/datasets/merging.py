@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hgs_toolkit.datasets.attribution import ATTRIBUTION, credits_to_json, read_credits
-from hgs_toolkit.datasets.eg3d import POSES, VIEWS, OnProgress, PosedImages, open_dataset
-from hgs_toolkit.datasets.eg3d_writer import open_writer
+from hgs_toolkit.datasets.eg3d import POSES, VIEWS, OnProgress, PosedImages, open_dataset, open_set, read_labels
+from hgs_toolkit.datasets.eg3d_writer import EG3DWriter, open_writer
 from hgs_toolkit.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+PNG = b"\x89PNG"
+"""First bytes of a PNG file."""
+
+SHOWN_CLASSES = 6
+"""Names of classes that a message lists."""
 
 
 def merge_sets(
@@ -19,19 +29,21 @@ def merge_sets(
     """Write the images of several EG3D sets, one set after the other, as one; returns their number.
 
     PNG files keep their bytes, other images become PNG. Labels and classes stay what they are; credits are brought
-    together. A set given twice counts twice.
+    together. A set given twice counts twice. What cannot be carried over is logged.
 
     Args:
         progress: called with (images done, all).
 
     Raises:
-        DataError: if there are fewer than two sets, they differ in size, alpha or the names of their classes, or one
-            cannot be read.
+        DataError: if there are fewer than two sets, they differ in size, alpha or the names of their classes, one of
+            them cannot be read, or ``out`` lies in one of them or around it.
         HgsError: if ``out`` exists and not ``force``, or cannot be written.
     """
     if len(paths) < 2:
         raise DataError(f"{len(paths)} set; expected at least two to bring together")
-    sets = [open_dataset(path, cache_bytes=0) for path in paths]
+    for path in paths:
+        _refuse_nested(Path(path), Path(out))
+    sets = [_opened(path) for path in paths]
     for other in sets[1:]:
         _refuse_other_kind(sets[0], other)
     total, done = sum(map(len, sets)), 0
@@ -40,10 +52,8 @@ def merge_sets(
         writer.class_names = sets[0].classes.names if sets[0].classes else ()
         for images in sets:
             for index in range(len(images)):
-                pixels = images.image(index)  # decoded even if not needed: a broken file is found here
-                is_png = images.name(index).lower().endswith(".png")
-                kind = images.classes.vectors[index].tolist() if images.classes else None
-                writer.add(images.stored(index) if is_png else pixels, images.labels[index], kind)
+                with _naming(images.path):
+                    _add(writer, images, index)
                 done += 1
                 if progress is not None:
                     progress(done, total)
@@ -55,7 +65,8 @@ def merged_facts(sets: Sequence[PosedImages]) -> dict[str, Any]:
     """Entries of dataset.json that hold for all ``sets`` together.
 
     Credits are brought together, and so are descriptions of assumed poses; the views of a subject are those that
-    every set has. Any other entry stays where all agree, and else becomes the list of the sets' entries.
+    every set has. Any other entry stays where all agree, becomes the list of the sets' entries where they differ, and
+    is left out where a set has none.
     """
     facts: dict[str, Any] = {}
     for name in dict.fromkeys(name for images in sets for name in images.facts):
@@ -64,11 +75,53 @@ def merged_facts(sets: Sequence[PosedImages]) -> dict[str, Any]:
             facts[name] = credits_to_json([credit for value in values for credit in read_credits(value)])
         elif name == POSES:
             facts[name] = "; ".join(dict.fromkeys(str(value) for value in values if value))
+            if not all(values):
+                logger.warning("some of the sets have assumed poses, so that those of the merged set count as assumed")
         elif name == VIEWS:
             facts[name] = math.gcd(*(images.views_per_subject for images in sets))
-        else:
-            facts[name] = values[0] if all(value == values[0] for value in values) else values
+        elif all(value == values[0] for value in values):
+            facts[name] = values[0]
+        elif any(value is None for value in values):
+            logger.warning("the entry '%s' of dataset.json is left out: not all sets have one", name)
+        else:  # that of a merged set is a list already
+            facts[name] = [entry for value in values for entry in (value if isinstance(value, list) else [value])]
     return facts
+
+
+def _add(writer: EG3DWriter, images: PosedImages, index: int) -> None:
+    pixels, stored = images.image(index), images.stored(index)  # decoded in any case: a broken file is found here
+    kind = images.classes.vectors[index].tolist() if images.classes else None
+    writer.add(stored if stored.startswith(PNG) else pixels, images.labels[index], kind)
+
+
+def _opened(path: str | Path) -> PosedImages:
+    with _naming(Path(path)):
+        images = open_dataset(path, cache_bytes=0)
+        names = {images.name(index) for index in range(len(images))}
+        missing = [name for name, _ in read_labels(open_set(path)) if name not in names]
+    if missing:
+        logger.warning("%s labels %d images that it does not hold, such as %s", path, len(missing), missing[0])
+    return images
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let a message say which set it is about: file names are the same in all of ours."""
+    try:
+        yield
+    except DataError as error:
+        if str(path) in str(error):
+            raise
+        raise DataError(f"{path}: {error}") from error
+
+
+def _refuse_nested(path: Path, out: Path) -> None:
+    """A folder written into a set would become part of it, and one written over a set takes it away."""
+    inner, outer = path.resolve(), out.resolve()
+    if inner in outer.parents and out.suffix.lower() != ".zip":
+        raise DataError(f"{out} lies in {path}, whose images it would join; choose another name")
+    if outer in inner.parents:
+        raise DataError(f"{path} lies in {out}, which would be replaced; choose another name")
 
 
 def _refuse_other_kind(first: PosedImages, other: PosedImages) -> None:
@@ -91,4 +144,5 @@ def _kind_of_images(images: PosedImages) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return f"the classes {', '.join(names)}" if names else "no classes"
+    more = ", ..." if len(names) > SHOWN_CLASSES else ""
+    return f"the classes {', '.join(names[:SHOWN_CLASSES])}{more}" if names else "no classes"

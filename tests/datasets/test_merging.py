@@ -79,10 +79,10 @@ def test_classes_stay_with_their_images(tmp_path: Path) -> None:
     assert classes.vectors.tolist() == [[1, 0], [1, 1], [0, 1], [0.5, 0]]
 
 
-def test_what_the_sets_say_of_themselves_is_kept(tmp_path: Path) -> None:
+def test_what_the_sets_say_of_themselves_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     chair, sofa = Credit("chair", "Ann", "CC0"), Credit("sofa", "Ben", "CC-BY-4.0")
     one = {ATTRIBUTION: credits_to_json([chair]), VIEWS: 2, POSES: "normal, yaw 20", "made by": "x", "pose_prior": 1}
-    other = {ATTRIBUTION: credits_to_json([chair, sofa]), VIEWS: 4, "made by": "x", "pose_prior": 2}
+    other = {ATTRIBUTION: credits_to_json([chair, sofa]), VIEWS: 4, "made by": "x", "pose_prior": 2, "rare": 3}
     make_set(tmp_path / "a.zip", 4, facts=one)
     make_set(tmp_path / "b.zip", 4, facts=other)
     merge_sets([tmp_path / "a.zip", tmp_path / "b.zip"], tmp_path / "both.zip")
@@ -91,6 +91,11 @@ def test_what_the_sets_say_of_themselves_is_kept(tmp_path: Path) -> None:
     assert merged.views_per_subject == 2  # of each four that show one subject, two do as well
     assert merged.facts[POSES] == "normal, yaw 20"
     assert (merged.facts["made by"], merged.facts["pose_prior"]) == ("x", [1, 2])
+    assert "rare" not in merged.facts
+    assert "the entry 'rare' of dataset.json is left out" in caplog.text
+    assert "assumed poses" in caplog.text
+    merge_sets([tmp_path / "both.zip", tmp_path / "b.zip"], tmp_path / "three.zip")
+    assert open_dataset(tmp_path / "three.zip").facts["pose_prior"] == [1, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +120,27 @@ def test_a_single_set_a_name_in_use_and_a_broken_image_are_refused(tmp_path: Pat
         merge_sets([tmp_path / "a"], tmp_path / "both.zip")
     with pytest.raises(HgsError, match="exists"):
         merge_sets([tmp_path / "a", tmp_path / "a"], tmp_path / "a")
-    (tmp_path / "a/00000/img00000001.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"img00000001\.png"):
+    (tmp_path / "a/00000/img00000001.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"a: 00000/img00000001\.png is not a readable .*: it is empty"):
         merge_sets([tmp_path / "a", tmp_path / "a"], tmp_path / "both.zip")
     assert not (tmp_path / "both.zip").exists()
+
+
+def test_a_set_is_neither_written_into_nor_taken_away(tmp_path: Path) -> None:
+    make_set(tmp_path / "a", 2)
+    make_set(tmp_path / "around/b", 2)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DataError, match=r"inner lies in .*a, whose images it would join"):
+        merge_sets([tmp_path / "a", tmp_path / "around/b"], tmp_path / "a/inner")
+    with pytest.raises(DataError, match=r"b lies in .*around, which would be replaced"):
+        merge_sets([tmp_path / "a", tmp_path / "around/b"], tmp_path / "around", force=True)
+    assert sorted(tmp_path.rglob("*")) == before
+    merge_sets([tmp_path / "a", tmp_path / "around/b"], tmp_path / "a", force=True)
+    assert len(open_dataset(tmp_path / "a")) == 4
+
+
+def test_labels_without_an_image_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make_set(tmp_path / "a", 3)
+    (tmp_path / "a/00000/img00000002.png").unlink()
+    assert merge_sets([tmp_path / "a", tmp_path / "a"], tmp_path / "both.zip") == 4
+    assert "labels 1 images that it does not hold, such as 00000/img00000002.png" in caplog.text
