@@ -82,7 +82,7 @@ def _propose_and_write(
     report: Reporter, path: Path, out: Path, wishes: Wishes, world: World, machine: Machine
 ) -> None:  # fmt: skip
     from hgs_toolkit.datasets.eg3d import open_dataset
-    from hgs_toolkit.training.planning.choices import possible_sizes, propose
+    from hgs_toolkit.training.planning.choices import heads_join, possible_sizes, propose
     from hgs_toolkit.training.planning.facts import SetFacts
     from hgs_toolkit.training.planning.lengths import least_minutes, length_choice, sizes_within, with_lengths
     from hgs_toolkit.training.planning.pace import measure_paces
@@ -96,15 +96,16 @@ def _propose_and_write(
         paces = measure_paces(all_sizes.stages[:-1], lambda size: open_dataset(path, size), world)
     paces = [pace / world.size for pace in paces]
     chosen, minutes = sizes, wishes.minutes_left
+    heads, _ = heads_join(machine, sizes, wishes.settings)
     if wishes.resolution is None and wishes.kimg is None:
-        chosen = sizes_within(sizes, paces, minutes, heads=machine.pretrained)
+        chosen = sizes_within(sizes, paces, minutes, heads=heads)
     proposal = propose(facts, machine, chosen, wishes.settings, seed=wishes.seed)
     of_stages = [*paces[: len(chosen)], paces[len(chosen) - 1]]
     stages, lengths = with_lengths(proposal.stages, of_stages, minutes, wishes.kimg)
     why = f"of {facts.resolution} px that the images have"
     if len(chosen) < len(sizes):
         larger = sizes[: len(chosen) + 1]
-        needed = f"{least_minutes(larger, paces, heads=machine.pretrained):.0f} minutes"
+        needed = f"{least_minutes(larger, paces, heads=heads):.0f} minutes"
         why += f"; {wishes.minutes:g} minutes are too short for {larger[-1]} px on this machine: {needed} would do"
     choices = [
         Choice("resolution", f"{chosen[-1]} px", why),

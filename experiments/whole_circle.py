@@ -54,7 +54,7 @@ WIDTHS = {
     64: ("generator.channels=[96,64,32,24]", "discriminator.channels=[16,32,48,96,128]",
          "training.r1_gamma=0.04", "training.r2_gamma=0.04"),
 }  # fmt: skip
-"""Widths by resolution: a third to a half of the presets'; gammas without heads, which the presets have."""
+"""By resolution, widths of a third to a half of the presets', and gammas that suit a discriminator without heads."""
 
 REAL_IMAGES = 600
 

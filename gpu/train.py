@@ -16,6 +16,10 @@ import sys
 from pathlib import Path
 
 from hgs_toolkit.metrics import lite0
+from hgs_toolkit.settings_io import load_preset
+
+PIXELS_ALONE = ("discriminator.kind=residual", "training.r1_gamma=0.04", "training.r2_gamma=0.04")
+"""Settings without heads on pretrained features."""
 
 IMAGES, DRY_IMAGES = 20_000, 24
 
@@ -50,8 +54,8 @@ def main() -> int:
     if (run / "state.pt").exists():
         return hgs("train", *piece, "--resume")
     settings: tuple[str, ...] = DRY_SETTINGS if arguments.dry else ("training.batch=64",)
-    if not lite0.is_installed():
-        settings += ("discriminator.kind=residual",)  # of the pixels alone
+    if load_preset(preset).discriminator.kind == "projected" and not lite0.is_installed():
+        settings += PIXELS_ALONE
     return hgs("train", *piece, "--preset", preset, *(word for setting in settings for word in ("--set", setting)))
 
 

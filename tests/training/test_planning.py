@@ -89,6 +89,19 @@ def test_a_machine_without_their_network_plans_longer_stages_of_the_pixels_alone
         assert one.discriminator == other.discriminator.without_heads
         assert one.training.kimg > other.training.kimg
     assert alone[-1].training.r1_gamma == alone[-2].training.r1_gamma
+    assert [stage.training.real_blur for stage in alone] == [0.0, 0.0, 0.5, 0.5]
+
+
+def test_heads_are_left_out_by_hand_and_where_the_plan_ends_before_they_join() -> None:
+    machine = replace(CPU, pretrained=True)
+    by_hand = propose(SET, machine, (16, 32), ["discriminator.kind=residual"])
+    without = propose(SET, CPU, (16, 32), ["discriminator.kind=residual"])
+    assert by_hand.stages == without.stages
+    small = propose(SET, machine, (16,))
+    assert small.stages == propose(SET, CPU, (16,)).stages
+    for proposal, reason in ((by_hand, "by hand"), (small, "join at 32 px")):
+        heads = next(choice for choice in proposal.choices if choice.what == "heads on pretrained features")
+        assert (heads.value, reason in heads.why) == ("none", True)
     said = {choice.what: choice for choice in propose(SET, CPU, (16,)).choices}
     assert "pip install" in said["heads on pretrained features"].why
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from hgs_toolkit.config import Config, TrainingConfig
+from hgs_toolkit.config import Config
 from hgs_toolkit.conventions import LEAST_IMAGES
 from hgs_toolkit.errors import ConfigError, DataError
 from hgs_toolkit.pose_prior import describe_poses
@@ -32,8 +32,17 @@ MEASURED_GAMMA = {16: 0.01, 32: 0.1, 64: 0.15}
 GAMMA_WITHOUT_HEADS = {16: 0.01, 32: 0.03, 64: 0.04}
 """Those of discriminators of the pixels alone."""
 
-KIMG_WITHOUT_HEADS = {16: 56.0, 32: 100.0, 64: 220.0, 128: 160.0}
-"""Resolution to the length of a stage of such discriminators, which need several times as many images."""
+FROM_64 = {"real_blur": 0.5, "generator_lr": 0.0025, "discriminator_lr": 0.002, "generator_delay_kimg": 0.5}
+WITHOUT_HEADS: dict[int, dict[str, float]] = {
+    16: {"kimg": 56.0},
+    32: {"kimg": 100.0, "real_blur": 0.0},
+    64: {"kimg": 220.0, **FROM_64},
+    128: {"kimg": 160.0, **FROM_64},
+}
+"""Resolution to the training settings of a stage of such discriminators, which need several times as many images."""
+
+POLISH_WITHOUT_HEADS = {"kimg": 50.0, "generator_lr": 0.0008, "discriminator_lr": 0.0006, "ema_kimg": 8.0}
+POLISH_SETTINGS = tuple(POLISH_WITHOUT_HEADS)
 
 MEASURED_BATCH = 16
 
@@ -48,6 +57,9 @@ CENTERED = 0.1
 
 POLISHED = 0.3
 """Fraction to which the rates fall during the polish."""
+
+HEADS_FROM = 32
+"""Resolution of the first stage with heads, pixels."""
 
 POLISH_GAMMA = 4.0
 """How many times a stage's gammas those of a polish with heads are, at the same batch."""
@@ -104,9 +116,10 @@ def propose(
     if batch > facts.images:
         raise DataError(f"{facts.name} has {facts.images} images; expected at least {batch}, better thousands")
     shared, choices = _shared(facts)
-    stages = [_stage(size, batch, shared, seed, heads=machine.pretrained) for size in sizes]
-    polish = load_preset("critters64-polish" if machine.pretrained else "critters128-polish").training
-    stages.append(_polish(stages[-1], polish))
+    heads, why_heads = heads_join(machine, sizes, settings)
+    stages = [_stage(size, batch, shared, seed, heads=heads) for size in sizes]
+    stages.append(_polish(stages[-1], heads=heads))
+    polish = stages[-1].training
     levels = ", ".join(f"{stage.generator.levels} levels at {stage.generator.resolution} px" for stage in stages[:-1])
     gammas = ", ".join(f"{stage.training.r1_gamma:.3g}" for stage in stages[:-1])
     choices = [
@@ -117,8 +130,7 @@ def propose(
         Choice("gammas over time", "constant in a stage", "what the stages are measured with; gamma_final changes it"),
         Choice("rates over time", f"constant, in the polish from {polish.generator_lr:g} to {POLISHED:.0%} of that",
                "the last details come with small steps"),
-        Choice("heads on pretrained features", "from 32 px on" if machine.pretrained else "none",
-               WHY_HEADS if machine.pretrained else "they need pip install 'hgs_toolkit[metrics]'"),
+        Choice("heads on pretrained features", "from 32 px on" if heads else "none", why_heads),
         Choice("average", "of three half-lives at the end, the one with the lowest KID",
                "a short average is sharper, a long one is steadier: which is better is measured"),
         Choice("batch", str(batch), why_batch),
@@ -130,19 +142,30 @@ def propose(
     return Proposal(tuple(stages), tuple(choices))
 
 
-def _polish(stage: Config, measured: TrainingConfig) -> Config:
-    """``stage`` once more with the rates of ``measured``, which fall, and a longer average.
+def heads_join(machine: Machine, sizes: Sequence[int], settings: Sequence[str]) -> tuple[bool, str]:
+    """Whether heads on pretrained features join the discriminator where it grows to 32 pixels, and why."""
+    kinds = [setting.partition("=")[2] for setting in settings if setting.startswith("discriminator.kind=")]
+    if kinds and kinds[-1] != "projected":
+        return False, f"discriminator.kind is {kinds[-1]} by hand"
+    if not machine.pretrained:
+        return False, "they need pip install 'hgs_toolkit[metrics]'"
+    if sizes[-1] < HEADS_FROM:
+        return False, f"they join at {HEADS_FROM} px"
+    return True, WHY_HEADS
+
+
+def _polish(stage: Config, *, heads: bool) -> Config:
+    """``stage`` once more with smaller rates, which fall, and a longer average.
 
     The gammas of a polish with heads are as many times the stage's as they are measured to be.
     """
-    factor = POLISH_GAMMA if stage.discriminator.kind == "projected" else 1.0
-    gamma = float(f"{factor * stage.training.r1_gamma:.3g}")
+    measured = load_preset("critters64-polish").training
+    own = {name: getattr(measured, name) for name in POLISH_SETTINGS} if heads else POLISH_WITHOUT_HEADS
+    gamma = float(f"{(POLISH_GAMMA if heads else 1.0) * stage.training.r1_gamma:.3g}")
     return _changed(
         stage, "polish", "Falling learning rates, a longer average",
         {"training": {
-            "kimg": measured.kimg, "generator_lr": measured.generator_lr,
-            "discriminator_lr": measured.discriminator_lr, "r1_gamma": gamma, "r2_gamma": gamma,
-            "ema_kimg": measured.ema_kimg, "rate_final": POLISHED, "ema_choices": [1.0, 30.0],
+            **own, "r1_gamma": gamma, "r2_gamma": gamma, "rate_final": POLISHED, "ema_choices": [1.0, 30.0],
         }},
     )  # fmt: skip
 
@@ -204,10 +227,9 @@ def _stage(size: int, batch: int, shared: dict[str, Any], seed: int, *, heads: b
     stage = _changed(load_preset(base), f"at{size}", f"{size} pixels", merge(merge(changes, own), shared))
     if heads:
         return stage
-    kimg = KIMG_WITHOUT_HEADS.get(size, KIMG_WITHOUT_HEADS[max(KIMG_WITHOUT_HEADS)])
-    return replace(
-        stage, discriminator=stage.discriminator.without_heads, training=replace(stage.training, kimg=kimg)
-    )  # fmt: skip
+    measured = WITHOUT_HEADS.get(size, WITHOUT_HEADS[max(WITHOUT_HEADS)])
+    alone = replace(stage, discriminator=stage.discriminator.without_heads)
+    return _changed(alone, alone.name, alone.description, {"training": measured})
 
 
 def _changed(config: Config, name: str, description: str, changes: dict[str, Any]) -> Config:

@@ -76,10 +76,12 @@ def grown_config(smaller: Config, larger: Config, explicit: Collection[str] = ()
         )
     before, values = flatten_keys(config_to_dict(smaller)), config_to_dict(larger)
     changes: dict[str, Any] = {}
-    joins = smaller.discriminator.gains_heads_as(larger.discriminator)
-    own = [f"discriminator.{name}" for name in OF_HEADS] if joins else []
+    heads = [f"discriminator.{name}" for name in OF_HEADS]
+    own = heads if smaller.discriminator.gains_heads_as(larger.discriminator) else []
+    loses = smaller.discriminator.kind == "projected" and larger.discriminator.kind != "projected"
+    tasks = [*TASK, *heads] if loses else TASK  # heads stay, those that there are
     for key, now in flatten_keys(values).items():
-        task = next((name for name in TASK if key == name or key.startswith(f"{name}.")), None)
+        task = next((name for name in tasks if key == name or key.startswith(f"{name}.")), None)
         if task is None or task in own or before[key] == now:
             continue
         if key not in explicit and task not in explicit:
@@ -174,7 +176,7 @@ def _grown_judge(smaller: Networks, config: DiscriminatorConfig, network: Discri
         {name: value.shape for name, value in part.items() if not name.startswith(PIXELS)} for part in (weights, own)
     )
     if before.kind == "projected" and old != drawn:
-        logger.info("heads start anew: those of '%s' judge features of another network or size", smaller.config.name)
+        logger.info("heads start anew: those of '%s' do not fit the features that are judged now", smaller.config.name)
         return {name: value for name, value in weights.items() if name not in old}
     return weights
 
