@@ -16,6 +16,8 @@ def rate_factor(training: TrainingConfig, step: int) -> float:
     """Factor of both learning rates: the warm-up's, times a geometric move from 1 to ``rate_final``."""
     factor = min((step + 1) / max(training.warmup_steps, 1), 1.0)
     if training.rate_final is not None:
-        share = (step * training.batch / 1000 - training.rate_start_kimg) / training.rate_kimg
+        begin, length = training.rate_start_kimg, training.rate_kimg
+        length = max(training.kimg - begin, 1e-9) if length is None else length
+        share = (step * training.batch / 1000 - begin) / length
         factor *= training.rate_final ** min(max(share, 0.0), 1.0)
     return float(factor)

@@ -95,8 +95,8 @@ class TrainingConfig:
     """If given, both learning rates move geometrically to this fraction of their value, from ``rate_start_kimg`` on."""
     rate_start_kimg: float = 0.0
     """Where the learning rates begin to change, kimg."""
-    rate_kimg: float = 1000.0
-    """Length of the learning rates' change, kimg."""
+    rate_kimg: float | None = None
+    """Length of the learning rates' change, kimg; by default it lasts to the end of the run."""
     generator_delay_kimg: float = 0.0
     """kimg at the start in which D learns alone: after growing, its new block must first learn to see."""
     warmup_steps: int = 0
@@ -165,8 +165,9 @@ class TrainingConfig:
                 )
         for name in ("batch", "penalty_interval", "views", "grid"):
             require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "at least 1")
-        for name in ("kimg", "tick_kimg", "rate_kimg"):
+        for name in ("kimg", "tick_kimg"):
             require(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "more than 0")
+        require(self.rate_kimg is None or self.rate_kimg > 0, "training.rate_kimg", self.rate_kimg, "more than 0")
         require(self.rate_final is None or self.rate_final > 0, "training.rate_final", self.rate_final, "more than 0")
         choices = all(half_life > 0 for half_life in self.ema_choices)
         require(choices, "training.ema_choices", self.ema_choices, "half-lives of more than 0 kimg")

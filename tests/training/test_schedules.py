@@ -18,6 +18,7 @@ from hgs_toolkit.settings_io import config_from_dict, config_to_dict, merge
 from hgs_toolkit.training.inputs.augment import Augmentation
 from hgs_toolkit.training.loop import train
 from hgs_toolkit.training.losses import gradient_penalty
+from hgs_toolkit.training.schedules import rate_factor
 from hgs_toolkit.training.state import RunFolder, read_state
 from hgs_toolkit.training.ticks import TickMetric
 from hgs_toolkit.training.trainer import Trainer
@@ -35,6 +36,12 @@ def test_rates_move_geometrically_after_the_warm_up(tiny: Config, images: PosedI
         trainer.train_step(images)
         rates.append(trainer.generator_optimizer.param_groups[0]["lr"] / tiny.training.generator_lr)
     assert rates == pytest.approx([1.0, 1.0, 0.5, 0.25])
+
+
+def test_rates_that_move_reach_their_goal_at_the_end_of_the_run(tiny: Config) -> None:
+    training = replace(tiny.training, kimg=1.0, batch=4, rate_final=0.25, rate_start_kimg=0.5, warmup_steps=0)
+    factors = [rate_factor(training, step) for step in (0, 125, 250 * 3 // 4, 250, 500)]
+    assert factors == pytest.approx([1.0, 1.0, 0.5, 0.25, 0.25], rel=0.01)
 
 
 def test_a_rate_of_nothing_is_refused(tiny: Config) -> None:

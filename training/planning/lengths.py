@@ -133,7 +133,7 @@ def _sized(stage: Config, kimg: float, pace: float) -> Config:
     }
     if training.ema_choices:
         half_life = shortened["ema_kimg"]
-        shortened |= {"ema_choices": (round(half_life / AROUND, 3), round(half_life * AROUND, 3)), "rate_kimg": kimg}
+        shortened |= {"ema_choices": (round(half_life / AROUND, 3), round(half_life * AROUND, 3))}
     measured = None if not training.metric_kimg else kimg / 2
     changes: dict[str, Any] = {"kimg": kimg, "tick_kimg": max(round(tick, 3), 0.001), "metric_kimg": measured}
     images = 2000 if kimg * 1000 * pace > 3600 else 500
