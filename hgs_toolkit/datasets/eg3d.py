@@ -265,10 +265,9 @@ def read_label_file(store: FileStore) -> tuple[list[tuple[str, Any]], dict[str, 
         raise DataError(
             f"{store.path} has no {LABEL_FILE} at its top level{_elsewhere(store)}; expected the EG3D layout"
         )
+    text = store.read(LABEL_FILE, MAX_LABEL_BYTES)
     try:
-        content = json.loads(store.read(LABEL_FILE, MAX_LABEL_BYTES))
-    except DataError:
-        raise
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{LABEL_FILE} in {store.path} is not valid JSON: {error}") from error
     pairs = content.get("labels") if isinstance(content, dict) else None

@@ -42,7 +42,7 @@ WITHOUT_HEADS: dict[int, dict[str, float]] = {
 """Resolution to the training settings of a stage of such discriminators, which need several times as many images."""
 
 POLISH_WITHOUT_HEADS = {"kimg": 50.0, "generator_lr": 0.0008, "discriminator_lr": 0.0006, "ema_kimg": 8.0}
-POLISH_SETTINGS = tuple(POLISH_WITHOUT_HEADS)
+"""Those of their polish."""
 
 MEASURED_BATCH = 16
 
@@ -159,9 +159,10 @@ def _polish(stage: Config, *, heads: bool) -> Config:
 
     The gammas of a polish with heads are as many times the stage's as they are measured to be.
     """
-    measured = load_preset("critters64-polish").training
-    own = {name: getattr(measured, name) for name in POLISH_SETTINGS} if heads else POLISH_WITHOUT_HEADS
-    gamma = float(f"{(POLISH_GAMMA if heads else 1.0) * stage.training.r1_gamma:.3g}")
+    own, gamma = POLISH_WITHOUT_HEADS, stage.training.r1_gamma
+    if heads:
+        measured = load_preset("critters64-polish").training
+        own, gamma = {name: getattr(measured, name) for name in own}, float(f"{POLISH_GAMMA * gamma:.3g}")
     return _changed(
         stage, "polish", "Falling learning rates, a longer average",
         {"training": {
@@ -223,13 +224,12 @@ def _stage(size: int, batch: int, shared: dict[str, Any], seed: int, *, heads: b
             },
         }  # fmt: skip
     gamma = gamma_of(size, batch, heads=heads)
-    own = {"training": {"batch": batch, "seed": seed, "r1_gamma": gamma, "r2_gamma": gamma}}
-    stage = _changed(load_preset(base), f"at{size}", f"{size} pixels", merge(merge(changes, own), shared))
-    if heads:
-        return stage
-    measured = WITHOUT_HEADS.get(size, WITHOUT_HEADS[max(WITHOUT_HEADS)])
-    alone = replace(stage, discriminator=stage.discriminator.without_heads)
-    return _changed(alone, alone.name, alone.description, {"training": measured})
+    own = {"batch": batch, "seed": seed, "r1_gamma": gamma, "r2_gamma": gamma}
+    preset = load_preset(base)
+    if not heads:
+        own |= WITHOUT_HEADS.get(size, WITHOUT_HEADS[max(WITHOUT_HEADS)])
+        preset = replace(preset, discriminator=preset.discriminator.without_heads)
+    return _changed(preset, f"at{size}", f"{size} pixels", merge(merge(changes, {"training": own}), shared))
 
 
 def _changed(config: Config, name: str, description: str, changes: dict[str, Any]) -> Config:

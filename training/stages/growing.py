@@ -76,13 +76,14 @@ def grown_config(smaller: Config, larger: Config, explicit: Collection[str] = ()
         )
     before, values = flatten_keys(config_to_dict(smaller)), config_to_dict(larger)
     changes: dict[str, Any] = {}
-    heads = [f"discriminator.{name}" for name in OF_HEADS]
-    own = heads if smaller.discriminator.gains_heads_as(larger.discriminator) else []
-    loses = smaller.discriminator.kind == "projected" and larger.discriminator.kind != "projected"
-    tasks = [*TASK, *heads] if loses else TASK  # heads stay, those that there are
+    tasks, heads = set(TASK), {f"discriminator.{name}" for name in OF_HEADS}
+    if smaller.discriminator.gains_heads_as(larger.discriminator):
+        tasks -= heads
+    elif smaller.discriminator.kind == "projected" and larger.discriminator.kind != "projected":
+        tasks |= heads  # they stay as they are
     for key, now in flatten_keys(values).items():
         task = next((name for name in tasks if key == name or key.startswith(f"{name}.")), None)
-        if task is None or task in own or before[key] == now:
+        if task is None or before[key] == now:
             continue
         if key not in explicit and task not in explicit:
             changes[key] = before[key]
