@@ -3,6 +3,8 @@
 python tools/ship_model.py RUN [--name critters64] [--fact grown_from="critters64-at32, 100 kimg"] [--figure kid=0.2]
 python tools/ship_model.py RUN --poses circle64.zip                        # the model's cameras are those of this set
 python tools/ship_model.py RUN --name seating64 --licence CC-BY-4.0        # another model beside the default one
+
+RUN is a run's folder, a model file, or networks to train on from (`hgs runs pack`), whose average is taken.
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ from hgs_toolkit.datasets.attribution import ATTRIBUTION, LICENCE, Credit, credi
 from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.datasets.measured_poses import measure_poses
 from hgs_toolkit.files import sha256, write_json
-from hgs_toolkit.model_files import PRETRAINED, find_model, read_header
+from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.model_files import NETWORKS_KEY, PRETRAINED, ModelHeader, find_model, read_header, read_metadata
+from hgs_toolkit.training.networks import load_into
+from hgs_toolkit.training.stages.warm_start import read_networks
 
 LICENCE_TEXTS = {"CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/legalcode"}
 """Where the texts of licences are that a model with credits may have."""
@@ -38,9 +43,20 @@ def licence_notice(file: str, licence: str, works: Sequence[Credit]) -> str:
     return text + "\n".join(lines) + "\n"
 
 
+def trained(run: str) -> tuple[ModelHeader, Generator]:
+    """Configuration and facts of a run, and its average network."""
+    file = Path(run)
+    if not (file.is_file() and NETWORKS_KEY in read_metadata(file)):
+        return read_header(find_model(run)), load_model(run, "cpu")
+    header = read_header(file, NETWORKS_KEY)
+    generator = Generator(header.config.generator)
+    load_into(generator, read_networks(file).ema, "generator")
+    return header, generator
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", help="run folder or model file")
+    parser.add_argument("run", help="run folder, model file or packed networks")
     parser.add_argument("--name", default="critters64", help="of the model: of its file and its configuration")
     parser.add_argument("--description", help="of the configuration, in place of the training's")
     parser.add_argument("--figure", action="append", default=[], metavar="NAME=NUMBER", help="a measured figure")
@@ -50,7 +66,7 @@ def main() -> None:
     )
     parser.add_argument("--poses", type=Path, help="set whose cameras become the model's, if it saw more of some sides")
     arguments = parser.parse_args()
-    header = read_header(find_model(arguments.run))
+    header, generator = trained(arguments.run)
     config = replace(header.config, name=arguments.name, description=arguments.description or header.config.description)
     if arguments.poses:
         poses = measure_poses(open_dataset(arguments.poses).labels)
@@ -61,7 +77,7 @@ def main() -> None:
     facts = header.facts | dict(fact.split("=", 1) for fact in arguments.fact)
     facts |= {LICENCE: arguments.licence or "CC0-1.0"}
     file = PRETRAINED.with_name(f"{arguments.name}.safetensors")
-    save_model(file, load_model(arguments.run, "cpu"), config, facts, dtype=torch.float16)
+    save_model(file, generator, config, facts, dtype=torch.float16)
     manifest = {
         "file": file.name, "sha256": sha256(file), "bytes": file.stat().st_size,
         "config": config.name, "resolution": config.generator.resolution, **facts,
