@@ -1,8 +1,10 @@
 """What one training step costs and where, and the same step with a float32 depthwise-blur discriminator.
 
-    python benchmarks/bench_training.py [--preset critters64] [--steps 12]
+    python benchmarks/bench_training.py [--preset critters64] [--steps 12] [--precision]
 
-Prints seconds a step, images a second, the share of each part, the ratio to the comparison, and peak memory.
+Prints seconds a step, images a second, the share of each part, the ratio to the comparison, and peak memory; with
+--precision instead what bfloat16 is worth in either network, by processor time and in turns (one thread:
+OMP_NUM_THREADS=1).
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import torch
 
 from hgs_toolkit.config import Config
+from hgs_toolkit.model.precision import Precision
 from hgs_toolkit.pose_prior import PosePrior
 from hgs_toolkit.rendering import render
 from hgs_toolkit.settings_io import load_preset
@@ -29,6 +33,11 @@ from hgs_toolkit.training.fakes import Fakes
 from hgs_toolkit.training.inputs.batches import make_batch
 from hgs_toolkit.training.randomness import Purpose
 from hgs_toolkit.training.trainer import Trainer
+
+STEPS_IN_TURN = 4
+"""One interval of the penalties: each such turn costs the same."""
+
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
 
 class NoiseImages:
@@ -126,15 +135,42 @@ def slow_variants(config: Config) -> dict[str, Config]:
     }
 
 
+def by_precision(config: Config, data: NoiseImages, rounds: int) -> dict[str, float]:
+    """Least processor seconds a step of ``rounds`` times four steps, by the number types of both networks."""
+    trainers = {
+        f"discriminator {judge}, generator {maker}": Trainer(
+            replace(
+                config,
+                discriminator=replace(config.discriminator, precision=judge),
+                generator=replace(config.generator, precision=maker),
+            )
+        )
+        for judge, maker in product(PRECISIONS, repeat=2)
+    }
+    seconds = dict.fromkeys(trainers, float("inf"))
+    for _ in range(rounds + 1):  # the first one warms up: it is slower, and does not count as the least
+        for name, trainer in trainers.items():
+            started = time.process_time()
+            for _ in range(STEPS_IN_TURN):
+                trainer.train_step(data)  # type: ignore[arg-type]
+            seconds[name] = min(seconds[name], (time.process_time() - started) / STEPS_IN_TURN)
+    return seconds
+
+
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--preset", default="critters64")
     parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--precision", action="store_true", help="compare float32 with bfloat16")
     arguments = parser.parse_args()
     config = load_preset(arguments.preset)
-    config = replace(config, training=replace(config.training, blur_kimg=0.0))
+    config = replace(config, training=replace(config.training, blur_kimg=0.0, generator_delay_kimg=0.0))
     data = NoiseImages(config.generator.resolution)
+    if arguments.precision:
+        for name, seconds in by_precision(config, data, arguments.steps // STEPS_IN_TURN).items():
+            print(f"{name:45} {seconds:.3f} s a step, {config.training.batch / seconds:.1f} images/s")
+        return
     trainer = Trainer(config)
     fast_seconds = seconds_a_step(lambda: trainer.train_step(data), arguments.steps)  # type: ignore[arg-type]
     clock = Clock()
