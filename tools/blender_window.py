@@ -26,7 +26,7 @@ import bpy
 MODULE = "bl_ext.user_default.hgs_toolkit"
 OUT = Path(__file__).resolve().parents[1] / "docs" / "images" / "blender"
 QUALITY = 85
-SEED = 7
+SEED = 5
 GROUND = (0.2, 0.2, 0.22, 1)
 
 REST = 0.5

@@ -1,6 +1,6 @@
 """The README's picture: seeds, one of them from its sides as splats and as its solid mesh, and its levels.
 
-    python tools/plot_overview.py [OUT.jpg] [--model MODEL] [--seed 3] [--turn TURN.gif]
+    python tools/plot_overview.py [OUT.jpg] [--model MODEL] [--seed 5] [--turn TURN.gif]
 
 A model whose cameras went all the way round is turned all the way round, another one as far as it was seen. ``--turn``
 also writes a film of a turn, the splats above their mesh.
@@ -98,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, nargs="?", default=Path("docs/images/overview.jpg"))
     parser.add_argument("--model", help="model file, run folder or name; by default the model that ships")
-    parser.add_argument("--seed", type=int, default=3, help="of the subject that is turned and taken apart")
+    parser.add_argument("--seed", type=int, default=5, help="of the subject that is turned and taken apart")
     parser.add_argument("--turn", type=Path, help="a .gif of a turn")
     options = parser.parse_args()
     sitting = Sitting(hgs.load_model(options.model, "cpu"))
