@@ -26,7 +26,7 @@ LARGEST = {"cpu": 64, "cuda": 256}
 BASES = {16: "critters64-at16", 32: "critters64-at32", 64: "critters64-at64", 128: "critters128-at128"}
 """Resolution to the preset whose networks and rates a stage has; beyond, levels are added to the last."""
 
-MEASURED_GAMMA = {16: 0.01, 32: 0.1, 64: 0.15}
+MEASURED_GAMMA = {16: 0.01, 32: 0.1, 64: 0.3, 128: 0.6}
 """Gammas that were measured, by resolution, for batches of MEASURED_BATCH; from 32 pixels on with heads."""
 
 GAMMA_WITHOUT_HEADS = {16: 0.01, 32: 0.03, 64: 0.04}
@@ -61,7 +61,7 @@ POLISHED = 0.3
 HEADS_FROM = 32
 """Resolution of the first stage with heads, pixels."""
 
-POLISH_GAMMA = 4.0
+POLISH_GAMMA = 2.0
 """How many times a stage's gammas those of a polish with heads are, at the same batch."""
 
 WHY_HEADS = (
@@ -172,11 +172,11 @@ def _polish(stage: Config, *, heads: bool) -> Config:
 
 
 def gamma_of(resolution: int, batch: int, *, heads: bool = True) -> float:
-    """R1's weight: measured up to 64 pixels, beyond in proportion to the pixels; in inverse proportion to the batch.
+    """R1's weight: measured up to 64 pixels (128 with heads), then in proportion to the pixels; inverse to the batch.
 
-    The heuristic of StyleGAN2-ADA (Karras et al. 2020, its automatic configuration) is 0.0002 * pixels / batch; at 64
-    pixels the measured value is 0.8 of that without heads on pretrained features, three times that with them, and it
-    goes on from there.
+    The heuristic of StyleGAN2-ADA (Karras et al. 2020, its automatic configuration) is 0.0002 * pixels / batch. The
+    measured value is 0.8 of that at 64 pixels without heads on pretrained features, three times that at 128 with them,
+    and it goes on from there.
     """
     measured = MEASURED_GAMMA if heads else GAMMA_WITHOUT_HEADS
     largest = max(measured)
@@ -185,7 +185,7 @@ def gamma_of(resolution: int, batch: int, *, heads: bool = True) -> float:
 
 
 def _why_gamma(batch: int) -> str:
-    return f"measured at 16, 32 and 64 px; beyond, they grow with the pixels (R1 per pixel); for batches of {batch}"
+    return f"measured up to 64 px, with heads to 128; beyond, they grow with the pixels (R1 per pixel); for batches of {batch}"
 
 
 def _wished_batch(settings: Sequence[str]) -> tuple[int, str] | None:
