@@ -4,6 +4,12 @@ hgs dataset demo --out circle64.zip --count 20000 --yaw 180 --pitch-min -15 --pi
 hgs dataset demo --out heldout64.zip --count 2000 --yaw 180 --pitch-min -15 --pitch-max 45 --seed 1000
 OMP_NUM_THREADS=1 python experiments/whole_circle.py circle64.zip heldout64.zip results.jsonl --seconds 90 --seeds 0 1
 
+`alpha, balanced` says something where some yaws are rare, beside `alpha` from the same set:
+
+hgs dataset demo --out front.zip --count 8000 --yaw 180 --yaw-prior normal --pitch-min -15 --pitch-max 45 --seed 500
+hgs dataset demo --out even.zip --count 1000 --yaw 180 --pitch-min -15 --pitch-max 45 --seed 900
+hgs dataset merge front.zip even.zip --out skewed.zip
+
 One line of results.jsonl a run; runs that are there already are left out, so the command can be repeated after a stop.
 """
 
@@ -72,6 +78,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "alpha, pairs of 32": (ALPHA, *PAIRS, "training.batch=32"),
     "alpha, views2": (ALPHA, "training.views=2", "training.scenes=8"),
     "views4": ("training.views=4", "training.scenes=4"),
+    "alpha, balanced": (ALPHA, "training.pose_balance=1"),
     "projected": PROJECTED,
     "projected at 64": (*PROJECTED, "discriminator.feature_size=64"),
     "projected, pairs": (*PROJECTED, *PAIRS),
