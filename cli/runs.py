@@ -47,6 +47,12 @@ def pack(
     average: Annotated[
         bool, typer.Option("--average", help="Leave the generator out: training goes on from its average.")
     ] = False,
+    heads: Annotated[
+        bool,
+        typer.Option(
+            "--heads/--no-heads", help="With the discriminator's heads on pretrained features; new ones join without."
+        ),
+    ] = True,
     force: Force = False,
     json_progress: JsonProgress = False,
 ) -> None:
@@ -58,7 +64,7 @@ def pack(
         if out.suffix != ".safetensors":
             raise typer.BadParameter(f"{out}; expected a name that ends with .safetensors", param_hint="--out")
         report.claim(out)
-        config = pack_run(run, out, average_only=average, force=force).config
+        config = pack_run(run, out, average_only=average, heads=heads, force=force).config
         report.note(f"{config.name}, {count_weights(out):,} weights; go on with 'hgs train --init {out} --data SET'")
         report.file(out)
 

@@ -18,7 +18,8 @@ from hgs_toolkit.training import losses, networks
 from hgs_toolkit.training.loop import train
 from hgs_toolkit.training.networks import Networks, new_networks, of_pixels
 from hgs_toolkit.training.stages.growing import grow, grown_config
-from hgs_toolkit.training.stages.warm_start import starting_config
+from hgs_toolkit.training.stages.packing import pack_run
+from hgs_toolkit.training.stages.warm_start import read_networks, starting_config
 from hgs_toolkit.training.state import read_state
 from hgs_toolkit.training.trainer import Trainer
 from tests.frozen_features import TwoScales
@@ -150,3 +151,21 @@ def test_heads_join_whatever_widths_a_discriminator_of_the_pixels_has(projected:
     joined = starting_config(Networks(replace(projected, discriminator=wider), {}, {}, {}), projected).discriminator
     assert (joined.kind, joined.head_channels) == ("projected", HEADS["head_channels"])
     assert joined.without_heads == wider
+
+
+def test_a_run_packed_without_its_heads_goes_on_with_new_ones(
+    projected: Config, images: PosedImages, tmp_path: Path
+) -> None:
+    train(changed(projected, training={"kimg": 0.016}), images, tmp_path / "run")
+    pack_run(tmp_path / "run", tmp_path / "packed.safetensors", average_only=True, heads=False)
+    packed, whole = read_networks(tmp_path / "packed.safetensors"), read_networks(tmp_path / "run")
+    assert packed.config.discriminator == projected.discriminator.without_heads
+    assert packed.discriminator is not None
+    assert whole.discriminator is not None
+    of_pixels_alone = {name for name in whole.discriminator if name.startswith("pixels.")}
+    assert {f"pixels.{name}" for name in packed.discriminator} == of_pixels_alone != set(whole.discriminator)
+    for name, value in packed.discriminator.items():
+        torch.testing.assert_close(value, whole.discriminator[f"pixels.{name}"], rtol=1e-3, atol=1e-6)
+    config = starting_config(packed, projected)
+    assert config.discriminator == projected.discriminator
+    Trainer(config).load_networks(packed)

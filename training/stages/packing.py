@@ -7,6 +7,7 @@ behind are the second moments of the optimisers: with Adam's β₂ of 0.99 they 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,12 +16,15 @@ from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.files import refuse_overwrite
 from hgs_toolkit.model_files import read_header
 from hgs_toolkit.training.networks import Networks, save_networks
+from hgs_toolkit.training.stages.growing import PIXELS
 from hgs_toolkit.training.stages.warm_start import newest_run, read_networks
 
 logger = logging.getLogger(__name__)
 
 
-def pack_run(run: str | Path, out: str | Path, *, average_only: bool = False, force: bool = False) -> Networks:
+def pack_run(
+    run: str | Path, out: str | Path, *, average_only: bool = False, heads: bool = True, force: bool = False
+) -> Networks:
     """Write the generator, its average and the discriminator of ``run`` (the newest stage of a plan) to ``out``.
 
     Args:
@@ -28,6 +32,8 @@ def pack_run(run: str | Path, out: str | Path, *, average_only: bool = False, fo
         out: a ``.safetensors`` file.
         average_only: leave the generator out; whoever trains on begins with its average. A third less, and the
             average lags the generator by no more than its half-life.
+        heads: with the discriminator's heads on pretrained features, if it has any; without, new ones join where it
+            is trained on by a recipe that has them.
 
     Returns:
         What was written.
@@ -45,6 +51,18 @@ def pack_run(run: str | Path, out: str | Path, *, average_only: bool = False, fo
         logger.warning("the encoder of %s stays behind: what is packed goes on without reconstruction", run)
     generator = {} if average_only else networks.generator
     packed = Networks(networks.config, generator, networks.ema, networks.discriminator)
+    if not heads:
+        packed = of_pixels_alone(packed)
     facts = read_header(folder.model_file).facts if folder.model_file.is_file() else {}
     save_networks(out, packed, facts, dtype=torch.float16, force=force)
     return packed
+
+
+def of_pixels_alone(networks: Networks) -> Networks:
+    """``networks`` with a discriminator of the pixels where it has heads on pretrained features beside those."""
+    judge, weights = networks.config.discriminator, networks.discriminator
+    if judge.kind != "projected" or weights is None:
+        return networks
+    pixels = {name.removeprefix(PIXELS): value for name, value in weights.items() if name.startswith(PIXELS)}
+    config = replace(networks.config, discriminator=judge.without_heads)
+    return replace(networks, config=config, discriminator=pixels)
