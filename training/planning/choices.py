@@ -185,9 +185,7 @@ def gamma_of(resolution: int, batch: int, *, heads: bool = True) -> float:
 
 
 def _why_gamma(batch: int) -> str:
-    return (
-        f"measured to 64 px, with heads 128; then they grow with the pixels (R1 per pixel); for batches of {batch}"
-    )
+    return f"measured to 64 px, with heads 128; then they grow with the pixels (R1 per pixel); for batches of {batch}"
 
 
 def _wished_batch(settings: Sequence[str]) -> tuple[int, str] | None:
