@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import torch
 
 from hgs_toolkit.checkpoint import load_model, save_model
 from hgs_toolkit.config import Config
 from hgs_toolkit.model.generator import Generator
+from tools.ship_model import trained
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def load_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("ship_model", ROOT / "tools" / "ship_model.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_packed_networks_hold_the_model_that_ships() -> None:
     """Training on from `experiments/weights` begins with what `hgs sample` shows."""
-    _, generator = load_script().trained(str(ROOT / "experiments" / "weights" / "circle64.safetensors"))
+    _, generator = trained(str(ROOT / "experiments" / "weights" / "circle64.safetensors"))
     shipped = load_model(None, "cpu").state_dict()
     assert generator.state_dict().keys() == shipped.keys()
     for name, value in generator.state_dict().items():
@@ -35,7 +25,7 @@ def test_the_packed_networks_hold_the_model_that_ships() -> None:
 
 def test_a_model_file_is_taken_as_it_is(tmp_path: Path, tiny_model: Generator, tiny_config: Config) -> None:
     save_model(tmp_path / "model.safetensors", tiny_model, tiny_config, {"kimg": "4"})
-    header, generator = load_script().trained(str(tmp_path / "model.safetensors"))
+    header, generator = trained(str(tmp_path / "model.safetensors"))
     assert header.facts == {"kimg": "4"}
     for name, value in tiny_model.state_dict().items():
         torch.testing.assert_close(generator.state_dict()[name], value)
