@@ -1,6 +1,6 @@
 """Whether distances order damage rightly: critters of the same law, darker, blurred, noisy, and without some modes.
 
-python experiments/metric_sanity.py critters64.zip [--count 1000] [--draws 5] [--extractor squeeze]
+python experiments/metric_sanity.py critters64.zip [--count 1000] [--draws 5] [--extractor squeeze] [--resolution 64]
 
 One reference of ``count`` pictures; every draw is another ``count`` pictures of the same dataset, harmed in each way.
 """
@@ -80,14 +80,15 @@ def measured(data: PosedImages, extractor_name: str, count: int, draws: int) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", help="EG3D zip of critters at 64 pixels, of (draws + 1) x count pictures")
+    parser.add_argument("data", help="EG3D zip of critters, of (draws + 1) x count pictures")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--extractor", default="squeeze")
+    parser.add_argument("--resolution", type=int, default=64, help="pixels at which they are compared")
     arguments = parser.parse_args()
     if arguments.draws < 2:
         parser.error(f"--draws {arguments.draws}; expected 2 at least, or there is no deviation")
-    data = open_dataset(arguments.data, 64)
+    data = open_dataset(arguments.data, arguments.resolution)
     if len(data) < (arguments.draws + 1) * arguments.count:
         parser.error(f"{arguments.data} holds {len(data)} pictures; {arguments.draws + 1} x {arguments.count} needed")
     kids = measured(data, arguments.extractor, arguments.count, arguments.draws)
