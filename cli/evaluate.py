@@ -50,6 +50,14 @@ def evaluate(
     extractor: Annotated[
         str, typer.Option("--extractor", help=f"Some of {', '.join(EXTRACTORS)}, joined by commas; squeeze is fast.")
     ] = "squeeze",
+    resolution: Annotated[
+        int | None,
+        typer.Option(
+            "--resolution",
+            min=16,
+            help="Pixels of the images that are compared, real and generated; by default the model's.",
+        ),
+    ] = None,
     inception: Annotated[
         Path | None,
         typer.Option("--inception", help="pt_inception-2015-12-05-6726825d.pth, for the FID of the papers as well."),
@@ -82,7 +90,7 @@ def evaluate(
         from hgs_toolkit.evaluation import EvalSettings
         from hgs_toolkit.evaluation import evaluate as measure
 
-        settings = EvalSettings(chosen, count, scenes, seed, psi, extractors, inception, truth)
+        settings = EvalSettings(chosen, count, scenes, seed, psi, extractors, inception, truth, resolution)
         if data is None and not settings.metrics:
             report.note("no --data was given, so only what needs no real images is measured")
         compile_kernels(report, choose_device(device))

@@ -65,6 +65,7 @@ def drawn_chunks(
     background: float = GRID_BACKGROUND,
     psi: float = 1.0,
     classes: Tensor | None = None,
+    resolution: int | None = None,
 ) -> Iterator[Tensor]:
     """Images (<= CHUNK, H, W, 3) in 0..1 of ``latents`` (N, z_dim), drawn as in training: size, focal, background.
 
@@ -74,9 +75,10 @@ def drawn_chunks(
             same.
         psi: truncation.
         classes: (N, C) class vectors for a model with classes.
+        resolution: H = W; None is that of the training.
     """
     cameras = config.generator.render_cameras(cameras)
-    device, resolution = device_of(model), config.generator.resolution
+    device, resolution = device_of(model), resolution or config.generator.resolution
     has_background = config.generator.background != "none"
     color = (background,) * 3 if config.training.background == "random" else (0.0,) * 3
     for start in range(0, len(latents), CHUNK):

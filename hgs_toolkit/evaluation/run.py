@@ -62,7 +62,7 @@ def evaluate(
     if data is not None and any(name in NEED_DATA for name in metrics):
         extractors = [make_extractor(name) for name in settings.extractors]
         extractors += [make_inception(settings.inception)] if settings.inception else []
-        images = open_dataset(data, config.generator.resolution)
+        images = open_dataset(data, settings.resolution or config.generator.resolution)
         _check_classes(settings, config, images)
         settings = settings.of_dataset(Path(data).name, len(images))
         evaluation = dataclasses.replace(evaluation, settings=settings)
@@ -100,17 +100,18 @@ class _Evaluation:
         other = drawer.real(1) if drawer.has_second_set else None
         generated_3d = drawer.generated(1, told=False) if wanted_3d else None
         for extractor in drawer.extractors:
-            yield from self._compare(extractor, real, other, generated, generated_3d)
+            yield from self._compare(extractor, drawer.data.resolution, real, other, generated, generated_3d)
 
     def _compare(
         self,
         extractor: Extractor,
+        size: int,
         real: ImageSet,
         other: ImageSet | None,
         generated: ImageSet,
         generated_3d: ImageSet | None,
     ) -> Iterator[Figure]:
-        name, seed, size = extractor.name, self.settings.seed, self.config.generator.resolution
+        name, seed = extractor.name, self.settings.seed
         space = FeatureSpace.of(extractor, real.features[name])
         conditions = self._conditions(size) | {
             "extractor": name, "extractor_sha256": extractor.sha256, "resize": extractor.resize,

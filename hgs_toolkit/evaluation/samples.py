@@ -53,7 +53,7 @@ class ImageSets:
     """Makes the sets of one evaluation.
 
     Attributes:
-        data: real images at the model's resolution.
+        data: real images, at the resolution at which all are compared.
         extractors: what all images are seen with.
         advance: progress, in images.
     """
@@ -99,7 +99,10 @@ class ImageSets:
         classes = (
             draw_classes(self.config, s.seed, self.count) if real is None else torch.from_numpy(real.vectors[rows])
         )
-        chunks = drawn_chunks(self.model, self.config, latents, cameras, conditioning, psi=s.psi, classes=classes)
+        chunks = drawn_chunks(
+            self.model, self.config, latents, cameras, conditioning,
+            psi=s.psi, classes=classes, resolution=self.data.resolution,
+        )  # fmt: skip
         return ImageSet(self._see(chunks), cameras, self._kinds(rows))
 
     def _rows(self, part: int) -> npt.NDArray[np.int64]:

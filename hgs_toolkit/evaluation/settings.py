@@ -28,6 +28,9 @@ NEED_DATA = ("kid", "fid", "kid_3d", "fid_3d", "diversity", "classes", "sectors"
 MIN_COUNT, MAX_COUNT = 20, 1000
 """Fewest images of which a distance means anything, and the most that are compared unless more are asked for."""
 
+MIN_RESOLUTION = 16
+"""Smallest images that are compared, pixels."""
+
 CRITTERS = "critters"
 
 
@@ -44,10 +47,11 @@ class EvalSettings:
         psi: truncation.
         extractors: names of feature extractors.
         inception: file of Inception weights, for the FID of the papers as one more extractor.
+        resolution: pixels of the images that are compared; None is the model's. A dataset must store a multiple of it.
         truth: ``critters`` if the model is one of critters, whose shapes are known; None for other models.
 
     Raises:
-        ConfigError: for an unknown metric or truth, or a count too small to mean anything.
+        ConfigError: for an unknown metric or truth, a count too small to mean anything, or a resolution below 16.
     """
 
     metrics: tuple[str, ...] = ()
@@ -58,6 +62,7 @@ class EvalSettings:
     extractors: tuple[str, ...] = ("squeeze",)
     inception: Path | None = None
     truth: str | None = None
+    resolution: int | None = None
 
     def __post_init__(self) -> None:
         for name in self.metrics:
@@ -67,6 +72,8 @@ class EvalSettings:
             raise ConfigError(
                 f"{self.count} images and {self.scenes} scenes; expected at least {MIN_COUNT} images and one scene"
             )
+        if self.resolution is not None and self.resolution < MIN_RESOLUTION:
+            raise ConfigError(f"images of {self.resolution} pixels; expected {MIN_RESOLUTION} at least")
         if self.truth not in (None, CRITTERS):
             raise ConfigError(f"truth '{self.truth}' is unknown; expected {CRITTERS}")
         if self.truth is None and "geometry" in self.metrics:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 from pathlib import Path
 
 import pytest
 
+from hgs_toolkit.datasets.critters.drawing import make_critters
 from hgs_toolkit.errors import ConfigError, DataError, HgsError, MissingExtraError
 from hgs_toolkit.evaluation import EvalSettings, Report, evaluate
 
@@ -53,6 +55,20 @@ def test_a_model_alone_has_views_and_times(model_path: Path) -> None:
     assert report.data is None
 
 
+def test_images_are_compared_at_any_size_that_the_set_has(model_path: Path, critters16: Path, tmp_path: Path) -> None:
+    large = tmp_path / "large.zip"
+    make_critters(large, 30, 32, seed=3)
+    found = {}
+    for resolution in (None, 32):
+        settings = EvalSettings(("kid",), 30, extractors=("randconv",), resolution=resolution)
+        (figure,) = evaluate(model_path, large, settings, device="cpu").figures
+        found[resolution] = figure
+    assert [figure.conditions["size"] for figure in found.values()] == [16, 32]
+    assert found[None].value != found[32].value
+    with pytest.raises(DataError, match="holds images of 16 x 16 pixels, asked for 32"):
+        evaluate(model_path, critters16, dataclasses.replace(settings, resolution=32), device="cpu")
+
+
 def test_half_of_a_small_set_is_not_measured_against_itself(model_path: Path, critters16: Path) -> None:
     (figure,) = run(model_path, critters16, ("kid",), count=50).figures
     assert figure.floor is None
@@ -77,6 +93,7 @@ def test_too_few_pictures_are_named(model_path: Path, critters16: Path) -> None:
     [
         ({"metrics": ("beauty",)}, "'beauty' is unknown; expected some of kid"),
         ({"count": 3}, "at least 20 images"),
+        ({"resolution": 8}, "8 pixels; expected 16 at least"),
         ({"truth": "dogs"}, "truth 'dogs'"),
         ({"metrics": ("geometry",)}, "--truth critters"),
     ],
