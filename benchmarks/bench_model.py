@@ -25,7 +25,7 @@ from hgs_toolkit.training.inputs.augment import blur
 from hgs_toolkit.training.randomness import Purpose
 
 STORED = 64
-"""Pixels of the critters that are drawn; smaller models see them averaged down, as in training."""
+"""Fewest pixels of the critters that are drawn; smaller models see them averaged down, as in training."""
 
 
 def blurred(chunks: Iterator[Tensor], sigma: float) -> Iterator[Tensor]:
@@ -39,12 +39,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2000)
     arguments = parser.parse_args()
     config, model = model_config(arguments.model), load_model(arguments.model, "cpu")
+    stored = max(STORED, config.generator.resolution)
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         sets = []
         for seed in (1, 2):
             path = Path(folder) / f"{seed}.zip"
-            make_critters(path, arguments.count, STORED, seed=seed, prior=CritterPrior(poses=config.generator.poses))
+            make_critters(path, arguments.count, stored, seed=seed, prior=CritterPrior(poses=config.generator.poses))
             sets.append(open_dataset(path, config.generator.resolution))
         reference = Reference.of(tick_extractor(), real_chunks(sets[0], config, arguments.count))
         rows = {
