@@ -53,6 +53,10 @@ def pack(
             "--heads/--no-heads", help="With the discriminator's heads on pretrained features; new ones join without."
         ),
     ] = True,
+    generator: Annotated[
+        Path | None,
+        typer.Option("--generator", help="Model in place of the run's generator, such as a mean of its snapshots."),
+    ] = None,
     force: Force = False,
     json_progress: JsonProgress = False,
 ) -> None:
@@ -64,7 +68,7 @@ def pack(
         if out.suffix != ".safetensors":
             raise typer.BadParameter(f"{out}; expected a name that ends with .safetensors", param_hint="--out")
         report.claim(out)
-        config = pack_run(run, out, average_only=average, heads=heads, force=force).config
+        config = pack_run(run, out, average_only=average, heads=heads, generator=generator, force=force).config
         report.note(f"{config.name}, {count_weights(out):,} weights; go on with 'hgs train --init {out} --data SET'")
         report.file(out)
 

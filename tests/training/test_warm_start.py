@@ -12,8 +12,9 @@ from hgs_toolkit.checkpoint import save_model, save_weights
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.model_files import NETWORKS_KEY, read_header
-from hgs_toolkit.settings_io import load_preset
+from hgs_toolkit.settings_io import build, config_to_dict, load_preset, merge
 from hgs_toolkit.training.loop import train
 from hgs_toolkit.training.networks import load_into, save_networks
 from hgs_toolkit.training.stages.packing import pack_run
@@ -77,6 +78,30 @@ def test_a_packed_run_is_trained_on_from_half_precision(
     config = starting_config(found, None)
     short = replace(config, training=replace(config.training, kimg=0.004))
     assert train(short, images, tmp_path / "on", start=found).model_file.is_file()
+
+
+def test_a_run_is_packed_with_another_generator(finished: RunFolder, tmp_path: Path) -> None:
+    networks = read_networks(finished.path)
+    trainer = Trainer(networks.config)
+    trainer.load_networks(networks)
+    for value in trainer.ema.parameters():
+        value.data += 0.25
+    save_model(tmp_path / "mean.safetensors", trainer.ema, trainer.config, {})
+    pack_run(finished.path, tmp_path / "packed.safetensors", generator=tmp_path / "mean.safetensors")
+    found = read_networks(tmp_path / "packed.safetensors")
+    for name, value in trainer.ema.state_dict().items():
+        torch.testing.assert_close(found.generator[name], value, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(found.ema[name], value, rtol=1e-3, atol=1e-3)
+    assert networks.discriminator is not None
+    assert (found.discriminator or {}).keys() == networks.discriminator.keys()
+
+
+def test_a_generator_of_another_architecture_is_not_packed(finished: RunFolder, tmp_path: Path) -> None:
+    other = build(Config, merge(config_to_dict(read_networks(finished.path).config), {"generator": {"w_dim": 8}}), "")
+    save_model(tmp_path / "other.safetensors", Generator(other.generator), other, {})
+    with pytest.raises(CheckpointError, match=r"other\.safetensors has .* for '.*', the run has .*; expected a model"):
+        pack_run(finished.path, tmp_path / "packed.safetensors", generator=tmp_path / "other.safetensors")
+    assert not (tmp_path / "packed.safetensors").exists()
 
 
 def test_a_packed_run_keeps_what_its_model_says_of_its_data(finished: RunFolder, tmp_path: Path) -> None:

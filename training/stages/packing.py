@@ -14,7 +14,7 @@ import torch
 
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.files import refuse_overwrite
-from hgs_toolkit.model_files import read_header
+from hgs_toolkit.model_files import find_model, read_header
 from hgs_toolkit.training.networks import Networks, save_networks
 from hgs_toolkit.training.stages.growing import PIXELS
 from hgs_toolkit.training.stages.warm_start import newest_run, read_networks
@@ -23,8 +23,9 @@ logger = logging.getLogger(__name__)
 
 
 def pack_run(
-    run: str | Path, out: str | Path, *, average_only: bool = False, heads: bool = True, force: bool = False
-) -> Networks:
+    run: str | Path, out: str | Path, *, average_only: bool = False, heads: bool = True,
+    generator: str | Path | None = None, force: bool = False,
+) -> Networks:  # fmt: skip
     """Write the generator, its average and the discriminator of ``run`` (the newest stage of a plan) to ``out``.
 
     Args:
@@ -34,12 +35,15 @@ def pack_run(
             average lags the generator by no more than its half-life.
         heads: with the discriminator's heads on pretrained features, if it has any; without, new ones join where it
             is trained on by a recipe that has them.
+        generator: model whose weights take the place of the run's generator and average, such as a mean of its
+            snapshots.
 
     Returns:
         What was written.
 
     Raises:
-        CheckpointError: if the folder holds no run, or a weight does not fit half precision.
+        CheckpointError: if the folder holds no run, ``generator`` is no model or one of another architecture, or a
+            weight does not fit half precision.
         HgsError: if ``out`` exists and not ``force``, or cannot be written.
     """
     refuse_overwrite(Path(out), force=force)
@@ -47,15 +51,31 @@ def pack_run(
     if not folder.state_file.is_file():
         raise CheckpointError(f"{run} holds no state.pt; expected the run folder of 'hgs train'")
     networks = read_networks(run)
+    if generator is not None:
+        networks = _with_generator(networks, Path(generator))
+        average_only = True
     if networks.encoder is not None:
         logger.warning("the encoder of %s stays behind: what is packed goes on without reconstruction", run)
-    generator = {} if average_only else networks.generator
-    packed = Networks(networks.config, generator, networks.ema, networks.discriminator)
+    trained = {} if average_only else networks.generator
+    packed = Networks(networks.config, trained, networks.ema, networks.discriminator)
     if not heads:
         packed = of_pixels_alone(packed)
     facts = read_header(folder.model_file).facts if folder.model_file.is_file() else {}
     save_networks(out, packed, facts, dtype=torch.float16, force=force)
     return packed
+
+
+def _with_generator(networks: Networks, model: Path) -> Networks:
+    """``networks`` with the weights of ``model`` as generator and average; a CheckpointError if they do not fit."""
+    other = read_networks(find_model(model))
+    own, theirs = ({name: tuple(value.shape) for name, value in some.ema.items()} for some in (networks, other))
+    if own != theirs:
+        name = next(name for name in sorted(own.keys() | theirs.keys()) if own.get(name) != theirs.get(name))
+        raise CheckpointError(
+            f"{model} has {theirs.get(name, 'nothing')} for '{name}', the run has {own.get(name, 'nothing')}; expected "
+            "a model of the same architecture, such as the mean of the run's snapshots"
+        )
+    return replace(networks, generator=other.ema, ema=other.ema)
 
 
 def of_pixels_alone(networks: Networks) -> Networks:
