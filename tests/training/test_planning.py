@@ -136,9 +136,9 @@ def test_few_photographs_are_mirrored_and_augmented_and_drawings_are_not() -> No
 
 
 def test_gammas_are_the_measured_ones_and_follow_pixels_and_batch() -> None:
-    assert [gamma_of(size, 16) for size in (16, 32, 64, 128)] == [0.01, 0.1, 0.3, 0.6]
+    assert [gamma_of(size, 16) for size in (16, 32, 64, 128)] == [0.01, 0.1, 0.3, 1.2]
     assert [gamma_of(size, 16, heads=False) for size in (16, 32, 64)] == [0.01, 0.03, 0.04]
-    assert gamma_of(256, 16) == pytest.approx(2.4)
+    assert gamma_of(256, 16) == pytest.approx(4.8)
     assert gamma_of(64, 32) == pytest.approx(0.15)
     assert gamma_of(128, 32, heads=False) == pytest.approx(0.08)
     assert propose(SET, CPU, [16], ["training.batch=8"]).stages[0].training.r1_gamma == pytest.approx(0.02)
