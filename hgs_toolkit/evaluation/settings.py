@@ -47,8 +47,8 @@ class EvalSettings:
         psi: truncation.
         extractors: names of feature extractors.
         inception: file of Inception weights, for the FID of the papers as one more extractor.
-        resolution: pixels of the images that are compared; None is the model's. A dataset must store a multiple of it.
         truth: ``critters`` if the model is one of critters, whose shapes are known; None for other models.
+        resolution: pixels of the images that are compared; None is the model's. A dataset must store a multiple of it.
 
     Raises:
         ConfigError: for an unknown metric or truth, a count too small to mean anything, or a resolution below 16.
