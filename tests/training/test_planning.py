@@ -73,13 +73,17 @@ def test_the_discriminator_sees_what_the_set_and_the_machine_have() -> None:
 
 def test_heads_join_at_32_pixels_where_their_network_is_installed() -> None:
     *stages, polish = stages_of(SET, (16, 32, 64), replace(CPU, pretrained=True))
-    measured = load_stages("critters64", [])[-1]
     assert [stage.discriminator.kind for stage in stages] == ["residual", "projected", "projected"]
     assert polish.discriminator == stages[-1].discriminator
     assert polish.discriminator.features == "lite0"
-    assert polish.training.r1_gamma * polish.training.batch == pytest.approx(
-        measured.training.r1_gamma * measured.training.batch
-    )
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_gammas_of_a_polish_with_heads_are_the_presets(size: int) -> None:
+    sizes = tuple(pixels for pixels in (16, 32, 64, 128) if pixels <= size)
+    planned = stages_of(replace(SET, resolution=size), sizes, replace(CPU, pretrained=True))[-1].training
+    measured = load_stages(f"critters{size}", [])[-1].training
+    assert planned.r1_gamma * planned.batch == pytest.approx(measured.r1_gamma * measured.batch)
 
 
 def test_a_machine_without_their_network_plans_longer_stages_of_the_pixels_alone() -> None:
@@ -136,10 +140,11 @@ def test_few_photographs_are_mirrored_and_augmented_and_drawings_are_not() -> No
 
 
 def test_gammas_are_the_measured_ones_and_follow_pixels_and_batch() -> None:
-    assert [gamma_of(size, 16) for size in (16, 32, 64, 128)] == [0.01, 0.1, 0.3, 1.2]
+    assert [gamma_of(size, 16) for size in (16, 32, 64, 128)] == [0.01, 0.1, 0.3, 2.4]
     assert [gamma_of(size, 16, heads=False) for size in (16, 32, 64)] == [0.01, 0.03, 0.04]
-    assert gamma_of(256, 16) == pytest.approx(4.8)
+    assert gamma_of(256, 16) == pytest.approx(9.6)
     assert gamma_of(64, 32) == pytest.approx(0.15)
+    assert gamma_of(128, 32) == load_stages("critters128")[3].training.r1_gamma
     assert gamma_of(128, 32, heads=False) == pytest.approx(0.08)
     assert propose(SET, CPU, [16], ["training.batch=8"]).stages[0].training.r1_gamma == pytest.approx(0.02)
 

@@ -26,11 +26,10 @@ LARGEST = {"cpu": 64, "cuda": 256}
 BASES = {16: "critters64-at16", 32: "critters64-at32", 64: "critters64-at64", 128: "critters128-at128"}
 """Resolution to the preset whose networks and rates a stage has; beyond, levels are added to the last."""
 
-MEASURED_GAMMA = {16: 0.01, 32: 0.1, 64: 0.3, 128: 1.2}
+MEASURED_GAMMA = {16: 0.01, 32: 0.1, 64: 0.3, 128: 2.4}
 """Gammas by resolution, for batches of MEASURED_BATCH; from 32 pixels on with heads.
 
-They were measured up to 64 pixels. A run of 128 with batches of 32, which has not ended, had 1.2 there:
-twice what follows from this one.
+At 128 pixels a run with batches of 32 had 1.2.
 """
 
 GAMMA_WITHOUT_HEADS = {16: 0.01, 32: 0.03, 64: 0.04}
@@ -66,7 +65,7 @@ HEADS_FROM = 32
 """Resolution of the first stage with heads, pixels."""
 
 POLISH_GAMMA = 2.0
-"""How many times a stage's gammas those of a polish with heads are, at the same batch."""
+"""How many times a stage's gammas those of a polish with heads are up to 64 pixels, at the same batch."""
 
 WHY_HEADS = (
     "with them critters at 32 px were as far after 16 thousand images as without after 45; photographs were not tried"
@@ -161,12 +160,15 @@ def heads_join(machine: Machine, sizes: Sequence[int], settings: Sequence[str]) 
 def _polish(stage: Config, *, heads: bool) -> Config:
     """``stage`` once more with smaller rates, which fall, and a longer average.
 
-    The gammas of a polish with heads are as many times the stage's as they are measured to be.
+    The gammas of a polish with heads are those that were measured: up to 64 pixels twice the stage's, beyond the same.
     """
     own, gamma = POLISH_WITHOUT_HEADS, stage.training.r1_gamma
     if heads:
-        measured = load_preset("critters64-polish").training
-        own, gamma = {name: getattr(measured, name) for name in own}, float(f"{POLISH_GAMMA * gamma:.3g}")
+        small = stage.generator.resolution <= 64
+        measured = load_preset("critters64-polish" if small else "critters128-polish").training
+        own = {name: getattr(measured, name) for name in own}
+        if small:
+            gamma = float(f"{POLISH_GAMMA * gamma:.3g}")
     return _changed(
         stage, "polish", "Falling learning rates, a longer average",
         {"training": {
@@ -179,7 +181,7 @@ def gamma_of(resolution: int, batch: int, *, heads: bool = True) -> float:
     """R1's weight: measured up to 64 pixels (128 with heads), then in proportion to the pixels; inverse to the batch.
 
     The heuristic of StyleGAN2-ADA (Karras et al. 2020, its automatic configuration) is 0.0002 * pixels / batch. The
-    measured value is 0.8 of that at 64 pixels without heads on pretrained features, six times that at 128 with them,
+    measured value is 0.8 of that at 64 pixels without heads on pretrained features, twelve times that at 128 with them,
     and it goes on from there.
     """
     measured = MEASURED_GAMMA if heads else GAMMA_WITHOUT_HEADS
