@@ -38,6 +38,10 @@ DISC, THICK = 0.2, 0.5
 """Ratios of the least to the middle standard deviation: up to DISC the surface belongs at the centre, and from THICK a
 whole outset outside it."""
 
+ROUNDING = 0.5
+"""Standard deviation of the blur of the indicator function for a surface that leaves the centres, in distances from
+them: far outside, single Gaussians stand out of the sum of all, and the surface would follow each of them."""
+
 FAINT = 0.1
 """Share of a wall, blurred by REACH, below which there is nothing to pass through."""
 
@@ -94,13 +98,15 @@ def find_walls(gaussians: VisibleGaussians, grid: Grid, device: torch.device | s
 def surface_at(walls: Walls, outset: float = 0.0) -> ImplicitSurface:
     """The surface at the mean of the indicator function over points that stand for the Gaussians; around each point, at
     the mean over the points nearby. For a disc that is its centre, for a thick Gaussian ``outset`` standard deviations
-    outside it, along the normal."""
+    outside it, along the normal, where the surface is rounded: see ROUNDING."""
     flatness = walls.gaussians.scales[:, 0] / np.maximum(walls.gaussians.scales[:, 1], np.finfo(np.float32).tiny)
     across = walls.gaussians.scales[:, 0] * np.clip((flatness - DISC) / (THICK - DISC), 0, 1)
     passed = walls.gaussians.means + outset * across[:, None] * walls.normals
-    there = walls.grid.sample(walls.chi, passed)
+    distance = outset * (np.average(across, weights=walls.areas) if walls.areas.any() else 0.0)
+    chi = gaussian_filter(walls.chi, ROUNDING * distance / walls.grid.voxel, truncate=3) if distance else walls.chi
+    there = walls.grid.sample(chi, passed)
     level = float(np.average(there, weights=walls.areas)) if walls.areas.any() else float(there.mean())
-    values = walls.chi - local_offsets(passed, walls.areas, there - level, walls.grid)
+    values = chi - local_offsets(passed, walls.areas, there - level, walls.grid)
     return ImplicitSurface(values, level, walls.seen, np.asarray(passed, np.float32))
 
 

@@ -52,6 +52,15 @@ def test_a_surface_of_discs_stays_at_their_centres() -> None:
     assert radius(scene) == pytest.approx(0.5, rel=0.005)
 
 
+@pytest.mark.parametrize("outset", [2.0, 3.0])
+def test_a_surface_outside_thick_gaussians_does_not_follow_each_of_them(outset: float) -> None:
+    made = mesh(cover(BALL, 1_500, flat=0.8, jitter=0.3), resolution=96, faces=0, color="none", outset=outset)
+    distance = np.linalg.norm(made.vertices, axis=1)
+    slant = (made.vertex_normals * made.vertices).sum(axis=1) / distance
+    assert distance.std() < 0.01 * distance.mean()
+    assert np.degrees(np.arccos(slant.clip(-1, 1))).mean() < 5  # degrees; 18 for the indicator function as it is
+
+
 def test_a_scene_that_is_moved_turned_and_enlarged_has_the_same_outset() -> None:
     size = 37.0
     scene = cover(BALL, 1_500, flat=1.0)
@@ -70,8 +79,7 @@ def test_samples_of_the_shipped_model_are_seen_where_their_meshes_are() -> None:
     for asset in sample_assets(load_model(None), range(2)):
         seen = outlines_of_splats(asset.scene)
         shares = [agreement(outlines_of_mesh(asset.scene, outset), seen) for outset in (0.0, None)]
-        assert shares[0] < 0.85
-        assert shares[1] > 0.9
+        assert shares[1] > max(0.9, shares[0] + 0.05)
 
 
 def cameras() -> Cameras:
