@@ -57,7 +57,8 @@ def mixing_sheet(
     for w in coarse:
         mixed = [draw(mix(model, w[None], style[None], levels)) for style in styles]
         table.append([draw(w[None]), *mixed])
-    names = ", ".join(map(str, levels))
+    in_a_row = len(levels) > 2 and list(levels) == list(range(levels[0], levels[-1] + 1))
+    names = f"{levels[0]} to {levels[-1]}" if in_a_row else ", ".join(map(str, levels))
     return labelled_sheet(
         table,
         ["", *_names(model, rows, row_class)],
