@@ -5,12 +5,16 @@ python benchmarks/bench_exact_engine.py
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script: the extension is found
 
 import hgs_toolkit as hgs
 from blender_addon.core.projection import Lens, in_camera, project
