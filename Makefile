@@ -120,7 +120,7 @@ gallery: $(READY)
 PICTURES := build/pictures
 pictures: gallery $(ORACLES) .venv-bpy45/.ready
 	$(BIN)/python tools/plot_overview.py docs/images/overview.jpg --turn docs/images/turn.gif $(OF)
-	$(BIN)/python tools/picture_meshes.py $(or $(MODEL),critters64) docs/images/meshes.png
+	$(BIN)/python tools/picture_meshes.py $(or $(MODEL),critters128) docs/images/meshes.png
 	rm -rf $(PICTURES)
 	$(BIN)/hgs synth $(MODEL) --count 12 --views 2 --size 128 --background random --exposure 0.5 --out $(PICTURES)/set
 	$(BIN)/python tools/plot_synth.py $(PICTURES)/set/shards/000000 docs/images/synthesis.png --views 0,1,4,8
@@ -132,7 +132,7 @@ pictures: gallery $(ORACLES) .venv-bpy45/.ready
 EVAL := build/evaluation
 evaluation: $(READY)
 	mkdir -p $(EVAL)
-	test -f $(EVAL)/held-around.zip || $(BIN)/hgs dataset demo --kind critters --seed 1 --count 2000 --resolution 64 \
+	test -f $(EVAL)/held-around.zip || $(BIN)/hgs dataset demo --kind critters --seed 1 --count 2000 --resolution 128 \
 	  --yaw 180 --pitch-min -15 --pitch-max 45 --out $(EVAL)/held-around.zip
 	$(BIN)/hgs eval $(MODEL) --data $(EVAL)/held-around.zip --count 1000 --scenes 20 --truth critters --force --out $(EVAL)/numbers.json
 

@@ -1,6 +1,7 @@
 """Model files without their weights: where they are, their headers, and the models that ship; read without torch.
 
-Every model that ships is a file of ``pretrained/`` with a manifest beside it, a JSON object that names it under "file".
+Every model that ships is a file of ``pretrained/`` with a manifest of its name beside it, a JSON object that names it
+under "file".
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ NETWORKS_KEY = "hgs_networks"
 MODEL_FILE = "model.safetensors"
 """Name of the model within a run folder."""
 
-PRETRAINED = Path(__file__).parent / "pretrained" / "critters64.safetensors"
+PRETRAINED = Path(__file__).parent / "pretrained" / "critters128.safetensors"
 """The default of the models that ship with the package; the others lie beside it."""
 
 
@@ -73,7 +74,7 @@ def find_model(path: str | Path | None) -> Path:
 
 
 def shipped_file(name: str | Path) -> Path | None:
-    """The file of the package's model of that name, such as ``critters64``; None if there is none."""
+    """The file of the package's model of that name, such as ``critters128``; None if there is none."""
     name = Path(name)
     file = PRETRAINED.parent / f"{name}.safetensors"
     return file if name.name == str(name) and file.is_file() else None

@@ -67,7 +67,7 @@ def tour(batch: Path, out: Path) -> Iterator[float]:
     coarse, fine = (load(batch / f"seed{SEED:04d}.hgs", x) for x in (-0.9, 0.0))
     addon("ui.levels").add_levels(fine)
     modifier = addon("ui.levels").add_levels(coarse)
-    for level in (2, 3):
+    for level in (3, 4):
         addon("compat").set_input(modifier, f"Level {level} Visible", False)
     bpy.context.scene.hgs_seeds.folder = str(batch)
     bpy.ops.hgs.view_exactly(approach=True)  # of the newer one; the other is left of it

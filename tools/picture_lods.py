@@ -31,8 +31,8 @@ from hgs_toolkit.sampling import sample
 from tests.oracles.conftest import run_node
 from tests.oracles.spark import Drawn, View, draw, framed, portrait, psnr
 
-BUDGETS: tuple[int | None, ...] = (64, 128, 256, 512, 1000, 2000, 3000, 4000, 5000, None)
-PICTURED = (64, 256, 1000, 3000, None)
+BUDGETS: tuple[int | None, ...] = (64, 128, 256, 512, 1000, 2000, 4000, 8000, 16000, None)
+PICTURED = (64, 256, 1000, 4000, None)
 """Budgets of the picture's columns; the last column is the .ply."""
 
 BEGIN, END = "<!-- table: tools/picture_lods.py -->", "<!-- end of table -->"

@@ -28,7 +28,7 @@ from hgs_toolkit.rendering import render
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script: its neighbour is found as tools.…
 from tools.picture_meshes import draw
 
-COLUMNS, SIZE, PSI = 8, 160, 0.7
+COLUMNS, SIZE, PSI = 8, 192, 0.7
 """Pictures a row, their size in pixels, truncation."""
 
 QUALITY = 90
@@ -80,8 +80,10 @@ def overview(sitting: Sitting, seed: int) -> Tensor:
     solid = hgs.mesh(one[0])
     turned = [draw(solid, around[column : column + 1], SIZE, colored=True) for column in range(COLUMNS)]
     levels = range(one.num_levels)
-    parts = [one.levels(range(level + 1)) for level in levels] + [one.levels(level) for level in levels]
-    taken = [splats(part, front) for part in parts] + [splats(one, front, scale) for scale in (0.5, 0.25)]
+    sums, alone = [one.levels(range(level + 1)) for level in levels], [one.levels(level) for level in levels]
+    if len(sums) + len(alone) > COLUMNS:  # the whole is in the rows above, and level 0 alone is the first sum
+        sums, alone = sums[:-1], alone[1:]
+    taken = [splats(part, front) for part in sums + alone] + [splats(one, front, scale) for scale in (0.5, 0.25)]
     seeds = splats(hgs.sample(model, list(range(2 * COLUMNS)), PSI), front)
     return torch.cat([seeds, splats(one, around), torch.stack(turned), torch.cat(taken)[:COLUMNS]])
 

@@ -1,6 +1,6 @@
 """Put a run's average weights into the package, in half precision, with its manifest and its credits.
 
-python tools/ship_model.py RUN [--name critters64] [--fact grown_from="critters64-at32, 100 kimg"] [--figure kid=0.2]
+python tools/ship_model.py RUN [--name critters128] [--fact grown_from="critters64-at32, 100 kimg"] [--figure kid=0.2]
 python tools/ship_model.py RUN --poses circle64.zip                        # the model's cameras are those of this set
 python tools/ship_model.py RUN --name seating64 --licence CC-BY-4.0        # another model beside the default one
 
@@ -57,7 +57,7 @@ def trained(run: str) -> tuple[ModelHeader, Generator]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", help="run folder, model file or packed networks")
-    parser.add_argument("--name", default="critters64", help="of the model: of its file and its configuration")
+    parser.add_argument("--name", default=PRETRAINED.stem, help="of the model: of its file and its configuration")
     parser.add_argument("--description", help="of the configuration, in place of the training's")
     parser.add_argument("--figure", action="append", default=[], metavar="NAME=NUMBER", help="a measured figure")
     parser.add_argument("--fact", action="append", default=[], metavar="NAME=TEXT", help="more for the manifest")
@@ -88,7 +88,7 @@ def main() -> None:
         PRETRAINED.with_name(f"LICENSE-{arguments.name}").write_text(notice, encoding="utf-8")
     if arguments.figure:
         manifest["figures"] = {name: float(value) for name, value in (text.split("=", 1) for text in arguments.figure)}
-    write_json(PRETRAINED.with_name("manifest.json" if file == PRETRAINED else f"{arguments.name}.json"), manifest)
+    write_json(file.with_suffix(".json"), manifest)
     print(json.dumps(manifest, indent=2))
 
 

@@ -21,12 +21,12 @@ def two_models(model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     folder = tmp_path / "pretrained"
     folder.mkdir()
     works = [{"title": "Chair", "author": "A. Smith", "licence": "CC-BY-3.0", "source": "example"}]
-    for name, manifest, more in (
-        ("tiny", "manifest.json", {"licence": "CC0-1.0", "figures": {"kid_lite0": 0.25}}),
-        ("seats", "seats.json", {"licence": "CC-BY-4.0", "attribution": works}),
+    for name, more in (
+        ("tiny", {"licence": "CC0-1.0", "figures": {"kid_lite0": 0.25}}),
+        ("seats", {"licence": "CC-BY-4.0", "attribution": works}),
     ):
         (folder / f"{name}.safetensors").write_bytes(model_file.read_bytes())
-        (folder / manifest).write_text(json.dumps({"file": f"{name}.safetensors", **more}))
+        (folder / f"{name}.json").write_text(json.dumps({"file": f"{name}.safetensors", **more}))
     monkeypatch.setattr(model_files, "PRETRAINED", folder / "tiny.safetensors")
     return folder
 
@@ -69,7 +69,7 @@ def test_info_knows_the_names_of_models(two_models: Path, hgs: Hgs) -> None:
 
 def test_every_model_of_the_package_says_whom_it_learned_from() -> None:
     models = {model.name: model for model in shipped_models()}
-    assert models["critters64"].default
+    assert models["critters128"].default
     assert sum(model.size for model in models.values()) <= 16_000_000
     for model in models.values():
         assert model.size <= 8_000_000
@@ -84,10 +84,10 @@ def test_every_model_of_the_package_says_whom_it_learned_from() -> None:
 
 
 def test_samples_say_whom_their_model_learned_from(hgs: Hgs, tmp_path: Path) -> None:
-    for name in ("critters64", "seating64"):
+    for name in ("critters128", "seating64"):
         assert hgs("sample", name, "--seeds", "0", "--save", "hgs", "--out", tmp_path / name).exit_code == 0
     critter, seat = (
-        json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("critters64", "seating64")
+        json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("critters128", "seating64")
     )
     assert (critter["licence"], seat["licence"]) == ("CC0-1.0", "CC-BY-4.0")
     assert "attribution" not in critter

@@ -182,7 +182,7 @@ def test_without_a_packaged_model_the_error_says_how_to_get_one(
 
 
 def test_the_packaged_model_is_the_one_its_manifest_names() -> None:
-    manifest = json.loads(model_files.PRETRAINED.with_name("manifest.json").read_text())
+    manifest = json.loads(model_files.PRETRAINED.with_suffix(".json").read_text())
     model, config = load_model(device="cpu"), model_config()
     assert model.fingerprint == manifest["sha256"]
     assert (config.name, model.config.resolution) == (manifest["config"], manifest["resolution"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from hgs_toolkit.checkpoint import load_model, save_model
@@ -14,13 +15,14 @@ from tools.ship_model import trained
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_packed_networks_hold_the_model_that_ships() -> None:
+@pytest.mark.parametrize(("packed", "name"), [("circle64", "critters64"), ("circle128", "critters128")])
+def test_the_packed_networks_hold_the_model_that_ships(packed: str, name: str) -> None:
     """Training on from `experiments/weights` begins with what `hgs sample` shows."""
-    _, generator = trained(str(ROOT / "experiments" / "weights" / "circle64.safetensors"))
-    shipped = load_model(None, "cpu").state_dict()
+    _, generator = trained(str(ROOT / "experiments" / "weights" / f"{packed}.safetensors"))
+    shipped = load_model(name, "cpu").state_dict()
     assert generator.state_dict().keys() == shipped.keys()
-    for name, value in generator.state_dict().items():
-        torch.testing.assert_close(value.half(), shipped[name].half(), rtol=0, atol=0)
+    for key, value in generator.state_dict().items():
+        torch.testing.assert_close(value.half(), shipped[key].half(), rtol=0, atol=0)
 
 
 def test_a_model_file_is_taken_as_it_is(tmp_path: Path, tiny_model: Generator, tiny_config: Config) -> None:
