@@ -132,9 +132,9 @@ pictures: gallery $(ORACLES) .venv-bpy45/.ready
 EVAL := build/evaluation
 evaluation: $(READY)
 	mkdir -p $(EVAL)
-	test -f $(EVAL)/held-around.zip || $(BIN)/hgs dataset demo --kind critters --seed 1 --count 2000 --resolution 128 \
-	  --yaw 180 --pitch-min -15 --pitch-max 45 --out $(EVAL)/held-around.zip
-	$(BIN)/hgs eval $(MODEL) --data $(EVAL)/held-around.zip --count 1000 --scenes 20 --truth critters --force --out $(EVAL)/numbers.json
+	test -f $(EVAL)/held-around128.zip || $(BIN)/hgs dataset demo --kind critters --seed 1 --count 2000 --resolution 128 \
+	  --yaw 180 --pitch-min -15 --pitch-max 45 --out $(EVAL)/held-around128.zip
+	$(BIN)/hgs eval $(MODEL) --data $(EVAL)/held-around128.zip --count 1000 --scenes 20 --truth critters --force --out $(EVAL)/numbers.json
 
 # The CUDA path on a machine with a GPU (docs/cuda.md); DRY=1 runs the same steps, small, on the CPU.
 GPU := PYTHON=$(BIN)/python && . gpu/env.sh && $(BIN)/python gpu/steps.py

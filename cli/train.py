@@ -63,7 +63,7 @@ def train(
     ] = None,
     grow: Annotated[
         Path | None,
-        typer.Option("--grow", help="Run folder of a run with fewer levels or pixels to start from."),
+        typer.Option("--grow", help="Start from fewer levels or pixels: a run folder or a file of 'hgs runs pack'."),
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="Seed of everything that is random; by default the preset's.")

@@ -141,7 +141,7 @@ class ShippedModel:
         gaussians: of a scene.
         poses: distribution of the cameras that it was trained under, in words.
         size: of the file, bytes.
-        figures: measured figures by name, such as ``kid_squeeze_x1000``.
+        figures: measured figures by name, such as ``kid_squeeze_64px_x1000``.
         attribution: the works that it learned from, as the manifest lists them.
     """
 

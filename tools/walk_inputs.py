@@ -70,9 +70,9 @@ def _asset(path: Path) -> None:
 
 
 def _run(folder: Path) -> None:
-    """A run folder that holds the shipped model."""
+    """A run folder of 64 pixels that holds a shipped model."""
     folder.mkdir()
-    shutil.copy(PRETRAINED, folder / "model.safetensors")
+    shutil.copy(PRETRAINED.with_name("critters64.safetensors"), folder / "model.safetensors")
 
 
 def _set(resolution: int, count: int = 48, seed: int = 1) -> Callable[[Path], None]:
@@ -117,8 +117,8 @@ def _snapshot(path: Path) -> None:
 
 INPUTS: dict[str, Callable[[Path], None]] = {
     "photo.png": _photograph, "mask.png": _mask, "cat.hgs": _asset, "critter.hgs": _asset, "critter.ply": _asset,
-    "a.hgs": _asset, "b.ply": _asset, "held.zip": _set(64), "faces.zip": _set(16), "other.zip": _set(64),
-    "views.zip": _set(64, count=3), "mine.zip": _set(64), "critters64.zip": _set(64),
+    "a.hgs": _asset, "b.ply": _asset, "held.zip": _set(128), "faces.zip": _set(16), "other.zip": _set(64),
+    "views.zip": _set(128, count=3), "mine.zip": _set(64), "critters64.zip": _set(64),
     "FOLDER": _set(16), "chairs.zip": _set(16), "chairs": _models, "mugs": _subjects(colmap("PINHOLE")),
     "shapenet_cars": _subjects(nerf_synthetic), "set/dataset.zip": _set(16),
     "runs/critters64": _run, "runs/mine": _run, "runs/at32": _run, "models": _models,

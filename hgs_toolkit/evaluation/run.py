@@ -62,7 +62,7 @@ def evaluate(
     if data is not None and any(name in NEED_DATA for name in metrics):
         extractors = [make_extractor(name) for name in settings.extractors]
         extractors += [make_inception(settings.inception)] if settings.inception else []
-        images = open_dataset(data, settings.resolution or config.generator.resolution)
+        images = _open(data, settings.resolution, config)
         _check_classes(settings, config, images)
         settings = settings.of_dataset(Path(data).name, len(images))
         evaluation = dataclasses.replace(evaluation, settings=settings)
@@ -71,6 +71,19 @@ def evaluate(
     figures += evaluation.alone()
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in _values(settings).items()}
     return Report(facts, data_facts, plain | {"metrics": metrics}, figures)
+
+
+def _open(data: str | Path, resolution: int | None, config: Config) -> PosedImages:
+    """The set at ``resolution``, or at the model's; a set of smaller images says how they can be compared."""
+    size = config.generator.resolution
+    if resolution is None:
+        stored = open_dataset(data, cache_bytes=0).stored_resolution
+        if stored < size:
+            raise ConfigError(
+                f"{data} holds images of {stored} pixels, and the model was trained at {size}; expected a set of "
+                f"{size}, or --resolution {stored}, since splats are drawn at any size"
+            )
+    return open_dataset(data, resolution or size)
 
 
 def _check_classes(settings: EvalSettings, config: Config, data: PosedImages) -> None:

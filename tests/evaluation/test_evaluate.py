@@ -67,6 +67,8 @@ def test_images_are_compared_at_any_size_that_the_set_has(model_path: Path, crit
     assert found[None].value != found[32].value
     with pytest.raises(DataError, match="holds images of 16 x 16 pixels, asked for 32"):
         evaluate(model_path, critters16, dataclasses.replace(settings, resolution=32), device="cpu")
+    with pytest.raises(ConfigError, match=r"pixels, and the model was trained at .* or --resolution 16"):
+        evaluate(None, critters16, dataclasses.replace(settings, resolution=None), device="cpu")
 
 
 def test_half_of_a_small_set_is_not_measured_against_itself(model_path: Path, critters16: Path) -> None:

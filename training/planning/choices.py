@@ -1,6 +1,6 @@
 """The settings that follow from a set and a machine, each with its reason.
 
-Networks and rates are those of the stages of ``critters64`` and ``critters128``, which are measured up to 64 pixels
+Networks and rates are those of the stages of ``critters64`` and ``critters128``, which are measured up to 128 pixels
 (docs/results/whole_circle.md). What depends on the set is chosen here.
 """
 
