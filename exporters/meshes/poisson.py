@@ -102,10 +102,11 @@ def surface_at(walls: Walls, outset: float = 0.0) -> ImplicitSurface:
     flatness = walls.gaussians.scales[:, 0] / np.maximum(walls.gaussians.scales[:, 1], np.finfo(np.float32).tiny)
     across = walls.gaussians.scales[:, 0] * np.clip((flatness - DISC) / (THICK - DISC), 0, 1)
     passed = walls.gaussians.means + outset * across[:, None] * walls.normals
-    distance = outset * (np.average(across, weights=walls.areas) if walls.areas.any() else 0.0)
+    weights = walls.areas if walls.areas.any() else None
+    distance = outset * float(np.average(across, weights=weights))
     chi = gaussian_filter(walls.chi, ROUNDING * distance / walls.grid.voxel, truncate=3) if distance else walls.chi
     there = walls.grid.sample(chi, passed)
-    level = float(np.average(there, weights=walls.areas)) if walls.areas.any() else float(there.mean())
+    level = float(np.average(there, weights=weights))
     values = chi - local_offsets(passed, walls.areas, there - level, walls.grid)
     return ImplicitSurface(values, level, walls.seen, np.asarray(passed, np.float32))
 
