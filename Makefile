@@ -120,7 +120,7 @@ gallery: $(READY)
 PICTURES := build/pictures
 pictures: gallery $(ORACLES) .venv-bpy45/.ready
 	$(BIN)/python tools/plot_overview.py docs/images/overview.jpg --turn docs/images/turn.gif $(OF)
-	$(BIN)/python tools/picture_meshes.py $(or $(MODEL),critters128) docs/images/meshes.png
+	$(BIN)/python tools/picture_meshes.py docs/images/meshes.png $(OF)
 	rm -rf $(PICTURES)
 	$(BIN)/hgs synth $(MODEL) --count 12 --views 2 --size 128 --background random --exposure 0.5 --out $(PICTURES)/set
 	$(BIN)/python tools/plot_synth.py $(PICTURES)/set/shards/000000 docs/images/synthesis.png --views 0,1,4,8

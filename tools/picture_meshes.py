@@ -1,6 +1,6 @@
 """The picture of docs/mesh.md: splats of a model beside their meshes, whole and cut open.
 
-    python tools/picture_meshes.py MODEL OUT.png [--seeds 0-2] [--size 192] [--resolution 256]
+    python tools/picture_meshes.py OUT.png [--model MODEL] [--seeds 0-2] [--size 192] [--resolution 256]
 
 Columns: the splat; the surface with its colours; the surface; the surface cut in the middle; the shell; the shell cut.
 Cut meshes show their insides, faces seen from behind, in red.
@@ -60,8 +60,8 @@ def shade(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--model", help="model file, run folder or name; by default the model that ships")
     parser.add_argument("--seeds", default="0-2")
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--resolution", type=int, default=256)
