@@ -54,6 +54,8 @@ def open_store(path: str | Path) -> FileStore:
         raise DataError(f"{path} does not exist; expected a folder or a zip archive")
     if path.is_dir():
         return FolderStore(path)
+    if not path.is_file():  # a pipe would be waited for
+        raise DataError(f"{path} is neither a folder nor a zip archive")
     try:
         is_zip = zipfile.is_zipfile(path)
     except OSError as error:

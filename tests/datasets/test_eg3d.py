@@ -1,6 +1,7 @@
 import io
 import json
 import multiprocessing
+import os
 import pickle
 import subprocess
 import sys
@@ -192,6 +193,12 @@ def test_an_image_that_unpacks_to_gigabytes_is_refused_before_it_is_decoded(tmp_
     assert bomb.stat().st_size < 100_000
     with pytest.raises(DataError, match=r"x\.png has 67,108,865 bytes"):
         open_dataset(bomb)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "set.zip")
+    with pytest.raises(DataError, match="neither a folder nor a zip"):
+        open_dataset(tmp_path / "set.zip")
 
 
 def test_damaged_and_missing_archives_are_refused(tmp_path: Path) -> None:

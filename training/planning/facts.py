@@ -28,7 +28,6 @@ class SetFacts:
         has_alpha: whether they have transparency.
         poses: distribution of the cameras, measured from the labels.
         assumed: how the labels were made up, where no camera is known; empty where they were measured or rendered.
-        views: consecutive images that show the same subject.
         classes: its classes and how often each occurs; empty for a set without.
         rendered: whether the toolkit has rendered it, so that more of it can be rendered.
     """
@@ -40,7 +39,6 @@ class SetFacts:
     poses: PosePrior
     assumed: str = ""
     rendered: bool = False
-    views: int = 1
     classes: ClassPrior = field(default_factory=ClassPrior)
 
     @classmethod
@@ -49,7 +47,7 @@ class SetFacts:
         return cls(
             images.path.name, len(images), images.stored_resolution, images.has_alpha, measure_poses(images.labels),
             str(images.facts.get(POSES, "")), RENDERED in images.facts,
-            images.views_per_subject, images.classes.prior if images.classes is not None else ClassPrior(),
+            images.classes.prior if images.classes is not None else ClassPrior(),
         )  # fmt: skip
 
 
