@@ -23,7 +23,8 @@ CHANGEABLE = (
 """Settings that do not touch the trajectory of a run."""
 
 ADJUSTABLE = (
-    "generator.poses.", "training.augment.", "training.reconstruction.", "training.adversarial_weight",
+    "generator.poses.", "generator.max_elongation",
+    "training.augment.", "training.reconstruction.", "training.adversarial_weight",
     "training.r1_gamma", "training.r2_gamma", "training.gamma_final", "training.gamma_kimg",
     "training.penalty_interval", "training.generator_lr", "training.discriminator_lr",
     "training.rate_final", "training.rate_start_kimg", "training.rate_kimg",

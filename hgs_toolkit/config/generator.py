@@ -73,6 +73,9 @@ class GeneratorConfig:
     drawn, as in the reference's renderer (imported checkpoints); cameras that look at the origin stay the same."""
     bounded_color: bool = False
     """Whether colours are squashed smoothly into 0..1; otherwise (the reference) only the renderer clamps them."""
+    max_elongation: float | None = None
+    """Bound of a Gaussian's largest standard deviation, in units of its middle one: discs, but no needles. None (the
+    reference) leaves them alone."""
     footprint: float = 1.0
     """Share of the training images' filter by which sampled Gaussians are widened, see :mod:`hgs_toolkit.footprint`."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
@@ -94,6 +97,10 @@ class GeneratorConfig:
             )
         for name in ("resolution", "z_dim", "w_dim", "points", "children", "background_points"):
             require(getattr(self, name) >= 1, f"generator.{name}", getattr(self, name), "at least 1")
+        require(
+            self.max_elongation is None or self.max_elongation >= 1,
+            "generator.max_elongation", self.max_elongation, "1 or more, or null for no bound",
+        )  # fmt: skip
         require(self.footprint >= 0, "generator.footprint", self.footprint, "0 or more")
         require(
             "adaptive" not in self.level_blocks or self.neighbors < self.points,

@@ -38,6 +38,14 @@ class Parameters:
         """The same with the means clamped to [-1, 1]."""
         return replace(self, means=self.means.clamp(-1.0, 1.0))
 
+    def without_needles(self, ratio: float | None) -> Parameters:
+        """The same, the largest standard deviation at most ``ratio`` (None: no bound) times the middle one."""
+        if ratio is None:
+            return self
+        a, b, c = self.log_scales.unbind(-1)
+        middle = torch.maximum(torch.minimum(a, b), torch.minimum(torch.maximum(a, b), c))  # (...)
+        return replace(self, log_scales=torch.minimum(self.log_scales, middle.unsqueeze(-1) + math.log(ratio)))
+
     def of_set(self, index: int) -> Parameters:
         """One set of (..., S, ·)."""
         return Parameters(self.means[..., index, :], self.log_scales[..., index, :], self.rest[..., index, :])

@@ -145,7 +145,7 @@ class Generator(nn.Module):
         """
         ws = self.expand_ws(w)
         gaussians, anchors = self._tree(ws, self._embed_view(view_direction, len(ws)))
-        gaussians = [part.inside_box() for part in gaussians]
+        gaussians = [part.inside_box().without_needles(self.config.max_elongation) for part in gaussians]
         if background and self.background is not None:
             gaussians += self.background(ws[:, self.background_slot])
         return self._join(gaussians, self._join(anchors))
