@@ -47,7 +47,7 @@ def invert(
         Path | None,
         typer.Argument(
             metavar="[MODEL]",
-            help="A model.safetensors or run folder; by default the model that ships.",
+            help="A model.safetensors, a run folder, or a name that 'hgs models' lists; by default critters128.",
             show_default=False,
         ),
     ] = None,

@@ -21,8 +21,8 @@ def print_presets(wanted: bool) -> None:
             generator = config.generator
             size = f"{sum(generator.level_counts):,} Gaussians, {generator.resolution} px"
             trained = (PRETRAINED.parent / f"{name}.safetensors").is_file()
-            rows.append([name, size, "ships with the package" if trained else "no", config.description])
-        report.table(["preset", "size", "trained", "description"], rows)
+            rows.append([name, size, "yes" if trained else "no", config.description])
+        report.table(["preset", "size", "a model of this name ships", "description"], rows)
     raise typer.Exit
 
 

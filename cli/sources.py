@@ -26,9 +26,7 @@ Color = tuple[float, float, float]
 OTHER_ARCHIVES = (".rar", ".7z", ".tar", ".gz", ".tgz", ".xz", ".bz2")
 """Suffixes of archives that datasets are not written as."""
 
-ASSET_HELP = (
-    "A splat file (.hgs, .ply, ...) or MODEL@SEED or MODEL@SEED:CLASS; @SEED alone samples the model that ships."
-)
+ASSET_HELP = "A splat file (.hgs, .ply, ...) or MODEL@SEED or MODEL@SEED:CLASS; @SEED alone samples the default model."
 
 
 def _finite(value: float) -> float:
@@ -43,7 +41,7 @@ ModelArgument = Annotated[
     Path | None,
     typer.Argument(
         metavar="[MODEL]",
-        help="A model.safetensors, a run folder, or a name that 'hgs models' lists; by default the model that ships.",
+        help="A model.safetensors, a run folder, or a name that 'hgs models' lists; by default critters128.",
         show_default=False,
     ),
 ]
@@ -232,7 +230,7 @@ def _sampled(model_path: Path | None, seed: str, psi: float, device: str, sh_deg
 
 
 def model_and_out(paths: list[Path]) -> tuple[Path | None, Path]:
-    """The two paths of ``[MODEL] OUT``; None for the model that ships.
+    """The two paths of ``[MODEL] OUT``; None for the default model.
 
     Raises:
         BadParameter: if there are more.

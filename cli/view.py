@@ -14,7 +14,7 @@ from hgs_toolkit.conventions import DEFAULT_PSI
 if TYPE_CHECKING:
     from hgs_toolkit.viewer.choice import Source
 
-WHAT_HELP = "A model or run folder (by default the model that ships), a splat file, or MODEL@SEED; a second one is B."
+WHAT_HELP = "A model, run folder or name (by default critters128), a splat file, or MODEL@SEED; a second one is B."
 
 
 def view(
@@ -71,4 +71,8 @@ def _source(what: list[str], psi: float, device: str) -> Source:
 
 
 def _is_model(path: Path) -> bool:
-    return path.is_dir() or path.suffix == ".safetensors"
+    from hgs_toolkit.model_files import shipped_file
+
+    if path.exists():
+        return path.is_dir() or path.suffix == ".safetensors"
+    return path.suffix == ".safetensors" or shipped_file(path) is not None

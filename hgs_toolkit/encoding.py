@@ -25,6 +25,20 @@ def rgb_to_dc(rgb: Tensor) -> Tensor:
     return (rgb - 0.5) / SH_C0
 
 
+def bound_dc(dc: Tensor) -> Tensor:
+    """SH degree-0 coefficients of any size, squashed so that their colours lie in 0..1.
+
+    rgb = (1 + tanh(2 C0 dc)) / 2: the same as unbounded near grey.
+    """
+    return torch.tanh(2 * SH_C0 * dc) * (0.5 / SH_C0)
+
+
+def unbound_dc(dc: Tensor) -> Tensor:
+    """Inverse of :func:`bound_dc`; black and white, which it reaches in no finite number, stay finite."""
+    nearly = 1 - torch.finfo(dc.dtype).eps
+    return torch.atanh((2 * SH_C0 * dc).clamp(-nearly, nearly)) / (2 * SH_C0)
+
+
 def logits_to_opacities(logits: Tensor) -> Tensor:
     """Stored opacity logits to opacities in 0..1."""
     return torch.sigmoid(logits)

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from hgs_toolkit.cameras import Cameras, from_yaw_pitch
 from hgs_toolkit.devices import device_of
-from hgs_toolkit.encoding import SH_C0, sh_bases
+from hgs_toolkit.encoding import SH_C0, bound_dc, sh_bases, unbound_dc
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.model.generator import FRONTAL_VIEW
@@ -118,17 +118,19 @@ def fit_view_color(
     directions = torch.cat([torch.tensor([FRONTAL_VIEW]), chosen.cameras.forward.cpu()]).to(device)
     embedded = model.view_embedding(directions)  # (1 + K, 32)
     fitted = functional.pad(scene.sh[0], (0, 0, 0, sh_bases(degree) - scene.sh.shape[2]))  # (N, J, 3)
-    raw = _raw_colors(model, scene)
+    color = _unbound(model, scene.sh[0, :, 0])  # (N, 3)
+    raw = _raw_colors(model, scene, color)
     errors = _Errors(weights)
     for level in range(model.config.levels):
         shifts = model.heads[level].view_shift(embedded).to(scene.device)  # type: ignore[operator]
         for index in (scene.level == level).nonzero().squeeze(1).split(CHUNK):
             changes = _color_changes(raw[index], shifts, model.config.soft_clamp)  # (n, K, 3)
-            wanted = SH_C0 * (scene.sh[0, index, :1] + changes)
+            wanted = color[index].unsqueeze(1) + changes  # (n, K, 3)
+            wanted = SH_C0 * (bound_dc(wanted) if model.config.bounded_color else wanted)
             basis = _basis(scene.means[0, index], cameras, degree)  # (n, K, J)
             if degree:
                 fitted[index] = weighted_least_squares(basis, wanted, weights)
-            errors.add(basis @ fitted[index] - wanted, SH_C0 * changes)
+            errors.add(basis @ fitted[index] - wanted, wanted - SH_C0 * scene.sh[0, index, :1])
     fit = errors.summary(degree)
     logger.info(
         "colour harmonics of degree %d differ from the model's view-dependent colour by %.4f (root mean square, of "
@@ -159,12 +161,16 @@ def _basis(means: Tensor, cameras: Cameras, degree: int) -> Tensor:
     return sh_basis(functional.normalize(means[:, None] - cameras.positions, dim=-1), degree)
 
 
-def _raw_colors(model: Generator, scene: GaussianHierarchy) -> Tensor:
-    """The head's own part (N, 3) of the degree-0 colours: without what a Gaussian inherits from its parent's anchor."""
-    color = scene.sh[0, :, 0]
+def _unbound(model: Generator, dc: Tensor) -> Tensor:
+    """Degree-0 coefficients as the tree adds them up, before a model with bounded colours squashes them."""
+    return unbound_dc(dc) if model.config.bounded_color else dc
+
+
+def _raw_colors(model: Generator, scene: GaussianHierarchy, color: Tensor) -> Tensor:
+    """The head's own part (N, 3) of ``color``, the unbounded coefficients: without what the parent's anchor gives."""
     if not model.densify.inherits or scene.anchors is None:
         return color
-    inherited = scene.anchors.sh[0, scene.parent.clamp_min(0), 0]
+    inherited = _unbound(model, scene.anchors.sh[0, :, 0])[scene.parent.clamp_min(0)]
     return torch.where((scene.parent >= 0)[:, None], color - inherited, color)
 
 

@@ -14,6 +14,7 @@ from hgs_toolkit.cameras import Cameras, from_yaw_pitch
 from hgs_toolkit.config import ClassPrior, Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.devices import device_of
+from hgs_toolkit.footprint import footprint, widen
 from hgs_toolkit.imaging.images import grid
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import render
@@ -75,12 +76,13 @@ def drawn_chunks(
             same.
         psi: truncation.
         classes: (N, C) class vectors for a model with classes.
-        resolution: H = W; None is that of the training.
+        resolution: H = W; None is that of the training. For larger images Gaussians are as wide as training saw them.
     """
     cameras = config.generator.render_cameras(cameras)
     device, resolution = device_of(model), resolution or config.generator.resolution
     has_background = config.generator.background != "none"
     color = (background,) * 3 if config.training.background == "random" else (0.0,) * 3
+    variance = footprint(config.generator, resolution)
     for start in range(0, len(latents), CHUNK):
         rows = slice(start, start + CHUNK)
         seen, told = cameras[rows].to(device), conditioning[rows].to(device)
@@ -88,7 +90,7 @@ def drawn_chunks(
         w = model.map(
             latents[rows].to(device), labels, psi, classes=None if classes is None else classes[rows].to(device)
         )
-        scene = model.synthesize(w, told.forward, background=has_background)
+        scene = widen(model.synthesize(w, told.forward, background=has_background), variance)
         image, _ = render(scene, seen.reshape(-1, 1), resolution, resolution, background=color)
         yield image[:, 0].clamp(0, 1).cpu()
 

@@ -42,7 +42,7 @@ class HgsGenerateSettings(bpy.types.PropertyGroup):
 
     model: bpy.props.StringProperty(
         name="Model",
-        description="A model.safetensors or the folder of a training run; empty: the model that comes with hgs_toolkit",
+        description="A model.safetensors, a run folder, or a name such as seating64; empty: the default model",
         subtype="FILE_PATH",
     )
     seeds: bpy.props.StringProperty(

@@ -24,7 +24,7 @@ from hgs_toolkit.evaluation.geometry import TAUGHT, Estimator, critter_shapes, s
 from hgs_toolkit.evaluation.pose import pose_error
 from hgs_toolkit.evaluation.samples import ImageSet, ImageSets, OnDone
 from hgs_toolkit.evaluation.sectors import compare_sectors, is_behind
-from hgs_toolkit.evaluation.settings import MIN_COUNT, NEED_DATA, EvalSettings
+from hgs_toolkit.evaluation.settings import MIN_COUNT, MIN_RESOLUTION, NEED_DATA, EvalSettings
 from hgs_toolkit.evaluation.shapes import SIZE, critter_shooters, generated_scenes, shooters
 from hgs_toolkit.metrics.extractors import Extractor, make_extractor
 from hgs_toolkit.metrics.inception import make_inception
@@ -52,6 +52,11 @@ def evaluate(
         HgsError: if model or data cannot be used, an extractor is not installed, or settings contradict each other.
     """
     metrics = settings.chosen(has_data=data is not None)
+    if data is None and settings.resolution is not None:
+        raise ConfigError(
+            f"--resolution {settings.resolution} without --data; expected both: it is the size at which images of the "
+            "set and of the model are compared"
+        )
     file = find_model(model)
     header, generator = read_header(file), load_model(file, device)
     config = header.config
@@ -74,14 +79,17 @@ def evaluate(
 
 
 def _open(data: str | Path, resolution: int | None, config: Config) -> PosedImages:
-    """The set at ``resolution``, or at the model's; a set of smaller images says how they can be compared."""
+    """The set at ``resolution``, or at the model's; a set that does not have those says how it can be compared."""
     size = config.generator.resolution
     if resolution is None:
-        stored = open_dataset(data, cache_bytes=0).stored_resolution
-        if stored < size:
+        probe = open_dataset(data, cache_bytes=0)
+        probe.close()
+        stored = probe.stored_resolution
+        if stored % size:
+            way_out = f", or --resolution {stored}, since splats are drawn at any size"
             raise ConfigError(
-                f"{data} holds images of {stored} pixels, and the model was trained at {size}; expected a set of "
-                f"{size}, or --resolution {stored}, since splats are drawn at any size"
+                f"{data} holds images of {stored} pixels, and the model was trained at {size}; expected images of "
+                f"{size} or a multiple{way_out if stored >= MIN_RESOLUTION else ''}"
             )
     return open_dataset(data, resolution or size)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hgs_toolkit.config import GeneratorConfig
-from hgs_toolkit.encoding import SH_C0
+from hgs_toolkit.encoding import bound_dc
 from hgs_toolkit.errors import ShapeError
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, NO_PARENT, GaussianHierarchy
 from hgs_toolkit.model.attention import TransformerBlock
@@ -204,8 +204,7 @@ class Generator(nn.Module):
         count = rest.shape[1]
         color = rest[..., 4:7]
         if self.config.bounded_color:
-            # rgb = 0.5 + C0 c = (1 + tanh(2 C0 c)) / 2: the same as unbounded near grey, never outside 0..1.
-            color = torch.tanh(2 * SH_C0 * color) * (0.5 / SH_C0)
+            color = bound_dc(color)
         return GaussianHierarchy(
             means=torch.cat([part.means for part in parts], dim=1),
             log_scales=torch.cat([part.log_scales for part in parts], dim=1),

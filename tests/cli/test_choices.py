@@ -146,7 +146,7 @@ def test_train_lists_the_presets_without_data_or_a_run(hgs: Hgs) -> None:
     assert result.exit_code == 0
     row = next(line for line in result.stdout.splitlines() if line.startswith("critters64 "))
     assert "5,440 Gaussians, 64 px" in row
-    assert "ships with the package" in row
+    assert " yes " in row
     assert "Procedural animal heads" in row
     other = next(line for line in result.stdout.splitlines() if line.startswith("ffhq512 "))
     assert re.search(r"px +no +FFHQ", other)

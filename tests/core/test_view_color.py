@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hgs_toolkit.cameras import Cameras
-from hgs_toolkit.config import Config
+from hgs_toolkit.config import Config, Hierarchy
 from hgs_toolkit.encoding import SH_C0, sh_bases
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.gaussians import GaussianHierarchy
@@ -106,11 +106,13 @@ def test_only_the_foregrounds_colours_change(model: Generator) -> None:
 
 @pytest.mark.parametrize("hierarchy", ["full", "none"])
 @pytest.mark.parametrize("soft_clamp", [None, 1.5])
+@pytest.mark.parametrize("bounded", [False, True])
 def test_what_is_fitted_are_the_colours_of_synthesis(
-    tiny_config: Config, hierarchy: str, soft_clamp: float | None
+    tiny_config: Config, hierarchy: Hierarchy, soft_clamp: float | None, bounded: bool
 ) -> None:
     config = replace(
-        tiny_config.generator, view_dependent_color=True, soft_clamp=soft_clamp, hierarchy=hierarchy  # type: ignore[arg-type]
+        tiny_config.generator, view_dependent_color=True, soft_clamp=soft_clamp, hierarchy=hierarchy,
+        bounded_color=bounded,
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)

@@ -7,10 +7,16 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+import torch
 
+from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.datasets.critters.drawing import make_critters
 from hgs_toolkit.errors import ConfigError, DataError, HgsError, MissingExtraError
 from hgs_toolkit.evaluation import EvalSettings, Report, evaluate
+from hgs_toolkit.footprint import footprint, widen
+from hgs_toolkit.model_files import model_config
+from hgs_toolkit.rendering import render
+from hgs_toolkit.training.grids import GRID_BACKGROUND, drawn_chunks
 
 NAMES = ["kid_randconv", "fid_randconv", "spread_randconv", "coverage_randconv", "pose_error_randconv",
          "kid_3d_randconv", "fid_3d_randconv"]  # fmt: skip
@@ -55,6 +61,22 @@ def test_a_model_alone_has_views_and_times(model_path: Path) -> None:
     assert report.data is None
 
 
+def test_gaussians_of_larger_images_are_as_wide_as_training_saw_them(model_path: Path) -> None:
+    model, config = load_model(model_path, "cpu"), model_config(model_path)
+    cameras = config.generator.poses.sample(1, torch.Generator().manual_seed(0))
+    z = torch.randn(1, config.generator.z_dim, generator=torch.Generator().manual_seed(0))
+    drawn = [next(drawn_chunks(model, config, z, cameras, cameras, resolution=size)) for size in (None, 64)]
+    scene = model.synthesize(model.map(z))
+    as_files_are = widen(scene, footprint(config.generator, 64))
+    background = (GRID_BACKGROUND if config.training.background == "random" else 0.0,) * 3
+    for shown, seen in ((scene, drawn[0]), (as_files_are, drawn[1])):
+        size = seen.shape[1]
+        wanted, _ = render(shown, cameras.reshape(1, 1), size, size, background=background)
+        torch.testing.assert_close(seen, wanted[:, 0].clamp(0, 1), atol=1e-5, rtol=0)
+    bare, _ = render(scene, cameras.reshape(1, 1), 64, 64, background=background)
+    assert (drawn[1] - bare[:, 0].clamp(0, 1)).abs().max() > 0.05
+
+
 def test_images_are_compared_at_any_size_that_the_set_has(model_path: Path, critters16: Path, tmp_path: Path) -> None:
     large = tmp_path / "large.zip"
     make_critters(large, 30, 32, seed=3)
@@ -69,6 +91,8 @@ def test_images_are_compared_at_any_size_that_the_set_has(model_path: Path, crit
         evaluate(model_path, critters16, dataclasses.replace(settings, resolution=32), device="cpu")
     with pytest.raises(ConfigError, match=r"pixels, and the model was trained at .* or --resolution 16"):
         evaluate(None, critters16, dataclasses.replace(settings, resolution=None), device="cpu")
+    with pytest.raises(ConfigError, match="--resolution 32 without --data; expected both"):
+        evaluate(model_path, None, EvalSettings(resolution=32), device="cpu")
 
 
 def test_half_of_a_small_set_is_not_measured_against_itself(model_path: Path, critters16: Path) -> None:

@@ -111,6 +111,13 @@ def test_an_order_from_a_model_that_is_missing_is_refused(tmp_path: Path) -> Non
         sample_command("hgs", tmp_path, seeds="0", psi=0.7, model=str(tmp_path / "none.safetensors"))
 
 
+def test_a_name_of_a_model_that_ships_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert sample_command("hgs", tmp_path, seeds="1", psi=0.7, model="seating64")[2] == "seating64"
+    (tmp_path / "seating64").mkdir()
+    assert sample_command("hgs", tmp_path, seeds="1", psi=0.7, model="seating64")[2] == str(tmp_path / "seating64")
+
+
 def test_new_folders_are_numbered_and_never_one_that_is_there(tmp_path: Path) -> None:
     first, second = new_folder(tmp_path / "new"), new_folder(tmp_path / "new")
     assert [first.name, second.name] == ["batch-0001", "batch-0002"]

@@ -246,6 +246,15 @@ def test_a_grown_stage_takes_over_what_defines_the_task_and_says_so(
     assert grown_config(small, larger) == larger
 
 
+def test_a_bound_of_elongation_is_added_or_kept(small: Config, larger: Config) -> None:
+    bounded, wider = (_changed(larger, generator={"max_elongation": ratio}) for ratio in (3.0, 5.0))
+    before = _changed(small, generator={"max_elongation": 3.0})
+    assert grown_config(small, bounded).generator.max_elongation == 3.0
+    assert grown_config(before, larger).generator.max_elongation == 3.0
+    assert grown_config(before, wider).generator.max_elongation == 5.0
+    assert grown_config(before, larger, {"generator.max_elongation"}).generator.max_elongation is None
+
+
 def test_a_setting_by_hand_that_contradicts_the_weights_is_refused_by_name(small: Config, larger: Config) -> None:
     bounded = _changed(larger, generator={"bounded_color": True})
     with pytest.raises(CheckpointError, match=r"generator\.bounded_color is False in 'tiny' and was set to True"):

@@ -83,6 +83,12 @@ def test_gammas_of_a_polish_with_heads_are_the_presets(size: int) -> None:
     planned = stages_of(replace(SET, resolution=size), sizes, replace(CPU, pretrained=True))[-1].training
     measured = load_stages(f"critters{size}", [])[-1].training
     assert planned.r1_gamma * planned.batch == pytest.approx(measured.r1_gamma * measured.batch)
+    assert planned.rate_final == measured.rate_final
+
+
+def test_heads_see_the_whole_image_from_128_pixels_on() -> None:
+    stages = stages_of(replace(SET, resolution=256), (16, 32, 64, 128, 256), replace(CPU, pretrained=True))
+    assert [stage.discriminator.feature_size for stage in stages[-3:]] == [128, 256, 256]
 
 
 def test_a_machine_without_their_network_plans_longer_stages_of_the_pixels_alone() -> None:

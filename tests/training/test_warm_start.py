@@ -169,6 +169,22 @@ def test_a_recipe_gives_the_training_and_the_file_the_networks(finished: RunFold
     assert config.name == "critters32"
 
 
+def test_a_generator_whose_weights_mean_something_else_is_not_packed(finished: RunFolder, tmp_path: Path) -> None:
+    config = read_networks(finished.path).config
+    other = replace(config, generator=replace(config.generator, bounded_color=not config.generator.bounded_color))
+    save_model(tmp_path / "other.safetensors", Generator(other.generator), other, {})
+    with pytest.raises(CheckpointError, match=r"bounded_color is \w+ in .*other\.safetensors and \w+ in the run"):
+        pack_run(finished.path, tmp_path / "packed.safetensors", generator=tmp_path / "other.safetensors")
+
+
+def test_a_recipe_adds_its_bound_of_elongation_and_takes_none_away(finished: RunFolder) -> None:
+    networks, recipe = read_networks(finished.path), load_preset("critters32")
+    bounding = replace(recipe, generator=replace(recipe.generator, max_elongation=3.0))
+    config = starting_config(networks, bounding)
+    assert config.generator == replace(networks.config.generator, max_elongation=3.0)
+    assert starting_config(replace(networks, config=config), recipe).generator.max_elongation == 3.0
+
+
 def test_networks_of_other_settings_are_refused_by_name(tiny: Config, finished: RunFolder) -> None:
     networks = read_networks(finished.path)
     other = replace(tiny, generator=replace(tiny.generator, w_dim=24))
@@ -176,6 +192,12 @@ def test_networks_of_other_settings_are_refused_by_name(tiny: Config, finished: 
         Trainer(other).load_networks(networks)
     with pytest.raises(CheckpointError, match="the ema to start from"):
         load_into(Trainer(tiny).ema, {}, "ema")
+
+
+def test_a_name_stands_for_the_model_that_ships() -> None:
+    networks = read_networks("critters64")
+    assert networks.discriminator is None
+    assert networks.config.name == "critters64"
 
 
 def test_what_holds_no_networks_is_refused(finished: RunFolder, tmp_path: Path) -> None:

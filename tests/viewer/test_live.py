@@ -230,7 +230,7 @@ def model_file(tmp_path: Path, tiny_model: Generator, tiny_config: Config) -> Pa
 
 def test_the_command_says_where_and_ends_cleanly(model_file: Path) -> None:
     port = str(free_port())
-    for what in ([str(model_file)], [str(model_file.parent)], [f"{model_file}@1", f"{model_file}@2"]):
+    for what in ([str(model_file)], [str(model_file.parent)], ["seating64"], [f"{model_file}@1", f"{model_file}@2"]):
         result = CliRunner().invoke(app, ["view", *what, "--port", port, "--seconds", "0"], catch_exceptions=False)
         assert result.exit_code == 0, result.output
         assert result.stdout == f"http://127.0.0.1:{port}\n"

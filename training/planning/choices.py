@@ -59,7 +59,7 @@ CENTERED = 0.1
 """Largest mean yaw of a set that may be mirrored, radians: others would get cameras where none was."""
 
 POLISHED = 0.3
-"""Fraction to which the rates fall during the polish."""
+"""Fraction to which the rates fall during a polish without heads."""
 
 HEADS_FROM = 32
 """Resolution of the first stage with heads, pixels."""
@@ -131,7 +131,8 @@ def propose(
         Choice("levels", levels, "a doubling of the pixels adds a level of four times as many Gaussians"),
         Choice("R1 and R2 gamma", gammas, _why_gamma(batch)),
         Choice("gammas over time", "constant in a stage", "what the stages are measured with; gamma_final changes it"),
-        Choice("rates over time", f"constant, in the polish from {polish.generator_lr:g} to {POLISHED:.0%} of that",
+        Choice("rates over time",
+               f"constant, in the polish from {polish.generator_lr:g} to {polish.rate_final:.0%} of that",
                "the last details come with small steps"),
         Choice("heads on pretrained features", "from 32 px on" if heads else "none", why_heads),
         Choice("average", "of three half-lives at the end, the one with the lowest KID",
@@ -163,16 +164,17 @@ def _polish(stage: Config, *, heads: bool) -> Config:
     The gammas of a polish with heads are those that were measured: up to 64 pixels twice the stage's, beyond the same.
     """
     own, gamma = POLISH_WITHOUT_HEADS, stage.training.r1_gamma
+    rate_final: float | None = POLISHED
     if heads:
         small = stage.generator.resolution <= 64
         measured = load_preset("critters64-polish" if small else "critters128-polish").training
-        own = {name: getattr(measured, name) for name in own}
+        own, rate_final = {name: getattr(measured, name) for name in own}, measured.rate_final
         if small:
             gamma = float(f"{POLISH_GAMMA * gamma:.3g}")
     return _changed(
         stage, "polish", "Falling learning rates, a longer average",
         {"training": {
-            **own, "r1_gamma": gamma, "r2_gamma": gamma, "rate_final": POLISHED, "ema_choices": [1.0, 30.0],
+            **own, "r1_gamma": gamma, "r2_gamma": gamma, "rate_final": rate_final, "ema_choices": [1.0, 30.0],
         }},
     )  # fmt: skip
 
@@ -229,6 +231,8 @@ def _stage(size: int, batch: int, shared: dict[str, Any], seed: int, *, heads: b
                                                  *config.discriminator.channels],
             },
         }  # fmt: skip
+        if heads:  # they leave the finest detail alone where they see halved images
+            changes["discriminator"]["feature_size"] = size
     gamma = gamma_of(size, batch, heads=heads)
     own = {"batch": batch, "seed": seed, "r1_gamma": gamma, "r2_gamma": gamma}
     preset = load_preset(base)

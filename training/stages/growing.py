@@ -44,6 +44,9 @@ TASK = (
 FREE = ("generator.poses", "generator.render_focal", "generator.footprint", "training.background", "training.augment")
 """Those of them that may be set to something else by hand: the weights mean the same."""
 
+ADDABLE = "generator.max_elongation"
+"""A bound that a stage may add, and goes on with where it has none of its own."""
+
 HEAD = re.compile(r"heads\.\d+\.(weight|bias)")
 PIXELS = "pixels."
 """Start of the names of a projected discriminator's part that judges pixels."""
@@ -81,6 +84,8 @@ def grown_config(smaller: Config, larger: Config, explicit: Collection[str] = ()
         tasks -= heads
     elif smaller.discriminator.kind == "projected" and larger.discriminator.kind != "projected":
         tasks |= heads  # they stay as they are
+    if larger.generator.max_elongation is None and ADDABLE not in explicit:
+        tasks.add(ADDABLE)
     for key, now in flatten_keys(values).items():
         task = next((name for name in tasks if key == name or key.startswith(f"{name}.")), None)
         if task is None or before[key] == now:

@@ -10,7 +10,7 @@ from hgs_toolkit.checkpoint import read_weights
 from hgs_toolkit.config import Config, TrainingConfig
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.model.discriminator import Discriminator
-from hgs_toolkit.model_files import MODEL_FILE, NETWORKS_KEY, read_header, read_metadata
+from hgs_toolkit.model_files import MODEL_FILE, NETWORKS_KEY, read_header, read_metadata, shipped_file
 from hgs_toolkit.settings_io import config_from_dict
 from hgs_toolkit.training.networks import PARTS, Networks, Weights, load_into, new_discriminator
 from hgs_toolkit.training.state import RunFolder, read_state
@@ -23,14 +23,18 @@ def starting_config(networks: Networks, recipe: Config | None) -> Config:
     """The configuration of a run that starts from ``networks``: their settings, and the training of ``recipe``.
 
     Without a recipe the training is that of the networks' own run. A residual discriminator gets the heads on
-    pretrained features that the recipe has.
+    pretrained features that the recipe has, and Gaussians its bound.
     """
     recipe = recipe or networks.config
     judge = networks.config.discriminator
     if judge.gains_heads_as(recipe.discriminator):
         judge = judge.with_heads_of(recipe.discriminator)
+    generator = networks.config.generator
+    if recipe.generator.max_elongation is not None:
+        generator = replace(generator, max_elongation=recipe.generator.max_elongation)
     return replace(
-        networks.config, name=recipe.name, discriminator=judge, training=after_the_opening(recipe.training)
+        networks.config, name=recipe.name, generator=generator, discriminator=judge,
+        training=after_the_opening(recipe.training),
     )  # fmt: skip
 
 
@@ -51,6 +55,8 @@ def after_the_opening(training: TrainingConfig) -> TrainingConfig:
 def read_networks(path: str | Path) -> Networks:
     """The networks of a packed run or an import's training file, of a run folder, or of a model (no discriminator).
 
+    A name that ``hgs models`` lists stands for the file of that model.
+
     Raises:
         CheckpointError: if there is none of these, or it is broken.
     """
@@ -58,7 +64,10 @@ def read_networks(path: str | Path) -> Networks:
     if path.is_dir():
         return _of_run(path)
     if not path.is_file():
-        raise CheckpointError(f"{path} does not exist; expected a file of 'hgs runs pack', a run folder or a model")
+        shipped = shipped_file(path)
+        if shipped is None:
+            raise CheckpointError(f"{path} does not exist; expected a file of 'hgs runs pack', a run folder or a model")
+        path = shipped
     entries = read_metadata(path)
     if NETWORKS_KEY not in entries:
         return _of_model(path)

@@ -30,6 +30,8 @@ THUMBNAIL = "png"
 FORBIDDEN_IN_NAMES = frozenset("/\\:\0")
 """Path separators of every system, the colon of Windows' drives and streams, and the end of C strings."""
 
+MODEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
 SEEDS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
 
@@ -120,7 +122,7 @@ def sample_command(
         executable: path of ``hgs``.
         seeds: such as ``0-15`` or ``1,5,9-12``.
         psi: truncation.
-        model: a ``model.safetensors`` or run folder; empty is the model that ships with the toolkit.
+        model: a ``model.safetensors``, a run folder, or a name that ``hgs models`` lists; empty is the default model.
         size: side of the thumbnails, pixels.
         kind: class of all scenes; empty lets each seed draw its own, as does a model without classes.
 
@@ -133,7 +135,12 @@ def sample_command(
     # Absolute: a path that begins with a dash would be an option.
     where = [os.path.abspath(os.path.expanduser(model))] if model else []
     if where and not os.path.exists(where[0]):
-        raise BatchError(f"the model {where[0]} does not exist; leave the field empty for the one that ships")
+        if not MODEL_NAME.fullmatch(model):
+            raise BatchError(
+                f"the model {where[0]} does not exist; expected a file, a run folder, a name that 'hgs models' lists, "
+                "or an empty field for the default model"
+            )
+        where = [model]  # one that ships; 'hgs sample' refuses a name that it does not know
     return [
         executable, "sample", *where, f"--seeds={seeds}", f"--psi={psi:g}", f"--out={out}", "--save=hgs,png",
         f"--size={size}", "--json-progress", *([f"--class={kind}"] if kind else []),
