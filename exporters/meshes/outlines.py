@@ -28,7 +28,7 @@ Mask = NDArray[np.bool_]
 COARSE = 128
 """Points, at most, along the longest side of the grid on which outlines are compared."""
 
-STEPS = 7
+STEPS = 10
 """Number of outsets that are tried, evenly from 0 to the largest."""
 
 GAIN = 0.01

@@ -120,8 +120,8 @@ def test_an_outset_moves_the_surface_by_standard_deviations_and_thin_discs_hardl
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"outset": 4.0}, "expected 0 to 3"),
-        ({"outset": -1.0}, "expected 0 to 3"),
+        ({"outset": 5.0}, "expected 0 to 4.5"),
+        ({"outset": -1.0}, "expected 0 to 4.5"),
         ({"method": "shell", "outset": 1.0}, "only 'surface'"),
     ],
 )

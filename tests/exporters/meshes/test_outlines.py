@@ -16,7 +16,7 @@ from hgs_toolkit.encoding import rgb_to_dc
 from hgs_toolkit.exporters.meshes.color import vertex_colors
 from hgs_toolkit.exporters.meshes.meshing import mesh, mesh_levels
 from hgs_toolkit.exporters.meshes.outlines import agreement
-from hgs_toolkit.exporters.meshes.settings import MeshSettings
+from hgs_toolkit.exporters.meshes.settings import MAX_OUTSET, MeshSettings
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
 from hgs_toolkit.rendering import render
 from hgs_toolkit.sampling import sample_assets
@@ -111,7 +111,7 @@ def test_every_level_of_detail_has_an_outset_of_its_own() -> None:
     settings = MeshSettings(resolution=48, color="none")
     outsets = {name: made.metadata["hgs"]["outset"] for name, made in mesh_levels(asset.scene, settings).items()}
     assert len(set(outsets.values())) > 1
-    assert all(0 <= outset <= 3 for outset in outsets.values())
+    assert all(0 <= outset <= MAX_OUTSET for outset in outsets.values())
 
 
 def test_a_shell_has_no_outset() -> None:
