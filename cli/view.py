@@ -73,6 +73,5 @@ def _source(what: list[str], psi: float, device: str) -> Source:
 def _is_model(path: Path) -> bool:
     from hgs_toolkit.model_files import shipped_file
 
-    if path.exists():
-        return path.is_dir() or path.suffix == ".safetensors"
-    return path.suffix == ".safetensors" or shipped_file(path) is not None
+    is_name = not path.exists() and shipped_file(path) is not None
+    return path.is_dir() or path.suffix == ".safetensors" or is_name

@@ -16,6 +16,8 @@ WEB_PAGE = (b"<!doctype html", b"<html")
 
 def stand_in(path: Path) -> str | None:
     """What ``path`` is in place of the file that its name promises, and what to do; None for anything else."""
+    if not path.is_file():  # a pipe would be waited for
+        return None
     try:
         with path.open("rb") as file:
             return stand_in_of(file.read(LOOKED_AT))

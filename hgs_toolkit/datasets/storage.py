@@ -54,10 +54,8 @@ def open_store(path: str | Path) -> FileStore:
         raise DataError(f"{path} does not exist; expected a folder or a zip archive")
     if path.is_dir():
         return FolderStore(path)
-    if not path.is_file():  # a pipe would be waited for
-        raise DataError(f"{path} is neither a folder nor a zip archive")
     try:
-        is_zip = zipfile.is_zipfile(path)
+        is_zip = path.is_file() and zipfile.is_zipfile(path)  # a pipe would be waited for
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     if not is_zip:

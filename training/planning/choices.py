@@ -44,7 +44,9 @@ WITHOUT_HEADS: dict[int, dict[str, float]] = {
 }
 """Resolution to the training settings of a stage of such discriminators, which need several times as many images."""
 
-POLISH_WITHOUT_HEADS = {"kimg": 50.0, "generator_lr": 0.0008, "discriminator_lr": 0.0006, "ema_kimg": 8.0}
+POLISH_WITHOUT_HEADS = {
+    "kimg": 50.0, "generator_lr": 0.0008, "discriminator_lr": 0.0006, "rate_final": 0.3, "ema_kimg": 8.0,
+}  # fmt: skip
 """Those of their polish."""
 
 MEASURED_BATCH = 16
@@ -57,9 +59,6 @@ ADAPTIVE_BELOW = 5_000
 
 CENTERED = 0.1
 """Largest mean yaw of a set that may be mirrored, radians: others would get cameras where none was."""
-
-POLISHED = 0.3
-"""Fraction to which the rates fall during a polish without heads."""
 
 HEADS_FROM = 32
 """Resolution of the first stage with heads, pixels."""
@@ -164,17 +163,16 @@ def _polish(stage: Config, *, heads: bool) -> Config:
     The gammas of a polish with heads are those that were measured: up to 64 pixels twice the stage's, beyond the same.
     """
     own, gamma = POLISH_WITHOUT_HEADS, stage.training.r1_gamma
-    rate_final: float | None = POLISHED
     if heads:
         small = stage.generator.resolution <= 64
         measured = load_preset("critters64-polish" if small else "critters128-polish").training
-        own, rate_final = {name: getattr(measured, name) for name in own}, measured.rate_final
+        own = {name: getattr(measured, name) for name in own}
         if small:
             gamma = float(f"{POLISH_GAMMA * gamma:.3g}")
     return _changed(
         stage, "polish", "Falling learning rates, a longer average",
         {"training": {
-            **own, "r1_gamma": gamma, "r2_gamma": gamma, "rate_final": rate_final, "ema_choices": [1.0, 30.0],
+            **own, "r1_gamma": gamma, "r2_gamma": gamma, "ema_choices": [1.0, 30.0],
         }},
     )  # fmt: skip
 

@@ -17,10 +17,14 @@ from hgs_toolkit.files import refuse_overwrite
 from hgs_toolkit.model_files import find_model, read_header
 from hgs_toolkit.settings_io import config_to_dict, flatten_keys
 from hgs_toolkit.training.networks import Networks, save_networks
-from hgs_toolkit.training.stages.growing import PIXELS
+from hgs_toolkit.training.stages.growing import FREE, PIXELS
 from hgs_toolkit.training.stages.warm_start import newest_run, read_networks
 
 logger = logging.getLogger(__name__)
+
+
+SAME_WEIGHTS = (*FREE, "generator.precision")
+"""Beginnings of settings under which the weights of a generator mean the same."""
 
 
 def pack_run(
@@ -66,10 +70,6 @@ def pack_run(
     return packed
 
 
-OUTSIDE = ("poses", "footprint", "precision", "render_focal")
-"""Beginnings of settings of a generator under which its weights mean the same."""
-
-
 def _with_generator(networks: Networks, model: Path) -> Networks:
     """``networks`` with the weights of ``model`` as generator and average; a CheckpointError if they do not fit."""
     other = read_networks(find_model(model))
@@ -80,12 +80,12 @@ def _with_generator(networks: Networks, model: Path) -> Networks:
             f"{model} has {theirs.get(name, 'nothing')} for '{name}', the run has {own.get(name, 'nothing')}; expected "
             "a model of the same architecture, such as the mean of the run's snapshots"
         )
-    trained, given = (flatten_keys(config_to_dict(config)["generator"]) for config in (networks.config, other.config))
-    other_settings = [key for key in trained if trained[key] != given[key] and not key.startswith(OUTSIDE)]
-    if other_settings:
-        name = other_settings[0]
+    trained, given = (flatten_keys(config_to_dict(config)) for config in (networks.config, other.config))
+    for name in trained:
+        if trained[name] == given[name] or not name.startswith("generator.") or name.startswith(SAME_WEIGHTS):
+            continue
         raise CheckpointError(
-            f"generator.{name} is {given[name]!r} in {model} and {trained[name]!r} in the run; expected a model with "
+            f"{name} is {given[name]!r} in {model} and {trained[name]!r} in the run; expected a model with "
             "the run's settings, such as the mean of its snapshots: weights mean something else under others"
         )
     return replace(networks, generator=other.ema, ema=other.ema)

@@ -31,6 +31,7 @@ FORBIDDEN_IN_NAMES = frozenset("/\\:\0")
 """Path separators of every system, the colon of Windows' drives and streams, and the end of C strings."""
 
 MODEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+"""What a name of ``hgs models`` may look like: never an option, a path or a file."""
 
 SEEDS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
