@@ -25,13 +25,13 @@ class PosePrior:
     """A distribution of camera poses: each angle is normal or uniform, then clipped; radians.
 
     Attributes:
-        yaw_mean, pitch_mean: centres.
+        yaw_mean, pitch_mean: centres of the two angles.
         yaw_spread, pitch_spread: standard deviation (``normal``) or half width (``uniform``).
         yaw_law, pitch_law: ``normal`` or ``uniform``.
         yaw_limit, pitch_limit: the angles are clipped to the mean +- this.
         radius: distance from the origin, world units.
         focal: normalised focal length, image widths.
-        radius_spread, focal_spread: half width of a uniform distribution around these two; 0 for one value.
+        radius_spread, focal_spread: radius and focal length vary evenly by up to this to either side; 0 for one value.
     """
 
     yaw_mean: float = 0.0

@@ -234,7 +234,7 @@ def introduction(model: Path | None, studio: Studio) -> str:
     return f"""# Gallery
 
 Made by `make gallery` from one model ({name};
-{kimg:.0f} thousand images shown in its last run, fingerprint `{studio.model.fingerprint[:12]}`), psi {studio.psi:g};
+{kimg:.0f} thousand images shown at that size, fingerprint `{studio.model.fingerprint[:12]}`), psi {studio.psi:g};
 the seeds are the first ones, nothing is retouched.
 It was trained on pictures of {resolution} pixels, and is drawn here at {studio.size}.
 Commands that name no model use the one that ships.
