@@ -88,6 +88,7 @@ def demo(
         from hgs_toolkit.datasets.critters.drawing import make_critters
         from hgs_toolkit.datasets.critters.prior import CritterPrior, pose_prior
 
+        count = _in_groups(count, views, report)
         prior = CritterPrior(pose_prior(yaw_prior, *map(_radians, (yaw, pitch_min, pitch_max))), views, classes)
         with report.progress("drawing critters", total=count) as task:
             make_critters(
@@ -157,6 +158,7 @@ def render(
         if list_only:
             report.table(["model"], [[mesh.title] for mesh in meshes])
             return
+        count = _in_groups(count, views, report)
         meshes = _readable(meshes, up, resolution, skip_broken, report)
         _tell_licences(meshes, report)
         with report.progress(f"rendering {len(meshes)} models", total=count) as task:
@@ -165,6 +167,14 @@ def render(
                 workers=workers, force=force, progress=_follow(task), classes=classes,
             )  # fmt: skip
         report.file(out, images=count, models=len(meshes))
+
+
+def _in_groups(count: int, views: int, report: Reporter) -> int:
+    """``count``, or what makes whole groups of ``views``: a set with a part of one does not count as grouped."""
+    whole = math.ceil(count / views) * views
+    if whole != count:
+        report.note(f"{count} images are no whole groups of {views} views: {whole} are made")
+    return whole
 
 
 @app.command()

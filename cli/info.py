@@ -68,7 +68,7 @@ def describe(path: Path, drop_invalid: bool = False) -> list[Fact]:
                 "'hgs models' lists"
             )
         path = shipped
-    if (path / "config.yaml").is_file() or (path / MODEL_FILE).is_file():
+    if any((path / name).is_file() for name in ("config.yaml", "plan.yaml", MODEL_FILE)):
         return _run(path)
     if (path / "plan.json").is_file():
         return _synthesized(path)
@@ -170,14 +170,14 @@ def _networks(path: Path) -> list[Fact]:
 
 
 def _run(folder: Path) -> list[Fact]:
-    from hgs_toolkit.model_files import MODEL_FILE
+    from hgs_toolkit.model_files import MODEL_FILE, newest_stage
 
     facts = [Fact("kind", "run folder")]
     if (folder / MODEL_FILE).is_file():
         facts += [fact for fact in _model(folder / MODEL_FILE) if fact.name != "kind"]
     else:
         facts.append(Fact("model", "none yet: no tick was reached"))
-    if (tick := _last_tick(folder / "log.jsonl")) is not None:
+    if (tick := _last_tick(newest_stage(folder) / "log.jsonl")) is not None:
         facts.append(Fact("last tick", json.dumps(tick), "last_tick", tick))
     resumable = (folder / "state.pt").is_file() or (folder / "plan.yaml").is_file()
     return [*facts, Fact("resumable", resumable)]

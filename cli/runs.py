@@ -74,7 +74,9 @@ def pack(
 
 
 def _folders(paths: list[Path]) -> dict[str, RunFolder]:
-    """The runs by names that tell them apart: of their folders, or whole paths where those are the same."""
+    """The runs, of plans the newest stages, by names that tell them apart: of their folders, or whole paths where those
+    are the same."""
+    from hgs_toolkit.training.stages.warm_start import newest_run
     from hgs_toolkit.training.state import RunFolder
 
     for path in paths:
@@ -82,7 +84,7 @@ def _folders(paths: list[Path]) -> dict[str, RunFolder]:
             raise HgsError(f"{path} is no run folder: it has no config.yaml; expected what hgs train writes to --out")
     names = [path.resolve().name for path in paths]
     return {
-        name if names.count(name) == 1 else str(path): RunFolder(path) for name, path in zip(names, paths, strict=True)
+        name if names.count(name) == 1 else str(path): newest_run(path) for name, path in zip(names, paths, strict=True)
     }
 
 

@@ -12,7 +12,7 @@ import typer
 from hgs_toolkit.cli.console import Device, JsonProgress, Reporter, reporting
 from hgs_toolkit.cli.presets import print_presets, print_settings
 from hgs_toolkit.cli.processes import as_one_of_several, is_launched, run_processes, words_of
-from hgs_toolkit.cli.sources import RUN_FILES, check_data
+from hgs_toolkit.cli.sources import check_data
 from hgs_toolkit.cli.train_plan import Wishes
 from hgs_toolkit.cli.train_stages import choose_stages, run_stages
 from hgs_toolkit.cli.training_display import display, stop_flag
@@ -143,8 +143,8 @@ def train(
             if not resume:
                 by_hand = {*by_hand, POSES} if grow else by_hand
                 chosen = fitted(chosen, images, by_hand, classes=start is None)
-            elif preset:
-                chosen = as_begun(RunFolder(out), chosen, by_hand)
+            elif preset or config:
+                chosen = as_begun(RunFolder(out), chosen, by_hand, changed=_set_by_hand(settings or [], None))
             with display(report, chosen.name) as show:
                 run = run_training(
                     chosen, images, out, start=start, resume=resume, minutes=minutes, world=world, report=show,
@@ -172,11 +172,19 @@ def _check_input(data: Path, preset: str | None, out: Path, resume: bool) -> Non
     if resume and not (_has_run(out) or (out / "data.json").is_file()):
         raise ConfigError(f"{out} holds no run to resume; expected the folder of an earlier 'hgs train'")
     check_data(data)
+    if data.is_dir() and data.resolve() in (out.resolve(), *out.resolve().parents):
+        raise ConfigError(
+            f"--out {out} lies in {data}, which is trained on: the run's pictures would become part of it; choose "
+            "another folder"
+        )
 
 
 def _has_run(out: Path) -> bool:
-    """Whether ``out`` holds a run, or a plan of which nothing was trained yet."""
-    return any((out / name).is_file() for name in RUN_FILES)
+    """Whether ``out`` holds a run, or a plan of which nothing was trained yet.
+
+    A run that ended before its first tick has left settings and no weights; it may begin again.
+    """
+    return any((out / name).is_file() for name in ("plan.yaml", "state.pt", "model.safetensors"))
 
 
 def _refuse_contradictions(

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from hgs_toolkit.training.distributed import World
     from hgs_toolkit.training.planning.facts import Machine
 
+LENGTH = "training.kimg="
+"""Beginning of the setting that is the length of a run, or of all stages together."""
+
 
 @dataclass(frozen=True)
 class Wishes:
@@ -82,16 +85,19 @@ def _propose_and_write(
     report: Reporter, path: Path, out: Path, wishes: Wishes, world: World, machine: Machine
 ) -> None:  # fmt: skip
     from hgs_toolkit.datasets.eg3d import open_dataset
+    from hgs_toolkit.settings_io import with_settings
     from hgs_toolkit.training.planning.choices import heads_join, possible_sizes, propose
     from hgs_toolkit.training.planning.facts import SetFacts
     from hgs_toolkit.training.planning.lengths import least_minutes, length_choice, sizes_within, with_lengths
     from hgs_toolkit.training.planning.pace import measure_paces
+    from hgs_toolkit.training.reports.loggers import require_loggers
     from hgs_toolkit.training.stages.plan import PlanFolder
     from hgs_toolkit.training.stages.plan_file import Choice
 
     facts = SetFacts.of(open_dataset(path))
     sizes = possible_sizes(facts, machine, wishes.resolution)
     all_sizes = propose(facts, machine, sizes, wishes.settings, seed=wishes.seed)
+    require_loggers(all_sizes.stages[0].training.loggers)
     with report.progress(f"measuring how long images of {sizes[0]} to {sizes[-1]} pixels take"):
         paces = measure_paces(all_sizes.stages[:-1], lambda size: open_dataset(path, size), world)
     paces = [pace / world.size for pace in paces]
@@ -102,6 +108,8 @@ def _propose_and_write(
     proposal = propose(facts, machine, chosen, wishes.settings, seed=wishes.seed)
     of_stages = [*paces[: len(chosen)], paces[len(chosen) - 1]]
     stages, lengths = with_lengths(proposal.stages, of_stages, minutes, wishes.kimg)
+    by_hand = [setting for setting in wishes.settings if not setting.startswith(LENGTH)]
+    stages = [with_settings(stage, by_hand) for stage in stages]  # what fits the lengths gives way, too
     why = f"of {facts.resolution} px that the images have"
     if len(chosen) < len(sizes):
         larger = sizes[: len(chosen) + 1]
@@ -112,6 +120,8 @@ def _propose_and_write(
         *proposal.choices,
         length_choice(stages, lengths, minutes if wishes.kimg is None else None),
     ]
+    if by_hand:
+        choices.append(Choice("by hand", ", ".join(by_hand), "in every stage, whatever is said above"))
     PlanFolder(out).start(stages, choices)
     rows = [(choice.what, choice.value, choice.why) for choice in choices]
     report.table(["choice", "value", "why"], rows, title=f"plan for {facts.images} images of {facts.name}")

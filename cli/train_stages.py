@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from hgs_toolkit.cli.console import Reporter
-from hgs_toolkit.cli.train_plan import Wishes, make_plan, set_of
+from hgs_toolkit.cli.train_plan import LENGTH, Wishes, make_plan, set_of
 from hgs_toolkit.cli.training_display import display, stop_flag
+from hgs_toolkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from hgs_toolkit.config import Config
     from hgs_toolkit.datasets.eg3d import PosedImages
-
-LENGTH = "training.kimg="
 
 Backend = Literal["auto", "torch"]
 
@@ -42,13 +41,42 @@ def choose_stages(
                 f"{out} is a run of several stages, which keeps the settings it began with; leave the others out",
                 param_hint="--resume",
             )
-        return folder.read()
-    lengths = [float(setting.removeprefix(LENGTH)) for setting in settings if setting.startswith(LENGTH)]
+        stages = folder.read()
+        _refuse_other_plan(out, stages, preset, config)
+        return stages
+    lengths = [_length(setting) for setting in settings if setting.startswith(LENGTH)]
     others = [setting for setting in settings if not setting.startswith(LENGTH)]
     kimg = lengths[-1] if lengths else None
     if config is not None and is_plan(config):
         return stages_of_length(read_plan(config.read_text(encoding="utf-8")), others, kimg)
     return load_stages(preset, others, kimg) if preset is not None else []
+
+
+def _length(setting: str) -> float:
+    text = setting.removeprefix(LENGTH)
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(f"{LENGTH}{text}; expected thousands of images, such as {LENGTH}100") from error
+
+
+def _refuse_other_plan(out: Path, stages: Sequence[Config], preset: str | None, config: Path | None) -> None:
+    """Raise a ConfigError if a preset or file beside --resume has other stages than the plan in ``out``."""
+    from hgs_toolkit.settings_io import load_stages
+    from hgs_toolkit.training.stages.plan_file import is_plan, read_plan
+
+    if preset is not None:
+        asked = load_stages(preset)
+    elif config is not None:
+        asked = read_plan(config.read_text(encoding="utf-8")) if is_plan(config) else []
+    else:
+        return
+    own = [stage.name for stage in stages]
+    if [stage.name for stage in asked] != own:
+        raise ConfigError(
+            f"{out} is a run of the stages {', '.join(own)}, which {preset or config} does not have; resume it without "
+            "--preset and --config"
+        )
 
 
 def run_stages(

@@ -28,6 +28,9 @@ NETWORKS_KEY = "hgs_networks"
 MODEL_FILE = "model.safetensors"
 """Name of the model within a run folder."""
 
+STAGES = "stages"
+"""Name of the folder of a plan that holds a run folder for each of its stages."""
+
 PRETRAINED = Path(__file__).parent / "pretrained" / "critters128.safetensors"
 """The default of the models that ship with the package; the others lie beside it."""
 
@@ -38,6 +41,15 @@ class ModelHeader:
 
     config: Config
     facts: dict[str, str]
+
+
+def newest_stage(folder: Path) -> Path:
+    """The run folder of the newest stage that a plan in ``folder`` has trained; elsewhere ``folder`` itself."""
+    trained = [file.parent for file in (folder / STAGES).glob("*/state.pt")]
+    numbers = {
+        int(stage.name.partition("-")[0]): stage for stage in trained if stage.name.partition("-")[0].isdecimal()
+    }
+    return numbers[max(numbers)] if numbers else folder
 
 
 def model_config(path: str | Path | None = None) -> Config:

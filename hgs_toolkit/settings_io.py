@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -39,6 +40,12 @@ def load_preset(name: str, overrides: list[str] | None = None) -> Config:
     return config_from_dict(with_overrides(_read_preset(name), overrides or []))
 
 
+WITHIN = (
+    "blur_kimg", "generator_delay_kimg", "pose_swap_kimg", "background_kimg", "ema_kimg", "rate_start_kimg", "rate_kimg"
+)  # fmt: skip
+"""Settings of training in kimg that lie within the length of a stage."""
+
+
 def load_stages(name: str, overrides: list[str] | None = None, kimg: float | None = None) -> list[Config]:
     """The stages of the preset ``name``, first to last; empty for a preset that is a single run.
 
@@ -56,12 +63,23 @@ def load_stages(name: str, overrides: list[str] | None = None, kimg: float | Non
 
 
 def stages_of_length(stages: list[Config], overrides: list[str], kimg: float | None) -> list[Config]:
-    """``stages`` with overrides applied to each, and ``kimg`` long together; None leaves their own lengths."""
+    """``stages`` with overrides applied to each, and ``kimg`` long together; None leaves their own lengths.
+
+    Where they become shorter, so do their openings and schedules, except for those among the overrides.
+    """
     stages = [with_settings(stage, overrides) for stage in stages]
-    if kimg is not None and stages:
-        factor = kimg / sum(stage.training.kimg for stage in stages)
-        stages = [with_settings(stage, [f"training.kimg={stage.training.kimg * factor}"]) for stage in stages]
-    return stages
+    if kimg is None or not stages:
+        return stages
+    factor = kimg / sum(stage.training.kimg for stage in stages)
+    kept = {text.partition("=")[0].removeprefix("training.") for text in overrides}
+    scaled = ["kimg", *(name for name in WITHIN if factor < 1 and name not in kept)]
+    return [_scaled(stage, scaled, factor) for stage in stages]
+
+
+def _scaled(stage: Config, names: Sequence[str], factor: float) -> Config:
+    """``stage`` with ``factor`` times those of its training's settings ``names`` that are not off."""
+    numbers = ((name, getattr(stage.training, name)) for name in names)
+    return with_settings(stage, [f"training.{name}={number * factor}" for name, number in numbers if number])
 
 
 def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:

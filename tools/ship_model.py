@@ -54,18 +54,38 @@ def trained(run: str) -> tuple[ModelHeader, Generator]:
     return header, generator
 
 
+def _fact(text: str) -> tuple[str, str]:
+    name, found, value = text.partition("=")
+    if not (name and found):
+        raise argparse.ArgumentTypeError(f"{text!r}; expected NAME=TEXT")
+    return name, value
+
+
+def _figure(text: str) -> tuple[str, float]:
+    name, value = _fact(text)
+    try:
+        return name, float(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected NAME=NUMBER") from error
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", help="run folder, model file or packed networks")
     parser.add_argument("--name", default=PRETRAINED.stem, help="of the model: of its file and its configuration")
     parser.add_argument("--description", help="of the configuration, in place of the training's")
-    parser.add_argument("--figure", action="append", default=[], metavar="NAME=NUMBER", help="a measured figure")
-    parser.add_argument("--fact", action="append", default=[], metavar="NAME=TEXT", help="more for the manifest")
+    parser.add_argument(
+        "--figure", action="append", type=_figure, default=[], metavar="NAME=NUMBER", help="a measured figure"
+    )
+    parser.add_argument(
+        "--fact", action="append", type=_fact, default=[], metavar="NAME=TEXT", help="more for the manifest"
+    )
     parser.add_argument(
         "--licence", choices=LICENCE_TEXTS, help="of the model; CC0-1.0 where its data carry no licences of others"
     )
     parser.add_argument("--poses", type=Path, help="set whose cameras become the model's, if it saw more of some sides")
     arguments = parser.parse_args()
+    more, figures = dict(arguments.fact), dict(arguments.figure)
     header, generator = trained(arguments.run)
     config = replace(header.config, name=arguments.name, description=arguments.description or header.config.description)
     if arguments.poses:
@@ -74,7 +94,7 @@ def main() -> None:
     works = read_credits(header.facts.get(ATTRIBUTION))
     if works and arguments.licence is None:
         parser.error(f"the model learned from {summarise(works)}; name its own licence: --licence")
-    facts = header.facts | dict(fact.split("=", 1) for fact in arguments.fact)
+    facts = header.facts | more
     facts |= {LICENCE: arguments.licence or "CC0-1.0"}
     file = PRETRAINED.with_name(f"{arguments.name}.safetensors")
     save_model(file, generator, config, facts, dtype=torch.float16)
@@ -86,8 +106,8 @@ def main() -> None:
         manifest[ATTRIBUTION] = credits_to_json(works)
         notice = licence_notice(file.name, str(arguments.licence), works)
         PRETRAINED.with_name(f"LICENSE-{arguments.name}").write_text(notice, encoding="utf-8")
-    if arguments.figure:
-        manifest["figures"] = {name: float(value) for name, value in (text.split("=", 1) for text in arguments.figure)}
+    if figures:
+        manifest["figures"] = figures
     write_json(file.with_suffix(".json"), manifest)
     print(json.dumps(manifest, indent=2))
 

@@ -8,13 +8,14 @@ from collections.abc import Collection
 from dataclasses import fields, replace
 from typing import Any
 
-from hgs_toolkit.config import ClassPrior, Config
+from hgs_toolkit.config import ClassPrior, Config, TrainingConfig
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.datasets.measured_poses import large_differences, measure_poses
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.pose_prior import PosePrior, describe_poses
 from hgs_toolkit.settings_io import load_config
 from hgs_toolkit.training.inputs.balance import in_window
+from hgs_toolkit.training.stages.warm_start import OPENING, after_the_opening
 from hgs_toolkit.training.state import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -57,8 +58,16 @@ def check_data(config: Config, data: PosedImages) -> None:
             "the background generator is off for %g of %g kimg; better a small part: --set training.background_kimg=%g",
             min(config.training.background_kimg, config.training.kimg), config.training.kimg, config.training.kimg / 20,
         )  # fmt: skip
+    check_batch(config, data)
+
+
+def check_batch(config: Config, data: PosedImages) -> None:
+    """Raise a ConfigError if the dataset has fewer images than a batch."""
     if len(data) < config.training.batch:
-        raise ConfigError(f"{len(data)} images for training.batch = {config.training.batch}; expected at least as many")
+        raise ConfigError(
+            f"{data.path} has {len(data)} images, '{config.name}' sees {config.training.batch} in a step; expected at "
+            "least as many: add images, or set training.batch"
+        )
 
 
 def _check_window(config: Config, data: PosedImages) -> None:
@@ -164,18 +173,37 @@ def with_measured_poses(config: Config, data: PosedImages, explicit: Collection[
     return replace(config, generator=replace(config.generator, poses=poses))
 
 
-def as_begun(run: RunFolder, config: Config, explicit: Collection[str] = ()) -> Config:
-    """``config`` with the classes, poses and views that a run was begun with, as far as they were not set by hand."""
+def as_begun(
+    run: RunFolder, config: Config, explicit: Collection[str] = (), changed: Collection[str] = ()
+) -> Config:  # fmt: skip
+    """``config`` with the classes, poses and views that a run was begun with, as far as they were not set by hand.
+
+    A run that began with trained weights goes on without its recipe's opening.
+
+    Args:
+        explicit: dotted keys that were set by hand.
+        changed: those of them that are set in this command, and not in a file that the run may have begun with.
+    """
     begun = load_config(run.config_file)
     poses = replace(begun.generator.poses, **_set_by_hand(config.generator.poses, explicit))
     discriminator = replace(config.discriminator, classes=begun.discriminator.classes)
-    training = config.training
+    training = _without_opening_as(begun.training, config.training, changed)
     if "discriminator.views" not in explicit:
         discriminator = replace(discriminator, views=begun.discriminator.views)
     if "training.views" not in explicit:
         training = replace(training, views=begun.training.views)
     generator = replace(config.generator, poses=poses, classes=begun.generator.classes)
     return replace(config, generator=generator, discriminator=discriminator, training=training)
+
+
+def _without_opening_as(begun: TrainingConfig, training: TrainingConfig, changed: Collection[str]) -> TrainingConfig:
+    """``training`` without the opening where ``begun`` has none of it because the run began with trained weights."""
+    later = after_the_opening(training)
+    openings = [tuple(getattr(one, name) for name in OPENING) for one in (begun, later, training)]
+    if openings[0] != openings[1] or openings[1] == openings[2]:
+        return training
+    names = (field.name for field in fields(TrainingConfig) if f"training.{field.name}" not in changed)
+    return replace(training, **{name: getattr(later, name) for name in names})
 
 
 def _set_by_hand(poses: PosePrior, explicit: Collection[str]) -> dict[str, Any]:

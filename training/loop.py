@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from hgs_toolkit.config import Config
-from hgs_toolkit.datasets.attribution import attribution_facts
+from hgs_toolkit.datasets.attribution import ATTRIBUTION, read_credits
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.devices import same_shapes
 from hgs_toolkit.errors import DataError
@@ -26,7 +26,7 @@ from hgs_toolkit.training.fitting import check_data, describe_classes
 from hgs_toolkit.training.grids import real_grid, sample_grid, turntable
 from hgs_toolkit.training.inputs.prefetching import DeviceImages, Prefetcher
 from hgs_toolkit.training.networks import Networks
-from hgs_toolkit.training.reports.loggers import TickLogger, TickRecord, open_loggers
+from hgs_toolkit.training.reports.loggers import TickLogger, TickRecord, open_loggers, require_loggers
 from hgs_toolkit.training.reports.page import write_report
 from hgs_toolkit.training.state import RunFolder
 from hgs_toolkit.training.stopping import StopRule
@@ -121,8 +121,10 @@ def train(
     world = world or World()
     stop = StopRule(should_stop, minutes)
     check_data(config, data)
+    require_loggers(config.training.loggers)
     run, trainer, identity = RunFolder(out), Trainer(config, world), DatasetIdentity.of(data)
-    run.data_facts = attribution_facts(data.facts)
+    learned_before = run.credits if resume else start.credits if start is not None else ()
+    run.works = (*read_credits(data.facts.get(ATTRIBUTION)), *learned_before)
     changes: Changes = {}
     if start is not None and not resume:
         trainer.load_networks(start)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from hgs_toolkit.checkpoint import save_weights
 from hgs_toolkit.config import Config, DiscriminatorConfig
+from hgs_toolkit.datasets.attribution import Credit
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.metrics.lite0_taps import make_lite0_taps
 from hgs_toolkit.metrics.squeeze_taps import make_squeeze_taps
@@ -39,6 +40,7 @@ class Networks:
         ema: their moving average.
         discriminator: None where the source has none; it then starts anew.
         encoder: of a run that reconstructs; None elsewhere.
+        credits: the works that the weights learned from; whoever trains on with them names those, too.
     """
 
     config: Config
@@ -46,6 +48,7 @@ class Networks:
     ema: Weights
     discriminator: Weights | None
     encoder: Weights | None = None
+    credits: tuple[Credit, ...] = ()
 
 
 def new_discriminator(config: DiscriminatorConfig) -> Discriminator:

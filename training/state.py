@@ -14,6 +14,7 @@ import torch
 
 from hgs_toolkit.checkpoint import save_model
 from hgs_toolkit.config import Config
+from hgs_toolkit.datasets.attribution import ATTRIBUTION, Credit, attribution_facts, read_credits
 from hgs_toolkit.errors import CheckpointError, HgsError
 from hgs_toolkit.files import atomic_path, make_folder, write_bytes
 from hgs_toolkit.model.generator import Generator
@@ -40,8 +41,19 @@ class RunFolder:
         self.samples = self.path / "samples"
         self.best_file = self.path / "best.safetensors"
         self.snapshots = self.path / "snapshots"
-        self.data_facts: dict[str, str] = {}
-        """What the model files say of the dataset: whose works it shows, under which licences."""
+        self.works: tuple[Credit, ...] = ()
+        """What the model files name: the works that the set shows, and those that the first weights learned from."""
+
+    @property
+    def credits(self) -> tuple[Credit, ...]:
+        """The works that the run's weights learned from; () before its first tick.
+
+        Raises:
+            CheckpointError: if the model file is broken.
+        """
+        if not self.model_file.is_file():
+            return ()
+        return tuple(read_credits(read_header(self.model_file).facts.get(ATTRIBUTION)))
 
     def start(self, config: Config, *, resume: bool) -> None:
         """Make the folder for a new run, or check that there is one to continue.
@@ -132,7 +144,7 @@ class RunFolder:
 
     def _facts(self, trainer: Trainer) -> dict[str, str]:
         """What a model file says of its making."""
-        return {"kimg": f"{trainer.kimg:.3f}", "step": str(trainer.step)} | self.data_facts
+        return {"kimg": f"{trainer.kimg:.3f}", "step": str(trainer.step)} | attribution_facts(self.works)
 
     def _truncate_log(self, step: int) -> None:
         kept = [line for line in self.read_log() if line.get("step", 0) <= step]

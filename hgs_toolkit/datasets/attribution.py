@@ -53,9 +53,8 @@ def read_credits(entries: Any) -> list[Credit]:
     return [Credit(**{name: str(value) for name, value in row.items() if name in known}) for row in rows]
 
 
-def attribution_facts(facts: dict[str, Any]) -> dict[str, str]:
-    """What a model learned from a set says of it: the credits as JSON text, by the name ATTRIBUTION; {} without any."""
-    known = read_credits(facts.get(ATTRIBUTION))
+def attribution_facts(known: Sequence[Credit]) -> dict[str, str]:
+    """What a model file says of the works that it learned from: JSON text by the name ATTRIBUTION; {} without any."""
     return {ATTRIBUTION: json.dumps(credits_to_json(known))} if known else {}
 
 

@@ -74,6 +74,11 @@ def evaluate(
         data_facts = {"path": Path(data).name, "images": len(images), "stored_resolution": images.stored_resolution}
         figures += evaluation.against(ImageSets(generator, config, images, settings, extractors, lambda _: None))
     figures += evaluation.alone()
+    if not figures:
+        raise ConfigError(
+            f"nothing of {', '.join(metrics)} could be measured: too few images or solid scenes; raise --count or "
+            "--scenes, or choose others of --metrics"
+        )
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in _values(settings).items()}
     return Report(facts, data_facts, plain | {"metrics": metrics}, figures)
 

@@ -17,6 +17,17 @@ from hgs_toolkit.model.generator import Generator
 
 Hgs = Callable[..., Result]
 
+ONE_STAGE = """
+description: one stage
+generator: {resolution: 16, z_dim: 8, w_dim: 16, pose_conditioned: false, view_dependent_color: false, points: 16,
+  channels: [32, 16], level_blocks: [adain], transformer_blocks: 1, heads: 2, soft_clamp: 10.0, background: none}
+discriminator: {kind: residual, resolution: 16, channels: [8, 16, 16], pose: projection, mbstd_group: 0}
+training: {batch: 4, kimg: 0.016, loss: relativistic, r1_gamma: 0.1, r2_gamma: 0.1, penalty_interval: 2,
+  penalty_step: merged, share_fakes: true, pose_weight: 0.0, knn_neighbors: 4, blur_kimg: 0.02, blur_sigma: 2.0,
+  background: random, tick_kimg: 0.008, grid: 2}
+"""
+"""Settings of a run that takes a second."""
+
 
 @pytest.fixture
 def hgs(monkeypatch: pytest.MonkeyPatch) -> Hgs:

@@ -46,6 +46,14 @@ def test_demo_goes_all_around_when_it_is_asked_to(tmp_path: Path) -> None:
     assert "--pitch-min 50 is above --pitch-max 10" in refused.stderr
 
 
+def test_demo_makes_whole_groups_of_views(tmp_path: Path) -> None:
+    made = hgs("demo", "--out", tmp_path / "set.zip", "--count", 10, "--resolution", 8, "--views", 3)
+    assert made.exit_code == 0, made.output
+    assert "10 images are no whole groups of 3 views: 12 are made" in made.stderr
+    images = open_dataset(tmp_path / "set.zip")
+    assert (len(images), images.views_per_subject) == (12, 3)
+
+
 def test_merge_brings_sets_together(tmp_path: Path) -> None:
     for name, seed in (("a.zip", 1), ("b.zip", 2)):
         hgs("demo", "--out", tmp_path / name, "--count", 3, "--resolution", 8, "--seed", seed)

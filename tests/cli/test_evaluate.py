@@ -66,3 +66,13 @@ def test_mistakes_are_one_sentence(hgs: Hgs, model_file: Path, tmp_path: Path, a
     assert message in sentence
     assert "Traceback" not in result.stderr
     assert not out.exists()
+
+
+def test_a_metric_that_too_few_images_allow_is_said_and_no_empty_report_is_written(
+    hgs: Hgs, model_file: Path, data: Path, tmp_path: Path
+) -> None:
+    quick = ("--extractor", "randconv", "--metrics", "sectors", "--out", tmp_path / "numbers.json")
+    result = hgs("eval", model_file, "--data", data, "--count", 20, *quick)
+    assert result.exit_code == 1
+    assert "nothing of sectors could be measured" in result.stderr
+    assert not (tmp_path / "numbers.json").exists()

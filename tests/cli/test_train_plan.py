@@ -10,6 +10,7 @@ import pytest
 
 from hgs_toolkit.datasets import make
 from hgs_toolkit.datasets.preparing import prepare_data
+from hgs_toolkit.training.stages.plan import PlanFolder
 from tests.cli.conftest import Hgs
 
 SMALL = [
@@ -27,7 +28,8 @@ def test_stages_for_which_the_set_is_too_small_leave_no_folder(hgs: Hgs, tmp_pat
     assert hgs("dataset", "demo", "--out", tmp_path / "set.zip", "--count", 6, "--resolution", 16).exit_code == 0
     refused = hgs("train", "--data", tmp_path / "set.zip", "--preset", "critters64", "--out", tmp_path / "run")
     assert refused.exit_code == 1
-    assert "6 images for training.batch = 16; expected at least as many" in refused.stderr
+    said = " ".join(refused.stderr.split())
+    assert "set.zip has 6 images, 'critters64-at16' sees 16 in a step; expected at least as many" in said
     assert [path.name for path in tmp_path.iterdir()] == ["set.zip"]
 
 
@@ -66,7 +68,8 @@ def test_what_a_plan_needs_is_refused_beside_a_preset(hgs: Hgs, tmp_path: Path) 
     mixed = hgs("train", "--data", tmp_path, "--preset", "critters32", "--out", tmp_path / "run", "--plan-only")
     assert mixed.exit_code == 2
     assert "a plan is made without a preset" in mixed.stderr
-    empty = hgs("train", "--data", tmp_path, "--out", tmp_path / "run")
+    (tmp_path / "nothing").mkdir()
+    empty = hgs("train", "--data", tmp_path / "nothing", "--out", tmp_path / "run")
     assert empty.exit_code == 1
     assert "no mesh and no image" in empty.stderr
     assert not (tmp_path / "run").exists()
@@ -99,3 +102,14 @@ def test_a_folder_of_meshes_is_rendered_planned_and_trained_and_goes_on_where_re
     assert (run / "model.safetensors").is_file()
     assert "8 drawings of 1 models" in trained.stderr
     assert (run / "data.zip").read_bytes() == prepare_data(models, tmp_path / "whole", 16).read_bytes()
+
+
+def test_settings_by_hand_win_over_what_fits_the_lengths(hgs: Hgs, tmp_path: Path) -> None:
+    data, run = tmp_path / "set.zip", tmp_path / "run"
+    assert hgs("dataset", "demo", "--out", data, "--count", 8, "--resolution", 16).exit_code == 0
+    by_hand = ["--set", "training.ema_kimg=7", "--set", "training.tick_kimg=0.125", "--set", "training.r1_gamma=5"]
+    planned = hgs("train", "--data", data, "--out", run, "--plan-only", "--kimg", "0.01", *SMALL, *by_hand)
+    assert planned.exit_code == 0, planned.output
+    assert "training.r1_gamma=5" in planned.stdout
+    for stage in PlanFolder(run).read():
+        assert (stage.training.ema_kimg, stage.training.tick_kimg, stage.training.r1_gamma) == (7, 0.125, 5)

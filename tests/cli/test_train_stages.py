@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import Result
 
-Hgs = Callable[..., Result]
-
-FIRST = """
-description: one stage
-generator: {resolution: 16, z_dim: 8, w_dim: 16, pose_conditioned: false, view_dependent_color: false, points: 16,
-  channels: [32, 16], level_blocks: [adain], transformer_blocks: 1, heads: 2, soft_clamp: 10.0, background: none}
-discriminator: {kind: residual, resolution: 16, channels: [8, 16, 16], pose: projection, mbstd_group: 0}
-training: {batch: 4, kimg: 0.016, loss: relativistic, r1_gamma: 0.1, r2_gamma: 0.1, penalty_interval: 2,
-  penalty_step: merged, share_fakes: true, pose_weight: 0.0, knn_neighbors: 4, blur_kimg: 0.02, blur_sigma: 2.0,
-  background: random, tick_kimg: 0.008, grid: 2}
-"""
+from tests.cli.conftest import ONE_STAGE, Hgs
 
 
 def test_a_preset_of_stages_trains_as_one_command_and_resumes(
@@ -26,7 +14,7 @@ def test_a_preset_of_stages_trains_as_one_command_and_resumes(
 ) -> None:
     presets, data, run = tmp_path / "presets", tmp_path / "set.zip", tmp_path / "run"
     presets.mkdir()
-    (presets / "first.yaml").write_text(FIRST)
+    (presets / "first.yaml").write_text(ONE_STAGE)
     (presets / "second.yaml").write_text("extends: first\ndescription: polished\ntraining: {generator_lr: 0.0005}\n")
     (presets / "both.yaml").write_text("extends: first\ndescription: both\nstages: [first, second]\n")
     monkeypatch.setattr("hgs_toolkit.settings_io.PRESET_FOLDER", presets)
@@ -45,6 +33,13 @@ def test_a_preset_of_stages_trains_as_one_command_and_resumes(
     changed = hgs("train", "--resume", "--data", data, "--out", run, "--set", "training.batch=2")
     assert changed.exit_code == 2
     assert "keeps the settings" in changed.stderr
+    assert hgs("train", "--resume", "--data", data, "--out", run, "--preset", "both").exit_code == 0
+    other = hgs("train", "--resume", "--data", data, "--out", run, "--preset", "first")
+    assert other.exit_code == 1
+    assert "a run of the stages first, second, which first does not have" in " ".join(other.stderr.split())
+    compared = hgs("runs", "compare", run, run / "stages" / "1-first")
+    assert ["kimg", "shown", "0.016", "0.016"] in [line.split() for line in compared.stdout.splitlines()]
+    assert "last tick" in hgs("info", run).stdout
     again = hgs("train", "--data", data, "--preset", "both", "--out", run)
     assert again.exit_code == 1
     assert "--resume" in again.stderr

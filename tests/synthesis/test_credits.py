@@ -22,7 +22,7 @@ TERMS = {"licence": "CC-BY-4.0", "attribution": credits_to_json(WORKS)}
 @pytest.fixture
 def credited_file(plain_file: Path, plain_config: Config) -> Path:
     """The plain model, with a licence and credits."""
-    facts = {"licence": "CC-BY-4.0", **attribution_facts({"attribution": credits_to_json(WORKS)})}
+    facts = {"licence": "CC-BY-4.0", **attribution_facts(WORKS)}
     path = plain_file.with_name("credited.safetensors")
     save_model(path, load_model(plain_file, "cpu"), plain_config, facts)
     return path
@@ -42,8 +42,7 @@ def test_the_plan_names_licence_and_works_in_every_format(
 def test_what_learns_from_an_eg3d_set_is_told_of_the_works(make: Make, credited_file: Path, tmp_path: Path) -> None:
     made = make(tmp_path / "set", model=credited_file, count=3, views=2, size=16, format="eg3d", shard_images=2)
     assert made.dataset is not None
-    facts = attribution_facts(open_dataset(made.dataset).facts)
-    assert read_credits(facts["attribution"]) == WORKS
+    assert read_credits(open_dataset(made.dataset).facts["attribution"]) == WORKS
 
 
 def test_coco_names_the_licence_where_its_readers_look(make: Make, credited_file: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from hgs_toolkit.checkpoint import load_model, save_model
 from hgs_toolkit.config import Config
 from hgs_toolkit.model.generator import Generator
+from tools import ship_model
 from tools.ship_model import trained
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,3 +32,15 @@ def test_a_model_file_is_taken_as_it_is(tmp_path: Path, tiny_model: Generator, t
     assert header.facts == {"kimg": "4"}
     for name, value in tiny_model.state_dict().items():
         torch.testing.assert_close(generator.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("option", ["--figure=kid=abc", "--figure=kid", "--fact=foo"])
+def test_what_is_no_figure_or_fact_is_refused_before_anything_is_replaced(
+    option: str, tmp_path: Path, tiny_model: Generator, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_model(tmp_path / "run.safetensors", tiny_model, tiny_config, {})
+    monkeypatch.setattr(ship_model, "PRETRAINED", tmp_path / "default.safetensors")
+    monkeypatch.setattr("sys.argv", ["ship_model.py", str(tmp_path / "run.safetensors"), "--name", "new", option])
+    with pytest.raises(SystemExit):
+        ship_model.main()
+    assert [file.name for file in tmp_path.iterdir()] == ["run.safetensors"]

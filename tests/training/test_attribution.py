@@ -15,6 +15,9 @@ from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
 from hgs_toolkit.datasets.eg3d_writer import open_writer
 from hgs_toolkit.model_files import read_header
 from hgs_toolkit.training.loop import train
+from hgs_toolkit.training.stages.growing import grow
+from hgs_toolkit.training.stages.packing import pack_run
+from hgs_toolkit.training.stages.warm_start import read_networks, starting_config
 
 CREDITS = [Credit("Chair", "Ann", "CC-BY 3.0", "Seats"), Credit("Sofa", "Ben", "CC0", "Seats")]
 
@@ -37,6 +40,33 @@ def test_a_model_names_the_works_it_learned_from(tiny: Config, credited: Path, t
         assert {fact.name: fact.text for fact in describe(path)}[
             ATTRIBUTION
         ] == "2 works (1 CC-BY 3.0; 1 CC0) by Ann, Ben"
+
+
+def test_whatever_is_trained_on_from_a_model_names_its_works_too(
+    tiny: Config, credited: Path, images: PosedImages, tmp_path: Path
+) -> None:
+    """Also where the set of the later run has no credits of its own, after a stop, grown, and packed."""
+    first = train(tiny, open_dataset(credited), tmp_path / "first", minutes=1e-9)
+    for number, beginning in enumerate((first.path, first.model_file)):
+        start = read_networks(beginning)
+        config = starting_config(start, None)
+        run = train(config, images, tmp_path / f"on{number}", start=start, minutes=1e-9)
+        assert list(run.credits) == CREDITS
+        run = train(config, images, run.path, resume=True, minutes=1e-9)
+        assert list(run.credits) == CREDITS
+    pack_run(run.path, tmp_path / "packed.safetensors")
+    packed = read_networks(tmp_path / "packed.safetensors")
+    assert list(packed.credits) == CREDITS
+    assert list(grow(packed, packed.config).credits) == CREDITS
+
+
+def test_a_generator_packed_into_a_run_brings_its_works(
+    tiny: Config, credited: Path, images: PosedImages, tmp_path: Path
+) -> None:
+    other = train(tiny, open_dataset(credited), tmp_path / "other", minutes=1e-9)
+    run = train(tiny, images, tmp_path / "run", minutes=1e-9)
+    pack_run(run.path, tmp_path / "packed.safetensors", generator=other.model_file)
+    assert list(read_networks(tmp_path / "packed.safetensors").credits) == CREDITS
 
 
 def test_a_set_without_credits_leaves_none(tiny: Config, images: PosedImages, tmp_path: Path) -> None:

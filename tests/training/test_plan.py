@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,14 @@ from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.critters.drawing import make_critters
 from hgs_toolkit.datasets.eg3d import PosedImages, open_dataset
-from hgs_toolkit.errors import CheckpointError, HgsError, MissingExtraError
+from hgs_toolkit.datasets.measured_poses import measure_poses
+from hgs_toolkit.errors import CheckpointError, ConfigError, DataError, HgsError, MissingExtraError
+from hgs_toolkit.model_files import model_config, newest_stage
+from hgs_toolkit.pose_prior import PosePrior
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict, load_stages
 from hgs_toolkit.training import networks
-from hgs_toolkit.training.loop import RunProgress
+from hgs_toolkit.training.loop import RunProgress, train
+from hgs_toolkit.training.reports import loggers
 from hgs_toolkit.training.stages.cost import image_cost
 from hgs_toolkit.training.stages.plan import PlanFolder, train_plan
 from hgs_toolkit.training.stages.warm_start import read_networks
@@ -81,7 +87,7 @@ def test_stages_follow_each_other_and_the_newest_model_lies_on_top(
 ) -> None:
     opener, seen = Opener(data_file), list[RunProgress]()
     newest = train_plan(stages, opener, tmp_path / "run", report=seen.append)
-    assert opener.asked == [16, 32, 32]
+    assert opener.asked == [16, 32, 16, 32, 32]  # looked at, then trained on
     assert [progress.stage for progress in seen[:: STEPS]] == [
         "stage 1 of 3, at16", "stage 2 of 3, at32", "stage 3 of 3, polish",
     ]  # fmt: skip
@@ -155,7 +161,7 @@ def test_a_limit_that_is_over_allows_one_step_and_no_second_stage(
 ) -> None:
     opener = Opener(data_file)
     train_plan(stages, opener, tmp_path / "run", minutes=1e-6)
-    assert opener.asked == [16]
+    assert opener.asked == [16, 32, 16]
     assert read_state(PlanFolder(tmp_path / "run").stage(0, stages[0]).state_file)["step"] == 1
     assert not PlanFolder(tmp_path / "run").stage(1, stages[1]).state_file.exists()
 
@@ -219,3 +225,102 @@ def test_the_presets_of_several_stages_double_the_resolution_one_at_a_time() -> 
         assert short.training.kimg / shorter[0].training.kimg == pytest.approx(
             long.training.kimg / whole[0].training.kimg
         )
+
+
+def test_a_set_too_small_for_a_later_stage_is_refused_before_the_first(
+    stages: list[Config], data_file: Path, tmp_path: Path
+) -> None:
+    many = changed(stages[1], "many", training={"batch": 16})
+    with pytest.raises(ConfigError, match=r"set\.zip has 12 images, 'many' sees 16 in a step"):
+        train_plan([stages[0], many], Opener(data_file), tmp_path / "run")
+    make_critters(tmp_path / "small.zip", 12, 16)
+    with pytest.raises(DataError, match="holds images of 16 x 16 pixels, asked for 32"):
+        train_plan(stages, Opener(tmp_path / "small.zip"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_logger_that_is_not_installed_is_named_before_anything_is_written(
+    stages: list[Config], data_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(loggers.PACKAGES, "wandb", ("no_such_package", "logging"))
+    logged = [changed(stage, stage.name, training={"loggers": ["wandb"]}) for stage in stages]
+    with pytest.raises(MissingExtraError, match=r"hgs_toolkit\[wandb\]"):
+        train_plan(logged, Opener(data_file), tmp_path / "run")
+    with pytest.raises(MissingExtraError):
+        train(logged[0], Opener(data_file)(16), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_stages_of_one_name_are_refused_before_they_are_written(
+    stages: list[Config], data_file: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="two stages have one name"):
+        train_plan([stages[0], stages[0]], Opener(data_file), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("batch", [2, 8])
+def test_a_stage_is_complete_by_the_batch_that_it_had(
+    stages: list[Config], data_file: Path, tmp_path: Path, batch: int
+) -> None:
+    """A plan whose batch was edited after its first stage goes on with the second, and trains it to its end."""
+    train_plan(stages[:1], Opener(data_file), tmp_path / "run")
+    folder = PlanFolder(tmp_path / "run")
+    folder.plan_file.unlink()
+    edited = [changed(stage, stage.name, training={"batch": batch}) for stage in stages[:2]]
+    folder.start(edited)
+    train_plan(edited, Opener(data_file), folder.path, resume=True)
+    first, second = (read_state(folder.stage(*stage).state_file)["step"] for stage in enumerate(edited))
+    assert (first, second) == (STEPS, STEPS * 4 // batch)
+
+
+def test_the_newest_model_comes_to_the_top_where_a_kill_kept_it_from_there(
+    stages: list[Config], data_file: Path, tmp_path: Path
+) -> None:
+    train_plan(stages[:1], Opener(data_file), tmp_path / "run")
+    folder = PlanFolder(tmp_path / "run")
+    model = folder.newest.model_file.read_bytes()
+    folder.newest.model_file.unlink()
+    train_plan(stages[:1], Opener(data_file), folder.path, resume=True)
+    assert folder.newest.model_file.read_bytes() == model
+
+
+def test_the_time_left_leaves_out_what_later_stages_have_seen(
+    stages: list[Config], data_file: Path, tmp_path: Path
+) -> None:
+    train_plan(stages[:2], Opener(data_file), tmp_path / "run")
+    longer = [changed(stages[0], "at16", training={"kimg": 2 * STEPS * 0.004}), stages[1]]
+    seen = list[RunProgress]()
+    train_plan(longer, Opener(data_file), tmp_path / "run", resume=True, report=seen.append)
+    assert len(seen) == STEPS
+    assert all(progress.plan_seconds_left == pytest.approx(progress.seconds_left) for progress in seen)
+
+
+def test_a_pose_by_hand_leaves_the_others_to_the_set(stages: list[Config], data_file: Path, tmp_path: Path) -> None:
+    poses = replace(PosePrior(), pitch_mean=0.3)
+    given = [replace(stages[0], generator=replace(stages[0].generator, poses=poses))]
+    by_hand = train_plan(
+        given, Opener(data_file), tmp_path / "hand", explicit={"generator.poses.pitch_mean"}, minutes=1e-6
+    )  # fmt: skip
+    measured = measure_poses(Opener(data_file)(16).labels)
+    assert model_config(by_hand.path).generator.poses == replace(measured, pitch_mean=0.3)
+    stated = train_plan(given, Opener(data_file), tmp_path / "stated", minutes=1e-6)
+    assert model_config(stated.path).generator.poses == poses
+
+
+def test_shorter_stages_have_shorter_openings() -> None:
+    whole, shorter = load_stages("critters64"), load_stages("critters64", ["training.ema_kimg=3"], kimg=10)
+    factor = 10 / sum(stage.training.kimg for stage in whole)
+    for long, short in zip(whole, shorter, strict=True):
+        assert short.training.generator_delay_kimg == pytest.approx(long.training.generator_delay_kimg * factor)
+        assert short.training.blur_kimg == pytest.approx(long.training.blur_kimg * factor)
+        assert short.training.ema_kimg == 3
+    longer = load_stages("critters64", kimg=1000)
+    assert [stage.training.blur_kimg for stage in longer] == [stage.training.blur_kimg for stage in whole]
+
+
+def test_a_copy_kept_beside_the_stages_is_none_of_them(stages: list[Config], data_file: Path, tmp_path: Path) -> None:
+    train_plan(stages[:1], Opener(data_file), tmp_path / "run")
+    shutil.copytree(tmp_path / "run" / "stages" / "1-at16", tmp_path / "run" / "stages" / "backup")
+    assert newest_stage(tmp_path / "run").name == "1-at16"
+    assert read_networks(tmp_path / "run").discriminator is not None

@@ -133,7 +133,8 @@ def test_heads_join_a_discriminator_of_the_pixels_that_has_learned(projected: Co
     trained = Trainer(alone)
     trained.train_step(images)
     parts = (trained.generator, trained.ema, trained.discriminator)
-    start = Networks(alone, *(part.state_dict() for part in parts))
+    generator, average, judge = (part.state_dict() for part in parts)
+    start = Networks(alone, generator, average, judge)
     config = starting_config(start, projected)
     assert config.discriminator == projected.discriminator
     joined, fresh = Trainer(config), Trainer(config)

@@ -50,7 +50,7 @@ class TensorBoardLogger:
     """Event files in ``tensorboard/`` of the run folder, for ``tensorboard --logdir``."""
 
     def __init__(self, folder: Path, config: Config) -> None:
-        writer = _package("tensorboardX", "tensorboard", "logging to TensorBoard").SummaryWriter
+        writer = _package("tensorboard").SummaryWriter
         self._writer = writer(str(folder / "tensorboard"))
         self._writer.add_text("configuration", f"{config.name}: {config.description}", 0)
 
@@ -73,7 +73,7 @@ class WandbLogger:
     """A run of Weights & Biases; its own settings and environment variables decide where it goes."""
 
     def __init__(self, folder: Path, config: Config) -> None:
-        self._wandb = _package("wandb", "wandb", "logging to Weights & Biases")
+        self._wandb = _package("wandb")
         self._run = self._wandb.init(dir=str(folder), name=folder.name, config=config_to_dict(config), resume="allow")
 
     def write(self, record: TickRecord) -> None:
@@ -86,6 +86,11 @@ class WandbLogger:
         """See :meth:`TickLogger.close`."""
         self._run.finish()
 
+
+PACKAGES = {
+    "tensorboard": ("tensorboardX", "logging to TensorBoard"), "wandb": ("wandb", "logging to Weights & Biases")
+}  # fmt: skip
+"""Logger, which is also the extra that brings it, to its package and its purpose."""
 
 LOGGERS: dict[str, Callable[[Path, Config], TickLogger]] = {"tensorboard": TensorBoardLogger, "wandb": WandbLogger}
 """Name in ``training.loggers`` to class."""
@@ -100,8 +105,15 @@ def open_loggers(names: Sequence[str], folder: Path, config: Config) -> list[Tic
     return [LOGGERS[name](folder, config) for name in names]
 
 
-def _package(name: str, extra: str, purpose: str) -> Any:
+def require_loggers(names: Sequence[str]) -> None:
+    """Raise a MissingExtraError if the package of a logger is not installed."""
+    for name in names:
+        _package(name)
+
+
+def _package(logger: str) -> Any:
+    name, purpose = PACKAGES[logger]
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise MissingExtraError(name, extra, purpose) from error
+        raise MissingExtraError(name, logger, purpose) from error

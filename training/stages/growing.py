@@ -142,7 +142,8 @@ def grow(smaller: Networks, config: Config) -> Networks:
         _hand_over_judgement(smaller, config, discriminator)
     logger.info("%s goes on as %s", smaller.config.name, config.name)
     return Networks(
-        config, generator.state_dict(), average.state_dict(), discriminator.state_dict(), smaller.encoder
+        config, generator.state_dict(), average.state_dict(), discriminator.state_dict(), smaller.encoder,
+        smaller.credits,
     )  # fmt: skip
 
 

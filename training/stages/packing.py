@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from hgs_toolkit.datasets.attribution import attribution_facts
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.files import refuse_overwrite
 from hgs_toolkit.model_files import find_model, read_header
@@ -62,11 +63,11 @@ def pack_run(
     if networks.encoder is not None:
         logger.warning("the encoder of %s stays behind: what is packed goes on without reconstruction", run)
     trained = {} if average_only else networks.generator
-    packed = Networks(networks.config, trained, networks.ema, networks.discriminator)
+    packed = replace(networks, generator=trained, encoder=None)
     if not heads:
         packed = of_pixels_alone(packed)
     facts = read_header(folder.model_file).facts if folder.model_file.is_file() else {}
-    save_networks(out, packed, facts, dtype=torch.float16, force=force)
+    save_networks(out, packed, facts | attribution_facts(packed.credits), dtype=torch.float16, force=force)
     return packed
 
 
@@ -88,7 +89,7 @@ def _with_generator(networks: Networks, model: Path) -> Networks:
             f"{name} is {given[name]!r} in {model} and {trained[name]!r} in the run; expected a model with "
             "the run's settings, such as the mean of its snapshots: weights mean something else under others"
         )
-    return replace(networks, generator=other.ema, ema=other.ema)
+    return replace(networks, generator=other.ema, ema=other.ema, credits=(*networks.credits, *other.credits))
 
 
 def of_pixels_alone(networks: Networks) -> Networks:

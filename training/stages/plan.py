@@ -8,28 +8,32 @@ last state of the one before. Nothing else has to be remembered, so a plan may b
 
 from __future__ import annotations
 
+import filecmp
+import json
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.errors import CheckpointError, ConfigError, HgsError
 from hgs_toolkit.files import make_folder, write_bytes
+from hgs_toolkit.model_files import STAGES
 from hgs_toolkit.pose_prior import PosePrior
 from hgs_toolkit.settings_io import config_to_dict, flatten_keys, load_config
 from hgs_toolkit.training.continuing import DatasetIdentity, refuse_other_data
 from hgs_toolkit.training.distributed import World
-from hgs_toolkit.training.fitting import POSES, check_data, fitted
+from hgs_toolkit.training.fitting import POSES, check_batch, check_data, fitted
 from hgs_toolkit.training.loop import RunProgress, train
 from hgs_toolkit.training.networks import Networks
+from hgs_toolkit.training.reports.loggers import require_loggers
 from hgs_toolkit.training.reports.page import REPORT_FILE
 from hgs_toolkit.training.stages.cost import image_cost
 from hgs_toolkit.training.stages.growing import TASK, grow, grown_config
-from hgs_toolkit.training.stages.plan_file import Choice, read_plan, write_plan
-from hgs_toolkit.training.stages.warm_start import STAGES, read_networks, starting_config
+from hgs_toolkit.training.stages.plan_file import Choice, read_plan, refuse_one_name, write_plan
+from hgs_toolkit.training.stages.warm_start import read_networks, starting_config
 from hgs_toolkit.training.state import RunFolder, read_state
 
 logger = logging.getLogger(__name__)
@@ -60,12 +64,17 @@ class PlanFolder:
         """Write the settings of all stages, and the reasons for them.
 
         Raises:
-            HgsError: if the folder holds a plan or a run already.
+            HgsError: as for :meth:`refuse_start`.
         """
-        if self.exists or self.newest.state_file.exists():
-            raise HgsError(f"{self.path} holds a run already; add --resume to continue it or choose another folder")
+        self.refuse_start(stages)
         make_folder(self.path)
         write_bytes(self.plan_file, write_plan(stages, choices).encode())
+
+    def refuse_start(self, stages: Sequence[Config]) -> None:
+        """Raise an HgsError if the folder holds a plan or a run already, a ConfigError if two stages have one name."""
+        if self.exists or self.newest.state_file.exists():
+            raise HgsError(f"{self.path} holds a run already; add --resume to continue it or choose another folder")
+        refuse_one_name(stages)
 
     def read(self) -> list[Config]:
         """The settings of all stages.
@@ -90,6 +99,13 @@ class PlanFolder:
             write_bytes(self.path / REPORT_FILE, report.read_bytes())
         write_bytes(self.newest.config_file, run.config_file.read_bytes())
 
+    def publish_newest(self, runs: Sequence[RunFolder]) -> None:
+        """Publish the last of ``runs`` that has a model, where a kill kept its last tick from doing so."""
+        trained = [run for run in runs if run.model_file.is_file()]
+        top = self.newest.model_file
+        if trained and not (top.is_file() and filecmp.cmp(trained[-1].model_file, top, shallow=False)):
+            self.publish(trained[-1])
+
 
 @dataclass
 class _Clock:
@@ -97,14 +113,17 @@ class _Clock:
 
     stages: Sequence[Config]
     costs: Sequence[float]
+    seen: Sequence[float]
+    """Thousands of images that each stage had seen when the command began."""
 
     def seconds_left(self, number: int, progress: RunProgress) -> float:
         """Seconds until the plan's end while stage ``number`` is where ``progress`` says."""
         pace = 1 / max(progress.images_per_second, 1e-9)
         images = (progress.total_kimg - progress.kimg) * 1000
+        rest = slice(number + 1, None)
         later = [
-            stage.training.kimg * 1000 * cost / self.costs[number]
-            for stage, cost in zip(self.stages[number + 1 :], self.costs[number + 1 :], strict=True)
+            max(stage.training.kimg - seen, 0) * 1000 * cost / self.costs[number]
+            for stage, cost, seen in zip(self.stages[rest], self.costs[rest], self.seen[rest], strict=True)
         ]
         return max((images + sum(later)) * pace, 0.0)
 
@@ -125,6 +144,7 @@ def train_plan(
 
     A stage with more pixels or levels than the one before is grown from it; one with the same goes on with its
     networks and the stage's own training settings. The poses are measured from the dataset once, for all stages.
+    Whether the set has the pixels and the images for every stage is seen before the first one.
 
     Args:
         stages: settings, first to last; for a resumed plan those of its folder (:meth:`PlanFolder.read`).
@@ -144,14 +164,19 @@ def train_plan(
         MissingExtraError: if any of the stages needs a pretrained network that is not installed; nothing was begun.
     """
     world, folder, started = world or World(), PlanFolder(out), time.monotonic()
-    clock = _Clock(stages, [image_cost(stage) for stage in stages])  # makes all networks, or says what they lack
+    costs = [image_cost(stage) for stage in stages]  # makes all networks, or says what they lack
+    runs = [folder.stage(number, stage) for number, stage in enumerate(stages)]
+    clock = _Clock(stages, costs, [_kimg_seen(run) for run in runs])
+    if world.is_main and not resume:
+        folder.refuse_start(stages)
+    _refuse_unfit([stage for stage, seen in zip(stages, clock.seen, strict=True) if not seen], open_images)
+    world.barrier()
     if world.is_main and not resume:
         folder.start(stages)
     world.barrier()
     previous, has_run = None, False
-    for number, recipe in enumerate(stages):
-        run = folder.stage(number, recipe)
-        if not _is_complete(run, recipe):
+    for number, (recipe, run) in enumerate(zip(stages, runs, strict=True)):
+        if _kimg_seen(run) < recipe.training.kimg:
             left = None if minutes is None else minutes - (time.monotonic() - started) / 60
             if left is not None and left <= 0:
                 if has_run:
@@ -176,10 +201,24 @@ def train_plan(
                 should_stop=should_stop,
             )  # fmt: skip
             has_run = True
-            if not _is_complete(run, recipe):
+            if _kimg_seen(run) < recipe.training.kimg:
                 break
         previous = run
+    if world.is_main:
+        folder.publish_newest(runs)
     return folder.newest
+
+
+def _refuse_unfit(stages: Sequence[Config], open_images: OpenImages) -> None:
+    """Raise a ConfigError or DataError if a stage could not begin: hours later is too late to say so."""
+    for resolution in sorted({stage.generator.resolution for stage in stages}):
+        images = open_images(resolution)
+        for stage in stages:
+            if stage.generator.resolution == resolution:
+                check_batch(stage, images)
+        images.close()
+    for stage in stages:
+        require_loggers(stage.training.loggers)
 
 
 def _beginning(
@@ -190,15 +229,25 @@ def _beginning(
         begun = load_config(run.config_file)
         return replace(begun, training=replace(begun.training, kimg=recipe.training.kimg)), None, True
     if previous is None:
-        # Poses that a plan states are meant, whether they were measured for it or edited.
-        stated = {POSES} if recipe.generator.poses != PosePrior() else set()
-        return fitted(recipe, images, {*explicit, *stated}), None, False
+        return fitted(recipe, images, {*explicit, *_stated_poses(recipe, explicit)}), None, False
     refuse_other_data(read_state(previous.state_file).get("data"), DatasetIdentity.of(images), previous.path)
     networks = read_networks(previous.path)
     if networks.config.generator.resolution == recipe.generator.resolution:
         return starting_config(networks, recipe), networks, False
     grown = grow(networks, grown_config(networks.config, recipe, explicit))
     return grown.config, grown, False
+
+
+def _stated_poses(recipe: Config, explicit: Collection[str]) -> set[str]:
+    """The key of all poses where a plan states some: they are meant, whether measured for it or edited.
+
+    One that was set by hand beside defaults says nothing of the others.
+    """
+    poses, default = recipe.generator.poses, PosePrior()
+    stated = {
+        name for name in (field.name for field in fields(poses)) if getattr(poses, name) != getattr(default, name)
+    }
+    return {POSES} if any(f"{POSES}.{name}" not in explicit for name in stated) else set()
 
 
 def _changed_tasks(stages: Sequence[Config], number: int) -> set[str]:
@@ -209,12 +258,12 @@ def _changed_tasks(stages: Sequence[Config], number: int) -> set[str]:
     return {key for key in now if now[key] != before.get(key) and key.startswith(TASK)}
 
 
-def _is_complete(run: RunFolder, recipe: Config) -> bool:
-    """Whether a stage has reached its goal."""
+def _kimg_seen(run: RunFolder) -> float:
+    """Thousands of images that a stage has seen, by the batch that it began with: the plan's may have been edited."""
     if not run.state_file.is_file():
-        return False
-    seen = int(read_state(run.state_file)["step"]) * recipe.training.batch
-    return seen / 1000 >= recipe.training.kimg
+        return 0.0
+    state = read_state(run.state_file)
+    return int(state["step"]) * int(json.loads(state["config"])["training"]["batch"]) / 1000
 
 
 def _reporting(folder: PlanFolder, run: RunFolder, number: int, clock: _Clock, report: Report | None) -> Report:

@@ -81,10 +81,15 @@ def read_plan(text: str) -> list[Config]:
     if not isinstance(shared, dict) or not all(isinstance(stage, dict) for stage in content["stages"]):
         raise ConfigError("'all' and every stage are mappings of settings")
     stages = [config_from_dict(merge(shared, stage)) for stage in content["stages"]]
+    refuse_one_name(stages)
+    return stages
+
+
+def refuse_one_name(stages: Sequence[Config]) -> None:
+    """Raise a ConfigError if two of ``stages`` have one name: their folders are named after them."""
     names = [stage.name for stage in stages]
     if len(set(names)) < len(names):
         raise ConfigError(f"two stages have one name: {', '.join(names)}; expected a name for each")
-    return stages
 
 
 def _nested(flat: dict[str, Any]) -> dict[str, Any]:

@@ -8,15 +8,24 @@ from pathlib import Path
 
 from hgs_toolkit.checkpoint import read_weights
 from hgs_toolkit.config import Config, TrainingConfig
+from hgs_toolkit.datasets.attribution import ATTRIBUTION, Credit, read_credits
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.model.discriminator import Discriminator
-from hgs_toolkit.model_files import MODEL_FILE, NETWORKS_KEY, read_header, read_metadata, shipped_file
+from hgs_toolkit.model_files import (
+    MODEL_FILE,
+    NETWORKS_KEY,
+    ModelHeader,
+    newest_stage,
+    read_header,
+    read_metadata,
+    shipped_file,
+)
 from hgs_toolkit.settings_io import config_from_dict
 from hgs_toolkit.training.networks import PARTS, Networks, Weights, load_into, new_discriminator
 from hgs_toolkit.training.state import RunFolder, read_state
 
-STAGES = "stages"
-"""Name of the folder of a plan that holds a run folder for each of its stages."""
+OPENING = ("blur_sigma", "pose_swap_kimg", "background_kimg", "ema_rampup")
+"""Settings of training that only a network needs that knows nothing."""
 
 
 def starting_config(networks: Networks, recipe: Config | None) -> Config:
@@ -79,7 +88,8 @@ def read_networks(path: str | Path) -> Networks:
             raise CheckpointError(f"{path} holds '{name}'; expected names that begin with {', '.join(PARTS)}")
         parts[part][rest] = value
     generator, ema, discriminator = (parts[part] for part in PARTS)
-    return Networks(read_header(path, NETWORKS_KEY).config, generator or ema, ema, discriminator or None)
+    header = read_header(path, NETWORKS_KEY)
+    return Networks(header.config, generator or ema, ema, discriminator or None, credits=_credits_of(header))
 
 
 def load_discriminator(model: Path | None) -> Discriminator | None:
@@ -107,16 +117,19 @@ def _of_run(folder: Path) -> Networks:
     state = read_state(run.state_file)
     generator, ema, discriminator = (state[part] for part in PARTS)
     return Networks(
-        config_from_dict(json.loads(state["config"])), generator, ema, discriminator, state.get("encoder")
+        config_from_dict(json.loads(state["config"])), generator, ema, discriminator, state.get("encoder"), run.credits
     )  # fmt: skip
 
 
 def newest_run(folder: Path) -> RunFolder:
     """The run in ``folder``, or the newest stage of a plan there."""
-    stages = sorted((folder / STAGES).glob("*/state.pt"), key=lambda file: int(file.parent.name.partition("-")[0]))
-    return RunFolder(stages[-1].parent if stages else folder)
+    return RunFolder(newest_stage(folder))
 
 
 def _of_model(path: Path) -> Networks:
-    weights = read_weights(path)
-    return Networks(read_header(path).config, weights, weights, None)
+    weights, header = read_weights(path), read_header(path)
+    return Networks(header.config, weights, weights, None, credits=_credits_of(header))
+
+
+def _credits_of(header: ModelHeader) -> tuple[Credit, ...]:
+    return tuple(read_credits(header.facts.get(ATTRIBUTION)))
