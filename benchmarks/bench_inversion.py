@@ -47,8 +47,9 @@ def run(model: Generator, number: int, options: argparse.Namespace, strip: Path)
     start = time.process_time()
     target, truth = read_target(f"critter:{number}", model, None, None)
     networks = feature_networks(
-        options.perceptual, lambda: load_discriminator(options.model), model.config.label_cameras(target.cameras)
-    )
+        options.perceptual, lambda: load_discriminator(options.model), model.config.label_cameras(target.cameras),
+        target.coverage,
+    )  # fmt: skip
     settings = InversionSettings(LatentSettings(steps=options.steps), TuningSettings(steps=options.tuning_steps))
     found = invert(model, target, Objective(networks=networks), settings)
     seconds = time.process_time() - start

@@ -100,8 +100,8 @@ class Reporter:
     def file(self, path: str | Path, **facts: Any) -> None:
         """Report a finished file: its path on stdout, or in JSON mode an event with its size in bytes."""
         path = Path(path)
-        self.files.append(path)
         self.event("file", path=str(path), bytes=path.stat().st_size, **facts)
+        self.files.append(path)
         if not self.json_lines:
             self._print(str(path))
 

@@ -77,7 +77,7 @@ def _targets(out: Path, count: int) -> list[Path]:
 
     if out.suffix.lower() not in (".png", *VIDEO_SUFFIXES):
         raise ConfigError(f"{out} has the suffix '{out.suffix}'; expected .png, {' or '.join(VIDEO_SUFFIXES)}")
-    if "%" not in out.name:
+    if "%" not in out.name or is_video(out):
         return [out]
     try:
         return [out.with_name(out.name % index) for index in range(count)]

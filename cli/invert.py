@@ -93,13 +93,14 @@ def invert(
 ) -> None:
     """Find the scene of a model that shows an image; its camera is estimated if none is given."""
     with reporting(json_progress) as report:
-        from hgs_toolkit.model_files import model_config
+        from hgs_toolkit.model_files import find_model, read_header
 
         if not (image.startswith(CRITTER) or Path(image).exists()):
             raise ConfigError(f"{image} does not exist; expected an image, a dataset of one subject or {CRITTER}N")
         if camera is not None and (yaw is not None or pitch is not None):
             raise typer.BadParameter("both were given; choose one", param_hint="--camera / --yaw, --pitch")
         check_class(model, class_name)
+        header = read_header(find_model(model))
         report.claim(out)
         from hgs_toolkit.checkpoint import load_model
         from hgs_toolkit.cli.kernels import compile_kernels
@@ -124,8 +125,9 @@ def invert(
         make_folder(out)
         compile_kernels(report, target_device)
         networks = feature_networks(
-            perceptual, lambda: load_discriminator(model), generator.config.label_cameras(target.cameras)
-        )
+            perceptual, lambda: load_discriminator(model), generator.config.label_cameras(target.cameras),
+            target.coverage,
+        )  # fmt: skip
         with report.progress("searching", total=steps + (tuning_steps if space == "pti" else 0)) as task:
             found = run_inversion(
                 generator, target, Objective(networks=networks), settings,
@@ -135,7 +137,7 @@ def invert(
         if found.fit.class_name and class_name is None:
             report.note(f"the class {found.fit.class_name} was chosen; --class names another one")
         metrics = measure(found, target, truth, networks)
-        for file in write_results(out, found, target, metrics, model_config(model).name, truth):
+        for file in write_results(out, found, target, metrics, header, truth):
             report.file(file)
         export(for_files(found), out / SPLAT, extras=True, overwrite=force)
         report.file(out / SPLAT)

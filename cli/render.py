@@ -83,7 +83,7 @@ def render(
         count = len(angles[0]) * len(angles[1]) if angles else frames or (VIDEO_FRAMES if is_video(out) else 1)
         files = ImageFiles.planned(report, out, count, fps, force)
         check_background(background, opaque="a video" if is_video(out) else "")
-        shown = open_scene(asset, psi, device, levels, background, drop_invalid)
+        shown = open_scene(asset, psi, device, levels, background, drop_invalid, subtree)
         from hgs_toolkit.cli.kernels import compile_kernels
         from hgs_toolkit.devices import choose_device
         from hgs_toolkit.imaging.animation import animate as draw_images
@@ -96,7 +96,7 @@ def render(
         cameras = views(*angles, *lens) if angles else camera_path(path, count, *lens)
         fit = step_back if metadata.generator else fit_cameras
         cameras = fit(cameras, shown.asset.scene)
-        scene = _changed(shown.scene, subtree, opaque, by_level).to(target)
+        scene = _changed(shown.scene, opaque, by_level).to(target)
         cameras = cameras.with_focal(metadata.focal * zoom)
         settings = ImageSettings(size, shown.background, splat_scale)
         images = draw_images(scene, cameras.to(target), settings, mode, animate)
@@ -119,12 +119,10 @@ def _angles(
     return parse_angles(yaw or "0", "--yaw"), parse_angles(pitch or "0", "--pitch")
 
 
-def _changed(scene: GaussianHierarchy, root: int | None, opaque: bool, by_level: bool) -> GaussianHierarchy:
-    """The scene as --subtree, --opaque and --by-level ask for it."""
+def _changed(scene: GaussianHierarchy, opaque: bool, by_level: bool) -> GaussianHierarchy:
+    """The scene as --opaque and --by-level ask for it."""
     from hgs_toolkit.imaging import looks
 
-    if root is not None:
-        scene = looks.subtree(scene, root)
     if opaque:
         scene = looks.opaque(scene)
     return looks.painted_by_level(scene) if by_level else scene

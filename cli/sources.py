@@ -138,17 +138,24 @@ def open_model(
 
 
 def open_scene(
-    text: str, psi: float, device: str, levels: str | None, background: str, drop_invalid: bool = False
-) -> DrawableScene:
-    """The asset that ``text`` means, with the texts of ``--levels`` and ``--background`` applied."""
+    text: str, psi: float, device: str, levels: str | None, background: str, drop_invalid: bool = False,
+    root: int | None = None,
+) -> DrawableScene:  # fmt: skip
+    """The asset that ``text`` means, with the texts of ``--levels`` and ``--background`` applied.
+
+    Args:
+        root: index in the whole scene of the Gaussian of which alone, with all below it, the levels are chosen.
+    """
     wanted = parse_levels(levels)
     check_background(background)
     asset = open_asset(text, psi, device, drop_invalid=drop_invalid)
     from hgs_toolkit.exporters.table import chosen_levels
+    from hgs_toolkit.imaging.looks import subtree
     from hgs_toolkit.imaging.scene_images import natural_background
 
     color = parse_background(background, natural_background(asset.scene))
-    return DrawableScene(asset, chosen_levels(asset.scene, wanted), color)
+    whole = asset.scene if root is None else subtree(asset.scene, root)
+    return DrawableScene(asset, chosen_levels(whole, wanted), color)
 
 
 def check_asset(text: str) -> None:

@@ -38,10 +38,12 @@ def view(
         import threading
 
         from hgs_toolkit.viewer.choice import Choice
-        from hgs_toolkit.viewer.live import Viewer
+        from hgs_toolkit.viewer.live import LARGEST_PSI, Viewer
         from hgs_toolkit.viewer.origins import is_loopback
 
         source = _source(what or [], psi, device)
+        if not 0 <= psi <= LARGEST_PSI:
+            raise typer.BadParameter(f"{psi:g}; expected 0 to {LARGEST_PSI}, where the slider ends", param_hint="--psi")
         viewer = Viewer(source, host, port, Choice(psi=psi))
         try:
             if not is_loopback(host):

@@ -81,15 +81,24 @@ def feature_distances(features: FeatureMaps, a: Tensor, b: Tensor) -> Tensor:
     return torch.stack([(functional.normalize(x, dim=1) - y).square().sum(1).mean((1, 2)) for x, y in layers]).mean(0)
 
 
-def discriminator_features(discriminator: Discriminator, labels: Tensor) -> FeatureMaps:
-    """Outputs of the blocks of a discriminator that sees images under the cameras ``labels`` (V, 25)."""
-    blocks = discriminator.get_submodule("blocks")
+def discriminator_features(discriminator: Discriminator, labels: Tensor, coverage: Tensor | None = None) -> FeatureMaps:
+    """Outputs of the blocks of a discriminator that sees images under the cameras ``labels`` (V, 25), one at a time.
+
+    Args:
+        coverage: (V, H, W, 1) of the photographs, which a discriminator with alpha sees beside photographs and
+            renderings alike: colours are compared here, silhouettes by the backgrounds. None is all of the image.
+    """
+    judge: Discriminator = getattr(discriminator, "pixels", discriminator)  # heads on other networks say nothing here
+    blocks = judge.get_submodule("blocks")
     # Classes count behind the blocks alone.
     classes = labels.new_zeros(len(labels), discriminator.class_size) if discriminator.class_size else None
 
     def features(images: Tensor) -> list[Tensor]:
+        if judge.image_channels > images.shape[1]:
+            alpha = torch.ones_like(images[:, :1]) if coverage is None else coverage.movedim(-1, 1).to(images)
+            images = torch.cat([images, alpha], dim=1)
         with _outputs(list(blocks.children())) as found:
-            discriminator(images * 2 - 1, labels, classes)
+            judge(images * 2 - 1, labels, classes)
         return [layer.float() for layer in found]
 
     return features

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from safetensors.torch import save_file
 from hgs_toolkit.asset import Asset, AssetMetadata, save_asset
 from hgs_toolkit.checkpoint import save_model
 from hgs_toolkit.config import Config, DiscriminatorConfig
+from hgs_toolkit.datasets.attribution import ATTRIBUTION, LICENCE
 from hgs_toolkit.datasets.critters.drawing import Critter
-from hgs_toolkit.files import atomic_path, write_json
+from hgs_toolkit.files import atomic_path, sha256, write_json
 from hgs_toolkit.footprint import footprint, widen
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.imaging.camera_paths import camera_path
@@ -23,7 +25,7 @@ from hgs_toolkit.inversion.objective import FeatureMaps
 from hgs_toolkit.inversion.quality import compare, novel_cameras, novel_views
 from hgs_toolkit.inversion.sheet import sheet
 from hgs_toolkit.inversion.target import Target
-from hgs_toolkit.model_files import MODEL_FILE
+from hgs_toolkit.model_files import MODEL_FILE, ModelHeader
 
 LATENT, SCENE, SHEET, FILM, METRICS = (
     "latent.safetensors", "scene.hgs", "sheet.png", "turntable.mp4", "metrics.json",
@@ -43,19 +45,31 @@ def for_files(found: Inversion) -> GaussianHierarchy:
 
 
 def write_results(
-    out: Path, found: Inversion, target: Target, metrics: dict[str, Any], name: str, truth: Critter | None = None
+    out: Path,
+    found: Inversion,
+    target: Target,
+    metrics: dict[str, Any],
+    header: ModelHeader,
+    truth: Critter | None = None,
 ) -> list[Path]:
     """Write every file of :func:`result_names` below ``out``; returns their paths.
 
     Args:
         metrics: of :func:`measure`.
-        name: of the model's configuration.
+        header: of the model's file; a tuned one keeps its licence and its credits.
         truth: what the photographs show, where that is known.
     """
     config = found.model.config
-    focal, radius = config.focal, config.poses.radius
+    focal, radius, name = config.focal, config.poses.radius, header.config.name
+    tuned, fingerprint = found.before is not None, found.model.fingerprint
+    if tuned:
+        judge = DiscriminatorConfig(resolution=config.resolution, classes=config.classes.size)
+        facts = {key: header.facts[key] for key in (LICENCE, ATTRIBUTION) if key in header.facts}
+        name = f"{name}-tuned"
+        save_model(out / MODEL_FILE, found.model, Config(name, "", config, judge), facts | {"tuned_from": fingerprint})
+        fingerprint = sha256(out / MODEL_FILE)
     metadata = AssetMetadata(
-        generator=name, model=found.model.fingerprint, focal=focal, radius=radius, class_name=found.fit.class_name
+        generator=name, model=fingerprint, focal=focal, radius=radius, class_name=found.fit.class_name
     )
     with atomic_path(out / LATENT) as temporary:
         save_file({"ws": found.fit.ws[0].cpu().contiguous()}, temporary)
@@ -64,13 +78,18 @@ def write_results(
     save_png(out / SHEET, sheet(found, target, truth))
     turn = draw_images(scene, camera_path("orbit", TURNTABLE_FRAMES, focal, radius), ImageSettings(TURNTABLE_SIZE))
     save_video(out / FILM, map(to_uint8, turn))
-    write_json(out / METRICS, metrics)
-    tuned = found.before is not None
-    if tuned:
-        judge = DiscriminatorConfig(resolution=config.resolution, classes=config.classes.size)
-        whole = Config(f"{name}-tuned", "", config, judge)
-        save_model(out / MODEL_FILE, found.model, whole, {"tuned_from": found.model.fingerprint})
+    write_json(out / METRICS, _finite(metrics))
     return [out / file for file in result_names(tuned=tuned)]
+
+
+def _finite(values: Any) -> Any:
+    """``values`` with null where there is no number: JSON knows neither NaN, of nothing seen, nor infinity, of equal
+    images."""
+    if isinstance(values, dict):
+        return {key: _finite(value) for key, value in values.items()}
+    if isinstance(values, list):
+        return [_finite(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
 def measure(

@@ -25,6 +25,12 @@ logger = logging.getLogger(__name__)
 USUAL_FILL, LEAST_FILL = 0.9, 0.4
 """Largest share of a square's side that a subject is given, and the smallest."""
 
+RIGID_TOLERANCE = 1e-2
+"""Largest entry of |R R^T - 1| of a camera that is given."""
+
+SHOWN = 128
+"""Coverage, of 255, from which on a pixel is the subject's."""
+
 MAX_PHOTOGRAPH_SIDE = 16384
 """Pixels a side; larger files are refused before they are decoded."""
 
@@ -95,13 +101,13 @@ def read_photograph(
             only as far as the subject needs.
 
     Raises:
-        DataError: if a file is too large, or the mask has another size than the image.
+        DataError: if a file is too large, the mask has another size than the image, or no subject is shown.
         HgsError: if a file is no readable image.
     """
     pixels = _read(path)
     coverage = pixels[..., 3:] if pixels.shape[2] == 4 and pixels[..., 3].min() < 255 else None
     if mask is not None:
-        shown = _read(mask)[..., :3].mean(axis=2, keepdims=True).round().astype(np.uint8)
+        shown = _white(_read(mask))
         if shown.shape[:2] != pixels.shape[:2]:
             raise DataError(
                 f"the mask {mask} is {shown.shape[1]} x {shown.shape[0]}, the image {path} {pixels.shape[1]} x "
@@ -112,10 +118,21 @@ def read_photograph(
         square = middle_square(*pixels.shape[:2])
         _tell_crop(path, pixels, "its middle square", square)
         return _resized(pixels[..., :3], square, resolution), None
+    if coverage.max() < SHOWN:
+        what = f"the mask {mask}" if mask is not None else f"the alpha of {path}"
+        raise DataError(f"{what} shows no subject (the largest value is {coverage.max()} of 255); expected white there")
     square = subject_square(coverage[..., 0], fill)
     _tell_crop(path, pixels, "the square around its subject", square)
     weight = coverage.astype(np.float32) / 255
     return _resized(pixels[..., :3] * weight, square, resolution), _resized(coverage, square, resolution)
+
+
+def _white(mask: Bytes) -> Bytes:
+    """How white each pixel (H, W, 1) of a mask (H, W, 3 or 4) is, 0..255, over black where it has alpha."""
+    grey = mask[..., :3].mean(axis=2, keepdims=True)
+    white = grey * mask[..., 3:] / 255 if mask.shape[2] == 4 else grey
+    found: Bytes = white.round().astype(np.uint8)
+    return found
 
 
 class Square(NamedTuple):
@@ -152,9 +169,7 @@ def middle_square(height: int, width: int) -> Square:
 
 def subject_square(coverage: Bytes, fill: float | None) -> Square:
     """The square around what ``coverage`` (H, W) of 0..255 shows at least half; see :func:`read_photograph`."""
-    middle, shown = middle_square(*coverage.shape), coverage >= 128
-    if not shown.any():
-        return middle
+    middle, shown = middle_square(*coverage.shape), coverage >= SHOWN
     spans = [np.flatnonzero(shown.any(axis))[[0, -1]] + [0, 1] for axis in (1, 0)]  # rows, columns: first, after last
     longest = int(max(end - start for start, end in spans))
     if fill is not None:
@@ -182,7 +197,23 @@ def read_camera(path: str | Path) -> Cameras:
     label = content.get("label") if isinstance(content, dict) else None
     if not isinstance(label, list) or len(label) != LABEL_SIZE or not all(_is_number(value) for value in label):
         raise DataError(f'{path} is no camera; expected {{"label": [{LABEL_SIZE} numbers]}}, as metrics.json has one')
-    return Cameras.from_labels(torch.tensor([label], dtype=torch.float32))
+    camera = Cameras.from_labels(torch.tensor([label], dtype=torch.float32))
+    _refuse_bent(camera, path)
+    return camera
+
+
+def _refuse_bent(camera: Cameras, path: str | Path) -> None:
+    """Raise a DataError if a camera (1,) does not stand upright on its own axes, or its lens sees nothing."""
+    rotation, lens = camera.cam_to_world[0, :3, :3], camera.intrinsics[0]
+    off = float((rotation @ rotation.mT - torch.eye(3)).abs().max())
+    if off > RIGID_TOLERANCE or torch.linalg.det(rotation) < 0:
+        raise DataError(
+            f"the camera {path} has no rotation (off by {off:.2g}); expected orthonormal axes, determinant +1"
+        )
+    if not min(lens[0, 0], lens[1, 1]) > 0:
+        raise DataError(
+            f"the camera {path} has the focal lengths {lens[0, 0]:g} and {lens[1, 1]:g}; expected more than 0"
+        )
 
 
 def _read(path: str | Path) -> Bytes:

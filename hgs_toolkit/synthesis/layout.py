@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,9 @@ from hgs_toolkit.errors import DataError, HgsError
 from hgs_toolkit.files import write_json
 from hgs_toolkit.synthesis.containers import TEMPORARY, remove_unfinished, size_of
 from hgs_toolkit.synthesis.formats import FORMATS, DatasetFormat
-from hgs_toolkit.synthesis.plan import SynthPlan, read_plan
+from hgs_toolkit.synthesis.plan import SynthPlan, is_plan, read_plan
+
+logger = logging.getLogger(__name__)
 
 PLAN, MANIFEST, SHARDS = "plan.json", "manifest.json", "shards"
 
@@ -132,6 +135,24 @@ class Layout:
             "product": product, "shards": [dataclasses.asdict(record) for record in records],
         }  # fmt: skip
 
+    def finished(self) -> bool:
+        """Whether the dataset is done and all of it is still there; a manifest without all of it is removed.
+
+        Raises:
+            DataError: as for :meth:`read_manifest`.
+        """
+        values = self.read_manifest()
+        if values is None:
+            return False
+        product, form = values["product"], self.format.product
+        whole = product is None or size_of(self.folder / product["name"]) == product["bytes"]
+        if form is None or not form.replaces_shards:
+            whole &= not self.missing(range(self.plan.shards))
+        if not whole:
+            logger.warning("%s was finished, but some of it is gone or has another size now", self.folder)
+            self.manifest.unlink()
+        return whole
+
     def read_manifest(self) -> dict[str, Any] | None:
         """The manifest, or None where the dataset is not done.
 
@@ -165,13 +186,17 @@ def claim(folder: Path, plan: SynthPlan, own: range, *, resume: bool, force: boo
     layout = Layout(folder, plan)
     if folder.exists() and not folder.is_dir():
         raise HgsError(f"{folder} is a file; expected a folder to make the dataset in")
+    other = f"{folder} holds something else than a dataset of 'hgs synth'; choose another folder"
+    held = folder.exists() and any(not path.name.startswith(TEMPORARY) for path in folder.iterdir())
+    if held and not (folder / PLAN).exists():  # asked last: another part may be writing its plan just now
+        raise HgsError(other)
     if (folder / PLAN).exists():
         if force and not resume:
+            if not is_plan(folder / PLAN):
+                raise HgsError(other)
             _remove(folder)
         else:
             _check_same(folder, plan, layout, own, resume)
-    elif folder.exists() and any(not path.name.startswith(TEMPORARY) for path in folder.iterdir()):
-        raise HgsError(f"{folder} holds something else than a dataset of 'hgs synth'; choose another folder")
     if not (folder / PLAN).exists():
         write_json(folder / PLAN, plan.to_dict())
     return layout
@@ -191,8 +216,10 @@ def _check_same(folder: Path, plan: SynthPlan, layout: Layout, own: range, resum
 
 
 def _remove(folder: Path) -> None:
-    """Remove a dataset of ours, the plan last, and nothing else."""
+    """Remove a dataset of ours and nothing else: the manifest first, which says that it is whole, the plan last."""
     products = [form.product.name for form in FORMATS.values() if form.product]
+    (folder / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(folder / SHARDS, ignore_errors=True)
-    for name in (*products, MANIFEST, PLAN):
+    remove_unfinished(folder)
+    for name in (*products, PLAN):
         (folder / name).unlink(missing_ok=True)

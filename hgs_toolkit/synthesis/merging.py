@@ -25,10 +25,11 @@ def merge(folder: str | Path) -> Path:
     layout = Layout.open(Path(folder))
     form, product = layout.format, layout.product
     result = product or layout.shard_folder
-    if layout.read_manifest() is not None:
+    if layout.finished():
         logger.info("%s is finished already", folder)
         return result
     records = layout.records()
+    remove_unfinished(layout.folder)  # of a join that was killed
     facts = None
     if form.product is not None and product is not None:
         form.product.join(layout.plan, [layout.shard(record.shard) for record in records], product)

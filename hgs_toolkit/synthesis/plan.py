@@ -144,6 +144,15 @@ def read_plan(path: Path) -> SynthPlan:
         raise DataError(f"{path} is damaged: {error}") from error
 
 
+def is_plan(path: Path) -> bool:
+    """Whether a JSON file is a plan of 'hgs synth', of any version."""
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and {"format_version", "settings", "model_sha256"} <= values.keys()
+
+
 def _from_dict(values: dict[str, Any]) -> SynthPlan:
     settings, color = build(SynthSettings, values.pop("settings"), ""), tuple(map(float, values.pop("color")))
     named = {attribute: values.pop(key) for attribute, key in FILE_KEYS.items()}

@@ -93,7 +93,7 @@ def synthesize_dataset(
     plan = make_plan(settings, header.config, sha256(file), header.facts)
     own = workforce.part.shards(plan.shards)
     layout = claim(Path(folder), plan, own, resume=resume, force=force)
-    if layout.read_manifest() is not None:
+    if layout.finished():
         remove_shards_if_replaced(layout)
         return Outcome(layout.product or layout.shard_folder, 0, plan.images, Timing())
     todo = layout.missing(own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,16 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from hgs_toolkit.asset import load_asset
-from hgs_toolkit.checkpoint import load_model
+from hgs_toolkit.checkpoint import load_model, save_model
+from hgs_toolkit.config import Config
+from hgs_toolkit.datasets.attribution import Credit, attribution_facts
 from hgs_toolkit.datasets.critters.drawing import make_critters
 from hgs_toolkit.exporters.table import load
+from hgs_toolkit.files import sha256
 from hgs_toolkit.footprint import footprint
 from hgs_toolkit.inversion.results import result_names
+from hgs_toolkit.model.generator import Generator
+from hgs_toolkit.model_files import model_config, read_header
 from tests.cli.conftest import Hgs
 
 QUICK = ("--steps", "3", "--tuning-steps", "2", "--perceptual", "none")
@@ -32,6 +38,7 @@ def test_a_known_subject_leaves_every_file_and_novel_views(hgs: Hgs, model_file:
     assert len(metrics["novel_views"]) == len(metrics["novel_views_before_tuning"]) == 4
     asset = load_asset(out / "scene.hgs")
     assert asset.scene.num_gaussians == load(out / "scene.ply").num_gaussians
+    assert asset.metadata.model == sha256(out / "model.safetensors")
     tuned = load_model(out / "model.safetensors")
     assert tuned.config == load_model(model_file).config
 
@@ -110,3 +117,26 @@ def test_files_hold_the_scene_widened_for_any_size(hgs: Hgs, model_file: Path, t
     torch.testing.assert_close(
         variance[:, foreground], torch.full_like(variance[:, foreground], footprint(model.config)), rtol=1e-3, atol=1e-8
     )
+
+
+def test_a_tuned_model_keeps_the_credits_of_the_one_it_comes_from(
+    hgs: Hgs, model_file: Path, tmp_path: Path, tiny_config: Config
+) -> None:
+    terms = {"licence": "CC-BY-4.0", **attribution_facts([Credit("chair", "A. Maker")])}
+    save_model(tmp_path / "credited.safetensors", load_model(model_file), tiny_config, terms)
+    out = tmp_path / "found"
+    result = hgs("invert", "critter:2", tmp_path / "credited.safetensors", "--out", out, "--space", "pti", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert terms.items() <= read_header(out / "model.safetensors").facts.items()
+
+
+def test_what_cannot_be_measured_is_null(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:
+    """Of a scene that nobody sees, no depth can be compared; everything else is written."""
+    model = load_model(model_file)
+    config = replace(model_config(model_file), generator=replace(model.config, initial_opacity_logit=-30.0))
+    save_model(tmp_path / "faint.safetensors", Generator(config.generator), config)
+    out = tmp_path / "found"
+    result = hgs("invert", "critter:1", tmp_path / "faint.safetensors", "--out", out, *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads((out / "metrics.json").read_text())["novel_views"][0]["depth_error"] is None
+    assert (out / "scene.ply").is_file()

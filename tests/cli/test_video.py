@@ -11,10 +11,14 @@ from pathlib import Path
 import av
 import imageio.v3
 import pytest
+import torch
 from typer.testing import Result
 
 from hgs_toolkit import model_files
+from hgs_toolkit.asset import load_asset
+from hgs_toolkit.cli.sources import open_scene
 from hgs_toolkit.imaging.images import load_image
+from hgs_toolkit.imaging.looks import subtree
 
 Hgs = Callable[..., Result]
 
@@ -83,6 +87,23 @@ def test_render_animates_a_file(hgs: Hgs, asset_file: Path, tmp_path: Path) -> N
     result = hgs("render", asset_file, out, "--animate", "grow", "--frames", 6, "--size", 32)
     assert result.exit_code == 0, result.output
     assert frames_and_size(out) == (6, 32, 32)
+
+
+def test_a_subtree_is_chosen_before_its_levels(hgs: Hgs, asset_file: Path, tmp_path: Path) -> None:
+    scene = load_asset(asset_file).scene
+    below = subtree(scene, 2).levels(2)
+    shown = open_scene(str(asset_file), 0.7, "cpu", "2", "white", root=2).scene
+    assert torch.equal(shown.means, below.means)
+    refused = hgs("render", asset_file, tmp_path / "a.png", "--subtree", 5, "--levels", 0)
+    assert refused.exit_code == 1
+    assert "the scene's levels are 1, 2" in refused.stderr
+
+
+def test_a_per_cent_sign_in_a_films_name_is_part_of_it(hgs: Hgs, asset_file: Path, tmp_path: Path) -> None:
+    result = hgs("render", asset_file, tmp_path / "100%d.gif", "--frames", 2, "--size", 16)
+    assert result.exit_code == 0, result.stderr
+    assert [file.name for file in tmp_path.glob("100*")] == ["100%d.gif"]
+    assert (tmp_path / "100%d.gif").read_bytes().startswith(b"GIF")
 
 
 def test_render_of_a_subtree_and_of_levels_colours(hgs: Hgs, asset_file: Path, tmp_path: Path) -> None:

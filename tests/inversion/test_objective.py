@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from hgs_toolkit.cameras import frontal
 from hgs_toolkit.config import DiscriminatorConfig
+from hgs_toolkit.errors import ConfigError
+from hgs_toolkit.inversion.networks import feature_networks
 from hgs_toolkit.inversion.objective import (
     Objective,
     discriminator_features,
@@ -80,3 +84,23 @@ def test_an_extractors_layers_are_features_too() -> None:
     assert len({layer.shape[1:] for layer in features(a)}) >= 3
     assert feature_distances(features, a, a) == 0
     assert feature_distances(features, a, b) > feature_distances(features, a, a * 0.98) > 0
+
+
+def test_a_discriminator_with_alpha_sees_the_photographs_coverage_beside_both() -> None:
+    torch.manual_seed(0)
+    config = replace(DISCRIMINATORS["residual"], alpha=True)
+    discriminator = make_discriminator(config).requires_grad_(False)
+    a, b = _pictures(0).movedim(-1, 1), _pictures(1).movedim(-1, 1)
+    coverage = torch.zeros(1, 16, 16, 1)
+    coverage[:, 4:12] = 1
+    whole, part = (discriminator_features(discriminator, frontal().labels, alpha) for alpha in (None, coverage))
+    assert feature_distances(part, b, b) == 0
+    assert feature_distances(part, a, b) > 0
+    assert not torch.equal(whole(a)[0], part(a)[0])
+
+
+def test_a_discriminator_of_several_views_is_passed_over_and_refused_by_name() -> None:
+    pairs = make_discriminator(replace(DISCRIMINATORS["residual"], views=2))
+    assert "discriminator" not in feature_networks("auto", lambda: pairs, frontal())
+    with pytest.raises(ConfigError, match="judges several views together; expected the folder of a run"):
+        feature_networks("discriminator", lambda: pairs, frontal())

@@ -150,3 +150,36 @@ def test_a_camera_file_holds_one_label(tmp_path: Path) -> None:
         path.write_text(content)
         with pytest.raises(DataError, match=r"camera\.json"):
             read_camera(path)
+
+
+def test_a_camera_that_is_bent_or_sees_nothing_is_refused(tmp_path: Path) -> None:
+    whole = frontal().labels[0].tolist()
+    for place, value, said in (
+        (0, 0.5, "has no rotation"),
+        (0, -whole[0], "has no rotation"),
+        (16, 0.0, "focal lengths"),
+    ):
+        path = tmp_path / "camera.json"
+        path.write_text(json.dumps({"label": [value if index == place else old for index, old in enumerate(whole)]}))
+        with pytest.raises(DataError, match=said):
+            read_camera(path)
+
+
+def test_a_mask_without_a_subject_is_refused(tmp_path: Path) -> None:
+    pixels = np.full((8, 8, 4), 200, np.uint8)
+    photo = _save(tmp_path / "a.png", pixels[..., :3])
+    ones = _save(tmp_path / "ones.png", np.eye(8, dtype=np.uint8))  # 0 and 1, as segmentation writes them
+    with pytest.raises(DataError, match=r"the mask .*ones\.png shows no subject \(the largest value is 1 of 255\)"):
+        read_photograph(photo, 8, ones)
+    pixels[..., 3] = 0
+    with pytest.raises(DataError, match=r"the alpha of .*clear\.png shows no subject"):
+        read_photograph(_save(tmp_path / "clear.png", pixels), 8)
+
+
+def test_a_mask_may_be_transparent_where_no_subject_is(tmp_path: Path) -> None:
+    mask = np.full((8, 8, 4), 255, np.uint8)
+    mask[:, 4:, 3] = 0
+    photo = _save(tmp_path / "a.png", np.full((8, 8, 3), 200, np.uint8))
+    _, coverage = read_photograph(photo, 8, _save(tmp_path / "mask.png", mask))
+    assert coverage is not None
+    assert coverage[0, :, 0].tolist() == [1, 1, 1, 1, 0, 0, 0, 0]

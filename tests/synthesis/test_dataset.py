@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,9 @@ from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.synthesis import Part, Workforce, check, forget, merge
 from hgs_toolkit.synthesis.containers import read
 from hgs_toolkit.synthesis.formats import FORMATS
+from hgs_toolkit.synthesis.layout import claim
 from hgs_toolkit.synthesis.maker import ShardMaker
+from hgs_toolkit.synthesis.plan import read_plan
 from tests.synthesis.conftest import HERE, Make, contents
 
 SMALL = {"count": 5, "views": 2, "shard_images": 4}
@@ -259,3 +262,54 @@ def test_the_time_of_every_stage_is_told(make: Make, tmp_path: Path) -> None:
     timing = make(tmp_path / "set", workforce=HERE, **SMALL).timing
     assert min(timing.generate, timing.rasterize, timing.annotate, timing.store, timing.wall) > 0
     assert 0 < timing.drawing_share <= 1
+
+
+def test_force_removes_nothing_but_a_dataset_of_ours(make: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    (folder / "shards").mkdir(parents=True)
+    (folder / "plan.json").write_text('{"my": "own"}')
+    (folder / "annotations.json").write_text("mine")
+    before = contents(folder)
+    with pytest.raises(HgsError, match="holds something else than a dataset of 'hgs synth'"):
+        make(folder, count=1, size=16, force=True)
+    assert contents(folder) == before
+    make(tmp_path / "ours", count=1, size=16)
+    make(tmp_path / "ours", count=1, size=16, seed=5, force=True)
+    assert read_plan(tmp_path / "ours" / "plan.json").settings.seed == 5
+
+
+@pytest.mark.parametrize("form", ["folder", "eg3d"])
+def test_what_is_lost_of_a_finished_dataset_is_made_again(form: str, make: Make, tmp_path: Path) -> None:
+    folder, wanted = tmp_path / "set", {"count": 2, "size": 16, "format": form}
+    made = make(folder, **wanted)
+    before = contents(folder)
+    assert made.dataset is not None
+    lost = made.dataset / "000000" if form == "folder" else made.dataset
+    shutil.move(lost, tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="make them with the command that began it and --resume"):
+        merge(folder)
+    make(folder, **wanted, resume=True)
+    assert contents(folder) == before
+
+
+def test_a_killed_joins_temporary_file_goes(make: Make, tmp_path: Path) -> None:
+    make(tmp_path / "set", count=1, size=16, format="eg3d")
+    (tmp_path / "set" / ".tmp-x-dataset.zip").write_bytes(b"half")
+    make(tmp_path / "set", count=1, size=16, format="eg3d", force=True)
+    assert not list((tmp_path / "set").glob(".tmp-*"))
+
+
+def test_parts_that_begin_together_find_each_others_plan(make: Make, tmp_path: Path) -> None:
+    """The plan may be written between the two questions whether there is one and whether the folder is empty."""
+    made = make(tmp_path / "set", count=2, size=16, workforce=Workforce(workers=0, part=Part(0, 2)))
+    plan = read_plan(tmp_path / "set" / "plan.json")
+    assert made.dataset is None
+    folder = tmp_path / "together"
+
+    def part(number: int) -> Path:
+        return claim(folder, plan, range(number, number + 1), resume=True, force=False).folder
+
+    for _ in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(part, range(4))) == [folder] * 4

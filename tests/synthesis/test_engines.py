@@ -72,6 +72,20 @@ def test_a_lost_workers_shard_is_tidied_and_made_by_a_new_one() -> None:
     assert pool.started == 2 + len(lost)
 
 
+def test_the_death_of_an_idle_worker_costs_nothing() -> None:
+    """It is reported like any other, but no shard is lost with it, and it gets no work any more."""
+
+    class WithAnIdleOne(MadeUpPool):
+        def wait(self) -> Sequence[Event]:
+            events = super().wait()
+            return [*events, Lost(events[-1].worker, "died")] if self.started == 2 else events
+
+    pool, heard = WithAnIdleOne(done), list[Event]()
+    run_shards(pool, range(4), 2, tidy=lambda shard: None, listen=heard.append)
+    assert sorted(event.record.shard for event in heard if isinstance(event, Done)) == list(range(4))
+    assert pool.started == 3
+
+
 def test_a_shard_that_kills_every_worker_ends_the_run() -> None:
     pool = MadeUpPool(lambda worker, shard: Lost(worker, "was killed") if shard == 2 else done(worker, shard))
     with pytest.raises(HgsError, match=f"shard 2 has lost its worker {MAX_LOSSES} times .*was killed.*fewer --workers"):

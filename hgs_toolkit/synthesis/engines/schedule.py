@@ -108,7 +108,11 @@ def run_shards(
                     listen(event)
                 if isinstance(event, Drawn):
                     continue
-                shard = busy.pop(event.worker)
+                shard = busy.pop(event.worker, None)
+                if shard is None and isinstance(event, Lost):  # it was idle: nothing is missing but itself
+                    idle = [worker for worker in idle if worker != event.worker]
+                    continue
+                assert shard is not None, f"worker {event.worker} has no shard"
                 if isinstance(event, Done):
                     total += event.timing
                     idle.append(event.worker)
