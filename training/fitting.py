@@ -15,7 +15,7 @@ from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.pose_prior import PosePrior, describe_poses
 from hgs_toolkit.settings_io import load_config
 from hgs_toolkit.training.inputs.balance import in_window
-from hgs_toolkit.training.stages.warm_start import OPENING, after_the_opening
+from hgs_toolkit.training.opening import OPENING, after_the_opening
 from hgs_toolkit.training.state import RunFolder
 
 logger = logging.getLogger(__name__)

@@ -17,8 +17,9 @@ from hgs_toolkit.model_files import NETWORKS_KEY, read_header
 from hgs_toolkit.settings_io import build, config_to_dict, load_preset, merge
 from hgs_toolkit.training.loop import train
 from hgs_toolkit.training.networks import load_into, save_networks
+from hgs_toolkit.training.opening import after_the_opening
 from hgs_toolkit.training.stages.packing import pack_run
-from hgs_toolkit.training.stages.warm_start import after_the_opening, read_networks, starting_config
+from hgs_toolkit.training.stages.warm_start import read_networks, starting_config
 from hgs_toolkit.training.state import RunFolder
 from hgs_toolkit.training.trainer import Trainer
 

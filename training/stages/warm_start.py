@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hgs_toolkit.checkpoint import read_weights
-from hgs_toolkit.config import Config, TrainingConfig
+from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.attribution import ATTRIBUTION, Credit, read_credits
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.model.discriminator import Discriminator
@@ -22,10 +22,8 @@ from hgs_toolkit.model_files import (
 )
 from hgs_toolkit.settings_io import config_from_dict
 from hgs_toolkit.training.networks import PARTS, Networks, Weights, load_into, new_discriminator
+from hgs_toolkit.training.opening import after_the_opening
 from hgs_toolkit.training.state import RunFolder, read_state
-
-OPENING = ("blur_sigma", "pose_swap_kimg", "background_kimg", "ema_rampup")
-"""Settings of training that only a network needs that knows nothing."""
 
 
 def starting_config(networks: Networks, recipe: Config | None) -> Config:
@@ -44,20 +42,6 @@ def starting_config(networks: Networks, recipe: Config | None) -> Config:
     return replace(
         networks.config, name=recipe.name, generator=generator, discriminator=judge,
         training=after_the_opening(recipe.training),
-    )  # fmt: skip
-
-
-def after_the_opening(training: TrainingConfig) -> TrainingConfig:
-    """``training`` without what only a network that knows nothing needs.
-
-    Trained networks would be thrown back by blurred images, swapped poses or a missing background, and their average
-    would be forgotten in the first steps, while its half-life is still short.
-    """
-    gamma = 1.0 if training.gamma_final is None else training.gamma_final
-    return replace(
-        training,
-        blur_sigma=0.0, pose_swap_kimg=0.0, background_kimg=0.0, ema_rampup=None,
-        r1_gamma=training.r1_gamma * gamma, r2_gamma=training.r2_gamma * gamma, gamma_final=None,
     )  # fmt: skip
 
 
