@@ -12,7 +12,8 @@ from .compat import has_point_clouds, resize
 from .core.harmonics import COUNTS, HARMONICS
 from .core.references import bare_map, chosen
 from .core.rotations import turned_each
-from .core.splats import INDEX, TURN, ActivatedSplats, Array
+from .core.splats import INDEX, OFFSET, TURN, ActivatedSplats, Array
+from .core.transforming import parents_by_index
 from .typed import SplatData, SplatObject
 
 VALUE_NAMES = {
@@ -153,9 +154,23 @@ def raw_splats(data: SplatData) -> ActivatedSplats:
     return splats
 
 
+def whole_splats(obj: SplatObject, data: SplatData) -> ActivatedSplats:
+    """The Gaussians of ``data`` as files have them: parents are places, and the offset of ``obj`` is a fact.
+
+    ``data`` may be those of ``obj`` or what its modifiers make of them; Gaussians may have been deleted in either.
+    """
+    splats = raw_splats(data)
+    if splats.level is not None and splats.parent is not None:
+        index = get_values(data, INDEX) if INDEX in data.attributes else np.arange(len(splats))
+        splats.parent = parents_by_index(splats.level, splats.parent, index)
+    if obj.get(WORLD_OFFSET) is not None:
+        splats.facts[OFFSET] = [float(value) for value in obj[WORLD_OFFSET]]
+    return splats
+
+
 def _drop_stale(data: SplatData, splats: ActivatedSplats) -> None:
-    """Remove what other Gaussians had and these have not: more harmonics, a tree."""
-    stale = [f"{HARMONICS}{index}" for index in range(splats.harmonics.shape[1], COUNTS[-1])]
+    """Remove what other Gaussians had and these have not: more harmonics, turns that harmonics wait for, a tree."""
+    stale = [TURN, *(f"{HARMONICS}{index}" for index in range(splats.harmonics.shape[1], COUNTS[-1]))]
     stale += ["level", "parent"] if splats.level is None else []
     for name in stale:
         if name in data.attributes:

@@ -86,6 +86,20 @@ class HGS_OT_erase_brush(OnMarks, bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def modal(self, context: Context, event: Event) -> Outcome:
+        """One event, unless one that was passed through has deleted the object or brought it into another mode."""
+        if not self.poll(context) or active_splats(context).mode != "OBJECT":
+            self.cancel(context)
+            self.report(
+                {"INFO"}, "the brush has ended, since no splats are active in object mode; start it again there"
+            )
+            return {"CANCELLED"}
+        try:
+            return self._take(context, event)
+        except Exception:
+            self.cancel(context)  # Blender would not: the circle and the text would stay for the session
+            raise
+
+    def _take(self, context: Context, event: Event) -> Outcome:
         """One event: a stroke is an undo step of its own."""
         self._mouse = (event.mouse_region_x, event.mouse_region_y)
         if context.area is not None:

@@ -7,9 +7,9 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..core.splats import INDEX, OFFSET, TURN_X, ActivatedSplats, Array, SplatError
-from ..core.transforming import kept, moved, parents_by_index
-from ..data import WORLD_OFFSET, get_values, is_splats, raw_splats
+from ..core.splats import TURN_X, ActivatedSplats, Array, SplatError
+from ..core.transforming import kept, moved
+from ..data import get_values, is_splats, whole_splats
 from ..nodes.display import undrawn
 from ..nodes.levels_nodes import HIDDEN
 from ..typed import SplatData, SplatObject
@@ -29,23 +29,16 @@ def shown_splats(context: bpy.types.Context, obj: SplatObject, frame: str) -> Ac
         evaluated = obj.evaluated_get(context.evaluated_depsgraph_get())
         if not is_splats(evaluated):
             raise SplatError(f"the modifiers of {obj.name} leave no Gaussians; move or remove those that make others")
-        splats, keep = _read(evaluated.data)
+        splats, keep = whole_splats(obj, evaluated.data), _shown(evaluated.data)
         matrix = np.array(Matrix.Rotation(-TURN_X[frame], 4, "X") @ evaluated.matrix_world)
     if not keep.any():
         raise SplatError(f"{obj.name} shows no Gaussian: levels, filters or its crop box hide them all")
     splats.frame = frame
-    if obj.get(WORLD_OFFSET) is not None:
-        splats.facts[OFFSET] = [float(value) for value in obj[WORLD_OFFSET]]
     return moved(kept(splats, keep), matrix)
 
 
-def _read(data: SplatData) -> tuple[ActivatedSplats, Array]:
-    """The Gaussians of evaluated data, and which of them are shown."""
-    splats = raw_splats(data)
-    if splats.level is not None and splats.parent is not None:
-        index = get_values(data, INDEX) if INDEX in data.attributes else np.arange(len(splats))
-        splats.parent = parents_by_index(splats.level, splats.parent, index)
-    keep = np.ones(len(splats), bool)
+def _shown(data: SplatData) -> Array:
+    """Which Gaussians of evaluated data are shown, (N,) truth values."""
     if HIDDEN in data.attributes:
-        keep = ~get_values(data, HIDDEN)
-    return splats, keep
+        return ~get_values(data, HIDDEN)
+    return np.ones(data.attributes.domain_size("POINT"), bool)

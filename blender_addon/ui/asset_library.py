@@ -99,9 +99,7 @@ class HGS_OT_write_assets(bpy.types.Operator, ExportHelper):
         """Write it, or report why not."""
         path, opened = Path(self.filepath).with_suffix(".blend"), open_browser(SETTINGS.of(context.scene))
         try:
-            if opened.batch is None:
-                raise BatchError(opened.problem or "no batch is open; choose a folder made by hgs sample")
-            count = write_library(context, path, opened.batch, author=self.author, replace=self.replace)
+            count = write_library(context, path, opened.present_batch(), author=self.author, replace=self.replace)
         except (BatchError, ImportRefused, FileExists) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

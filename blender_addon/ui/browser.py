@@ -54,11 +54,23 @@ class Browser:
         scenes = enumerate(self.batch.scenes)
         self.items = [self._item(number, scene) for number, scene in scenes] or [NOTHING]
 
+    def present_batch(self) -> Batch:
+        """The open batch; a :class:`BatchError` where none is open or it has no scenes."""
+        if self.batch is None:
+            raise BatchError(self.problem or "no batch is open; choose a folder made by hgs sample")
+        if not self.batch.scenes:
+            raise BatchError(f"the batch in {self.folder} has no scenes; choose another folder made by hgs sample")
+        return self.batch
+
     def chosen(self, seed: str) -> BatchScene:
         """The scene of a menu entry; a :class:`BatchError` where no batch is open or it has no such seed."""
-        if self.batch is None or not seed.isdigit():
-            raise BatchError(self.problem or "no batch is open; choose a folder made by hgs sample")
-        return self.batch.scene(int(seed))
+        batch = self.present_batch()
+        if not seed.isdigit():  # Blender keeps the entry's place, and gives '' where the menu is shorter by now
+            raise BatchError(
+                f"the chosen seed is no longer in the batch in {self.folder}; choose one of its {len(batch.scenes)} "
+                "scenes"
+            )
+        return batch.scene(int(seed))
 
     def close(self) -> None:
         """Give the thumbnails back."""

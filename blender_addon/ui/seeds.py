@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import bpy
@@ -36,12 +37,18 @@ def _menu(settings: HgsSeedsSettings, context: bpy.types.Context | None) -> list
     return open_browser(settings).items
 
 
+def _choose_first(settings: HgsSeedsSettings, context: bpy.types.Context | None) -> None:
+    """Blender keeps a choice as its place in the menu, where another batch has another seed or none."""
+    settings.property_unset("seed")
+
+
 class HgsSeedsSettings(bpy.types.PropertyGroup):
     """Which batch is open, which seed is chosen, how long a morph lasts."""
 
     folder: bpy.props.StringProperty(
-        name="Batch", description="A folder made by hgs sample or by Generate", subtype="DIR_PATH"
-    )
+        name="Batch", description="A folder made by hgs sample or by Generate", subtype="DIR_PATH",
+        update=_choose_first,
+    )  # fmt: skip
     seed: bpy.props.EnumProperty(name="Seed", description="The chosen seed", items=_menu)
     frames: bpy.props.IntProperty(name="Frames", description="Length of a morph", default=60, min=1)
 
@@ -56,12 +63,17 @@ class HGS_OT_reload_seeds(bpy.types.Operator):
     bl_label = "Reload"
 
     def execute(self, context: bpy.types.Context) -> Outcome:
-        """Read it, and report what is wrong with it."""
-        opened = open_browser(SETTINGS.of(context.scene))
+        """Read it, and report what is wrong with it; the chosen seed stays chosen if it is still there."""
+        settings = SETTINGS.of(context.scene)
+        opened, seed = open_browser(settings), settings.seed
         opened.open(opened.folder)
         if opened.problem:
             self.report({"ERROR"}, opened.problem)
             return {"CANCELLED"}
+        if seed in [item[0] for item in opened.items]:
+            settings.seed = seed
+        else:
+            _choose_first(settings, context)
         return {"FINISHED"}
 
 
@@ -75,17 +87,21 @@ class HGS_OT_import_seed(bpy.types.Operator):
     every: bpy.props.BoolProperty(name="All", description="Every seed of the batch", options={"SKIP_SAVE"})
 
     def execute(self, context: bpy.types.Context) -> Outcome:
-        """Import and select what came in."""
+        """Import what can be imported, and say what cannot."""
         settings = SETTINGS.of(context.scene)
+        opened = open_browser(settings)
         try:
-            opened = open_browser(settings)
-            first = opened.chosen(settings.seed)
-            scenes = opened.batch.scenes if self.every and opened.batch else (first,)
-            for place, scene in enumerate(scenes):
-                import_scene(context, scene).location.x += SPACING * place
-        except (BatchError, ImportRefused) as error:
+            scenes = opened.present_batch().scenes if self.every else (opened.chosen(settings.seed),)
+        except BatchError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        refusals = import_in_a_row(context, scenes)
+        words = "; ".join(refusals)
+        if len(refusals) == len(scenes):
+            self.report({"ERROR"}, words)
+            return {"CANCELLED"}
+        if refusals:  # a warning: an error would end the script that runs this, although seeds came in
+            self.report({"WARNING"}, f"{len(refusals)} of {len(scenes)} seeds were not imported: {words}")
         return {"FINISHED"}
 
 
@@ -148,6 +164,18 @@ class HGS_PT_seeds(bpy.types.Panel):
         column = layout.column(align=True)
         for modifier in morphs_of(context.object) if is_splats(context.object) else ():
             draw_input(column, modifier, "Factor", text=modifier.name)
+
+
+def import_in_a_row(context: bpy.types.Context, scenes: Iterable[BatchScene]) -> list[str]:
+    """Import scenes side by side; why some were not, a sentence each that names the file or the seed."""
+    refusals, place = [], 0.0
+    for scene in scenes:
+        try:
+            import_scene(context, scene).location.x += place
+            place += SPACING
+        except (BatchError, ImportRefused) as error:
+            refusals.append(str(error))
+    return refusals
 
 
 def import_scene(context: bpy.types.Context, scene: BatchScene) -> SplatObject:

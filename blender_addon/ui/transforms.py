@@ -13,8 +13,10 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
+from ..core.splats import OFFSET
 from ..core.transforming import moved
-from ..data import OnSplats, active_splats, bare_transform, fill, raw_splats
+from ..data import WORLD_OFFSET, OnSplats, active_splats, bare_transform, fill, whole_splats
+from ..deform.probes import deform_of
 from ..nodes.morph import morphs_of
 from ..typed import Outcome, SplatObject
 
@@ -26,30 +28,42 @@ class TransformRefused(ValueError):  # noqa: N818
 def apply_transform(obj: SplatObject) -> None:
     """Apply the object's own transform to its Gaussians, after any that was applied to their positions alone.
 
-    Children keep their places in the world.
+    Children keep their places in the world, and so does what the offset of the object's file stands for.
 
     Raises:
-        TransformRefused: if other objects use the same data, or the object is being edited or has morphs.
+        TransformRefused: if something else would stay behind, or the object is being edited.
     """
+    _check(obj)
+    bare, matrix = bare_transform(obj.data), np.array(obj.matrix_basis, np.float64)
+    linear = np.eye(4)
+    linear[:3, :3] = matrix[:3, :3] if bare is None else matrix[:3, :3] @ bare
+    splats = whole_splats(obj, obj.data)  # parents as places: Gaussians are numbered anew below
+    position = splats.position @ matrix[:3, :3].T + matrix[:3, 3]
+    turned = moved(splats, linear)
+    fill(obj.data, replace(turned, position=position.astype(np.float32)))
+    if OFFSET in turned.facts:
+        obj[WORLD_OFFSET] = turned.facts[OFFSET]
+    for child in obj.children:
+        child.matrix_parent_inverse = obj.matrix_basis @ child.matrix_parent_inverse
+    obj.matrix_basis = Matrix.Identity(4)
+
+
+def _check(obj: SplatObject) -> None:
+    """Raise :class:`TransformRefused` where a transform cannot be applied."""
     if obj.mode != "OBJECT":
         raise TransformRefused(f"{obj.name} is being edited; leave the edit mode first")
     if not obj.data.attributes.domain_size("POINT"):
         raise TransformRefused(f"{obj.name} has no Gaussians of its own; its modifiers make them")
     if morphs_of(obj):
         raise TransformRefused(f"{obj.name} has morphs, whose other seeds would stay behind; remove them first")
+    if deform_of(obj) is not None:
+        raise TransformRefused(
+            f"{obj.name} is deformed, and what deforms it would stay behind; run HGS > Deform > Remove Deformation"
+        )
     if obj.data.users > 1:
         raise TransformRefused(
             f"{obj.data.users} objects share the data of {obj.name}; run Object > Relations > Make Single User first"
         )
-    bare, matrix = bare_transform(obj.data), np.array(obj.matrix_basis, np.float64)
-    linear = np.eye(4)
-    linear[:3, :3] = matrix[:3, :3] if bare is None else matrix[:3, :3] @ bare
-    splats = raw_splats(obj.data)
-    position = splats.position @ matrix[:3, :3].T + matrix[:3, 3]
-    fill(obj.data, replace(moved(splats, linear), position=position.astype(np.float32)))
-    for child in obj.children:
-        child.matrix_parent_inverse = obj.matrix_basis @ child.matrix_parent_inverse
-    obj.matrix_basis = Matrix.Identity(4)
 
 
 class HGS_OT_apply_splat_transform(OnSplats, bpy.types.Operator):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import bpy
@@ -184,6 +185,47 @@ def test_a_brush_erases_what_is_in_front_or_all_that_lies_under_it_and_restores_
     assert hidden() == []
     bpy.ops.ed.redo()
     assert hidden() == [0, 1]
+
+
+@pytest.fixture
+def brush(addon: Addon) -> SimpleNamespace:
+    """The brush as it waits for events, the context in which it gets them, and what it has ``ended``."""
+    kind = addon("edits.brush").HGS_OT_erase_brush
+    ended: list[Any] = []
+    brush = SimpleNamespace(_drawing=False, _cursor="circle", poll=kind.poll, report=lambda *words: None)
+    for name, each in vars(kind).items():
+        if isinstance(each, FunctionType):  # without a window Blender makes no operator that waits
+            setattr(brush, name, each.__get__(brush))
+    context = SimpleNamespace(area=None, region=None)
+    context.window_manager = SimpleNamespace(draw_cursor_remove=ended.append)
+    context.workspace = SimpleNamespace(status_text_set=ended.append)
+
+    def send(key: str) -> Any:
+        context.object = bpy.context.object
+        return brush.modal(context, SimpleNamespace(mouse_region_x=0, mouse_region_y=0, type=key, value="PRESS"))
+
+    return SimpleNamespace(send=send, ended=ended)
+
+
+@pytest.mark.parametrize("key", ["TAB", "X"])
+def test_the_brush_ends_where_its_object_is_edited_or_gone(key: str, obj: Any, brush: SimpleNamespace) -> None:
+    assert brush.send(key) == {"PASS_THROUGH"}
+    assert brush.ended == []
+    if key == "TAB":
+        bpy.ops.object.mode_set(mode="EDIT")
+    else:
+        bpy.data.objects.remove(obj)
+    assert brush.send("LEFTMOUSE") == {"CANCELLED"}
+    assert brush.ended == ["circle", None], "the circle and the text of the status bar"
+
+
+def test_a_brush_that_fails_gives_the_mouse_back(
+    obj: Any, addon: Addon, brush: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(addon("edits.brush"), "_as_shown")
+    with pytest.raises(NameError):
+        brush.send("LEFTMOUSE")
+    assert brush.ended == ["circle", None]
 
 
 def test_the_export_leaves_erased_gaussians_out_and_their_children_find_an_ancestor(

@@ -211,6 +211,65 @@ def test_a_batch_whose_files_are_broken_or_gone_is_reported(addon: Addon, hgs: P
     assert not scene.objects
 
 
+def test_import_all_brings_what_it_can_as_one_undo_step_and_names_what_is_broken(
+    addon: Addon, hgs: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bpy.ops.hgs.generate()
+    folder = Path(bpy.context.scene.hgs_seeds.folder)
+    (folder / "seed0003.hgs").write_bytes(b"short")
+    bpy.ops.ed.undo_push(message="before")
+    assert bpy.ops.hgs.import_seed("EXEC_DEFAULT", True, every=True) == {"FINISHED"}
+    assert [(obj.name, obj.location.x) for obj in bpy.context.scene.objects] == [("seed0011", 0.0)]
+    assert "1 of 2 seeds were not imported: seed0003.hgs: it is truncated" in capfd.readouterr().out
+    bpy.ops.ed.undo()
+    assert not bpy.context.scene.objects
+    (folder / "seed0011.hgs").unlink()
+    bpy.ops.hgs.reload_seeds()
+    words = refusal(bpy.ops.hgs.import_seed, every=True)
+    assert "seed0003.hgs: it is truncated" in words
+    assert "seed 11 has no file to import" in words
+    assert not bpy.context.scene.objects
+
+
+def save_batch(folder: Path, seeds: list[int], hgs: Path) -> str:
+    """A batch whose seeds all have the Gaussians of seed 3; its folder."""
+    folder.mkdir(exist_ok=True)
+    for seed in seeds:
+        (folder / f"{seed}.hgs").write_bytes((hgs.parent / "seed0003.hgs").read_bytes())
+    scenes = [{"seed": seed, "files": {"hgs": f"{seed}.hgs"}} for seed in seeds]
+    (folder / "manifest.json").write_text(json.dumps({"scenes": scenes}))
+    return str(folder)
+
+
+def test_another_batch_has_its_first_seed_chosen(addon: Addon, hgs: Path, tmp_path: Path) -> None:
+    settings = bpy.context.scene.hgs_seeds
+    settings.folder = save_batch(tmp_path / "large", list(range(16)), hgs)
+    settings.seed = "9"
+    settings.folder = save_batch(tmp_path / "small", [20, 21, 22, 23], hgs)
+    assert settings.seed == "20"
+    assert bpy.ops.hgs.import_seed() == {"FINISHED"}
+    assert bpy.context.object.name == "20"
+
+
+def test_a_batch_that_has_shrunk_keeps_the_chosen_seed_or_asks_for_one(addon: Addon, hgs: Path, tmp_path: Path) -> None:
+    settings = bpy.context.scene.hgs_seeds
+    settings.folder = save_batch(tmp_path / "batch", list(range(16)), hgs)
+    settings.seed = "9"
+    save_batch(tmp_path / "batch", [7, 9], hgs)
+    bpy.ops.hgs.reload_seeds()
+    assert settings.seed == "9"
+    settings.folder = save_batch(tmp_path / "batch", list(range(16)), hgs)
+    bpy.ops.hgs.reload_seeds()
+    settings.seed = "9"
+    save_batch(tmp_path / "batch", [7, 8], hgs)
+    opened = addon("ui.seeds").open_browser(settings)
+    opened.open(settings.folder)  # as a file does that was saved before
+    assert "is no longer in the batch" in refusal(bpy.ops.hgs.import_seed)
+    assert bpy.ops.hgs.import_seed(every=True) == {"FINISHED"}
+    bpy.ops.hgs.reload_seeds()
+    assert settings.seed == "7"
+
+
 def start(addon: Addon) -> Any:
     """Start as the button does where there is an event loop: return at once."""
     return addon("ui.generate").start(bpy.context)

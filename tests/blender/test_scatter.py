@@ -218,6 +218,20 @@ def test_a_scatter_has_no_gaussians_of_its_own_to_transform(
         bpy.ops.hgs.apply_splat_transform()
 
 
+def test_an_applied_scatter_turns_its_harmonics_once(
+    addon: Addon, make_object: Make, scatter: Callable[..., Any]
+) -> None:
+    obj = scatter(ground(), make_object(0, degree=1), Count=6)
+    assert bpy.ops.object.modifier_apply(modifier="HGS Scatter") == {"FINISHED"}
+    wanted = addon("data").raw_splats(obj.data).harmonics
+    assert "hgs_turn" in obj.data.attributes
+    obj.location = (1, 2, 3)
+    for _ in range(2):
+        assert bpy.ops.hgs.apply_splat_transform() == {"FINISHED"}
+        np.testing.assert_allclose(addon("data").raw_splats(obj.data).harmonics, wanted, atol=1e-5)
+    assert "hgs_turn" not in obj.data.attributes
+
+
 def test_the_panel_shows_the_inputs(addon: Addon, make_object: Make, scatter: Callable[..., Any]) -> None:
     def panel() -> list[str]:
         layout = Layout()

@@ -116,6 +116,57 @@ def test_children_stay_where_they_are(addon: Addon, make_object: Make) -> None:
     np.testing.assert_allclose(np.array(box.matrix_world), before, atol=1e-5)
 
 
+@pytest.mark.parametrize("bare", [False, True])
+def test_the_offset_of_a_far_file_is_turned_and_scaled_along(bare: bool, addon: Addon, make_object: Make) -> None:
+    obj: Any = make_object(0)
+    obj["hgs_offset"] = [100.0, 5000.0, -20.0]
+
+    def exported(frame: str) -> Any:
+        bpy.context.view_layer.update()
+        return addon("edits.shown").shown_splats(bpy.context, obj, frame)
+
+    for frame, matrix, atol in (("rdf", Matrix.Rotation(-np.pi / 2, 4, "X"), 0), ("z_up", MATRICES["uneven"], 2e-3)):
+        obj.matrix_basis = matrix
+        before = exported(frame)
+        if bare:
+            apply_bare(obj)
+        assert bpy.ops.hgs.apply_splat_transform() == {"FINISHED"}
+        np.testing.assert_allclose(exported(frame).facts["offset"], before.facts["offset"], rtol=0, atol=atol)
+        np.testing.assert_allclose(exported(frame).position, before.position, atol=1e-5)
+
+
+def test_parents_are_those_that_were_left_when_gaussians_were_deleted(addon: Addon, make_object: Make) -> None:
+    obj = make_object(0)
+    tree = addon("data").get_values(obj.data, "parent")
+    gone = np.isin(np.arange(340), [3, 25, 26, 150])
+    addon("edits.marks").select(obj, gone)
+    bpy.ops.object.mode_set(mode="EDIT")
+    if obj.type == "MESH":
+        bpy.ops.mesh.delete(type="VERT")
+    else:
+        bpy.ops.pointcloud.delete()
+    bpy.ops.object.mode_set(mode="OBJECT")
+    obj.scale = (2, 2, 2)
+    assert bpy.ops.hgs.apply_splat_transform() == {"FINISHED"}
+    keep = np.flatnonzero(~gone)
+    wanted = [np.flatnonzero(keep == old)[0] if old in keep else -1 for old in tree[keep]]
+    found = addon("edits.shown").shown_splats(bpy.context, obj, "z_up")
+    np.testing.assert_array_equal(found.parent, wanted)
+
+
+def test_a_deformed_object_is_refused_and_left_alone(addon: Addon, make_object: Make, make_splats: Make) -> None:
+    obj = make_object(0)
+    obj.scale = (2, 2, 2)
+    bpy.ops.hgs.deform()
+    bpy.context.view_layer.objects.active = obj
+    with pytest.raises(RuntimeError, match="is deformed"):
+        bpy.ops.hgs.apply_splat_transform()
+    assert tuple(obj.scale) == (2, 2, 2)
+    assert_same(addon, obj.data, make_splats(0))
+    bpy.ops.hgs.remove_deform()
+    assert bpy.ops.hgs.apply_splat_transform() == {"FINISHED"}
+
+
 def test_shared_data_and_morphs_are_refused_and_left_alone(addon: Addon, make_object: Make, make_splats: Make) -> None:
     obj = make_object(0)
     obj.scale = (2, 2, 2)
