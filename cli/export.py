@@ -85,7 +85,8 @@ def export(
             from hgs_toolkit.exporters.table import export as write
 
             source = open_asset(asset, psi, device, source_frame, sh_degree, drop_invalid)
-            scene, settings = chosen_levels(source.scene, chosen), settings | {"metadata": source.metadata}
+            scene = chosen_levels(source.scene, chosen)
+            settings |= {"metadata": source.metadata, "latent": source.latent}
             if budget is not None:
                 scene = _within(report, scene, out, budget, device, settings)
             write(scene, out, overwrite=force, **settings)

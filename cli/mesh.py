@@ -56,10 +56,14 @@ def mesh(
         bool, typer.Option("--lods", help=".glb: levels of detail, for every k a mesh of the levels 0 to k.")
     ] = False,
     size: Annotated[
-        float | None, typer.Option("--size", help="Longest side, in the file's unit; default: a scene unit is 1 m.")
+        float | None,
+        typer.Option(
+            "--size", help="Longest side, in the file's unit; default: a scene unit is 1 m, or --resolution voxels."
+        ),
     ] = None,
     up: Annotated[
-        Literal["y", "z"] | None, typer.Option("--up", help="Axis that points up; default: z for .stl, y for others.")
+        Literal["y", "z"] | None,
+        typer.Option("--up", help="Axis that points up; default: z for .stl and .vox, y for others."),
     ] = None,
     keep: Annotated[
         Keep, typer.Option("--keep", help="Keep the largest part, or all parts but crumbs.")

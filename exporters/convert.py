@@ -57,4 +57,4 @@ def convert(
         asset = asset_of(source, reading, source_frame, drop_invalid=drop_invalid)
     else:
         asset = read_asset(source, source_frame, drop_invalid=drop_invalid)
-    export(chosen_levels(asset.scene, levels), out, metadata=asset.metadata, **options)
+    export(chosen_levels(asset.scene, levels), out, metadata=asset.metadata, latent=asset.latent, **options)

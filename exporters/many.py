@@ -1,7 +1,8 @@
-"""A folder of scenes exported at once, by several processes."""
+"""A folder of scenes exported at once, by several processes, whose log lines come back to this one."""
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
@@ -12,8 +13,11 @@ from typing import Any, NamedTuple
 
 from hgs_toolkit.errors import ConfigError, HgsError
 from hgs_toolkit.exporters.convert import convert
-from hgs_toolkit.exporters.table import FORMATS
+from hgs_toolkit.exporters.table import FORMATS, format_of
 from hgs_toolkit.files import refuse_overwrite
+
+LOGGER = logging.getLogger("hgs_toolkit")
+"""Above all loggers of the toolkit."""
 
 NAME = "%s"
 """What stands for a scene's name in the names of the files to write."""
@@ -63,6 +67,14 @@ class Conversions:
         return Outcome(conversion, None)
 
 
+@dataclass(frozen=True)
+class Apart:
+    """What another process sends back: how a conversion ended, and what was logged there, where nobody sees it."""
+
+    outcome: Outcome
+    records: list[logging.LogRecord]
+
+
 def scenes_of(folder: Path, out: Path, *, force: bool) -> list[Conversion]:
     """The scenes in ``folder`` by name, and the files that ``out`` means: ``%s`` in its name is that of the scene.
 
@@ -80,8 +92,7 @@ def scenes_of(folder: Path, out: Path, *, force: bool) -> list[Conversion]:
         raise HgsError(f"{folder} holds no splat files; expected some of {', '.join(readable)}")
     found: dict[str, Path] = {}
     for path in sources:
-        suffix = max((end for end in readable if path.name.lower().endswith(end)), key=len)
-        name = path.name[: -len(suffix)]
+        name = _scene_name(path)
         if name in found:
             both = f"{found[name].name} and {path.name}"
             raise ConfigError(f"{both} would both be written to {out.name.replace(NAME, name)}")
@@ -92,6 +103,15 @@ def scenes_of(folder: Path, out: Path, *, force: bool) -> list[Conversion]:
     return made
 
 
+def _scene_name(path: Path) -> str:
+    """The file's name without its suffix; that of the folder for a lod-meta.json, which has no name of its own."""
+    suffix = format_of(path).suffix
+    own = path.name[: -len(suffix)]
+    if not suffix.startswith("."):
+        own = own.rstrip("._-")  # of cat.tileset.json
+    return own or path.resolve().parent.name or "scene"
+
+
 def convert_all(scenes: Sequence[Conversion], how: Conversions, jobs: int) -> Iterator[Outcome]:
     """Export ``scenes`` by ``jobs`` processes, as they end; one that fails stops none of the others."""
     jobs = min(jobs, len(scenes))
@@ -100,13 +120,38 @@ def convert_all(scenes: Sequence[Conversion], how: Conversions, jobs: int) -> It
         return
     # A fresh interpreter each: torch's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
+    level = LOGGER.getEffectiveLevel()
     with ProcessPoolExecutor(jobs, context, initializer=_one_thread) as pool:
-        waiting: list[Future[Outcome]] = [pool.submit(how.convert, scene) for scene in scenes]
+        waiting: list[Future[Apart]] = [pool.submit(_convert_apart, how, scene, level) for scene in scenes]
         try:
             for future in as_completed(waiting):
-                yield future.result()
+                done = future.result()
+                for record in done.records:
+                    logging.getLogger(record.name).handle(record)
+                yield done.outcome
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _convert_apart(how: Conversions, conversion: Conversion, level: int) -> Apart:
+    """Export one scene in a process of its own, which collects what is logged from ``level`` on."""
+    kept = _Records()
+    LOGGER.addHandler(kept)
+    LOGGER.setLevel(level)
+    try:
+        return Apart(how.convert(conversion), kept.records)
+    finally:
+        LOGGER.removeHandler(kept)
+
+
+class _Records(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        record.exc_info = None  # a traceback cannot be sent to another process
+        self.records.append(record)
 
 
 def _one_thread() -> None:

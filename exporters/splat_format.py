@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hgs_toolkit.conventions import NO_PARENT
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.options import ExportOptions, Frame
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from hgs_toolkit.exporters.splats.reading import Reading
     from hgs_toolkit.exporters.splats.stored import StoredSplats
     from hgs_toolkit.gaussians import GaussianHierarchy
+
+TREE = frozenset({"levels", "parents", "background"})
+"""What a scene's tree says of its Gaussians; the background are those outside of it."""
 
 Reader = Callable[[Path], "Reading"]
 Writer = Callable[[Path, Any, ExportOptions], None]
@@ -43,12 +48,12 @@ class SplatFormat:
         writer: writes a batch of one to a new path, which the caller then renames; None for one that is only read.
         options: names of the ExportOptions that the writer honours; ``metadata`` need not be named.
         sh_degree: highest degree of spherical harmonics that a file holds.
-        keeps_tree: whether level and parent survive without being asked for.
+        keeps: what of TREE a file gives back without being asked to.
         keeps_offset: whether a file keeps the offset of coordinates that are far from the origin.
         assumed_frame: frame that the reader assumes where neither the format nor the file settles it, so that ``frame``
             of :func:`~hgs_toolkit.exporters.table.load` may name another; None where the frame is settled.
-        tidy: for a format with files beside the named one: called with the path of a finished file, removes the files
-            that nothing refers to any more.
+        replacing: for a format with files beside the named one: a context around the writing of a path, which removes
+            the files of the scene that was there before.
         plain: whether the writer takes arrays (StoredSplats), too, and then needs no torch.
         opens_in_extension: whether the Blender extension reads it by itself.
     """
@@ -59,10 +64,10 @@ class SplatFormat:
     writer: Writer | None
     options: frozenset[str] = frozenset()
     sh_degree: int = 3
-    keeps_tree: bool = False
+    keeps: frozenset[str] = frozenset()
     keeps_offset: bool = True
     assumed_frame: Frame | None = None
-    tidy: Callable[[Path], None] | None = None
+    replacing: Callable[[Path], AbstractContextManager[None]] = lambda _: nullcontext()
     plain: bool = False
     opens_in_extension: bool = False
 
@@ -80,13 +85,24 @@ class SplatFormat:
         lost = []
         if scene.sh_degree > self.sh_degree:
             lost.append(f"spherical harmonics above degree {self.sh_degree} (colours that change with the view)")
-        if not (self.keeps_tree or options.extras):
-            kept = " (hgs export --extras keeps it, extras=True in Python)" if "extras" in self.options else ""
-            if scene.num_levels > 1:
-                lost.append(f"the tree of {scene.num_levels} levels{kept}")
-            if bool(scene.is_background.any()):
-                lost.append("which Gaussians are the background")
+        lost += self._lost_of_tree(scene, options)
         if not self.keeps_offset and options.metadata and any(options.metadata.offset):
             place = ", ".join(f"{value:.15g}" for value in options.metadata.offset)
             lost.append(f"that the coordinates are relative to ({place})")
+        return lost
+
+    def _lost_of_tree(self, scene: GaussianHierarchy | StoredSplats, options: ExportOptions) -> list[str]:
+        from hgs_toolkit.exporters.splats.stored import StoredSplats
+
+        if isinstance(scene, StoredSplats):
+            return []
+        kept = TREE if options.extras else self.keeps | (TREE - {"parents"} if options.nodes else frozenset())
+        hint = " (hgs export --extras keeps it, extras=True in Python)" if "extras" in self.options else ""
+        lost = []
+        if scene.num_levels > 1 and "levels" not in kept:
+            lost.append(f"the tree of {scene.num_levels} levels{hint}")
+        elif "parents" not in kept and bool((scene.parent != NO_PARENT).any()):
+            lost.append(f"which Gaussians are whose parents{hint}")
+        if "background" not in kept and bool(scene.is_background.any()):
+            lost.append("which Gaussians are the background")
         return lost

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.recfunctions import structured_to_unstructured
 from numpy.typing import NDArray
 
 from hgs_toolkit.asset_metadata import METADATA_KEY, AssetMetadata, parse_metadata
-from hgs_toolkit.conventions import BACKGROUND_LEVEL
+from hgs_toolkit.conventions import BACKGROUND_LEVEL, MAX_LEVELS, NO_PARENT
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.splats.ply.table import (
     ANTIALIASED,
@@ -29,8 +30,18 @@ from hgs_toolkit.files import open_safetensors
 from hgs_toolkit.parsing.ply_columns import FILTER, missing_columns
 from hgs_toolkit.parsing.stored import ParseError
 
+NATIVE_SHAPES: dict[str, tuple[int, ...]] = {
+    "means": (3,), "log_scales": (3,), "quats": (4,), "sh": (), "opacity_logits": (), "level": (), "parent": (),
+}  # fmt: skip
+"""Shapes of the tensors of a .hgs without their first axis; that of ``sh`` depends on the degree."""
+
+PARAMETERS = ("means", "log_scales", "quats", "sh", "opacity_logits")
+
 TREE = {"level", "parent"}
 """Columns that a .ply has both of or neither."""
+
+VALUES = ("f_dc_", "f_rest_", "red", "green", "blue", "opacity", "scale_", "rot_", FILTER)
+"""Starts of the names of a .ply's columns that are read, apart from the centres."""
 
 NEAR = 100.0
 """Largest coordinate, world units, of a scene that is certainly not recentred when it is read."""
@@ -72,22 +83,37 @@ def summarize_splats(path: Path, *, drop_invalid: bool = False) -> SplatSummary:
 
 def _summarize_native(path: Path) -> SplatSummary | None:
     with open_safetensors(path) as file:
-        entries = file.metadata() or {}
-        if METADATA_KEY not in entries or not {"means", "level", "sh"} <= set(file.keys()):
+        entries, names = file.metadata() or {}, set(file.keys())
+        prefixes = ["", *(["anchors."] if "anchors.means" in names else [])]
+        if METADATA_KEY not in entries or not {prefix + name for prefix in prefixes for name in NATIVE_SHAPES} <= names:
             return None
         try:
-            means, level = file.get_tensor("means"), file.get_tensor("level")
+            parts = [{name: file.get_tensor(prefix + name) for name in NATIVE_SHAPES} for prefix in prefixes]
         except TypeError:  # a type that numpy does not know, such as bfloat16
             return None
-        bases = file.get_slice("sh").get_shape()[1:2]
-    if (
-        means.ndim != 2
-        or means.shape[1:] != (3,)
-        or level.shape != means.shape[:1]
-        or bases not in ([1], [4], [9], [16])
-    ):
+    if not all(map(_is_sound, parts)):
         return None
-    return _summary(means, level, math.isqrt(bases[0]) - 1, parse_metadata(path, entries[METADATA_KEY]))
+    means, level, bases = parts[0]["means"], parts[0]["level"], parts[0]["sh"].shape[1]
+    return _summary(means, level, math.isqrt(bases) - 1, parse_metadata(path, entries[METADATA_KEY]))
+
+
+def _is_sound(tensors: dict[str, NDArray[Any]]) -> bool:
+    """Whether a .hgs that holds these ``tensors`` is read as it is, neither repaired nor refused."""
+    sh, quats, level, parent = (tensors[name] for name in ("sh", "quats", "level", "parent"))
+    count, bases = sh.shape[:2] if sh.ndim == 3 else (0, 0)
+    shapes = NATIVE_SHAPES | {"sh": (bases, 3)}
+    if not count or any(tensors[name].shape != (count, *shape) for name, shape in shapes.items()):
+        return False
+    kinds = {np.promote_types(tensors[name].dtype, np.float16) for name in PARAMETERS} - {np.dtype(np.float16)}
+    if bases not in (1, 4, 9, 16) or len(kinds) > 1 or {level.dtype.str, parent.dtype.str} - {"<i4", "<i8"}:
+        return False
+    if not all(_is_finite(tensors[name]) for name in PARAMETERS) or bool((quats == 0).all(axis=1).any()):
+        return False
+    if level.min() < BACKGROUND_LEVEL or level.max() >= MAX_LEVELS:
+        return False
+    child = np.flatnonzero(parent != NO_PARENT)
+    above = parent[child]
+    return not bool(((above < 0) | (above >= count)).any()) and bool((level[above] < level[child]).all())
 
 
 def _summarize_ply(path: Path) -> SplatSummary | None:
@@ -102,10 +128,13 @@ def _summarize_ply(path: Path) -> SplatSummary | None:
         return None
     means = np.empty((vertex.count, 3), np.float32)
     level = np.zeros(vertex.count, np.float32)
-    with np.errstate(over="ignore"):
+    values = [name for name in vertex.columns if name.startswith(VALUES)]
+    with np.errstate(over="ignore", invalid="ignore"):
         for rows, block in ply.blocks("vertex"):
             for axis, name in enumerate("xyz"):
                 means[rows, axis] = block[name]
+            if not _is_finite(structured_to_unstructured(block[values], np.float32)):
+                return None
             if set(vertex.columns) >= TREE:
                 level[rows] = block["level"]
     antialiased = FILTER in vertex.columns or f"{RENDER_MODE_COMMENT}{ANTIALIASED}" in ply.comments
@@ -127,8 +156,12 @@ def _summarize_spz(path: Path) -> SplatSummary | None:
 def _summarize_splat(path: Path) -> SplatSummary | None:
     from hgs_toolkit.parsing.splat import ROW, count_rows
 
-    rows = np.memmap(path, ROW, "r", shape=(count_rows(path.stat().st_size),))
-    return None if bool((rows["scales"] < 0).any()) else _near(np.array(rows["means"]), "rdf", 0)
+    count = count_rows(path.stat().st_size)
+    if not count:
+        return None
+    rows = np.memmap(path, ROW, "r", shape=(count,))
+    usual = bool((rows["scales"] >= 0).all()) and _is_finite(rows["scales"])
+    return _near(np.array(rows["means"]), "rdf", 0) if usual else None
 
 
 def _summarize_sog(path: Path) -> SplatSummary | None:
@@ -174,7 +207,7 @@ def _near(
 def _summary(means: NDArray[Any], level: NDArray[Any], degree: int, metadata: AssetMetadata) -> SplatSummary | None:
     if not len(means) or not np.isfinite(means).all() or not np.isfinite(level).all():
         return None
-    if not (level == np.round(level)).all():
+    if not (level == np.round(level)).all() or level.max() >= MAX_LEVELS:
         return None
     inside = level[level != BACKGROUND_LEVEL].astype(np.int64)
     if len(inside) and inside.min() < 0:
@@ -182,6 +215,11 @@ def _summary(means: NDArray[Any], level: NDArray[Any], degree: int, metadata: As
     counts = np.bincount(inside).tolist() if len(inside) else []
     low, high = means.min(0).tolist(), means.max(0).tolist()
     return SplatSummary(len(means), counts, len(means) - len(inside), degree, low, high, metadata)
+
+
+def _is_finite(values: NDArray[Any]) -> bool:
+    # A sum is finite only if all its terms are, and is far quicker than looking at each.
+    return bool(np.isfinite(values.sum(dtype=np.float64)))
 
 
 def _summarize_loaded(path: Path, drop_invalid: bool = False) -> SplatSummary:

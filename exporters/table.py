@@ -10,15 +10,18 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from hgs_toolkit.errors import FormatError, ShapeError, did_you_mean
 from hgs_toolkit.exporters.options import ExportOptions, Frame
-from hgs_toolkit.exporters.splat_format import Reader, SplatFormat, Writer, late
+from hgs_toolkit.exporters.splat_format import TREE, Reader, SplatFormat, Writer, late
 from hgs_toolkit.stand_ins import stand_in
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from hgs_toolkit.asset import Asset, AssetMetadata
     from hgs_toolkit.exporters.splats.reading import Reading
     from hgs_toolkit.exporters.splats.stored import StoredSplats
@@ -35,17 +38,17 @@ def _read_hgs(path: Path) -> Reading:
     from hgs_toolkit.asset import load_asset
     from hgs_toolkit.exporters.splats.reading import Reading
 
-    return Reading(load_asset(path).scene)
+    return Reading(load_asset(path, check_finite=False).scene)
 
 
-def _write_hgs(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
+def _write_hgs(path: Path, scene: GaussianHierarchy, options: ExportOptions, latent: Tensor | None = None) -> None:
     from hgs_toolkit.asset import Asset, AssetMetadata, write_asset
 
-    write_asset(path, Asset(scene, options.metadata or AssetMetadata()))
+    write_asset(path, Asset(scene, options.metadata or AssetMetadata(), latent))
 
 
 FORMATS = (
-    SplatFormat(NATIVE, "native asset, exact, with tree and provenance", _read_hgs, _write_hgs, keeps_tree=True,
+    SplatFormat(NATIVE, "native asset, exact, with tree and provenance", _read_hgs, _write_hgs, keeps=TREE,
            opens_in_extension=True),
     SplatFormat(
         ".ply", "3D-GS splats: SuperSplat, Blender add-ons, Unity, Unreal, Houdini",
@@ -89,18 +92,18 @@ FORMATS = (
     SplatFormat(
         ".rad", "a tree of levels of detail: Spark 2 (three.js)",
         late("rad.reader:read_rad"), late("rad.writer:write_rad"),
-        options=frozenset({"frame", "lods"}), keeps_tree=True,
+        options=frozenset({"frame", "lods"}),
     ),
     SplatFormat(
         "lod-meta.json", "folders of .sog images for each level of detail: PlayCanvas, SuperSplat",
         late("streamed_sog:read_streamed_sog"), late("streamed_sog:write_streamed_sog"),
-        options=frozenset({"frame", "lods"}), keeps_tree=True,
-        tidy=late("streamed_sog:tidy_streamed_sog"),
+        options=frozenset({"frame", "lods"}),
+        replacing=late("streamed_sog:replacing_streamed_sog"),
     ),
     SplatFormat(
         "tileset.json", "3D Tiles, a tree of .glb tiles with packed Gaussians: CesiumJS",
         late("tiles.reader:read_tiles"), late("tiles.writer:write_tiles"),
-        options=frozenset({"lods"}), keeps_tree=True, tidy=late("tiles.writer:tidy_tiles"),
+        options=frozenset({"lods"}), keeps=TREE - {"parents"}, replacing=late("tiles.writer:replacing_tiles"),
     ),
     SplatFormat(
         ".usdc", "OpenUSD 26.03, binary: Omniverse, Houdini, usdview",
@@ -140,9 +143,11 @@ def read_asset(path: str | Path, frame: str | None = None, *, drop_invalid: bool
     if known.suffix != NATIVE:
         return asset_of(path, read_file(path, frame), frame, drop_invalid=drop_invalid)
     from hgs_toolkit.asset import load_asset
+    from hgs_toolkit.exporters.splats.scenes import cleaned
 
     with _reading_errors(path):
-        return load_asset(path)
+        asset = load_asset(path, check_finite=False)
+    return replace(asset, scene=cleaned(path, asset.scene, drop_invalid))
 
 
 def read_file(path: Path, frame: str | None = None) -> Reading:
@@ -225,6 +230,7 @@ def export(
     levels: Iterable[int] | None = None,
     sh_degree: int | None = None,
     metadata: AssetMetadata | None = None,
+    latent: Tensor | None = None,
     overwrite: bool = False,
     **options: Any,
 ) -> None:
@@ -237,6 +243,7 @@ def export(
         levels: levels whose Gaussians are kept, with the background; None keeps all.
         sh_degree: highest degree of spherical harmonics to keep; None keeps all.
         metadata: provenance of the scene; every format writes what it can of it.
+        latent: the w (..., w_dim) that the scene was made from, which ``.hgs`` keeps.
         overwrite: replace an existing file.
         options: fields of :class:`~hgs_toolkit.exporters.options.ExportOptions`: ``extras``, ``pad_sh``, ...
 
@@ -252,14 +259,14 @@ def export(
     refuse_existing(Path(path), overwrite=overwrite)
     chosen = ExportOptions(**options, metadata=metadata)
     known, writer = check_target(Path(path), chosen)
+    if known.suffix == NATIVE:
+        writer = partial(_write_hgs, latent=latent)
     try:
         scene = _selected(scene, levels, sh_degree)
         if not scene.num_gaussians and known.suffix != NATIVE:
             raise FormatError("the scene has no Gaussians; expected at least one")
-        with atomic_path(path) as temporary:
+        with known.replacing(Path(path)), atomic_path(path) as temporary:
             writer(temporary, scene, chosen)
-        if known.tidy is not None:
-            known.tidy(Path(path))
     except (FormatError, ShapeError) as error:  # the writer knows only the temporary name
         raise type(error)(f"cannot write {path}: {error}") from error
     if lost := known.losses(scene, chosen):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,12 @@ def save_asset(path: str | Path, asset: Asset, *, force: bool = True) -> None:
 
 
 def write_asset(path: Path, asset: Asset) -> None:
-    """Write as :func:`save_asset` does, but straight to ``path``: for callers that make it atomic themselves."""
+    """Write as :func:`save_asset` does, but straight to ``path``: for callers that make it atomic themselves.
+
+    Raises:
+        ShapeError: if the scene is not a batch of one.
+        FormatError: if a number of the metadata is NaN or infinite, which JSON has no words for.
+    """
     if asset.scene.batch != 1:
         raise ShapeError(f"a batch of {asset.scene.batch} scenes; a .hgs file holds one, save scene[i] for each i")
     tensors = _tensors(asset.scene, "")
@@ -70,12 +76,20 @@ def write_asset(path: Path, asset: Asset) -> None:
     for name, absent in RARE.items():
         if entries[name] == absent:
             del entries[name]
-    text = json.dumps({"format_version": FORMAT_VERSION} | entries, allow_nan=False)
+    try:
+        text = json.dumps({"format_version": FORMAT_VERSION} | entries, allow_nan=False)
+    except ValueError as error:
+        numbers = {name: value for name, value in entries.items() if isinstance(value, float)}
+        bad = ", ".join(f"{name} = {value}" for name, value in numbers.items() if not math.isfinite(value))
+        raise FormatError(f"its metadata say {bad or 'NaN or infinity'}; expected finite numbers") from error
     save_file(tensors, path, metadata={METADATA_KEY: text})
 
 
-def load_asset(path: str | Path) -> Asset:
+def load_asset(path: str | Path, *, check_finite: bool = True) -> Asset:
     """Read a ``.hgs`` file; half-precision parameters become float32.
+
+    Args:
+        check_finite: refuse NaN and infinite values; without it those of the scene are the caller's business.
 
     Raises:
         FormatError: if it is missing, truncated, of another kind, of a newer version, or its tensors contradict
@@ -89,7 +103,7 @@ def load_asset(path: str | Path) -> Asset:
     metadata = parse_metadata(path, entries[METADATA_KEY])
     try:
         anchors = _hierarchy(tensors, ANCHORS, None) if ANCHORS + "means" in tensors else None
-        scene = _hierarchy(tensors, "", anchors)
+        scene = _hierarchy(tensors, "", anchors, check_finite)
     except (ShapeError, KeyError) as error:
         reason = f"the tensor {error} is missing" if isinstance(error, KeyError) else str(error)
         raise FormatError(f"{path} is broken: {reason}") from error
@@ -102,10 +116,12 @@ def _tensors(scene: GaussianHierarchy, prefix: str) -> dict[str, Tensor]:
     return {prefix + name: value.detach().cpu().contiguous() for name, value in values.items()}
 
 
-def _hierarchy(tensors: dict[str, Tensor], prefix: str, anchors: GaussianHierarchy | None) -> GaussianHierarchy:
+def _hierarchy(
+    tensors: dict[str, Tensor], prefix: str, anchors: GaussianHierarchy | None, check_finite: bool = True
+) -> GaussianHierarchy:
     parameters: dict[str, Any] = {name: _widened(tensors[prefix + name])[None] for name in PARAMETERS}
     level, parent = (_widened(tensors[prefix + name]) for name in TREE)
-    return GaussianHierarchy(**parameters, level=level, parent=parent, anchors=anchors)
+    return GaussianHierarchy(**parameters, level=level, parent=parent, anchors=anchors, check_finite=check_finite)
 
 
 def _widened(value: Tensor) -> Tensor:

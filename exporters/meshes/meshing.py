@@ -7,6 +7,7 @@ from typing import Any
 
 import trimesh
 
+from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.meshes.color import ColorField, paint_vertices
 from hgs_toolkit.exporters.meshes.grid import fit_grid
 from hgs_toolkit.exporters.meshes.isosurface import isosurface, select_parts
@@ -112,15 +113,18 @@ def reconstruct(scene: GaussianHierarchy, settings: MeshSettings) -> Reconstruct
 
 
 def mesh_levels(scene: GaussianHierarchy, settings: MeshSettings) -> dict[str, trimesh.Trimesh]:
-    """Levels of detail by name, finest first: for every level k of the tree a mesh of the levels 0 to k.
+    """Levels of detail by name, finest first: for every level k that has Gaussians a mesh of the levels up to k.
 
     Each has half the triangles of the one before it. Raises as :func:`mesh`.
     """
+    depths = [depth for depth, count in enumerate(scene.level_counts) if count]
+    if not depths:
+        raise FormatError("the scene has no Gaussians outside its background; expected levels to make meshes of")
     meshes = {}
-    for last in reversed(range(scene.num_levels)):
-        faces = settings.triangles >> (scene.num_levels - 1 - last)
+    for finer, last in enumerate(reversed(depths)):
+        faces = settings.triangles >> finer
         fewest = min(MIN_LEVEL_FACES, settings.triangles)
-        name = f"levels 0-{last}" if last else "level 0"
+        name = f"levels {depths[0]}-{last}" if last > depths[0] else f"level {last}"
         part = scene.levels(range(last + 1), background=False)
         meshes[name] = build_mesh(part, replace(settings, faces=max(faces, fewest)))
     return meshes

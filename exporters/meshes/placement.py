@@ -14,6 +14,9 @@ UP_AXES = ("y", "z")
 UNITS = {"metre": 1.0, "millimetre": 1000.0}
 """Units of a file per scene unit; a scene unit counts as a metre."""
 
+VOXEL, MAX_VOXELS = "voxel", 256
+"""The unit of a grid of voxels, and the greatest number of them along a side."""
+
 Y_UP_TO_Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 """A quarter turn about x: y becomes z, and what faced +z faces -y, the front in Blender and in slicers."""
 
@@ -24,8 +27,8 @@ class MeshPlacement:
 
     Attributes:
         up: ``y`` or ``z``.
-        unit: a key of UNITS.
-        size: longest side in that unit; None keeps the scene's size.
+        unit: a key of UNITS, or VOXEL: the lowest corner is the origin then.
+        size: longest side in that unit; None keeps the scene's size, or of voxels the points of the mesh's grid.
         floor: move the mesh up or down so that it stands on height 0.
     """
 
@@ -39,6 +42,17 @@ class MeshPlacement:
             raise ConfigError(f"up axis '{self.up}'; expected {' or '.join(UP_AXES)}")
         if self.size is not None and not 0 < self.size < 1e6:
             raise ConfigError(f"size {self.size:g}; expected more than 0 and less than a million {self.unit}s")
+        if self.size is not None and self.unit == VOXEL and self.size not in range(1, MAX_VOXELS + 1):
+            raise ConfigError(f"size {self.size:g}; expected a whole number of voxels from 1 to {MAX_VOXELS}")
+
+    def scale(self, mesh: trimesh.Trimesh) -> float:
+        """Units of the file per unit of ``mesh``."""
+        longest = float(mesh.extents.max())
+        if self.size is not None:
+            return self.size / longest
+        if self.unit == VOXEL:
+            return min(int(mesh.metadata.get("hgs", {}).get("resolution", MAX_VOXELS)), MAX_VOXELS) / longest
+        return UNITS[self.unit]
 
 
 def place_meshes(meshes: dict[str, trimesh.Trimesh], placement: MeshPlacement) -> dict[str, trimesh.Trimesh]:
@@ -46,12 +60,13 @@ def place_meshes(meshes: dict[str, trimesh.Trimesh], placement: MeshPlacement) -
     first = next(iter(meshes.values()))
     matrix = np.eye(4)
     turn = Y_UP_TO_Z_UP if placement.up == "z" else np.eye(3)
-    longest = float(first.extents.max())
-    scale = UNITS[placement.unit] if placement.size is None else placement.size / longest
-    matrix[:3, :3] = turn * scale
-    if placement.floor:
+    matrix[:3, :3] = turn * placement.scale(first)
+    lowest = (first.vertices @ matrix[:3, :3].T).min(axis=0)
+    if placement.unit == VOXEL:
+        matrix[:3, 3] = -lowest
+    elif placement.floor:
         height = UP_AXES.index(placement.up) + 1
-        matrix[height, 3] = -(first.vertices @ matrix[:3, :3].T)[:, height].min()
+        matrix[height, 3] = -lowest[height]
     placed = {}
     for name, mesh in meshes.items():
         placed[name] = mesh.copy()

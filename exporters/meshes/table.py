@@ -16,7 +16,7 @@ from hgs_toolkit.exporters.meshes.files.obj import encode_obj
 from hgs_toolkit.exporters.meshes.files.ply import encode_ply
 from hgs_toolkit.exporters.meshes.files.stl import encode_stl
 from hgs_toolkit.exporters.meshes.files.vox import encode_vox
-from hgs_toolkit.exporters.meshes.placement import MeshPlacement, place_meshes
+from hgs_toolkit.exporters.meshes.placement import VOXEL, MeshPlacement, place_meshes
 from hgs_toolkit.files import atomic_path, refuse_existing, refuse_overwrite
 
 Meshes = dict[str, trimesh.Trimesh]
@@ -30,7 +30,7 @@ class MeshFormat:
     Attributes:
         suffix: lower case.
         encode: the bytes of each file, from placed meshes, the files' names, and whether they are unlit (.glb alone).
-        unit: what one unit of length in the file is, see ``placement.UNITS``.
+        unit: what one unit of length in the file is: one of ``placement.UNITS``, or VOXEL.
         up: the axis that points up.
         floor: whether the mesh stands on height 0, as slicers want it.
         colors: the kinds of colour the format holds.
@@ -75,7 +75,7 @@ MESH_FORMATS = (
         ".stl", lambda meshes, _, __: [encode_stl(_only(meshes))],
         unit="millimetre", up="z", floor=True, colors=("none",),
     ),
-    MeshFormat(".vox", lambda meshes, _, __: [encode_vox(_only(meshes))], up="z"),
+    MeshFormat(".vox", lambda meshes, _, __: [encode_vox(_only(meshes))], unit=VOXEL, up="z"),
 )  # fmt: skip
 
 
@@ -142,6 +142,10 @@ def encode_mesh(
 ) -> dict[Path, bytes]:
     """The content of every file that :func:`write_mesh` would write."""
     known = mesh_format_of(path)
+    placement = placement or known.placement()
+    if VOXEL in (known.unit, placement.unit) and known.unit != placement.unit:
+        raise ConfigError(f"a placement in {placement.unit}s was given for {path}, which is in {known.unit}s; "
+                          "make it with mesh_format_of(path).placement()")  # fmt: skip
     targets = known.files(path, textured=color_kind(_only(meshes)) == "texture")
-    placed = place_meshes(meshes, placement or known.placement())
+    placed = place_meshes(meshes, placement)
     return dict(zip(targets, known.encode(placed, [target.name for target in targets], unlit), strict=True))

@@ -9,6 +9,8 @@ import hashlib
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,25 +22,40 @@ FILES = "files"
 
 @dataclass(frozen=True)
 class CompanionKind:
-    """How a format names its folders: ``prefix`` and twelve digits of a hash, beside files that end in ``suffix``."""
+    """How a format names its folders: ``prefix`` and twelve digits of a hash."""
 
     prefix: str
-    suffix: str
 
     @property
     def pattern(self) -> re.Pattern[str]:
         """What the folders' names look like."""
         return re.compile(rf"{self.prefix}-[0-9a-f]{{12}}")
 
-    def tidy(self, path: Path) -> None:
-        """Remove the folders beside ``path`` that no file of the format there names any more."""
-        named = {
-            match for file in path.parent.glob(f"*{self.suffix}")
-            for match in self.pattern.findall(file.read_text("utf-8"))
-        }  # fmt: skip
-        for folder in path.parent.iterdir():
-            if folder.is_dir() and self.pattern.fullmatch(folder.name) and folder.name not in named:
-                shutil.rmtree(folder)
+    @contextmanager
+    def replacing(self, path: Path) -> Iterator[None]:
+        """A context in which ``path`` is replaced; afterwards the folder that it named before is removed.
+
+        It stays if a .json beside it, of whatever scene, names it or cannot be read. No other folder is looked at:
+        another process may have finished it, and not yet the file that names it.
+        """
+        try:
+            before = self._named_in(path) if path.exists() else set()
+        except OSError:
+            before = set()
+        yield
+        if not before:
+            return
+        try:
+            others = [file for file in path.parent.iterdir() if file.name.lower().endswith(".json") and file.is_file()]
+            unused = before.difference(*map(self._named_in, others))
+        except OSError:
+            return
+        for name in unused:
+            shutil.rmtree(path.parent / name, ignore_errors=True)
+
+    def _named_in(self, file: Path) -> set[str]:
+        """The names of such folders in a text of any encoding: they are ASCII, between zeros in UTF-16."""
+        return set(self.pattern.findall(file.read_bytes().replace(b"\0", b"").decode("ascii", "replace")))
 
 
 class Companion:

@@ -27,7 +27,9 @@ from hgs_toolkit.encoding import (
     rotmats_to_quats,
 )
 from hgs_toolkit.exporters.splats.packing.morton import morton_order
+from hgs_toolkit.exporters.splats.stored import MAX_LOG_SCALE
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
+from hgs_toolkit.parsing.distance import LEAST_LOG_SCALE
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -128,7 +130,8 @@ class _Mixture:
     def __init__(self, scene: GaussianHierarchy) -> None:
         count, bases = scene.num_gaussians, scene.sh.shape[2]
         total = 2 * count - 1
-        self.log_scales, self.quats = scene.log_scales[0], scene.quats[0]  # (N, 3), (N, 4) float32 of the scene
+        # (N, 3), (N, 4) float32 of the scene; the surface of anything smaller or larger leaves the range of doubles.
+        self.log_scales, self.quats = scene.log_scales[0].clip(LEAST_LOG_SCALE, MAX_LOG_SCALE), scene.quats[0]
         self.count = self.leaves = count
         self.children = np.empty((count - 1, 2), np.int64)  # of inner nodes
         self.covariance = np.empty((count - 1, len(LOWER[0])))  # of inner nodes

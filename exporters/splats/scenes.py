@@ -66,9 +66,9 @@ def cleaned(path: Path, scene: GaussianHierarchy, drop_invalid: bool) -> Gaussia
 
 def _bound_sizes(path: Path, log_scales: Tensor) -> None:
     """Replace log scales of -inf, in place."""
-    if not bool(log_scales.min() == -torch.inf):
-        return
     empty = log_scales == -torch.inf
+    if not bool(empty.any()):
+        return
     logger.info("%s: %d Gaussians have a log scale of -inf, a size of 0; they get the smallest size",
                 path, int(empty.any(dim=-1).sum()))  # fmt: skip
     log_scales[empty] = LEAST_LOG_SCALE

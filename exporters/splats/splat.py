@@ -6,7 +6,6 @@ wxyz (4 bytes, each 128 times the component plus 128). The frame is that of the 
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,31 +15,27 @@ from hgs_toolkit.conventions import MAX_OPACITY_LOGIT
 from hgs_toolkit.exporters.limits import BLOCK
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.reading import Reading, parse_errors_name, reading_of
-from hgs_toolkit.exporters.splats.stored import StoredSplats, opacity_bytes, splats_of
+from hgs_toolkit.exporters.splats.stored import StoredSplats, clamped, opacity_bytes, splats_of, with_finite_sizes
 from hgs_toolkit.parsing.splat import ROW, STEPS, count_rows, parse_rows
 from hgs_toolkit.parsing.stored import SH_C0
 
 if TYPE_CHECKING:
     from hgs_toolkit.gaussians import GaussianHierarchy
 
-logger = logging.getLogger(__name__)
-
-FRAME = "rdf"
+FRAME, SUFFIX = "rdf", ".splat"
 
 
 def write_splat(path: Path, scene: GaussianHierarchy | StoredSplats, options: ExportOptions) -> None:
-    """Write one scene, sorted by volume times opacity; colours beyond 0..1 are clamped and counted in the log."""
+    """Write one scene, sorted by volume times opacity; values beyond the format's range are counted in the log."""
     splats = splats_of(scene, options.frame or FRAME)
     # Viewers draw what has arrived so far, so the large and opaque ones come first.
     importance = splats.log_scales.sum(axis=1) - np.logaddexp(0, -splats.logits)
     splats = splats.take(np.argsort(-importance, kind="stable"))
-    colours = 0.5 + SH_C0 * splats.sh[:, 0]
-    if beyond := int(((colours < 0) | (colours > 1)).sum()):
-        logger.warning("%d of %d colours lie beyond the range of .splat files and were clamped", beyond, colours.size)
+    colours = clamped(0.5 + np.float32(SH_C0) * splats.sh[:, 0], 0, 1, "colours", SUFFIX)
     rows = np.empty(len(splats), ROW)
     rows["means"] = splats.means
-    rows["scales"] = np.exp(splats.log_scales)
-    rows["rgba"][:, :3] = np.round(colours * 255).clip(0, 255)
+    rows["scales"] = np.exp(with_finite_sizes(splats.log_scales, SUFFIX))
+    rows["rgba"][:, :3] = np.round(colours * 255)
     rows["rgba"][:, 3] = opacity_bytes(splats.logits)
     rows["quats"] = np.round(splats.quats * STEPS + STEPS).clip(0, 255)
     rows.tofile(path)

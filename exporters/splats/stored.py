@@ -5,10 +5,12 @@ Nothing here needs torch, so that a file of one such format becomes one of anoth
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +19,22 @@ from hgs_toolkit.conventions import MAX_OPACITY_LOGIT, sh_bases, sh_degree
 from hgs_toolkit.exporters.frames import turn_signs
 from hgs_toolkit.exporters.limits import BLOCK
 from hgs_toolkit.parsing import stored as parsed
+from hgs_toolkit.parsing.distance import LEAST_LOG_SCALE
 from hgs_toolkit.parsing.stored import opacity_bytes as opacity_bytes
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from hgs_toolkit.gaussians import GaussianHierarchy
 
+logger = logging.getLogger(__name__)
+
 Floats = NDArray[np.float32]
+
+Values = TypeVar("Values", NDArray[np.float32], "Tensor")
+
+MAX_LOG_SCALE = 80.0
+"""Log scale of the largest size that is written linearly: single precision holds some thousand times e^80 (5.5e34)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +170,19 @@ def unit_quats(quats: Floats) -> Floats:
     result: Floats = quats / np.maximum(norm, np.finfo(np.float32).tiny)
     result[norm[:, 0] == 0] = 1, 0, 0, 0
     return result
+
+
+def clamped(values: Values, low: float, high: float, what: str, suffix: str) -> Values:
+    """``values`` between the bounds of a format; the log counts those beyond as ``what`` of ``suffix`` files."""
+    if beyond := int(((values < low) | (values > high)).sum()):
+        logger.warning("%d of %d %s lie beyond the range of %s files and were clamped",
+                       beyond, math.prod(values.shape), what, suffix)  # fmt: skip
+    return values.clip(low, high)
+
+
+def with_finite_sizes(log_scales: Values, suffix: str) -> Values:
+    """Log scales (..., 3) for a format of single precision, whose sizes are neither 0 nor, times a few, infinite."""
+    return clamped(log_scales, LEAST_LOG_SCALE, MAX_LOG_SCALE, "log scales", suffix)
 
 
 def logits_of_bytes(alphas: NDArray[np.uint8]) -> Floats:

@@ -4,13 +4,13 @@ This is version 1 of the format. Space is divided into boxes, and for each level
 files of a .sog, not packed into an archive. The format's level 0 is the finest. A viewer chooses the level of each box
 by its distance, so every level must be a whole scene: see :mod:`~hgs_toolkit.exporters.splats.lods`.
 
-The folders lie in a common one, see :mod:`~hgs_toolkit.exporters.splats.companion`; :func:`tidy_streamed_sog` removes
-folders that are left over.
+The folders lie in a common one, see :mod:`~hgs_toolkit.exporters.splats.companion`, which goes with the scene.
 """
 
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,11 @@ from hgs_toolkit.exporters.splats.scenes import joined
 from hgs_toolkit.exporters.splats.sog import sog_files
 from hgs_toolkit.exporters.splats.sog_folder import read_sog_folder
 from hgs_toolkit.exporters.splats.sog_meta import FRAME
+from hgs_toolkit.exporters.splats.stored import with_finite_sizes
 from hgs_toolkit.exporters.splats.transform import convert_frame
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.version import program_name
 
-SUFFIX = "lod-meta.json"
 VERSION = 1
 
 BOX = 65_536
@@ -41,7 +41,7 @@ BOX = 65_536
 REACH = 3.0
 """Standard deviations from its centre at which a Gaussian ends, for the bounds of a box."""
 
-FOLDERS = CompanionKind("lods", SUFFIX)
+FOLDERS = CompanionKind("lods")
 """The common folders that this writer makes."""
 
 MAX_DEPTH, MAX_UNITS = 64, 100_000
@@ -53,7 +53,9 @@ Json = dict[str, Any]
 def write_streamed_sog(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
     """Write the levels of detail of one scene: the file ``path`` and a folder beside it."""
     frame = options.frame or FRAME
-    lods = [lod.scene.detach().to("cpu", torch.float32) for lod in reversed(levels_of_detail(scene))]
+    scene = scene.detach().to("cpu", torch.float32)
+    scene = scene.replace(log_scales=with_finite_sizes(scene.log_scales, "lod-meta.json"))  # the boxes need their sizes
+    lods = [lod.scene for lod in reversed(levels_of_detail(scene))]
     with Companion(FOLDERS, path.parent) as folder:
         units = _Units(folder, lods, frame, options)
         tree = units.box([torch.arange(lod.num_gaussians) for lod in lods])
@@ -117,9 +119,9 @@ class _Units:
         return {"min": low.tolist(), "max": high.tolist()}
 
 
-def tidy_streamed_sog(path: Path) -> None:
-    """Remove the folders beside ``path`` that this writer made and that no ``lod-meta.json`` there names any more."""
-    FOLDERS.tidy(path)
+def replacing_streamed_sog(path: Path) -> AbstractContextManager[None]:
+    """A context in which ``path`` is replaced; the folder of the scene that it was goes with that scene."""
+    return FOLDERS.replacing(path)
 
 
 def read_streamed_sog(path: Path) -> Reading:

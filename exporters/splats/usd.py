@@ -36,6 +36,7 @@ from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats import usd_child
 from hgs_toolkit.exporters.splats.lods import levels_of_detail
 from hgs_toolkit.exporters.splats.reading import Reading
+from hgs_toolkit.exporters.splats.stored import with_finite_sizes
 from hgs_toolkit.exporters.splats.transform import Matrix, transform_scenes
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
 from hgs_toolkit.version import program_name
@@ -74,6 +75,7 @@ def write_usd(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
     """
     pxr = _pxr()
     scene = scene.detach().to("cpu", torch.float32)
+    scene = scene.replace(log_scales=with_finite_sizes(scene.log_scales, path.suffix))
     stage = pxr.Usd.Stage.CreateInMemory()
     pxr.UsdGeom.SetStageUpAxis(stage, pxr.UsdGeom.Tokens.y)
     pxr.UsdGeom.SetStageMetersPerUnit(stage, 1.0)

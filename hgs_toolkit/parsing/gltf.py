@@ -33,8 +33,8 @@ WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 MAX_DEPTH = 64
 """Nesting of nodes that is followed; deeper nodes, and circles, are an error."""
 
-MAX_INSTANCES = 10_000
-"""Uses of meshes in a scene: more than any program writes, and a bound for nodes that use each other without end."""
+MAX_VISITS = 10_000
+"""Visits of nodes that every file may ask for; more only with as many nodes, each of which glTF lets be used once."""
 
 MAX_PLACEMENT = 1e30
 """Bound on the numbers of a node, so that their products stay finite."""
@@ -108,11 +108,16 @@ class Glb:
         return bytes(self._binary[start : start + length])
 
     def instances(self) -> Iterator[tuple[Json, Json, Matrix]]:
-        """Each use of a mesh in the scene: its node, the mesh, and the (4, 4) matrix from the mesh to the world."""
+        """Each use of a mesh in the scene: its node, the mesh, and the (4, 4) matrix from the mesh to the world.
+
+        Raises:
+            ParseError: if nodes are broken, nested too deep, or used far more often than there are nodes.
+        """
         scenes = self.document.get("scenes")
         roots = self.item("scenes", self.document.get("scene", 0)).get("nodes", []) if scenes else self._roots()
         stack = [(index, np.eye(4), 0) for index in reversed(_listed(roots, "nodes"))]
-        found = 0
+        nodes = self.document.get("nodes")
+        visits, most = 0, max(MAX_VISITS, len(nodes) if isinstance(nodes, list) else 0)
         while stack:
             index, above, depth = stack.pop()
             if depth > MAX_DEPTH:
@@ -122,9 +127,9 @@ class Glb:
             stack += [(child, matrix, depth + 1) for child in reversed(_listed(node.get("children", []), "children"))]
             if "mesh" in node:
                 yield node, self.item("meshes", node["mesh"]), matrix
-                found += 1
-            if found + len(stack) > MAX_INSTANCES:
-                raise ParseError(f"it has more than {MAX_INSTANCES} nodes")
+            visits += 1
+            if visits + len(stack) > most:
+                raise ParseError(f"its nodes are used more than {most} times in all; expected each of them once")
 
     def _roots(self) -> list[int]:
         """The nodes that are no other node's children, which are the roots of a file without scenes."""

@@ -7,7 +7,7 @@ The sizes that it promises are compared with the file's before anything is alloc
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,12 +37,29 @@ MAX_ROWS = 10**12
 
 @dataclass
 class Element:
-    """A table: its number of rows and, by name, the header's type of each column (of a list, that of its length)."""
+    """A table.
+
+    Attributes:
+        name: what the header calls it.
+        count: number of rows.
+        columns: the header's type of each column by name; of a list, that of its length.
+        lists: the names of those that are lists.
+    """
 
     name: str
     count: int
     columns: dict[str, str]
-    has_lists: bool = False
+    lists: set[str] = field(default_factory=set)
+
+    @property
+    def has_lists(self) -> bool:
+        """Whether a column is a list, so that rows differ in their lengths."""
+        return bool(self.lists)
+
+    @property
+    def numbers(self) -> dict[str, str]:
+        """The columns that are no lists."""
+        return {name: kind for name, kind in self.columns.items() if name not in self.lists}
 
     def dtype(self, order: str) -> np.dtype[np.void]:
         """The type of a row."""
@@ -142,5 +159,6 @@ def _elements(lines: list[str]) -> dict[str, Element]:
             if any(kind not in TYPES for kind in words[1:-1] if kind != "list"):
                 raise ParseError(f"it has a broken header: the line '{line}' names an unknown type")
             current.columns[words[-1]] = words[2 if is_list else 1]
-            current.has_lists |= is_list
+            if is_list:
+                current.lists.add(words[-1])
     return elements

@@ -6,9 +6,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from typer.testing import Result
 
+from hgs_toolkit.asset import Asset, load_asset, save_asset
 from hgs_toolkit.exporters.table import load
+from hgs_toolkit.gaussians import GaussianHierarchy
 
 Hgs = Callable[..., Result]
 
@@ -28,3 +31,11 @@ def test_a_budget_that_is_no_size_is_refused(hgs: Hgs, asset_file: Path, tmp_pat
     result = hgs("export", asset_file, tmp_path / "a.ply", "--to-budget", "small")
     assert result.exit_code == 1
     assert "--to-budget 'small' is no size; expected a number of bytes such as 500k or 2M" in result.stderr
+
+
+def test_the_latent_is_kept_with_what_fits_the_budget(hgs: Hgs, scene: GaussianHierarchy, tmp_path: Path) -> None:
+    save_asset(tmp_path / "a.hgs", Asset(scene, latent=torch.ones(8)))
+    assert hgs("export", tmp_path / "a.hgs", tmp_path / "b.hgs", "--to-budget", "5k").exit_code == 0
+    asset = load_asset(tmp_path / "b.hgs")
+    assert asset.latent is not None
+    assert asset.scene.num_gaussians < scene.num_gaussians

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from hgs_toolkit.exporters.many import scenes_of
+from hgs_toolkit.exporters.table import export
 from tests.cli.conftest import Hgs
+from tests.exporters.splats.accuracy import reference_scene
 
 
 @pytest.fixture
@@ -66,3 +69,25 @@ def test_mistakes_are_refused_before_a_scene_is_read(folder: Path, tmp_path: Pat
     assert result.exit_code == 1
     assert "a.hgs and a.ply would both be written to a.spz" in result.stderr
     assert not list(tmp_path.glob("*.spz"))
+
+
+def test_what_other_processes_have_to_say_is_said(tmp_path: Path, hgs: Hgs) -> None:
+    folder = tmp_path / "scenes"
+    for name, degree in (("a", 1), ("b", 2)):
+        export(reference_scene(degree, 50), folder / f"{name}.ply")
+    result = hgs("export", folder, tmp_path / "%s.splat", "--jobs", 2)
+    assert result.exit_code == 0, result.output
+    lost = ".splat files do not keep spherical harmonics above degree 0 (colours that change with the view)"
+    said = [line for line in result.stderr.splitlines() if lost in line]
+    assert len(said) == 1
+    assert "the same; it is not said again of the files that follow" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "out"), [("lod-meta.json", "scenes.spz"), ("cat.tileset.json", "cat.spz"), ("cat.ply", "cat.spz")]
+)
+def test_a_scene_without_a_name_of_its_own_has_that_of_its_folder(file: str, out: str, tmp_path: Path) -> None:
+    (tmp_path / "scenes").mkdir()
+    (tmp_path / "scenes" / file).write_bytes(b"")
+    (made,) = scenes_of(tmp_path / "scenes", tmp_path / "%s.spz", force=False)
+    assert made.out == tmp_path / out

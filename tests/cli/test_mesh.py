@@ -67,6 +67,17 @@ def test_levels_of_a_tree_are_meshed_one_by_one(hgs: Hgs, asset_file: Path, tmp_
     result = hgs("mesh", asset_file, tmp_path / "a.glb", *QUICK, "--lods", "--report", tmp_path / "a.json")
     assert result.exit_code == 0, result.stderr
     assert list(json.loads((tmp_path / "a.json").read_text())["levels"]) == ["levels 0-2", "levels 0-1", "level 0"]
+    chosen = ("--levels", "1-2", "--report", tmp_path / "b.json")
+    result = hgs("mesh", asset_file, tmp_path / "b.glb", *QUICK, "--lods", *chosen)
+    assert result.exit_code == 0, result.stderr
+    assert list(json.loads((tmp_path / "b.json").read_text())["levels"]) == ["levels 1-2", "level 1"]
+
+
+def test_voxels_are_counted_in_voxels(hgs: Hgs, splat_file: Path, tmp_path: Path) -> None:
+    result = hgs("mesh", splat_file, tmp_path / "a.vox", *QUICK, "--size", 30, "--report", tmp_path / "a.json")
+    assert result.exit_code == 0, result.stderr
+    assert max(json.loads((tmp_path / "a.json").read_text())["size"]) == pytest.approx(30)
+    assert " voxels, 1 part" in result.stderr
 
 
 def test_json_lines_name_the_files(hgs: Hgs, splat_file: Path, tmp_path: Path) -> None:

@@ -118,6 +118,18 @@ def test_unknown_metadata_of_a_later_program_are_kept_as_extra(tmp_path: Path, s
     assert load_asset(path).metadata.extra == {"license": "CC0"}
 
 
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [(AssetMetadata(psi=float("nan")), "psi = nan"), (AssetMetadata(extra={"a": [float("inf")]}), "NaN or infinity")],
+)
+def test_metadata_that_json_cannot_hold_are_refused_by_name(
+    metadata: AssetMetadata, message: str, tmp_path: Path, scene: GaussianHierarchy
+) -> None:
+    with pytest.raises(FormatError, match=f"its metadata say {message}; expected finite numbers"):
+        save_asset(tmp_path / "a.hgs", Asset(scene, metadata))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("keep", [0, 4, 20, 200, 3000])
 def test_a_truncated_file_is_named_as_such(keep: int, tmp_path: Path, scene: GaussianHierarchy) -> None:
     save_asset(tmp_path / "a.hgs", Asset(scene))

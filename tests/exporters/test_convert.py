@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from hgs_toolkit.asset import Asset, AssetMetadata, save_asset
 from hgs_toolkit.encoding import normalize_quats
 from hgs_toolkit.errors import FormatError, HgsError
 from hgs_toolkit.exporters.convert import convert
@@ -92,6 +93,18 @@ def test_a_tree_and_levels_go_by_way_of_tensors(scene: GaussianHierarchy, tmp_pa
     assert torch.equal(load(tmp_path / "b.ply").parent, scene.parent)
     convert(tmp_path / "a.ply", tmp_path / "coarse.splat", levels=[0])
     assert load(tmp_path / "coarse.splat").num_gaussians == int((scene.level == 0).sum() + scene.is_background.sum())
+
+
+@pytest.mark.parametrize("levels", [None, [0, 1]])
+def test_a_native_file_keeps_the_latent_that_it_was_made_from(
+    levels: list[int] | None, scene: GaussianHierarchy, tmp_path: Path
+) -> None:
+    save_asset(tmp_path / "a.hgs", Asset(scene, AssetMetadata(seed=3), torch.ones(2, 8)))
+    convert(tmp_path / "a.hgs", tmp_path / "b.hgs", levels)
+    asset = read_asset(tmp_path / "b.hgs")
+    assert asset.metadata.seed == 3
+    assert asset.latent is not None
+    assert torch.equal(asset.latent, torch.ones(2, 8))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

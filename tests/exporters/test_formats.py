@@ -155,3 +155,28 @@ def test_every_option_of_a_row_is_a_field_and_every_field_is_a_flag() -> None:
 def test_an_option_that_no_format_has_is_a_type_error(tmp_path: Path, scene: GaussianHierarchy) -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'speed'"):
         export(scene, tmp_path / "a.ply", speed=3)
+
+
+@pytest.mark.parametrize("row", [row for row in FORMATS if row.reader and row.writer], ids=lambda row: row.suffix)
+def test_of_a_tree_comes_back_what_the_table_says_and_the_rest_is_said(
+    row: SplatFormat, tmp_path: Path, scene: GaussianHierarchy, caplog: pytest.LogCaptureFixture
+) -> None:
+    if row.suffix.startswith(".usd"):
+        pytest.importorskip("pxr")
+    caplog.set_level(logging.INFO)
+    export(scene, tmp_path / f"a{row.suffix}")
+    said = caplog.text
+    back = load(tmp_path / f"a{row.suffix}")
+    assert (back.level_counts == scene.level_counts) == ("levels" in row.keeps) == ("the tree of 3 levels" not in said)
+    assert bool((back.parent >= 0).any()) == ("parents" in row.keeps)
+    assert bool(back.is_background.any()) == ("background" in row.keeps) == ("are the background" not in said)
+    assert ("which Gaussians are whose parents" in said) == (row.suffix == "tileset.json")
+
+
+def test_nodes_keep_levels_and_background_but_no_parents(
+    tmp_path: Path, scene: GaussianHierarchy, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    export(scene, tmp_path / "a.glb", nodes=True)
+    assert "do not keep which Gaussians are whose parents (hgs export --extras keeps it" in caplog.text
+    assert "background" not in caplog.text

@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hgs_toolkit.exporters.meshes.color import vertex_colors
+from hgs_toolkit.exporters.meshes.placement import MAX_VOXELS
 
 VERSION = 150
-
-MAX_SIDE = 256
-"""Number of voxels along a side that one model of the format can have."""
 
 COLORS = 255
 """Number of colours of the palette; index 0 means empty."""
@@ -28,9 +26,8 @@ PLAIN = 178
 
 
 def encode_vox(mesh: trimesh.Trimesh) -> bytes:
-    """The file of a mesh, z up: as many voxels along the longest side as its grid had points, at most MAX_SIDE."""
-    resolution = int(mesh.metadata.get("hgs", {}).get("resolution", MAX_SIDE))
-    places, colors = surface_voxels(mesh, min(resolution, MAX_SIDE))
+    """The file of a mesh that is placed in voxels, of which the longest side has at most MAX_VOXELS."""
+    places, colors = surface_voxels(mesh, min(max(round(float(mesh.extents.max())), 1), MAX_VOXELS))
     indices, palette = _quantized(colors)
     size = places.max(axis=0) + 1
     rows = np.concatenate([places, indices[:, None] + 1], axis=1).astype(np.uint8)

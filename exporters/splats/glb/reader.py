@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hgs_toolkit.conventions import BACKGROUND_LEVEL, MAX_LEVELS
 from hgs_toolkit.encoding import opacities_to_logits, scales_to_log_scales
 from hgs_toolkit.errors import FormatError, ShapeError
-from hgs_toolkit.exporters.limits import check_promise
+from hgs_toolkit.exporters.limits import check_promise, is_count
 from hgs_toolkit.exporters.splats.glb.names import (
     EXTENSION,
     LEVEL,
@@ -30,15 +31,19 @@ from hgs_toolkit.exporters.splats.glb.names import (
 )
 from hgs_toolkit.exporters.splats.reading import Reading, scene_of, turned
 from hgs_toolkit.exporters.splats.spz.reader import unpack_spz
+from hgs_toolkit.exporters.splats.stored import StoredSplats
 from hgs_toolkit.exporters.splats.transform import transform_scenes
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
-from hgs_toolkit.parsing.gltf import Glb, Json
+from hgs_toolkit.parsing.gltf import MAX_VISITS, Glb, Json
 from hgs_toolkit.parsing.stored import ParseError
 
 logger = logging.getLogger(__name__)
 
 BYTES_PER_GAUSSIAN = 4 * 14
 """Bytes of one Gaussian in memory, without higher harmonics."""
+
+LEAST_PRIMITIVE = 30
+"""Bytes of JSON that a primitive takes at least."""
 
 KNOWN = (EXTENSION, SPZ_EXTENSION)
 """Extensions that a file may require."""
@@ -83,20 +88,28 @@ class _Part:
 def _parts(glb: Glb, size: int) -> list[_Part]:
     """Each splat primitive of the scene, with the matrix of its node.
 
-    What the primitives promise together is compared with the file's size before they are read.
+    What the primitives promise together is compared with the file's size before they are read, or, of an .spz, when it
+    is unpacked; each use counts.
     """
-    found, other, promised = [], 0, 0
+    found: list[_Part] = []
+    other = promised = 0
+    most = max(MAX_VISITS, size // LEAST_PRIMITIVE)
     for node, mesh, matrix in glb.instances():
         primitives = mesh.get("primitives")
         for primitive in primitives if isinstance(primitives, list) else []:
             extensions = primitive.get("extensions") if isinstance(primitive, dict) else None
             splats = extensions.get(EXTENSION) if isinstance(extensions, dict) else None
+            if len(found) + other > most:
+                raise FormatError(f"its primitives are used more than {most} times in all; expected each of them once")
             if not isinstance(splats, dict):
                 other += 1
                 continue
             _check_kind(primitive, splats)
             if packed := _packed(splats):
-                found.append(_Part(_spz_part(glb, packed, node), matrix, None))
+                unpacked = unpack_spz(glb.view_bytes(packed.get("bufferView"), SPZ_EXTENSION))
+                promised += sum(unpacked.header.plane_bytes)
+                check_promise(promised, size)
+                found.append(_Part(_spz_part(unpacked.splats, node), matrix, None))
                 continue
             attributes = primitive.get("attributes")
             if not isinstance(attributes, dict) or "POSITION" not in attributes:
@@ -134,8 +147,7 @@ def _packed(splats: Json) -> Json | None:
     return packed if isinstance(packed, dict) and packed else None
 
 
-def _spz_part(glb: Glb, packed: Json, node: Json) -> GaussianHierarchy:
-    splats = unpack_spz(glb.view_bytes(packed.get("bufferView"), SPZ_EXTENSION)).splats
+def _spz_part(splats: StoredSplats, node: Json) -> GaussianHierarchy:
     scene = scene_of(turned(splats, FRAME))
     return scene.replace(level=torch.full((scene.num_gaussians,), _level_of(node)), check_finite=False)
 
@@ -163,9 +175,15 @@ def _part(glb: Glb, attributes: Json, node: Json, matrix: NDArray[np.float64]) -
 
 
 def _level_of(node: Json) -> int:
+    """The level that a node's ``extras`` state, 0 where they state none."""
     extras = node.get("extras")
     level = extras.get(LEVEL_ENTRY) if isinstance(extras, dict) else None
-    return level if isinstance(level, int) and not isinstance(level, bool) else 0
+    if not isinstance(level, int) or isinstance(level, bool):
+        return 0
+    if not is_count(level, BACKGROUND_LEVEL, MAX_LEVELS - 1):
+        expected = f"{BACKGROUND_LEVEL} (background) or 0 to {MAX_LEVELS - 1}"
+        raise FormatError(f"a node's {LEVEL_ENTRY} is {level!r:.20}; expected {expected}")
+    return level
 
 
 def _whole(values: Tensor, name: str) -> Tensor:

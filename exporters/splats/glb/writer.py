@@ -43,6 +43,7 @@ from hgs_toolkit.exporters.splats.glb.names import (
 )
 from hgs_toolkit.exporters.splats.gltf import write_chunks
 from hgs_toolkit.exporters.splats.reading import NO_OFFSET
+from hgs_toolkit.exporters.splats.stored import with_finite_sizes
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
 from hgs_toolkit.parsing.gltf import Json
 from hgs_toolkit.version import program_name
@@ -87,10 +88,13 @@ class _Column:
 def write_glb(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
     """Write one scene; with ``options.nodes``, its Gaussians are sorted by level, the background last.
 
+    Sizes beyond single precision are clamped, and counted in the log.
+
     Raises:
         FormatError: if the file would exceed 4 GiB, or an index is too large for a float.
     """
     scene = scene.detach().to("cpu", torch.float32)
+    scene = scene.replace(log_scales=with_finite_sizes(scene.log_scales, ".glb"))
     levels: list[int | None] = [None]
     counts = [scene.num_gaussians]
     if options.nodes:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from hgs_toolkit.exporters.frames import frame_signs
 from hgs_toolkit.exporters.options import ExportOptions
+from hgs_toolkit.exporters.splats.offsets import NO_OFFSET, Offset, parse_offset
 from hgs_toolkit.exporters.splats.ply.table import ANTIALIASED, FRAME_COMMENT, OFFSET_COMMENT, RENDER_MODE_COMMENT
-from hgs_toolkit.exporters.splats.reading import NO_OFFSET, Offset
 from hgs_toolkit.version import program_name
 
 FRAME = "rdf"
@@ -34,7 +33,7 @@ class PlyFacts:
         """The facts in ``comments``; what is missing or unreadable has its default."""
         frame = _named(comments, FRAME_COMMENT)
         return cls(
-            "y_up" if frame == "y_up" else FRAME, _numbers(_named(comments, OFFSET_COMMENT)),
+            "y_up" if frame == "y_up" else FRAME, parse_offset(_named(comments, OFFSET_COMMENT)),
             _named(comments, RENDER_MODE_COMMENT) == ANTIALIASED,
         )  # fmt: skip
 
@@ -56,11 +55,3 @@ def comment_lines(frame: str, options: ExportOptions) -> list[str]:
 def _named(comments: list[str], start: str) -> str:
     """The rest of the first comment that begins with ``start``; empty if there is none."""
     return next((comment.removeprefix(start).strip() for comment in comments if comment.startswith(start)), "")
-
-
-def _numbers(text: str) -> Offset:
-    try:
-        x, y, z = map(float, text.split())
-    except ValueError:
-        return NO_OFFSET
-    return (x, y, z) if all(map(math.isfinite, (x, y, z))) else NO_OFFSET

@@ -9,7 +9,6 @@ stands for -4 to 4. The frame is that of the .ply.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ from hgs_toolkit.exporters.splats.reading import Doubles, Reading, reading_of
 from hgs_toolkit.exporters.splats.stored import (
     Floats,
     StoredSplats,
+    clamped,
     logits_of_bytes,
     opacity_bytes,
     splats_of,
@@ -37,9 +37,9 @@ from hgs_toolkit.parsing.stored import SH_C0
 if TYPE_CHECKING:
     from hgs_toolkit.gaussians import GaussianHierarchy
 
-logger = logging.getLogger(__name__)
-
 Words = NDArray[np.uint32]
+
+SUFFIX = ".compressed.ply"
 
 CHUNK = 256
 """Number of consecutive Gaussians that share bounds."""
@@ -63,7 +63,7 @@ def write_compressed_ply(path: Path, scene: GaussianHierarchy | StoredSplats, op
     splats = splats_of(scene, frame)
     splats = splats.take(morton_order(splats.means))
     chunks = -(-len(splats) // CHUNK)
-    log_scales = _clamped(splats.log_scales, MAX_LOG_SCALE, "log scales")
+    log_scales = clamped(splats.log_scales, -MAX_LOG_SCALE, MAX_LOG_SCALE, "log scales", SUFFIX)
     colours = 0.5 + np.float32(SH_C0) * splats.sh[:, 0]
     bounds = [_bounds(values) for values in (splats.means, log_scales, colours)]  # each (C, 2, 3)
     largest, three = drop_largest(splats.quats)
@@ -78,7 +78,8 @@ def write_compressed_ply(path: Path, scene: GaussianHierarchy | StoredSplats, op
         np.concatenate(bounds, axis=1, dtype="<f4").tofile(file)
         np.stack(words, axis=1, dtype="<u4").tofile(file)
         if splats.sh_degree:
-            rest = _clamped(splats.sh[:, 1:], SH_RANGE / 2, "harmonics").transpose(0, 2, 1)  # (N, 3, K - 1)
+            rest = clamped(splats.sh[:, 1:], -SH_RANGE / 2, SH_RANGE / 2, "harmonics", SUFFIX)
+            rest = rest.transpose(0, 2, 1)  # (N, 3, K - 1)
             ((rest / SH_RANGE + 0.5) * 256).clip(0, 255).astype(np.uint8).tofile(file)
 
 
@@ -154,8 +155,8 @@ def _check(ply: PlyFile) -> None:
     needed = [*_bound_names("position"), *_bound_names("scale")]
     if set(_bound_names("colour")) & chunk.columns.keys():
         needed += _bound_names("colour")
-    missing = [f"'{name}' of vertex" for name in WORDS if name not in vertex.columns]
-    missing += [f"'{name}' of chunk" for name in needed if name not in chunk.columns]
+    missing = [f"'{name}' of vertex" for name in WORDS if name not in vertex.numbers]
+    missing += [f"'{name}' of chunk" for name in needed if name not in chunk.numbers]
     if missing:
         raise FormatError(f"{ply.path} lacks the columns {', '.join(missing)}; expected a .compressed.ply")
     unsigned = ("uint", "uint32")
@@ -163,8 +164,12 @@ def _check(ply: PlyFile) -> None:
         raise FormatError(f"{ply.path}: a packed column is no unsigned integer of 32 bits")
     if chunk.count != -(-vertex.count // CHUNK):
         raise FormatError(f"{ply.path} has {chunk.count} chunks for {vertex.count} Gaussians; expected one for {CHUNK}")
-    if "sh" in ply.elements and ply.elements["sh"].count != vertex.count:
-        raise FormatError(f"{ply.path} has harmonics of {ply.elements['sh'].count} of its {vertex.count} Gaussians")
+    if (sh := ply.elements.get("sh")) is None:
+        return
+    if sh.count != vertex.count:
+        raise FormatError(f"{ply.path} has harmonics of {sh.count} of its {vertex.count} Gaussians")
+    if sh.has_lists or not set(sh.columns.values()) <= {"uchar", "uint8"}:
+        raise FormatError(f"{ply.path}: a column of the harmonics is no unsigned byte; expected a .compressed.ply")
 
 
 def _bound_names(part: str) -> list[str]:
@@ -226,10 +231,3 @@ def _harmonics(steps: NDArray[np.uint8]) -> Floats:
     table = (np.arange(256) + 0.5) / 256
     table[[0, -1]] = 0, 1
     return ((table - 0.5) * SH_RANGE).astype(np.float32)[steps]
-
-
-def _clamped(values: Floats, bound: float, what: str) -> Floats:
-    if beyond := int((np.abs(values) > bound).sum()):
-        logger.warning("%d of %d %s exceed +-%g, the range of .compressed.ply files, and were clamped", beyond,
-                       values.size, what, bound)  # fmt: skip
-    return values.clip(-bound, bound)

@@ -47,7 +47,7 @@ def read_ply(path: Path) -> Reading:
     ply = PlyFile.open(path)
     if is_compressed(ply):
         return read_compressed(ply)
-    columns = ply.element("vertex").columns
+    columns = ply.element("vertex").numbers
     _check_required(path, set(columns))
     with np.errstate(all="ignore"):  # values that are not finite are counted later
         splats, means, tree = _filled(ply)
@@ -61,7 +61,7 @@ def read_ply(path: Path) -> Reading:
 def _filled(ply: PlyFile) -> tuple[StoredSplats, np.ndarray | None, Floats | None]:
     """The Gaussians, their centres as doubles if the file has such columns, and level and parent (N, 2) if it has."""
     vertex = ply.element("vertex")
-    columns = vertex.columns
+    columns = vertex.numbers
     splats = StoredSplats.empty(vertex.count, sh_bases(degree_of(ply.path, columns)))
     doubles = any(TYPES[columns[axis]] == "f8" for axis in "xyz")
     means = np.empty((vertex.count, 3), np.float64) if doubles else None

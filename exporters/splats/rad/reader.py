@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from hgs_toolkit.encoding import MAX_OPACITY_LOGIT, SH_C0, sh_bases
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.limits import check_promise, is_count
+from hgs_toolkit.exporters.splats.offsets import parse_offset
 from hgs_toolkit.exporters.splats.rad.encodings import BYTES, Bounds, bytes_a_value, decoded, rotations
 from hgs_toolkit.exporters.splats.rad.writer import (
     ALIGNMENT,
@@ -33,7 +34,7 @@ from hgs_toolkit.exporters.splats.rad.writer import (
     RAW_DEFLATE,
     VERSION,
 )
-from hgs_toolkit.exporters.splats.reading import NO_OFFSET, Reading, offset_of, reading_of
+from hgs_toolkit.exporters.splats.reading import NO_OFFSET, Reading, reading_of
 from hgs_toolkit.exporters.splats.stored import Floats, StoredSplats
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,9 @@ WIDTHS = {
     "center": 3, "alpha": 1, "rgb": 3, "scales": 3, "orientation": 3, "child_count": 1, "sh1": 9, "sh2": 15, "sh3": 21,
 }  # fmt: skip
 """Numbers of one Gaussian in each property that is read."""
+
+REQUIRED = ("center", "alpha", "rgb", "scales", "orientation")
+"""Properties that every chunk has; their sizes bound the number of nodes."""
 
 LARGEST = float(np.finfo(np.float32).max)
 """Greatest bound of a property."""
@@ -77,8 +81,8 @@ def read_rad(path: Path) -> Reading:
         logger.info("%s: %d Gaussians read; %d nodes that stand for several were left out", path, len(splats), merged)
     comment = str(header.get("comment", ""))
     frame, offset = FRAME_COMMENT.search(comment), OFFSET_COMMENT.search(comment)
-    numbers = offset_of(np.array(offset.groups(), np.float64)) if offset else NO_OFFSET
-    return reading_of(path, splats, frame[1] if frame else FRAME, offset=numbers)
+    stated = parse_offset(offset[1]) if offset else NO_OFFSET
+    return reading_of(path, splats, frame[1] if frame else FRAME, offset=stated)
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,13 @@ class _Chunk:
         return sum(self._length(name) for name in self.properties)
 
     def leaves(self, degree: int) -> StoredSplats:
-        """The nodes that have no children, which are the Gaussians of the scene."""
+        """The nodes that have no children, which are the Gaussians of the scene.
+
+        Raises:
+            FormatError: if a property is missing, before anything is allocated, or its values are broken.
+        """
+        for name in (*REQUIRED, *(f"sh{l_}" for l_ in range(1, degree + 1))):
+            self._property(name)
         rows = np.ones(self.count, bool)
         if "child_count" in self.properties:  # a file without tree has none
             rows = self._values("child_count")[:, 0] == 0

@@ -33,6 +33,7 @@ from hgs_toolkit.exporters.splats.merge_tree import MergeTree, TreeNodes, blocks
 from hgs_toolkit.exporters.splats.packing.quaternions import equal_rotations
 from hgs_toolkit.exporters.splats.rad.encodings import PLAIN
 from hgs_toolkit.exporters.splats.reading import NO_OFFSET, offset_of
+from hgs_toolkit.exporters.splats.stored import with_finite_sizes
 from hgs_toolkit.exporters.splats.transform import convert_frame
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.imaging.camera_paths import subject_bounds
@@ -43,7 +44,7 @@ FRAME = "y_up"
 FRAME_COMMENT = re.compile(r"frame (y_up|rdf)")
 """Pattern of the frame's name in the header's comment."""
 
-OFFSET_COMMENT = re.compile(r"offset (-?[0-9.e+]{1,30}) (-?[0-9.e+]{1,30}) (-?[0-9.e+]{1,30})")
+OFFSET_COMMENT = re.compile(r"offset (\S+ \S+ \S+)")
 """Pattern, in the header's comment, of the point relative to which the coordinates are given, in the file's frame."""
 
 FILE_MAGIC, CHUNK_MAGIC, VERSION = b"RAD0", b"RADC", 1
@@ -88,6 +89,7 @@ def write_rad(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
         raise FormatError(f"{scene.num_gaussians} Gaussians; a .rad file holds at most {(MAX_NODES + 1) // 2}")
     frame = options.frame or FRAME
     scene = convert_frame(scene.detach().to("cpu", torch.float32), "y_up", frame)
+    scene = scene.replace(log_scales=with_finite_sizes(scene.log_scales, ".rad"))
     nodes, least, degree = merged_nodes(scene), least_size(scene), scene.sh_degree
     chunks = [_chunk(nodes, rows, least, degree) for rows in blocks(len(nodes), CHUNK)]
     ends = np.cumsum([len(chunk) for chunk in chunks]).tolist()

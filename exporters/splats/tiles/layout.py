@@ -6,13 +6,12 @@ import numpy as np
 
 from hgs_toolkit.exporters.splats.companion import CompanionKind
 
-SUFFIX = "tileset.json"
 VERSION = "1.1"
 
 CONTENT_EXTENSION = "3DTILES_content_gltf"
 """Extension of a tileset that says which extensions its .glb tiles need; Cesium draws splats only if it names both."""
 
-FOLDERS = CompanionKind("tiles", SUFFIX)
+FOLDERS = CompanionKind("tiles")
 """The folders of tiles that the writer makes."""
 
 Z_UP_FROM_Y_UP = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])

@@ -13,16 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hgs_toolkit.errors import FormatError
+from hgs_toolkit.exporters.limits import most_content
 from hgs_toolkit.exporters.splats.glb.reader import placed_gaussians
 from hgs_toolkit.exporters.splats.reading import Reading
 from hgs_toolkit.exporters.splats.tiles.layout import Z_UP_FROM_Y_UP
 from hgs_toolkit.exporters.splats.transform import transform_scenes
-from hgs_toolkit.gaussians import concatenate
+from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
 
 Json = dict[str, Any]
 Matrix = NDArray[np.float64]
 
 VERSIONS = ("1.0", "1.1")
+LEAST_BYTES = 20
+"""Bytes of a Gaussian of degree 0 that an .spz unpacks to."""
+
 MAX_DEPTH, MAX_TILES = 64, 100_000
 """Greatest nesting and greatest number of tiles that are followed."""
 
@@ -51,19 +55,34 @@ def read_tiles(path: Path) -> Reading:
         contents = list(_contents(document["root"]))
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(f"{path} is no JSON of a 3D-Tiles tileset: {error!r}") from error
     if not contents:
         raise FormatError(f"{path} names no tiles with content")
-    parts = []
-    for uri, matrix in contents:
-        to_world = Z_UP_FROM_Y_UP.T @ matrix @ Z_UP_FROM_Y_UP
-        parts += [(scene, to_world @ placed) for scene, placed in placed_gaussians(_file(path, uri))]
+    parts = _placed(path, contents)
     try:
         scenes, offset = transform_scenes(path, parts)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
     return Reading(scenes[0] if len(scenes) == 1 else concatenate(scenes), offset)
+
+
+def _placed(path: Path, contents: list[tuple[str, Matrix]]) -> list[tuple[GaussianHierarchy, Matrix]]:
+    """The Gaussians of every use of a tile, and their matrices; together they are bounded by the size of the tiles."""
+    parts: list[tuple[GaussianHierarchy, Matrix]] = []
+    seen: set[Path] = set()
+    size = promised = 0
+    for uri, matrix in contents:
+        file = _file(path, uri)
+        to_world = Z_UP_FROM_Y_UP.T @ matrix @ Z_UP_FROM_Y_UP
+        found = [(scene, to_world @ placed) for scene, placed in placed_gaussians(file)]
+        size += 0 if file in seen else file.stat().st_size
+        seen.add(file)
+        promised += LEAST_BYTES * sum(scene.num_gaussians for scene, _ in found)
+        if promised > most_content(size):
+            raise FormatError(f"{path} uses its tiles so often that they hold {promised} bytes; expected each once")
+        parts += found
+    return parts
 
 
 def _contents(root: Json) -> Iterator[tuple[str, Matrix]]:
@@ -96,7 +115,10 @@ def _matrix(values: object) -> Matrix:
 
 def _file(path: Path, uri: object) -> Path:
     """The file of a tile, which must be a .glb in the folder of the tileset or below it."""
-    place = urlsplit(uri) if isinstance(uri, str) else None
+    try:
+        place = urlsplit(uri) if isinstance(uri, str) else None
+    except ValueError:  # such as "//[", half an address of IPv6
+        place = None
     name = PurePosixPath(unquote(place.path)) if place else PurePosixPath()
     if place is None or place.scheme or place.netloc or name.is_absolute() or ".." in name.parts:
         raise FormatError(f"{path} names the tile {uri!r}; expected a file in its folder or below it")

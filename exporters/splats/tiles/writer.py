@@ -11,6 +11,7 @@ and of a tile only the first primitive of the first node, whose constant colours
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,9 @@ from hgs_toolkit.exporters.splats.gltf import glb_bytes
 from hgs_toolkit.exporters.splats.lods import levels_of_detail
 from hgs_toolkit.exporters.splats.reading import NO_OFFSET, Offset
 from hgs_toolkit.exporters.splats.spz.writer import spz_parts
+from hgs_toolkit.exporters.splats.stored import with_finite_sizes
 from hgs_toolkit.exporters.splats.tiles.layout import CONTENT_EXTENSION, FOLDERS, VERSION, Z_UP_FROM_Y_UP
-from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
+from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.version import program_name
 
 Json = dict[str, Any]
@@ -64,6 +66,7 @@ def write_tiles(path: Path, scene: GaussianHierarchy, options: ExportOptions) ->
         FormatError: if a coordinate is too large for the .spz in the tiles.
     """
     scene = scene.detach().to("cpu", torch.float32)
+    scene = scene.replace(log_scales=with_finite_sizes(scene.log_scales, "tileset.json"))  # the boxes need their sizes
     with Companion(FOLDERS, path.parent) as folder:
         tiles = _Tiles(folder, scene)
         root = tiles.root()
@@ -82,9 +85,9 @@ def write_tiles(path: Path, scene: GaussianHierarchy, options: ExportOptions) ->
     path.write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
 
 
-def tidy_tiles(path: Path) -> None:
-    """Remove the folders of tiles beside ``path`` that no ``tileset.json`` there names any more."""
-    FOLDERS.tidy(path)
+def replacing_tiles(path: Path) -> AbstractContextManager[None]:
+    """A context in which ``path`` is replaced; the folder of the scene that it was goes with that scene."""
+    return FOLDERS.replacing(path)
 
 
 class _Tiles:
@@ -99,12 +102,12 @@ class _Tiles:
         self.folder = folder
         depths = [depth for depth, count in enumerate(scene.level_counts) if count]
         self.refine = "ADD" if len(depths) > 1 else "REPLACE"
+        self.background = scene.select(scene.is_background & bool(depths))
+        inside = scene.select(~scene.is_background) if depths else scene
         if len(depths) > 1:
-            self.levels = [scene.levels([depth], background=False) for depth in depths]
-            self.background = scene.select(scene.level == BACKGROUND_LEVEL)
+            self.levels = [inside.levels([depth]) for depth in depths]
         else:
-            self.levels = [lod.scene for lod in levels_of_detail(scene)]
-            self.background = scene.select(torch.zeros(scene.num_gaussians, dtype=torch.bool))
+            self.levels = [lod.scene for lod in levels_of_detail(inside)]
         self.contents: list[Json] = []
         low, high = _bounds([*self.levels, self.background])
         self.extent = float(np.linalg.norm(high - low))
@@ -153,15 +156,14 @@ class _Tiles:
         ]  # fmt: skip
 
     def _content(self, scene: GaussianHierarchy) -> Json:
-        """Write the Gaussians of a tile, and return its entry."""
-        level = int(scene.level[0]) if self.refine == "ADD" else None
+        """Write the Gaussians of a tile, which are of one level, and return its entry."""
         name = f"{len(self.contents)}.glb"
-        self.folder.add(name, tile_glb(scene, level))
+        self.folder.add(name, tile_glb(scene, int(scene.level[0])))
         self.contents.append({"uri": name, "boundingVolume": _box([scene])})
         return self.contents[-1]
 
 
-def tile_glb(scene: GaussianHierarchy, level: int | None = None) -> bytes:
+def tile_glb(scene: GaussianHierarchy, level: int) -> bytes:
     """A .glb whose Gaussians are an .spz in a buffer view; the attributes' accessors state only their kinds.
 
     Args:
@@ -186,7 +188,7 @@ def tile_glb(scene: GaussianHierarchy, level: int | None = None) -> bytes:
             "asset": {"version": "2.0", "generator": program_name()},
             "extensionsUsed": extensions, "extensionsRequired": extensions,
             "scene": 0, "scenes": [{"nodes": [0]}],
-            "nodes": [{"mesh": 0} | ({} if level is None else {"extras": {LEVEL_ENTRY: level}})],
+            "nodes": [{"mesh": 0, "extras": {LEVEL_ENTRY: level}}],
             "meshes": [{"primitives": [primitive]}],
             "accessors": [kind | {"count": scene.num_gaussians} for kind in kinds.values()],
             "bufferViews": [{"buffer": 0, "byteOffset": 0, "byteLength": len(packed)}],

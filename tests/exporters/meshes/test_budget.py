@@ -16,11 +16,12 @@ from hgs_toolkit.errors import ConfigError, FormatError, MissingExtraError
 from hgs_toolkit.exporters.meshes.budget import mesh_within
 from hgs_toolkit.exporters.meshes.collision import collision_hulls, collision_path, write_collision
 from hgs_toolkit.exporters.meshes.color import texture
-from hgs_toolkit.exporters.meshes.files.vox import encode_vox, surface_voxels
+from hgs_toolkit.exporters.meshes.files.vox import surface_voxels
 from hgs_toolkit.exporters.meshes.meshing import Reconstruction, mesh, reconstruct
 from hgs_toolkit.exporters.meshes.placement import MeshPlacement
+from hgs_toolkit.exporters.meshes.report import describe_mesh
 from hgs_toolkit.exporters.meshes.settings import Color, MeshSettings
-from hgs_toolkit.exporters.meshes.table import encode_mesh, write_mesh
+from hgs_toolkit.exporters.meshes.table import encode_mesh, mesh_format_of, write_mesh
 from tests.exporters.meshes import shapes
 from tests.exporters.meshes.shapes import cover, paint
 
@@ -104,8 +105,9 @@ def test_voxels_cover_the_surface_in_its_colours(tmp_path: Path) -> None:
 def test_voxels_without_colours_are_grey_and_a_side_has_at_most_256() -> None:
     box = trimesh.creation.box((1.0, 0.5, 2.0))
     box.metadata["hgs"] = {"resolution": 1000}
-    sides, voxels, palette = read_vox(encode_vox(box))
-    assert sides == (128, 64, 256)
+    path = Path("a.vox")
+    sides, voxels, palette = read_vox(encode_mesh(path, {"box": box})[path])
+    assert sides == (128, 256, 64)  # z up
     assert {tuple(palette[index - 1]) for index in voxels[:, 3]} == {(178, 178, 178, 255)}
     places, _ = surface_voxels(box, 8)
     assert len(places) == 4 * 2 * 8  # two thick: all of them lie on the surface
@@ -151,3 +153,26 @@ def test_without_coacd_the_message_names_the_extra(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("hgs_toolkit.exporters.meshes.collision.importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'hgs_toolkit\[collision\]'"):
         collision_hulls(trimesh.creation.box(), "decomposed")
+
+
+def test_voxels_are_the_unit_of_the_size_the_report_and_the_hull(tmp_path: Path) -> None:
+    box = trimesh.creation.box((1.0, 0.5, 2.0))
+    placement = mesh_format_of(tmp_path / "a.vox").placement(size=40)
+    write_mesh(tmp_path / "a.vox", box, placement)
+    sides, _, _ = read_vox((tmp_path / "a.vox").read_bytes())
+    assert sides == (20, 40, 10)  # z up
+    facts = describe_mesh(box, placement)
+    assert (facts["unit"], facts["bounds"]) == ("voxel", [[0, 0, 0], pytest.approx([20, 40, 10])])
+    write_collision(tmp_path / "a.vox", box, [box], placement)
+    np.testing.assert_allclose(trimesh.load_mesh(tmp_path / "a.collision.obj").bounds, facts["bounds"], atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [2.5, 257])
+def test_voxels_are_whole_and_at_most_256_along_a_side(size: float) -> None:
+    with pytest.raises(ConfigError, match=f"size {size:g}; expected a whole number of voxels from 1 to 256"):
+        mesh_format_of(Path("a.vox")).placement(size=size)
+
+
+def test_a_placement_in_other_units_is_no_place_on_a_grid_of_voxels(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"in metres was given for .*a\.vox, which is in voxels"):
+        write_mesh(tmp_path / "a.vox", trimesh.creation.box(), MeshPlacement())

@@ -251,3 +251,9 @@ def test_files_in_the_way_are_kept_without_force(tmp_path: Path) -> None:
 def test_placements_that_cannot_be_meant_are_refused(placement: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="expected"):
         MeshPlacement(**placement)
+
+
+def test_levels_of_a_scene_of_background_alone_are_refused() -> None:
+    scene = make_scene((8,), background=5).levels([])
+    with pytest.raises(FormatError, match="no Gaussians outside its background"):
+        mesh_levels(scene, MeshSettings(resolution=32))

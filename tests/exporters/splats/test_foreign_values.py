@@ -75,7 +75,7 @@ def test_invalid_rows_are_refused_by_count_or_dropped_with_their_parents_mended(
     assert f"2 of {scene.num_gaussians} Gaussians have NaN or infinite values" in caplog_info.text
 
 
-@pytest.mark.parametrize("suffix", [row.suffix for row in FORMATS if row.suffix in (".glb", ".splat", ".usda")])
+@pytest.mark.parametrize("suffix", [row.suffix for row in FORMATS if row.suffix in (".hgs", ".glb", ".splat", ".usda")])
 def test_invalid_rows_of_other_formats_are_treated_alike(suffix: str, tmp_path: Path, scene: GaussianHierarchy) -> None:
     if suffix == ".usda":
         pytest.importorskip("pxr")
@@ -90,6 +90,17 @@ def test_invalid_rows_of_other_formats_are_treated_alike(suffix: str, tmp_path: 
     with pytest.raises(FormatError, match=r"non-finite values in the Gaussians \(1 in means\), in 1 of"):
         load(tmp_path / f"a{suffix}")
     assert load(tmp_path / f"a{suffix}", drop_invalid=True).num_gaussians == scene.num_gaussians - 1
+
+
+def test_a_size_of_nothing_is_mended_beside_a_value_that_is_dropped(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    export(scene, tmp_path / "a.ply")
+
+    def damage(columns: Columns) -> None:
+        columns["scale_0"][1:3] = -np.inf
+        columns["scale_0"][5] = np.nan
+
+    rewritten(tmp_path / "a.ply", damage)
+    assert load(tmp_path / "a.ply", drop_invalid=True).num_gaussians == scene.num_gaussians - 1
 
 
 def test_a_file_without_a_valid_row_is_refused(tmp_path: Path, scene: GaussianHierarchy) -> None:

@@ -16,6 +16,7 @@ import torch
 from hgs_toolkit.encoding import quats_to_rotmats, rotmats_to_quats
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.splats.gltf import write_chunks
+from hgs_toolkit.exporters.splats.tiles.writer import tile_glb
 from hgs_toolkit.exporters.splats.transform import multiply_quats, transform_scene, turn_harmonics
 from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
@@ -240,6 +241,11 @@ def first_accessor(document: Json) -> Json:
         (lambda d: d["meshes"][0]["primitives"][0].update(mode=4), "has mode 4"),
         (lambda d: d["meshes"][0]["primitives"][0]["attributes"].pop(PREFIX + "SCALE"), "lacks .*SCALE"),
         (lambda d: d.update(meshes=3), "entry 0 of 'meshes'"),
+        (
+            lambda d: d["nodes"][0].update(extras={"hgs_level": 10**30}),
+            "hgs_level is 1000.*; expected -1 .* or 0 to 63",
+        ),
+        (lambda d: d["nodes"][0].update(extras={"hgs_level": -2}), "hgs_level is -2; expected -1 .* or 0 to 63"),
     ],
 )
 def test_json_that_lies_is_refused(
@@ -264,4 +270,45 @@ def test_nan_is_counted(tmp_path: Path, scene: GaussianHierarchy) -> None:
     document, binary = parts(tmp_path / "a.glb")
     write_chunks(tmp_path / "a.glb", document, [np.frombuffer(b"\0\0\xc0\x7f" + binary[4:], np.uint8)], len(binary))
     with pytest.raises(FormatError, match=r"a\.glb: non-finite values .*1 in means"):
+        load(tmp_path / "a.glb")
+
+
+def test_nodes_that_double_at_every_depth_are_not_all_visited(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    export(scene, tmp_path / "a.glb")
+
+    def double(document: Json) -> None:
+        document["nodes"] = [{"children": [depth + 1] * 2} for depth in range(60)] + [{}]
+
+    rewrite(tmp_path / "a.glb", double)
+    with pytest.raises(
+        FormatError, match="its nodes are used more than 10000 times in all; expected each of them once"
+    ):
+        load(tmp_path / "a.glb")
+
+
+def test_primitives_that_are_used_by_many_nodes_count_each_time(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    export(scene, tmp_path / "a.glb")
+
+    def multiply(document: Json) -> None:
+        document["meshes"][0]["primitives"] = [{}] * 200
+        document["nodes"] = [{"mesh": 0}] * 200
+        document["scenes"][0]["nodes"] = list(range(200))
+
+    rewrite(tmp_path / "a.glb", multiply)
+    with pytest.raises(FormatError, match="its primitives are used more than 10000 times in all"):
+        load(tmp_path / "a.glb")
+
+
+def test_a_packed_scene_counts_for_each_node_that_uses_it(tmp_path: Path, scene_factory: SceneFactory) -> None:
+    scene = scene_factory((20_000,))
+    same = scene.replace(**{name: 0 * value for name, value in scene.parameters().items()})
+    (tmp_path / "a.glb").write_bytes(tile_glb(same, 0))
+
+    def share(document: Json) -> None:
+        document["nodes"] = [{"mesh": 0}] * 60
+        document["scenes"][0]["nodes"] = list(range(60))
+
+    assert load(tmp_path / "a.glb").num_gaussians == 20_000
+    rewrite(tmp_path / "a.glb", share)
+    with pytest.raises(FormatError, match=r"bytes of content promised .* taken for a decompression bomb"):
         load(tmp_path / "a.glb")

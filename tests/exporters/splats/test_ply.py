@@ -23,6 +23,9 @@ DC_ONLY = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opaci
            "rot_0", "rot_1", "rot_2", "rot_3"]  # fmt: skip
 
 
+BOUNDED = ("scale_x", "scale_y", "scale_z")
+
+
 def header(path: Path) -> list[str]:
     return path.read_bytes().split(b"end_header\n")[0].decode("ascii").splitlines()
 
@@ -255,6 +258,19 @@ def test_an_impossible_count_is_refused_before_anything_is_allocated(encoding: s
 def test_broken_files_get_one_clear_sentence(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "a.ply").write_bytes(content)
     with pytest.raises(FormatError, match=message):
+        load(tmp_path / "a.ply")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("z", "float"), ("packed_scale", "uint")])
+def test_a_list_is_no_column_of_numbers(name: str, kind: str, tmp_path: Path) -> None:
+    names = ["packed_position", "packed_rotation", "packed_scale", "packed_color"] if kind == "uint" else DC_ONLY
+    columns = [f"property {f'list {kind}' if n == name else ''} {kind} {n}" for n in names]
+    bounds = [f"property float {side}_{n}" for side in ("min", "max") for n in ("x", "y", "z", *BOUNDED)]
+    chunk = ["element chunk 1", *bounds] if kind == "uint" else []
+    lines = ["ply", "format ascii 1.0", "element vertex 1", *columns, *chunk, "end_header"]
+    row = " ".join("2 1 1" if n == name else "1" for n in names)
+    (tmp_path / "a.ply").write_text("\n".join([*lines, row, " ".join("1" for _ in bounds)]))
+    with pytest.raises(FormatError, match=f"lacks the columns '?{name}"):
         load(tmp_path / "a.ply")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import struct
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +19,11 @@ from numpy.typing import NDArray
 from hgs_toolkit.encoding import quats_to_rotmats
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.splats.merge_tree import MergeTree, merge_tree
+from hgs_toolkit.exporters.splats.offsets import NO_OFFSET
 from hgs_toolkit.exporters.splats.rad import writer as rad
 from hgs_toolkit.exporters.splats.rad.encodings import bytes_a_value, decoded, rotations
 from hgs_toolkit.exporters.splats.rad.writer import covering, least_size, openable, upright
-from hgs_toolkit.exporters.table import export, load
+from hgs_toolkit.exporters.table import export, load, read_asset
 from hgs_toolkit.gaussians import GaussianHierarchy
 
 SceneFactory = Callable[..., GaussianHierarchy]
@@ -192,8 +194,8 @@ def rewritten(path: Path, change: Callable[[dict[str, Any]], None], described_by
 def test_the_gaussians_come_back_without_the_merged_nodes(
     tmp_path: Path, scene: GaussianHierarchy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
     export(scene, tmp_path / "a.rad")
+    caplog.set_level(logging.INFO)
     assert load(tmp_path / "a.rad").num_gaussians == 89
     assert caplog.messages == [f"{tmp_path}/a.rad: 89 Gaussians read; 88 nodes that stand for several were left out"]
 
@@ -320,3 +322,27 @@ def test_a_scale_of_nothing_is_the_byte_zero() -> None:
 )
 def test_rotations_in_three_bytes_are_an_axis_and_an_angle(code: tuple[int, ...], quat: tuple[float, ...]) -> None:
     np.testing.assert_allclose(rotations("oct88r8", bytes(code), 1)[0], quat, atol=1e-2)
+
+
+def test_a_chunk_without_properties_allocates_nothing(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    export(scene, tmp_path / "a.rad")
+    rewritten(tmp_path / "a.rad", lambda header: header.update(count=100_000_000, properties=[]), b"RADC")
+    rewritten(tmp_path / "a.rad", lambda header: header.update(count=100_000_000))
+    tracemalloc.start()
+    with pytest.raises(FormatError, match="lacks the property 'center'"):
+        load(tmp_path / "a.rad")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2**20
+
+
+@pytest.mark.parametrize(
+    ("stated", "found"),
+    [("1e-05 -500000.0 3e+20", (1e-05, -500000.0, 3e20)), ("1.2.3 4 5", NO_OFFSET), ("1 nan 5", NO_OFFSET)],
+)
+def test_an_offset_is_three_numbers_of_the_comment(
+    stated: str, found: tuple[float, ...], tmp_path: Path, scene: GaussianHierarchy
+) -> None:
+    export(scene, tmp_path / "a.rad")
+    rewritten(tmp_path / "a.rad", lambda header: header.update(comment=f"frame y_up, offset {stated}"))
+    assert read_asset(tmp_path / "a.rad").metadata.offset == found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,20 @@ def test_extremes_stay_finite(suffix: str, tmp_path: Path) -> None:
     export(scene.replace(opacity_logits=logits, quats=quats), tmp_path / f"a{suffix}")
     found = load(tmp_path / f"a{suffix}")  # checks every value
     assert float(found.opacity_logits.abs().max()) <= 16 or suffix == ".hgs"
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_sizes_beyond_a_format_are_clamped_and_counted(
+    suffix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = reference_scene(0, 1100)  # merged to a second level by the formats that have some
+    log_scales = scene.log_scales.clone()
+    log_scales[0, :2] = log_scales.new_tensor([[100.0], [-800.0]])
+    export(scene.replace(log_scales=log_scales), tmp_path / f"a{suffix}")
+    found = load(tmp_path / f"a{suffix}")  # checks every value
+    assert found.num_gaussians == 1100
+    counted = re.search(r"6 of 3300 (log )?scales lie beyond the range of .* files and were clamped", caplog.text)
+    assert bool(counted) == (suffix not in (".hgs", ".ply", ".sog"))
 
 
 @pytest.mark.slow

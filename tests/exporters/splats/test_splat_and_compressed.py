@@ -80,6 +80,10 @@ def changed(path: Path, change: Callable[[dict[str, np.ndarray]], None]) -> None
         (lambda t: t.update(chunk=t["chunk"][:1]), "1 chunks for 600 Gaussians"),
         (lambda t: t.update(sh=t["sh"][:9]), "harmonics of 9 of its 600 Gaussians"),
         (lambda t: t["chunk"]["max_x"].fill(np.inf), "non-finite"),
+        (
+            lambda t: t.update(sh=t["sh"].astype([(n, "f4") for n in t["sh"].dtype.names])),
+            "a column of the harmonics is no unsigned byte",
+        ),
         (lambda t: t.update(vertex=t["vertex"].astype([(n, "f4") for n in t["vertex"].dtype.names])), "no unsigned"),
         (
             lambda t: t.update(vertex=repack_fields(t["vertex"][["packed_position"]])),

@@ -17,6 +17,7 @@ from hgs_toolkit.exporters.splats.glb.names import EXTENSION, SPZ_EXTENSION
 from hgs_toolkit.exporters.splats.stored import splats_of
 from hgs_toolkit.exporters.splats.tiles import writer
 from hgs_toolkit.exporters.splats.tiles.layout import Z_UP_FROM_Y_UP
+from hgs_toolkit.exporters.splats.tiles.writer import tile_glb
 from hgs_toolkit.exporters.table import export, load, read_asset
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.parsing.gltf import Glb
@@ -163,6 +164,8 @@ def test_tiles_of_other_programs_are_placed_by_their_transforms(tmp_path: Path, 
         ({"implicitTiling": {}, "content": {"uri": "a.glb"}}, "its tiles are implicit"),
         ({"children": []}, "names no tiles with content"),
         ({"transform": [1, 2], "content": {"uri": "a.glb"}}, "no list of 16 finite numbers"),
+        ({"content": {"uri": "//["}}, "names the tile '//\\['; expected a file in its folder"),
+        ({"transform": [10**400] * 16, "content": {"uri": "a.glb"}}, "is no JSON of a 3D-Tiles tileset"),
         ({"children": 5}, "is no JSON of a 3D-Tiles tileset"),
         ([], "is no JSON of a 3D-Tiles tileset"),
     ],
@@ -183,3 +186,28 @@ def test_an_unknown_version_or_too_many_levels_is_refused(tmp_path: Path) -> Non
     (tmp_path / "tileset.json").write_text(json.dumps({"asset": {"version": "1.1"}, "root": tile}))
     with pytest.raises(FormatError, match="more than 64 deep"):
         load(tmp_path / "tileset.json")
+
+
+def test_a_tile_that_is_used_again_and_again_counts_each_time(tmp_path: Path, scene_factory: SceneFactory) -> None:
+    scene = scene_factory((20_000,))
+    same = scene.replace(**{name: 0 * value for name, value in scene.parameters().items()})
+    (tmp_path / "a.glb").write_bytes(tile_glb(same, 0))
+    tiles = [{"content": {"uri": "a.glb"}}] * 60
+    for count, refused in ((2, False), (60, True)):
+        root = {"refine": "ADD", "children": tiles[:count]}
+        (tmp_path / "tileset.json").write_text(json.dumps({"asset": {"version": "1.1"}, "root": root}))
+        if refused:
+            with pytest.raises(FormatError, match="uses its tiles so often that they hold"):
+                load(tmp_path / "tileset.json")
+        else:
+            assert load(tmp_path / "tileset.json").num_gaussians == 40_000
+
+
+@pytest.mark.parametrize("levels", [[0], [2], []])
+def test_a_scene_of_one_level_keeps_it_and_its_background(
+    levels: list[int], tmp_path: Path, scene: GaussianHierarchy
+) -> None:
+    scene = scene.levels(levels)
+    export(scene, tmp_path / "tileset.json")
+    loaded = load(tmp_path / "tileset.json")
+    assert sorted(loaded.level.tolist()) == sorted(scene.level.tolist())
