@@ -19,6 +19,7 @@ from ..data import WORLD_OFFSET, OnSplats, active_splats, bare_transform, fill, 
 from ..deform.probes import deform_of
 from ..nodes.morph import morphs_of
 from ..typed import Outcome, SplatObject
+from .player import FOLDER
 
 
 class TransformRefused(ValueError):  # noqa: N818
@@ -56,6 +57,10 @@ def _check(obj: SplatObject) -> None:
         raise TransformRefused(f"{obj.name} has no Gaussians of its own; its modifiers make them")
     if morphs_of(obj):
         raise TransformRefused(f"{obj.name} has morphs, whose other seeds would stay behind; remove them first")
+    if obj.get(FOLDER) is not None:
+        raise TransformRefused(
+            f"{obj.name} plays a sequence, and every frame brings Gaussians of its own; leave its transform as it is"
+        )
     if deform_of(obj) is not None:
         raise TransformRefused(
             f"{obj.name} is deformed, and what deforms it would stay behind; run HGS > Deform > Remove Deformation"

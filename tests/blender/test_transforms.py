@@ -182,6 +182,14 @@ def test_shared_data_and_morphs_are_refused_and_left_alone(addon: Addon, make_ob
     assert_same(addon, obj.data, make_splats(0))
 
 
+def test_an_object_that_plays_a_sequence_is_refused(make_object: Make, tmp_path: Path) -> None:
+    obj = make_object(0)
+    obj["hgs_sequence"], obj.scale = str(tmp_path), (2, 2, 2)
+    with pytest.raises(RuntimeError, match="plays a sequence"):
+        bpy.ops.hgs.apply_splat_transform()
+    assert tuple(obj.scale) == (2, 2, 2)
+
+
 def test_undo_takes_it_back_and_redo_brings_it_again(addon: Addon, make_object: Make, make_splats: Make) -> None:
     obj: Any = make_object(0)
     obj.scale = (2, 2, 2)
