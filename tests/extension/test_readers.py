@@ -26,6 +26,7 @@ from hgs_toolkit.exporters.table import export, load, read_asset
 from hgs_toolkit.gaussians import GaussianHierarchy
 from tests.exporters.splats.accuracy import reference_scene
 from tests.exporters.splats.test_foreign_values import far_file, rewritten
+from tests.exporters.splats.test_glb import rewrite as rewrite_glb
 from tests.samples import sample_file
 
 READERS = {".ply": read_ply, ".spz": read_spz, ".splat": read_splat, ".glb": read_glb, ".hgs": read_hgs}
@@ -187,6 +188,22 @@ def test_an_spz_in_a_glb_is_read_and_other_packings_are_named(tmp_path: Path) ->
     (tmp_path / "a.glb").write_bytes(data)
     with pytest.raises(SplatError, match=r"compression_xyz_2.*export it again without compression"):
         read_glb(tmp_path / "a.glb")
+
+
+def test_what_is_packed_once_and_used_often_counts_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export(load(_tree(tmp_path)), tmp_path / "t" / "tileset.json")
+    tile = next((tmp_path / "t").rglob("*.glb"))
+    once = read_glb(tile).position.nbytes
+
+    def share(document: dict[str, Any]) -> None:
+        document["nodes"] += [dict(document["nodes"][0]) for _ in range(99)]
+        document["scenes"][0]["nodes"] = list(range(len(document["nodes"])))
+
+    rewrite_glb(tile, share)
+    assert read_glb(tile).position.nbytes == 100 * once
+    monkeypatch.setattr(unpacking, "most_content", lambda size: 50 * once)
+    with pytest.raises(SplatError, match="a trap"):
+        read_glb(tile)
 
 
 def test_rows_of_zeros_are_left_out_counted_and_their_children_are_roots(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..parsing.distance import far_offset
 from ..parsing.gltf import Glb
+from ..parsing.unpacking import check_promise
 from ..splats import (
     NO_PARENT,
     OFFSET,
@@ -52,7 +53,7 @@ def read_glb(path: Path) -> ActivatedSplats:
     """
     try:
         with parse_errors_as_splat_errors():
-            parts = list(_parts(Glb(path)))
+            parts = list(_parts(Glb(path), path.stat().st_size))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         if isinstance(error, SplatError):
             raise
@@ -76,7 +77,9 @@ def _placed(parts: list[tuple[ActivatedSplats, Array]]) -> ActivatedSplats:
     return whole
 
 
-def _parts(glb: Glb) -> Iterator[tuple[ActivatedSplats, Array]]:
+def _parts(glb: Glb, size: int) -> Iterator[tuple[ActivatedSplats, Array]]:
+    """Each primitive's Gaussians and the matrix of its node, of a file of ``size`` bytes."""
+    unpacked = 0
     required = glb.document.get("extensionsRequired", [])
     others = [name for name in required if name not in (EXTENSION, PACKED)]
     for node, mesh, matrix in glb.instances():
@@ -87,7 +90,10 @@ def _parts(glb: Glb) -> Iterator[tuple[ActivatedSplats, Array]]:
             if others:
                 raise SplatError(f"it needs the extensions {others}; export it again without compression")
             if packed := kind.get("extensions", {}).get(PACKED):
-                yield _unpacked(glb.view_bytes(packed.get("bufferView"), PACKED), node), matrix
+                splats = _unpacked(glb.view_bytes(packed.get("bufferView"), PACKED), node)
+                unpacked += splats.position.nbytes + splats.harmonics.nbytes
+                check_promise(unpacked, size)  # each use counts: many nodes may share what is packed once
+                yield splats, matrix
                 continue
             if kind.get("extensions"):
                 names = ", ".join(kind["extensions"])
