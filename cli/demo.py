@@ -74,8 +74,9 @@ def refuse_leftovers(out: Path, run: RunFolder, force: bool) -> None:
 
     make_folder(out)
     refuse_overwrite(out / "critters.zip", force=force)
-    refuse_overwrite(run.state_file, force=force)
-    run.state_file.unlink(missing_ok=True)
+    samples = out / "samples"
+    for file in (run.state_file, run.model_file, *(sorted(samples.iterdir())[:1] if samples.is_dir() else ())):
+        refuse_overwrite(file, force=force)
 
 
 def _make_data(report: Reporter, path: Path, seed: int, force: bool) -> None:
@@ -106,6 +107,7 @@ def _train(report: Reporter, data: Path, run: RunFolder, minutes: float, seed: i
             task.update(elapsed, text=f"training, {progress.kimg * 1000:.0f} images shown, seconds")
 
         images = open_dataset(data)
+        run.state_file.unlink(missing_ok=True)  # of an earlier demo, which --force replaces now and not before
         train(config, images, run.path, minutes=minutes, world=World(device=device), report=show)
     report.file(run.model_file)
 

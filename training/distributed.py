@@ -47,14 +47,18 @@ class World:
     def average_gradients(self, parameters: list[torch.nn.Parameter]) -> None:
         """Average gradients over the ranks in one flat message.
 
-        A parameter without a gradient counts as zero on every rank, so that unused parameters do no harm.
+        A parameter without a gradient on any rank keeps none, so that an optimiser leaves it and its moments alone; one
+        without on some ranks counts as zero there.
         """
         if self.size == 1:
             return
-        message = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters])
+        used = torch.tensor([parameter.grad is not None for parameter in parameters], device=self.device).float()
+        dist.all_reduce(used)
+        trained = [parameter for parameter, ranks in zip(parameters, used.tolist(), strict=True) if ranks]
+        message = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in trained])
         dist.all_reduce(message)
         message /= self.size
-        for parameter, part in zip(parameters, message.split([p.numel() for p in parameters]), strict=True):
+        for parameter, part in zip(trained, message.split([p.numel() for p in trained]), strict=True):
             parameter.grad = part.view_as(parameter).clone()
 
     def gather(self, rows: Tensor) -> Tensor:

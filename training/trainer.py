@@ -204,6 +204,8 @@ class Trainer:
             output = self._discriminate(images, judged.labels, judged.classes, purpose) if gamma else None
             pairs.append((output, images))
         penalty, stats = self._penalty(*pairs)
+        if not penalty.requires_grad:  # both gammas are 0
+            return stats
         clip = self.config.training.discriminator_clip
         self._update(self.discriminator, self.discriminator_optimizer, penalty, clip, "d")
         return stats

@@ -165,10 +165,17 @@ class TrainingConfig:
                 )
         for name in ("batch", "penalty_interval", "views", "grid"):
             require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "at least 1")
-        for name in ("kimg", "tick_kimg"):
+        for name in ("r1_gamma", "r2_gamma", "feature_gamma"):
+            require(getattr(self, name) >= 0, f"training.{name}", getattr(self, name), "0 or more")
+        require(
+            self.gamma_final is None or self.gamma_final > 0, "training.gamma_final", self.gamma_final, "more than 0"
+        )
+        for name in ("kimg", "tick_kimg", "gamma_kimg"):
             require(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "more than 0")
         require(self.rate_kimg is None or self.rate_kimg > 0, "training.rate_kimg", self.rate_kimg, "more than 0")
         require(self.rate_final is None or self.rate_final > 0, "training.rate_final", self.rate_final, "more than 0")
+        ada = self.augment
+        require(ada.adaptive_kimg > 0, "training.augment.adaptive_kimg", ada.adaptive_kimg, "more than 0")
         choices = all(half_life > 0 for half_life in self.ema_choices)
         require(choices, "training.ema_choices", self.ema_choices, "half-lives of more than 0 kimg")
         require(self.adversarial_weight >= 0, "training.adversarial_weight", self.adversarial_weight, "0 or more")

@@ -144,8 +144,8 @@ def _labels(names: Sequence[str], pairs: Sequence[tuple[str, Any]], findings: li
         ("warning", "labels have no image", sorted(set(by_name) - set(names))),
         (
             "error",
-            "images have several labels",
-            [name for name, times in Counter(n for n, _ in pairs).items() if times > 1],
+            "images have two different labels",
+            sorted({name for name, label in pairs if by_name[name] != label}),
         ),
     ]
     usable, broken = [], []

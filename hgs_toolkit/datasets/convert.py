@@ -25,6 +25,9 @@ from hgs_toolkit.imaging.reading import check_mode, has_alpha, to_rgb, upright, 
 
 T = TypeVar("T")
 
+LEAST_SIDE = 8
+"""Pixels a side of the smallest image that is made."""
+
 Color = tuple[float, float, float]
 
 
@@ -45,8 +48,8 @@ class Framing:
     def __post_init__(self) -> None:
         if self.crop not in CROPS:
             raise DataError(f"the crop is '{self.crop}'; expected {', '.join(CROPS)}")
-        if self.resolution is not None and not 8 <= self.resolution <= MAX_IMAGE_SIDE:
-            raise DataError(f"the resolution is {self.resolution}; expected 8 ... {MAX_IMAGE_SIDE} pixels")
+        if self.resolution is not None and not LEAST_SIDE <= self.resolution <= MAX_IMAGE_SIDE:
+            raise DataError(f"the resolution is {self.resolution}; expected {LEAST_SIDE} ... {MAX_IMAGE_SIDE} pixels")
 
 
 @dataclass(frozen=True)
@@ -204,6 +207,12 @@ def _measure(photograph: Photograph, crop: str) -> _Cutting:
         size = upright_size(image) if _is_turned(image, photograph) else image.size
         lens = photograph.lens.resized(size, photograph.image)
     square = choose_square(lens, crop, photograph.image)
+    if min(square.width, square.height) < LEAST_SIDE:
+        raise DataError(
+            f"{photograph.image}: the largest square around its principal point ({lens.cx:g}, {lens.cy:g}) has "
+            f"{min(square.width, square.height):.3g} pixels; expected {LEAST_SIDE} or more: give cx and cy in pixels, "
+            "or --crop center"
+        )
     whole = lens.is_pinhole and abs(square.width - lens.width) < 1 and abs(square.height - lens.height) < 1
     transparent |= crop == "pad" and not whole  # what is beyond the photograph
     return _Cutting(photograph, lens, square, transparent)

@@ -133,7 +133,7 @@ class PosedImages:
         if self.classes is not None:
             digest.update(json.dumps(self.classes.names).encode() + self.classes.vectors.tobytes())
         for name in self._names:
-            digest.update(f"{name}\0{self._store.size(name)}\0".encode())
+            digest.update(f"{name}\0{self._store.size(name)}\0".encode(errors="surrogatepass"))  # names of old archives
         for index in np.unique(np.linspace(0, len(self) - 1, DIGEST_SAMPLES).astype(int)):
             digest.update(self.stored(int(index)))
         return digest.hexdigest()

@@ -8,6 +8,7 @@ next run and shared by the processes of one machine.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -52,11 +53,11 @@ class PixelCache:
         for folder in (dataset.absolute().parent / FOLDER, cache_folder()):
             try:
                 file = _open(folder / name, size + count)
+                content = np.memmap(file, np.uint8, "r+", shape=(size + count,))
             except OSError as error:
                 logger.info("no cache of decoded images in %s: %s", folder, error)
                 continue
             logger.info("%s: decoded images are kept in %s, %.1f GiB", dataset, file, size / 2**30)
-            content = np.memmap(file, np.uint8, "r+", shape=(size + count,))
             return cls(content[:size].reshape(shape), content[size:])
         return None
 
@@ -67,18 +68,25 @@ class PixelCache:
 
 
 def _open(file: Path, size: int) -> Path:
-    """``file`` of exactly ``size`` bytes, sparse if it is new; the files of older versions of the set are removed.
+    """``file`` of exactly ``size`` bytes, which the disk holds; the files of older versions of the set are removed.
+
+    Several processes may open it at once.
 
     Raises:
         OSError: if it cannot be written or the disk has no space for it.
     """
-    if file.is_file() and file.stat().st_size == size:
-        return file
     file.parent.mkdir(parents=True, exist_ok=True)
     for old in file.parent.glob(f"{file.name.rpartition('-')[0]}-*.pixels"):
-        old.unlink()
-    if shutil.disk_usage(file.parent).free < size + SPARE_BYTES:
-        raise OSError(f"less than {size / 2**30:.1f} GiB are free")
+        if old != file:
+            old.unlink(missing_ok=True)
     with open(file, "ab") as made:
+        status = os.fstat(made.fileno())
+        missing = size - getattr(status, "st_blocks", 0) * 512
+        if missing > 0 and shutil.disk_usage(file.parent).free < missing + SPARE_BYTES:
+            if not status.st_size:
+                file.unlink(missing_ok=True)
+            raise OSError(f"less than {(missing + SPARE_BYTES) / 2**30:.1f} GiB are free")
         made.truncate(size)
+        if hasattr(os, "posix_fallocate"):  # a disk that fills up later would end the process at a write to the map
+            os.posix_fallocate(made.fileno(), 0, size)
     return file

@@ -82,6 +82,10 @@ def prepare_data(
         return source
     made, record_file, parts = run / SET_FILE, run / RECORD_FILE, run / PARTS_FOLDER
     digest, before = _digest(source), _read_record(record_file)
+    if not (made.is_file() or parts.is_dir()):
+        before = None  # of a conversion that failed: there is nothing that another source would contradict
+    if before is None:
+        shutil.rmtree(parts, ignore_errors=True)  # nobody knows what they show
     if before is not None and before.digest != digest:
         raise HgsError(
             f"{run} holds images of {before.source}, which is not {source} as it is now; "
@@ -143,6 +147,8 @@ def _convert(source: Path, made: Path, record: SetRecord, file: Path, progress: 
         logger.warning("%s; it is left out", problem)
     if converted.assumed is not None:
         logger.warning("the poses are no measurement: no image was looked at; they are %s", converted.assumed)
+    if converted.enlarged:
+        logger.warning("%d images are enlarged to %d pixels", converted.enlarged, converted.resolution)
     logger.info("%d images of %d pixels, %s", converted.images, converted.resolution, converted.mode)
 
 
@@ -150,7 +156,7 @@ def _digest(source: Path) -> str:
     one_file = source.is_file() and source.suffix.lower() in CAMERA_SUFFIXES
     store = open_store(source.parent if one_file else source)
     lines = (f"{name}\0{store.size(name)}\n" for name in store.names)
-    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+    digest = hashlib.sha256("".join(lines).encode(errors="surrogatepass")).hexdigest()
     store.close()
     return digest
 

@@ -23,7 +23,7 @@ TURNS = {
 
 def has_alpha(image: Image.Image) -> bool:
     """Whether an image has any kind of transparency; nothing is decoded."""
-    return image.mode in TRANSPARENT or "transparency" in image.info
+    return image.mode in TRANSPARENT or ("transparency" in image.info and image.mode not in DEEP)
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:

@@ -60,6 +60,16 @@ def test_the_demo_makes_everything_it_lists_and_nothing_twice(small: None, hgs: 
     assert "critters.zip exists already; add --force" in again.stderr
 
 
+@pytest.mark.parametrize("file", ["run/model.safetensors", "samples/seed0000.png"])
+def test_what_is_there_is_not_replaced(file: str, hgs: Hgs, tmp_path: Path) -> None:
+    (tmp_path / file).parent.mkdir()
+    (tmp_path / file).write_text("mine")
+    refused = hgs("demo", "--out", tmp_path, "--minutes", 0.05)
+    assert refused.exit_code == 1
+    assert "--force" in refused.stderr
+    assert (tmp_path / file).read_text() == "mine"
+
+
 def test_force_makes_way_for_a_new_run(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     run.path.mkdir()
@@ -67,7 +77,7 @@ def test_force_makes_way_for_a_new_run(tmp_path: Path) -> None:
     with pytest.raises(HgsError, match=r"state\.pt exists already; add --force"):
         demo.refuse_leftovers(tmp_path, run, force=False)
     demo.refuse_leftovers(tmp_path, run, force=True)
-    assert not run.state_file.exists()
+    assert run.state_file.read_bytes() == b"old"  # until the new run begins
 
 
 def test_a_scene_without_a_shape_makes_no_mesh_and_no_failure(

@@ -20,6 +20,7 @@ from hgs_toolkit.datasets.sources import read_scenes
 from hgs_toolkit.datasets.sources.bare import AssumedPoses
 from hgs_toolkit.datasets.world import KEEP_WORLD, PlacementOptions
 from hgs_toolkit.errors import DataError
+from hgs_toolkit.imaging.images import save_png
 from tests.datasets.photographs import (
     BALLS,
     DISTANCE,
@@ -198,3 +199,14 @@ def test_bare_pictures_get_the_poses_of_the_law_and_the_set_says_so(tmp_path: Pa
     again = convert_scenes(scenes, tmp_path / "again.zip", PlacementOptions(), Framing())
     assert again == made
     assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "set.zip").read_bytes()
+
+
+def test_a_principal_point_at_the_edge_is_named(tmp_path: Path) -> None:
+    """As where cx and cy are shares of the width and height, which other programs write in pixels."""
+    save_png(tmp_path / "a.png", np.zeros((40, 60, 3), np.uint8))
+    frame = {"file_path": "a.png", "transform_matrix": np.eye(4).tolist()}
+    facts = {"w": 60, "h": 40, "fl_x": 50, "fl_y": 50, "cx": 0.5, "cy": 0.5, "frames": [frame]}
+    (tmp_path / "transforms.json").write_text(json.dumps(facts))
+    scenes = read_scenes(tmp_path / "transforms.json")
+    with pytest.raises(DataError, match=r"a\.png: the largest square around its principal point .* has 1 pixels"):
+        convert_scenes(scenes, tmp_path / "set.zip", PlacementOptions(), Framing())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from hgs_toolkit.conventions import LEAST_IMAGES
 from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.datasets.images import Pixels
 from hgs_toolkit.datasets.make import make_dataset, make_in_parts
@@ -15,6 +18,7 @@ from hgs_toolkit.datasets.preparing import SET_FILE, drawings, prepare_data
 from hgs_toolkit.datasets.recognise import recognise
 from hgs_toolkit.datasets.scene_prior import Values, camera_prior, draw_camera, generator
 from hgs_toolkit.errors import DataError, HgsError
+from hgs_toolkit.imaging.images import save_png
 
 
 def image_of(index: int) -> tuple[Pixels, Values]:
@@ -124,3 +128,26 @@ def test_meshes_are_rendered_and_a_set_is_left_where_it_is(tmp_path: Path, monke
 
 def test_more_models_are_drawn_more_often() -> None:
     assert drawings(3) < drawings(60) < drawings(500) == drawings(5000)
+
+
+def test_a_conversion_that_failed_leaves_the_folder_to_a_mended_source(tmp_path: Path) -> None:
+    source, run = tmp_path / "photos", tmp_path / "run"
+    source.mkdir()
+    for number in range(LEAST_IMAGES):
+        (source / f"{number}.png").write_bytes(b"no image")
+    with pytest.raises(DataError):
+        prepare_data(source, run, 16)
+    for number in range(LEAST_IMAGES):
+        save_png(source / f"{number}.png", np.full((16, 16, 3), number * 10, np.uint8), force=True)
+    assert len(open_dataset(prepare_data(source, run, 16))) == LEAST_IMAGES
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
+def test_file_names_of_old_archives_are_taken(tmp_path: Path) -> None:
+    source = tmp_path / "photos"
+    source.mkdir()
+    for number in range(LEAST_IMAGES):
+        name = os.fsdecode(b"caf\xe9-%d.png" % number)
+        save_png(source / name, np.full((16, 16, 3), number * 10, np.uint8))
+    made = open_dataset(prepare_data(source, tmp_path / "run", 16))
+    assert len(made.digest) == 64

@@ -58,6 +58,12 @@ def test_grey_of_16_bits_keeps_its_upper_8_and_other_modes_become_rgb(tmp_path: 
     assert load_image(tmp_path / "x.jpg").shape == (2, 2, 3)
 
 
+def test_grey_of_16_bits_has_no_alpha_whatever_colour_its_file_calls_transparent() -> None:
+    deep = stored(Image.fromarray(np.array([[0, 255, 256, 65535]], dtype=np.uint16)), transparency=0)
+    assert not has_alpha(deep)
+    assert to_rgb(deep, "x").mode == "RGB"
+
+
 def test_a_mode_that_is_not_read_is_named() -> None:
     with pytest.raises(DataError, match=r"x\.tif has the colour mode F; expected grey, palette"):
         to_rgb(Image.new("F", (2, 2)), "x.tif")

@@ -82,3 +82,17 @@ def test_features_that_do_not_fit_are_refused_with_their_shapes(real: tuple[int,
 def test_features_that_are_not_finite_are_refused() -> None:
     with pytest.raises(ShapeError, match="not finite"):
         kid(np.full((4, 2), np.nan), np.zeros((4, 2)))
+
+
+def test_rows_that_belong_together_do_not_lower_the_estimate() -> None:
+    """Real and generated images under the same cameras are more alike pairwise than by chance; the laws are equal."""
+    rng = np.random.default_rng(7)
+
+    def under(poses: np.ndarray) -> np.ndarray:
+        return poses + rng.standard_normal(poses.shape)
+
+    values = []
+    for _ in range(400):
+        poses = rng.standard_normal((20, 6))
+        values.append(polynomial_mmd(under(poses), under(poses)))
+    assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(len(values))

@@ -14,7 +14,7 @@ from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.config import Config, TrainingConfig
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.errors import CheckpointError, ConfigError, HgsError
-from hgs_toolkit.settings_io import config_from_dict, config_to_dict
+from hgs_toolkit.settings_io import config_from_dict, config_to_dict, merge
 from hgs_toolkit.training.continuing import refuse_other_config
 from hgs_toolkit.training.loop import RunProgress, train
 from hgs_toolkit.training.state import RunFolder
@@ -113,6 +113,19 @@ def test_a_color_weight_draws_the_colours_of_a_family_together(tiny: Config, ima
 
     assert "color" not in Trainer(tiny).train_step(images)
     assert last(1e3) < 0.5 * last(1e-6)
+
+
+def test_a_step_of_its_own_for_penalties_of_no_weight_changes_nothing(tiny_gsgan: Config, images: PosedImages) -> None:
+    config = _changed(tiny_gsgan, training={"r1_gamma": 0.0, "penalty_interval": 1})
+    assert math.isfinite(Trainer(config).train_step(images)["loss_d"])
+
+
+@pytest.mark.parametrize(
+    "changes", [{"gamma_kimg": 0.0}, {"gamma_final": 0.0}, {"r1_gamma": -1.0}, {"augment": {"adaptive_kimg": 0.0}}]
+)
+def test_schedules_without_a_length_are_refused(changes: dict[str, Any], tiny: Config) -> None:
+    with pytest.raises(ConfigError, match="; expected "):
+        config_from_dict(merge(config_to_dict(tiny), {"training": changes}))
 
 
 def test_non_finite_gradients_are_zeroed_counted_and_do_no_harm(tiny: Config, images: PosedImages) -> None:
