@@ -184,7 +184,7 @@ class Trainer:
             stats |= penalties
             loss = loss + penalty
         stats |= self._update(self.discriminator, self.discriminator_optimizer, loss, training.discriminator_clip, "d")
-        if penalise and not merged:
+        if penalise and not merged and (training.r1_gamma or training.r2_gamma):
             stats |= self._separate_penalty_step(batch, fakes)
         if training.augment.adaptive_target is not None:
             # The relativistic loss leaves the logits' zero open: what a real image has over its partner counts.
@@ -204,8 +204,6 @@ class Trainer:
             output = self._discriminate(images, judged.labels, judged.classes, purpose) if gamma else None
             pairs.append((output, images))
         penalty, stats = self._penalty(*pairs)
-        if not penalty.requires_grad:  # both gammas are 0
-            return stats
         clip = self.config.training.discriminator_clip
         self._update(self.discriminator, self.discriminator_optimizer, penalty, clip, "d")
         return stats

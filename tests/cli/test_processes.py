@@ -157,7 +157,7 @@ def test_the_processes_are_given_the_words_of_the_command(
              "--set", "training.kimg=1", "--snap", "2.5", "--resume"]  # fmt: skip
     (folder / "run").mkdir(exist_ok=True)
     monkeypatch.chdir(folder)
-    (folder / "run" / "config.yaml").touch()
+    (folder / "run" / "state.pt").touch()
     assert hgs("train", *words, "--processes", "3").exit_code == 13
     assert given[0] == "train"
     assert sorted(given[1:]) == sorted(words)
