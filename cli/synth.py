@@ -178,9 +178,9 @@ def make(
         lens = _given(context, {"path": cameras, "focal_jitter": focal_jitter}, path="cameras")
         values = with_overrides({} if config is None else read_yaml(config), overrides or [])
         values = merge(values, {"cameras": lens} if lens else {})
-        if values.get("cameras", {}).get("path", "random") != "random" and any(
-            option is not None for option in (yaw, pitch, law)
-        ):
+        declared = values.get("cameras")  # of a file that may hold anything there; what is no mapping is refused below
+        path = declared.get("path", "random") if isinstance(declared, dict) else "random"
+        if path != "random" and any(option is not None for option in (yaw, pitch, law)):
             raise typer.BadParameter(
                 "a fixed path has its own directions; leave these out, or choose --cameras random",
                 param_hint="--yaw, --pitch, --law",

@@ -106,6 +106,7 @@ WRONG_INPUTS = [
     ("dataset demo --out d.zip --views 0", 2, "'--views'"),
     ("view run --psi 1.5", 2, "1.5; expected 0 to 1.2, where the slider ends"),
     ("synth run --out s --count 1 --cameras orbit --pitch 60", 2, "a fixed path has its own directions"),
+    ("synth run --out s --count 1 --set cameras=orbit", 1, "cameras"),
     ("synth run --out s --count 1 --workers -1", 2, "'--workers'"),
     ("runs pack run --out packed.pt", 2, "expected a name that ends with .safetensors"),
     ("runs compare run", 2, "one run was given; expected two or more"),
