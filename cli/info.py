@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hgs_toolkit.cli.console import JsonProgress, facts_text, format_bytes, reporting
-from hgs_toolkit.cli.sources import DropInvalid
+from hgs_toolkit.cli.sources import RUN_FILES, DropInvalid
 
 if TYPE_CHECKING:
     from hgs_toolkit.config import ClassPrior
@@ -68,7 +68,7 @@ def describe(path: Path, drop_invalid: bool = False) -> list[Fact]:
                 "'hgs models' lists"
             )
         path = shipped
-    if any((path / name).is_file() for name in ("config.yaml", "plan.yaml", MODEL_FILE)):
+    if any((path / name).is_file() for name in (*RUN_FILES, MODEL_FILE)):
         return _run(path)
     if (path / "plan.json").is_file():
         return _synthesized(path)
@@ -124,9 +124,9 @@ def _facts_of(header: ModelHeader) -> list[Fact]:
     """Facts of a model file, with one line for the credits of what it learned from."""
     facts = dict(header.facts)
     if "attribution" in facts:
-        from hgs_toolkit.datasets.attribution import read_credits, summarise
+        from hgs_toolkit.datasets.attribution import credits_in, summarise
 
-        facts["attribution"] = summarise(read_credits(facts["attribution"]))
+        facts["attribution"] = summarise(credits_in(facts))
     return [Fact(name, value, value=_number(value)) for name, value in facts.items()]
 
 
@@ -218,11 +218,11 @@ def _synthesized(folder: Path) -> list[Fact]:
 
 
 def _dataset(path: Path) -> list[Fact]:
-    from hgs_toolkit.datasets.attribution import ATTRIBUTION, read_credits, summarise
+    from hgs_toolkit.datasets.attribution import ATTRIBUTION, credits_in, summarise
     from hgs_toolkit.datasets.eg3d import open_dataset
 
     images = open_dataset(path)
-    known = read_credits(images.facts.get(ATTRIBUTION))
+    known = credits_in(images.facts)
     counts = {} if images.classes is None else images.classes.counts()
     text = ", ".join(f"{name} {count}" for name, count in counts.items())
     counted = [Fact("classes", text, "images_per_class", counts)] if counts else []

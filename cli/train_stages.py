@@ -28,9 +28,7 @@ def choose_stages(
     A resumed plan keeps its own, ``config`` may be the plan.yaml of another run. A length among the settings is that of
     all stages together.
     """
-    from hgs_toolkit.settings_io import load_stages, stages_of_length
     from hgs_toolkit.training.stages.plan import PlanFolder
-    from hgs_toolkit.training.stages.plan_file import is_plan, read_plan
 
     if resume:
         folder = PlanFolder(out)
@@ -47,9 +45,19 @@ def choose_stages(
     lengths = [_length(setting) for setting in settings if setting.startswith(LENGTH)]
     others = [setting for setting in settings if not setting.startswith(LENGTH)]
     kimg = lengths[-1] if lengths else None
+    return _stages_of(preset, config, others, kimg)
+
+
+def _stages_of(
+    preset: str | None, config: Path | None, settings: list[str] | None = None, kimg: float | None = None
+) -> list[Config]:
+    """The stages of a preset or of the plan in a file; empty where neither has several."""
+    from hgs_toolkit.settings_io import load_stages, stages_of_length
+    from hgs_toolkit.training.stages.plan_file import is_plan, read_plan
+
     if config is not None and is_plan(config):
-        return stages_of_length(read_plan(config.read_text(encoding="utf-8")), others, kimg)
-    return load_stages(preset, others, kimg) if preset is not None else []
+        return stages_of_length(read_plan(config.read_text(encoding="utf-8")), settings or [], kimg)
+    return load_stages(preset, settings, kimg) if preset is not None else []
 
 
 def _length(setting: str) -> float:
@@ -62,17 +70,8 @@ def _length(setting: str) -> float:
 
 def _refuse_other_plan(out: Path, stages: Sequence[Config], preset: str | None, config: Path | None) -> None:
     """Raise a ConfigError if a preset or file beside --resume has other stages than the plan in ``out``."""
-    from hgs_toolkit.settings_io import load_stages
-    from hgs_toolkit.training.stages.plan_file import is_plan, read_plan
-
-    if preset is not None:
-        asked = load_stages(preset)
-    elif config is not None:
-        asked = read_plan(config.read_text(encoding="utf-8")) if is_plan(config) else []
-    else:
-        return
-    own = [stage.name for stage in stages]
-    if [stage.name for stage in asked] != own:
+    own, asked = ([stage.name for stage in some] for some in (stages, _stages_of(preset, config)))
+    if (preset or config) and asked != own:
         raise ConfigError(
             f"{out} is a run of the stages {', '.join(own)}, which {preset or config} does not have; resume it without "
             "--preset and --config"

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from hgs_toolkit.checkpoint import load_model, save_model
-from hgs_toolkit.datasets.attribution import ATTRIBUTION, LICENCE, Credit, credits_to_json, read_credits, summarise
+from hgs_toolkit.datasets.attribution import ATTRIBUTION, LICENCE, Credit, credits_in, credits_to_json, summarise
 from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.datasets.measured_poses import measure_poses
 from hgs_toolkit.files import sha256, write_json
@@ -91,7 +91,7 @@ def main() -> None:
     if arguments.poses:
         poses = measure_poses(open_dataset(arguments.poses).labels)
         config = replace(config, generator=replace(config.generator, poses=poses))
-    works = read_credits(header.facts.get(ATTRIBUTION))
+    works = credits_in(header.facts)
     if works and arguments.licence is None:
         parser.error(f"the model learned from {summarise(works)}; name its own licence: --licence")
     facts = header.facts | more

@@ -53,13 +53,13 @@ class World:
         if self.size == 1:
             return
         used = torch.tensor([parameter.grad is not None for parameter in parameters], device=self.device).float()
-        dist.all_reduce(used)
-        trained = [parameter for parameter, ranks in zip(parameters, used.tolist(), strict=True) if ranks]
-        message = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in trained])
+        gradients = [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]
+        message = torch.cat([*gradients, used])
         dist.all_reduce(message)
         message /= self.size
-        for parameter, part in zip(trained, message.split([p.numel() for p in trained]), strict=True):
-            parameter.grad = part.view_as(parameter).clone()
+        *parts, used = message.split([*(p.numel() for p in parameters), len(parameters)])
+        for parameter, part, share in zip(parameters, parts, used.tolist(), strict=True):
+            parameter.grad = part.view_as(parameter).clone() if share else None
 
     def gather(self, rows: Tensor) -> Tensor:
         """Rows (b, ...) of all ranks in the order of the global batch (B, ...); only this rank's carry gradients.

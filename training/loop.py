@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from hgs_toolkit.config import Config
-from hgs_toolkit.datasets.attribution import ATTRIBUTION, read_credits
+from hgs_toolkit.datasets.attribution import credits_in
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.devices import same_shapes
 from hgs_toolkit.errors import DataError
@@ -124,7 +124,7 @@ def train(
     require_loggers(config.training.loggers)
     run, trainer, identity = RunFolder(out), Trainer(config, world), DatasetIdentity.of(data)
     learned_before = run.credits if resume else start.credits if start is not None else ()
-    run.works = (*read_credits(data.facts.get(ATTRIBUTION)), *learned_before)
+    run.works = (*credits_in(data.facts), *learned_before)
     changes: Changes = {}
     if start is not None and not resume:
         trainer.load_networks(start)

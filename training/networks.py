@@ -21,7 +21,7 @@ from hgs_toolkit.metrics.lite0_taps import make_lite0_taps
 from hgs_toolkit.metrics.squeeze_taps import make_squeeze_taps
 from hgs_toolkit.model.discriminator import Discriminator, make_discriminator
 from hgs_toolkit.model.generator import Generator
-from hgs_toolkit.model.projected_discriminator import FrozenFeatures, ProjectedDiscriminator
+from hgs_toolkit.model.projected_discriminator import FrozenFeatures
 from hgs_toolkit.model_files import NETWORKS_KEY
 from hgs_toolkit.training.randomness import Purpose, keyed_generator
 
@@ -58,11 +58,6 @@ def new_discriminator(config: DiscriminatorConfig) -> Discriminator:
         MissingExtraError: if that network's package is not installed.
     """
     return make_discriminator(config, make_lite0_taps if config.features == "lite0" else make_squeeze_taps)
-
-
-def of_pixels(discriminator: Discriminator) -> Discriminator:
-    """The part of ``discriminator`` that judges pixels: itself, or what stands beside heads on pretrained features."""
-    return discriminator.pixels if isinstance(discriminator, ProjectedDiscriminator) else discriminator
 
 
 def perceptual_network() -> FrozenFeatures:

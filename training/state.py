@@ -14,7 +14,7 @@ import torch
 
 from hgs_toolkit.checkpoint import save_model
 from hgs_toolkit.config import Config
-from hgs_toolkit.datasets.attribution import ATTRIBUTION, Credit, attribution_facts, read_credits
+from hgs_toolkit.datasets.attribution import Credit, attribution_facts, credits_in
 from hgs_toolkit.errors import CheckpointError, HgsError
 from hgs_toolkit.files import atomic_path, make_folder, write_bytes
 from hgs_toolkit.model.generator import Generator
@@ -53,7 +53,7 @@ class RunFolder:
         """
         if not self.model_file.is_file():
             return ()
-        return tuple(read_credits(read_header(self.model_file).facts.get(ATTRIBUTION)))
+        return credits_in(read_header(self.model_file).facts)
 
     def start(self, config: Config, *, resume: bool) -> None:
         """Make the folder for a new run, or check that there is one to continue.

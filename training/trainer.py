@@ -16,13 +16,14 @@ from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.model.discriminator import DiscriminatorOutput
+from hgs_toolkit.model.projected_discriminator import of_pixels
 from hgs_toolkit.training import losses
 from hgs_toolkit.training.distributed import World, local_batch
 from hgs_toolkit.training.ema import ema_decay, frozen_copy, load_choices, update_choices, update_ema
 from hgs_toolkit.training.fakes import Fakes, draw
 from hgs_toolkit.training.inputs.augment import Augmentation, blur, blur_alpha
 from hgs_toolkit.training.inputs.batches import Batch, make_batch
-from hgs_toolkit.training.networks import Networks, load_into, new_networks, of_pixels
+from hgs_toolkit.training.networks import Networks, load_into, new_networks
 from hgs_toolkit.training.optimizers import (
     Figures,
     adam,

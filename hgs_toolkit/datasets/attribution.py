@@ -53,6 +53,11 @@ def read_credits(entries: Any) -> list[Credit]:
     return [Credit(**{name: str(value) for name, value in row.items() if name in known}) for row in rows]
 
 
+def credits_in(facts: Mapping[str, Any]) -> tuple[Credit, ...]:
+    """The credits among the entries of a dataset.json or the facts of a model file."""
+    return tuple(read_credits(facts.get(ATTRIBUTION)))
+
+
 def attribution_facts(known: Sequence[Credit]) -> dict[str, str]:
     """What a model file says of the works that it learned from: JSON text by the name ATTRIBUTION; {} without any."""
     return {ATTRIBUTION: json.dumps(credits_to_json(known))} if known else {}
@@ -61,7 +66,7 @@ def attribution_facts(known: Sequence[Credit]) -> dict[str, str]:
 def terms_of(facts: Mapping[str, str]) -> dict[str, Any]:
     """What must be said of a model wherever its scenes go, from its facts: its licence and the works that it learned
     from, as plain values; {} without any."""
-    known = read_credits(facts.get(ATTRIBUTION))
+    known = credits_in(facts)
     licence = {LICENCE: facts[LICENCE]} if LICENCE in facts else {}
     return licence | ({ATTRIBUTION: credits_to_json(known)} if known else {})
 

@@ -94,11 +94,7 @@ class PosedImages:
         self.facts.pop(CLASSES, None)
         self.stored_resolution, self.has_alpha = self._measure(0)
         self.resolution = self.stored_resolution if resolution is None else resolution
-        if self.resolution < 1 or self.stored_resolution % self.resolution:
-            raise DataError(
-                f"{store.path} holds images of {self.stored_resolution} x {self.stored_resolution} pixels, asked for "
-                f"{self.resolution}; expected a divisor of the stored size"
-            )
+        self.check_resolution(self.resolution)
         shape = (len(self._names), self.resolution, self.resolution, 4 if self.has_alpha else 3)
         self._cache: PixelCache | None = None
         if np.prod(shape, dtype=float) <= cache_bytes:
@@ -110,6 +106,14 @@ class PosedImages:
 
     def __len__(self) -> int:
         return len(self._names)
+
+    def check_resolution(self, resolution: int) -> None:
+        """Raise a DataError if the images as they are stored cannot be averaged down to ``resolution`` pixels."""
+        if resolution < 1 or self.stored_resolution % resolution:
+            raise DataError(
+                f"{self.path} holds images of {self.stored_resolution} x {self.stored_resolution} pixels, asked for "
+                f"{resolution}; expected a divisor of the stored size"
+            )
 
     @property
     def views_per_subject(self) -> int:

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from hgs_toolkit.metrics.extractors import Extractor
 from hgs_toolkit.model.discriminator import Discriminator
+from hgs_toolkit.model.projected_discriminator import of_pixels
 
 SCALES = 4
 """Scales of the pyramid; each halves the image."""
@@ -88,7 +89,7 @@ def discriminator_features(discriminator: Discriminator, labels: Tensor, coverag
         coverage: (V, H, W, 1) of the photographs, which a discriminator with alpha sees beside photographs and
             renderings alike: colours are compared here, silhouettes by the backgrounds. None is all of the image.
     """
-    judge: Discriminator = getattr(discriminator, "pixels", discriminator)  # heads on other networks say nothing here
+    judge = of_pixels(discriminator)  # heads on another network's features say nothing here
     blocks = judge.get_submodule("blocks")
     # Classes count behind the blocks alone.
     classes = labels.new_zeros(len(labels), discriminator.class_size) if discriminator.class_size else None

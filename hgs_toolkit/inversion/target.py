@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from hgs_toolkit.cameras import LABEL_SIZE, Cameras, frontal
+from hgs_toolkit.datasets.sources.photographs import rotation_fault
 from hgs_toolkit.devices import device_of
 from hgs_toolkit.errors import DataError, ShapeError
 from hgs_toolkit.imaging.images import Bytes, load_image, why_unreadable
@@ -204,12 +205,9 @@ def read_camera(path: str | Path) -> Cameras:
 
 def _refuse_bent(camera: Cameras, path: str | Path) -> None:
     """Raise a DataError if a camera (1,) does not stand upright on its own axes, or its lens sees nothing."""
-    rotation, lens = camera.cam_to_world[0, :3, :3], camera.intrinsics[0]
-    off = float((rotation @ rotation.mT - torch.eye(3)).abs().max())
-    if off > RIGID_TOLERANCE or torch.linalg.det(rotation) < 0:
-        raise DataError(
-            f"the camera {path} has no rotation (off by {off:.2g}); expected orthonormal axes, determinant +1"
-        )
+    rotation, lens = camera.cam_to_world[0, :3, :3].double().numpy(), camera.intrinsics[0]
+    if fault := rotation_fault(rotation, RIGID_TOLERANCE):
+        raise DataError(f"the camera {path} has {fault}")
     if not min(lens[0, 0], lens[1, 1]) > 0:
         raise DataError(
             f"the camera {path} has the focal lengths {lens[0, 0]:g} and {lens[1, 1]:g}; expected more than 0"

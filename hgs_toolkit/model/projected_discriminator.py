@@ -149,3 +149,8 @@ class ProjectedDiscriminator(Discriminator):
                     x = (x + functional.interpolate(coarser, x.shape[-2:], mode="bilinear")) * HALF
                 found.append(x)
         return found[::-1]
+
+
+def of_pixels(discriminator: Discriminator) -> Discriminator:
+    """The part of ``discriminator`` that judges pixels: itself, or what stands beside heads on pretrained features."""
+    return discriminator.pixels if isinstance(discriminator, ProjectedDiscriminator) else discriminator

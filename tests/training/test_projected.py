@@ -14,9 +14,10 @@ from torch import Tensor
 from hgs_toolkit.cameras import orbit
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
+from hgs_toolkit.model.projected_discriminator import of_pixels
 from hgs_toolkit.training import losses, networks
 from hgs_toolkit.training.loop import train
-from hgs_toolkit.training.networks import Networks, new_networks, of_pixels
+from hgs_toolkit.training.networks import Networks, new_networks
 from hgs_toolkit.training.stages.growing import grow, grown_config
 from hgs_toolkit.training.stages.packing import pack_run
 from hgs_toolkit.training.stages.warm_start import read_networks, starting_config

@@ -20,9 +20,10 @@ from hgs_toolkit.config import Config, DiscriminatorConfig
 from hgs_toolkit.config.discriminator import OF_HEADS
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.model.discriminator import Discriminator
+from hgs_toolkit.model.projected_discriminator import of_pixels
 from hgs_toolkit.model.residual_discriminator import ResidualDiscriminator
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict, flatten_keys
-from hgs_toolkit.training.networks import Networks, new_networks, of_pixels
+from hgs_toolkit.training.networks import Networks, new_networks
 from hgs_toolkit.training.stages.handover import hand_over
 from hgs_toolkit.training.stages.new_level import fade_finest_level
 

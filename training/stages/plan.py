@@ -167,16 +167,18 @@ def train_plan(
     costs = [image_cost(stage) for stage in stages]  # makes all networks, or says what they lack
     runs = [folder.stage(number, stage) for number, stage in enumerate(stages)]
     clock = _Clock(stages, costs, [_kimg_seen(run) for run in runs])
+    todo = [number for number, stage in enumerate(stages) if clock.seen[number] < stage.training.kimg]
     if world.is_main and not resume:
         folder.refuse_start(stages)
-    _refuse_unfit([stage for stage, seen in zip(stages, clock.seen, strict=True) if not seen], open_images)
-    world.barrier()
+    opened = open_images(stages[todo[0]].generator.resolution) if todo else None
+    if opened is not None:
+        _refuse_unfit([stage for stage, seen in zip(stages, clock.seen, strict=True) if not seen], opened)
     if world.is_main and not resume:
         folder.start(stages)
     world.barrier()
     previous, has_run = None, False
     for number, (recipe, run) in enumerate(zip(stages, runs, strict=True)):
-        if _kimg_seen(run) < recipe.training.kimg:
+        if number in todo:
             left = None if minutes is None else minutes - (time.monotonic() - started) / 60
             if left is not None and left <= 0:
                 if has_run:
@@ -184,7 +186,8 @@ def train_plan(
                 left = minutes  # as for a single run, the limit allows a first step
             if world.any(should_stop()):
                 break
-            images = open_images(recipe.generator.resolution)
+            images = open_images(recipe.generator.resolution) if opened is None else opened
+            opened = None
             chosen = {*explicit, *_changed_tasks(stages, number)}
             try:
                 config, start, goes_on = _beginning(recipe, run, previous, images, chosen)
@@ -209,15 +212,11 @@ def train_plan(
     return folder.newest
 
 
-def _refuse_unfit(stages: Sequence[Config], open_images: OpenImages) -> None:
+def _refuse_unfit(stages: Sequence[Config], images: PosedImages) -> None:
     """Raise a ConfigError or DataError if a stage could not begin: hours later is too late to say so."""
-    for resolution in sorted({stage.generator.resolution for stage in stages}):
-        images = open_images(resolution)
-        for stage in stages:
-            if stage.generator.resolution == resolution:
-                check_batch(stage, images)
-        images.close()
     for stage in stages:
+        images.check_resolution(stage.generator.resolution)
+        check_batch(stage, images)
         require_loggers(stage.training.loggers)
 
 
@@ -244,10 +243,8 @@ def _stated_poses(recipe: Config, explicit: Collection[str]) -> set[str]:
     One that was set by hand beside defaults says nothing of the others.
     """
     poses, default = recipe.generator.poses, PosePrior()
-    stated = {
-        name for name in (field.name for field in fields(poses)) if getattr(poses, name) != getattr(default, name)
-    }
-    return {POSES} if any(f"{POSES}.{name}" not in explicit for name in stated) else set()
+    names = [field.name for field in fields(poses) if getattr(poses, field.name) != getattr(default, field.name)]
+    return set() if all(f"{POSES}.{name}" in explicit for name in names) else {POSES}
 
 
 def _changed_tasks(stages: Sequence[Config], number: int) -> set[str]:

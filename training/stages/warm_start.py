@@ -8,13 +8,12 @@ from pathlib import Path
 
 from hgs_toolkit.checkpoint import read_weights
 from hgs_toolkit.config import Config
-from hgs_toolkit.datasets.attribution import ATTRIBUTION, Credit, read_credits
+from hgs_toolkit.datasets.attribution import credits_in
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.model.discriminator import Discriminator
 from hgs_toolkit.model_files import (
     MODEL_FILE,
     NETWORKS_KEY,
-    ModelHeader,
     newest_stage,
     read_header,
     read_metadata,
@@ -73,7 +72,7 @@ def read_networks(path: str | Path) -> Networks:
         parts[part][rest] = value
     generator, ema, discriminator = (parts[part] for part in PARTS)
     header = read_header(path, NETWORKS_KEY)
-    return Networks(header.config, generator or ema, ema, discriminator or None, credits=_credits_of(header))
+    return Networks(header.config, generator or ema, ema, discriminator or None, credits=credits_in(header.facts))
 
 
 def load_discriminator(model: Path | None) -> Discriminator | None:
@@ -112,8 +111,4 @@ def newest_run(folder: Path) -> RunFolder:
 
 def _of_model(path: Path) -> Networks:
     weights, header = read_weights(path), read_header(path)
-    return Networks(header.config, weights, weights, None, credits=_credits_of(header))
-
-
-def _credits_of(header: ModelHeader) -> tuple[Credit, ...]:
-    return tuple(read_credits(header.facts.get(ATTRIBUTION)))
+    return Networks(header.config, weights, weights, None, credits=credits_in(header.facts))

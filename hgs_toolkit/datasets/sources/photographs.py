@@ -205,12 +205,19 @@ def numbers(value: Any, what: str, *shape: int) -> Matrix:
 
 def pose(rotation: Matrix, position: Matrix, what: str) -> Matrix:
     """Camera-to-world (4, 4) of a rotation (3, 3) and camera centre (3,); DataError if it is no rotation."""
-    off = float(np.abs(rotation @ rotation.T - np.eye(3)).max())
-    if off > RIGID_TOLERANCE or np.linalg.det(rotation) < 0:
-        raise DataError(f"{what} is no rotation (off by {off:.2g}); expected orthonormal axes, determinant +1")
+    if fault := rotation_fault(rotation, RIGID_TOLERANCE):
+        raise DataError(f"{what} is {fault}")
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = rotation, position
     return matrix
+
+
+def rotation_fault(rotation: Matrix, tolerance: float) -> str | None:
+    """What (3, 3) is in place of a rotation; None where no entry of |R R^T - 1| is larger than ``tolerance``."""
+    off = float(np.abs(rotation @ rotation.T - np.eye(3)).max())
+    if off <= tolerance and np.linalg.det(rotation) >= 0:
+        return None
+    return f"no rotation (off by {off:.2g}); expected orthonormal axes, determinant +1"
 
 
 def check_lens(lens: Lens, what: str) -> Lens:
