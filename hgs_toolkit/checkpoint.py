@@ -19,13 +19,14 @@ from hgs_toolkit.config import Config, GeneratorConfig
 from hgs_toolkit.devices import choose_device
 from hgs_toolkit.errors import CheckpointError, FormatError
 from hgs_toolkit.files import atomic_path, read_safetensors, sha256
+from hgs_toolkit.model.quantized_weights import dequantize_weights, quantize_weights
 from hgs_toolkit.model_files import FORMAT_VERSION, METADATA_KEY, find_model, read_header
 from hgs_toolkit.settings_io import config_to_dict
 
 if TYPE_CHECKING:
     from hgs_toolkit.model.generator import Generator
 
-STORAGE_TYPES = (torch.float32, torch.float16)
+STORAGE_TYPES = (torch.float32, torch.float16, torch.int8)
 
 
 def save_model(
@@ -41,10 +42,11 @@ def save_model(
 
     Args:
         facts: short texts to keep with it, such as ``{"kimg": "400"}``.
-        dtype: float32, or float16 for half the size (weights are float32 again when loaded).
+        dtype: float32, float16 for half the size, or int8 for little more than a quarter
+            (:mod:`hgs_toolkit.model.quantized_weights`); weights are float32 again when loaded.
 
     Raises:
-        CheckpointError: if a weight does not fit float16, or ``dtype`` is another type.
+        CheckpointError: if a weight does not fit ``dtype``, or that is another type.
         HgsError: if the file cannot be written, or exists and not ``force``.
     """
     save_weights(path, generator.state_dict(), config, facts, dtype=dtype, force=force)
@@ -62,7 +64,9 @@ def save_weights(
 ) -> None:
     """Write named ``weights`` with the whole ``config`` under ``key`` of the metadata; else as :func:`save_model`."""
     if dtype not in STORAGE_TYPES:
-        raise CheckpointError(f"weights cannot be stored as {dtype}; expected torch.float32 or torch.float16")
+        raise CheckpointError(f"weights cannot be stored as {dtype}; expected torch.float32, float16 or int8")
+    if dtype == torch.int8:
+        weights, dtype = quantize_weights(weights), torch.float16
     tensors = {name: _stored(name, value, dtype) for name, value in weights.items()}
     header = {"format_version": FORMAT_VERSION, "config": config_to_dict(config), "facts": facts or {}}
     with atomic_path(path, force=force) as temporary:
@@ -96,9 +100,12 @@ def load_model(path: str | Path | None = None, device: str | torch.device = "aut
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, in float32 where they are stored shorter; CheckpointError if it is none."""
     try:
-        return {name: _widened(value) for name, value in read_safetensors(path)[0].items()}
+        stored = dequantize_weights(read_safetensors(path)[0])
+        return {name: _widened(value) for name, value in stored.items()}
     except FormatError as error:
         raise CheckpointError(str(error)) from error
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 def _stored(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:

@@ -25,6 +25,9 @@ METADATA_KEY = "hgs_model"
 NETWORKS_KEY = "hgs_networks"
 """The entry's name in a file of several networks to train on from; its content is the same."""
 
+SCALE_SUFFIX = ".scale"
+"""Ending, after the name of a tensor in eight bits, of its scales (:mod:`hgs_toolkit.model.quantized_weights`)."""
+
 MODEL_FILE = "model.safetensors"
 """Name of the model within a run folder."""
 
@@ -114,7 +117,7 @@ def read_header(path: Path, key: str = METADATA_KEY) -> ModelHeader:
                 f"{path} has format version {version}, expected {FORMAT_VERSION}; upgrade hgs_toolkit"
             )
         return ModelHeader(config_from_dict(values), {str(name): str(value) for name, value in facts.items()})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, CheckpointError):
             raise
         reason = str(error) if isinstance(error, ConfigError) else "its metadata are damaged"
@@ -131,10 +134,12 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def count_weights(path: Path) -> int:
-    """The number of values of all tensors of a safetensors file, by its header."""
+    """The number of weights of a safetensors file, by its header; the scales of weights in eight bits are none."""
     try:
         with open_safetensors(path) as file:
-            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+            names = set(file.keys())
+            scales = {name + SCALE_SUFFIX for name in names}
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in names - scales)
     except FormatError as error:
         raise CheckpointError(str(error)) from error
 

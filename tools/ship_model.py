@@ -1,7 +1,8 @@
-"""Put a run's average weights into the package, in half precision, with its manifest and its credits.
+"""Put a run's average weights into the package, in half precision or in eight bits, with its manifest and its credits.
 
 python tools/ship_model.py RUN [--name critters128] [--fact grown_from="critters64-at32, 100 kimg"] [--figure kid=0.2]
 python tools/ship_model.py RUN --poses circle64.zip                        # the model's cameras are those of this set
+python tools/ship_model.py RUN --bits 8                                    # a wide generator, at most 8 MB
 python tools/ship_model.py RUN --name seating64 --licence CC-BY-4.0        # another model beside the default one
 
 RUN is a run's folder, a model file, or networks to train on from (`hgs runs pack`), whose average is taken.
@@ -29,6 +30,9 @@ from hgs_toolkit.training.stages.warm_start import read_networks
 
 LICENCE_TEXTS = {"CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/legalcode"}
 """Where the texts of licences are that a model with credits may have."""
+
+STORED = {8: torch.int8, 16: torch.float16}
+"""How weights are stored, by their bits."""
 
 
 def licence_notice(file: str, licence: str, works: Sequence[Credit]) -> str:
@@ -83,6 +87,9 @@ def main() -> None:
     parser.add_argument(
         "--licence", choices=LICENCE_TEXTS, help="of the model; CC0-1.0 where its data carry no licences of others"
     )
+    parser.add_argument(
+        "--bits", type=int, choices=STORED, default=16, help="of a weight; 8 where half precision takes more than 8 MB"
+    )
     parser.add_argument("--poses", type=Path, help="set whose cameras become the model's, if it saw more of some sides")
     arguments = parser.parse_args()
     more, figures = dict(arguments.fact), dict(arguments.figure)
@@ -97,7 +104,7 @@ def main() -> None:
     facts = header.facts | more
     facts |= {LICENCE: arguments.licence or "CC0-1.0"}
     file = PRETRAINED.with_name(f"{arguments.name}.safetensors")
-    save_model(file, generator, config, facts, dtype=torch.float16)
+    save_model(file, generator, config, facts, dtype=STORED[arguments.bits])
     manifest = {
         "file": file.name, "sha256": sha256(file), "bytes": file.stat().st_size,
         "config": config.name, "resolution": config.generator.resolution, **facts,

@@ -13,7 +13,7 @@ from torch.nn import functional
 from hgs_toolkit.cameras import LABEL_SIZE
 from hgs_toolkit.config import DiscriminatorConfig
 from hgs_toolkit.errors import ShapeError
-from hgs_toolkit.model.layers import EqualLinear, unit_rms
+from hgs_toolkit.model.layers import EqualLinear, embedding_of, unit_rms
 
 
 class DiscriminatorOutput(NamedTuple):
@@ -89,7 +89,7 @@ class ClassProjection(nn.Module):
 
     def __init__(self, channels: int, classes: int, dim: int) -> None:
         super().__init__()
-        self.embed = EqualLinear(classes, dim)
+        self.embed = embedding_of(classes, dim)
         self.project = EqualLinear(channels, dim)
 
     def forward(self, features: Tensor, classes: Tensor) -> Tensor:  # (B, channels), (B, classes) -> (B,)

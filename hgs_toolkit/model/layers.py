@@ -98,6 +98,16 @@ class EqualLinear(Constants):
         return functional.leaky_relu_(y, LRELU_SLOPE) if self.activation else y
 
 
+def embedding_of(inputs: int, width: int) -> EqualLinear:
+    """A linear layer whose output is divided by its root mean square, also where the input may be all zeros.
+
+    With a bias of zero such an input's output would be zero as well, and the gradient through its division enormous.
+    """
+    layer = EqualLinear(inputs, width)
+    layer.bias = nn.Parameter(torch.randn(width))
+    return layer
+
+
 def unit_rms(x: Tensor) -> Tensor:
     """``x`` (B, C) divided by its root mean square over the channels."""
     return x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from hgs_toolkit.cameras import LABEL_SIZE, frontal
 from hgs_toolkit.config import GeneratorConfig
 from hgs_toolkit.errors import ShapeError
-from hgs_toolkit.model.layers import EqualLinear, unit_rms
+from hgs_toolkit.model.layers import EqualLinear, embedding_of, unit_rms
 
 W_AVG_BETA = 0.998
 """Decay of the running mean of w, per training step."""
@@ -33,7 +33,7 @@ class MappingNetwork(nn.Module):
         self.z_dim = config.z_dim
         self.class_size = config.classes.size
         self.embed = EqualLinear(LABEL_SIZE, config.w_dim) if config.pose_conditioned else None
-        self.embed_class = EqualLinear(self.class_size, config.w_dim) if self.class_size else None
+        self.embed_class = embedding_of(self.class_size, config.w_dim) if self.class_size else None
         width = config.z_dim + config.w_dim * (config.pose_conditioned + bool(self.class_size))
         layers = []
         for _ in range(config.mapping_layers):

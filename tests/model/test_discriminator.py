@@ -14,7 +14,7 @@ from torch.nn import functional
 from hgs_toolkit.config import DiscriminatorConfig
 from hgs_toolkit.errors import ConfigError, ShapeError
 from hgs_toolkit.model.discriminator import Discriminator, make_discriminator
-from hgs_toolkit.model.discriminator_base import append_minibatch_std, blur
+from hgs_toolkit.model.discriminator_base import ClassProjection, append_minibatch_std, blur
 from hgs_toolkit.pose_prior import PosePrior
 
 STYLEGAN2: dict[str, Any] = {"kind": "stylegan2", "resolution": 16, "channel_base": 128, "channel_max": 16}
@@ -189,3 +189,15 @@ def test_the_minibatch_channel_takes_any_batch_size(batch_size: int, group: int)
     out = append_minibatch_std(torch.randn(batch_size, 2, 4, 4), group)
     assert out.shape == (batch_size, 3, 4, 4)
     assert out.isfinite().all()
+
+
+def test_scenes_of_no_class_do_not_drown_the_others_gradients() -> None:
+    torch.manual_seed(0)
+    projection = ClassProjection(8, 3, 16)
+    features, classes = torch.randn(64, 8), torch.eye(3)[torch.randint(3, (64,))]
+    norms, bias = [], projection.embed.bias
+    assert bias is not None
+    for some in (classes, classes * (torch.arange(64) % 2)[:, None]):  # half of them are `none`
+        (gradient,) = torch.autograd.grad(projection(features, some).mean(), bias)
+        norms.append(float(gradient.norm()))
+    assert norms[1] < 5 * norms[0]
