@@ -23,6 +23,9 @@ PRESET_FOLDER = Path(__file__).parent / "presets"
 LISTED_KEYS = 16
 """Number of keys of a section that an error lists; of larger sections it names where they are listed."""
 
+NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
+"""What its parser raises: a ValueError for a date that is none or a number of thousands of digits."""
+
 T = TypeVar("T")
 
 
@@ -127,7 +130,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the configuration {path}: {error}") from error
-    except yaml.YAMLError as error:
+    except NOT_YAML as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds {type(values).__name__}; expected a mapping of sections")
@@ -173,8 +176,8 @@ def with_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, An
             raise ConfigError(f"--set {override}: expected key=value, for example training.batch=8")
         try:
             nested: Any = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {override}: the value is not valid YAML") from error
+        except NOT_YAML as error:
+            raise ConfigError(f"--set {override:.80}: the value is not valid YAML") from error
         for part in reversed(key.split(".")):
             nested = {part: nested}
         values = merge(values, nested)
@@ -224,7 +227,11 @@ def _convert(kind: Any, value: Any, key: str) -> Any:
         require(len(kinds) == len(value), key, value, f"{len(kinds)} values")
         return tuple(_convert(k, v, f"{key}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        require(math.isfinite(value), key, value, "a finite number")
-        return float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number beyond all of these
+            number = math.inf
+        require(math.isfinite(number), key, value, "a finite number")
+        return number
     require(type(value) is kind, key, value, f"a value of type {kind.__name__}")
     return value

@@ -25,9 +25,9 @@ CHANGEABLE = (
 ADJUSTABLE = (
     "generator.poses.", "generator.max_elongation",
     "training.augment.", "training.reconstruction.", "training.adversarial_weight",
-    "training.r1_gamma", "training.r2_gamma", "training.gamma_final", "training.gamma_kimg",
+    "training.r1_gamma", "training.r2_gamma", "training.feature_gamma", "training.gamma_final", "training.gamma_kimg",
     "training.penalty_interval", "training.generator_lr", "training.discriminator_lr",
-    "training.rate_final", "training.rate_start_kimg", "training.rate_kimg",
+    "training.kimg", "training.rate_final", "training.rate_start_kimg", "training.rate_kimg",
     "training.generator_clip", "training.discriminator_clip", "training.knn_weight", "training.knn_neighbors",
     "training.center_weight", "training.color_weight", "training.pose_weight", "training.pose_swap",
     "training.pose_swap_kimg",
@@ -89,8 +89,14 @@ def refuse_other_config(saved: dict[str, Any], config: Config, path: Path) -> Ch
     different = {
         key: (before.get(key), now.get(key))
         for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key) and key not in CHANGEABLE
+        if before.get(key) != now.get(key) and not _is_changeable(key, config)
     }
+    had, has = (bool(settings["training.reconstruction.weight"]) for settings in (before, now))
+    if had != has:
+        raise CheckpointError(
+            f"{path} is a run with{'' if had else 'out'} reconstruction, which cannot change on the way; begin another "
+            f"one from its weights: --init {path}"
+        )
     refused = [f"{key} was {old!r}, now {new!r}" for key, (old, new) in different.items() if not _is_adjustable(key)]
     if refused:
         shown = "; ".join(refused[:4]) + (f"; and {len(refused) - 4} more" if len(refused) > 4 else "")
@@ -99,6 +105,12 @@ def refuse_other_config(saved: dict[str, Any], config: Config, path: Path) -> Ch
         changed = "; ".join(f"{key} was {old!r}, now {new!r}" for key, (old, new) in different.items())
         logger.warning("from here on it is not the same run any more: %s", changed)
     return different
+
+
+def _is_changeable(key: str, config: Config) -> bool:
+    """Whether the trajectory stays. Where the rates fall until the end of the run, its length moves them."""
+    rates_end_with_it = config.training.rate_final is not None and config.training.rate_kimg is None
+    return key in CHANGEABLE and not (key == "training.kimg" and rates_end_with_it)
 
 
 def _is_adjustable(key: str) -> bool:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from hgs_toolkit.config import Config
 from hgs_toolkit.errors import ConfigError, PeerLostError
 
 
@@ -140,12 +141,15 @@ def _own_gpu() -> int:
     return rank
 
 
-def local_batch(batch: int, world: World) -> int:
-    """Rows of a global batch for each rank.
-
-    Raises:
-        ConfigError: if the batch does not divide evenly.
-    """
-    if batch % world.size:
-        raise ConfigError(f"training.batch = {batch} over {world.size} processes; expected a multiple of {world.size}")
-    return batch // world.size
+def check_shares(config: Config, world: World) -> None:
+    """Raise a ConfigError unless every rank has as many images, groups of views and scenes of a batch as the others."""
+    size, training = world.size, config.training
+    if training.batch % size:
+        raise ConfigError(f"training.batch = {training.batch} over {size} processes; expected a multiple of {size}")
+    groups = training.batch // config.grouped_views
+    for count, what in ((groups, "groups of views"), (config.scenes, "generated scenes")):
+        if count % size:
+            raise ConfigError(
+                f"training.batch = {training.batch} makes {count} {what} for {size} processes; expected a multiple of "
+                f"{size}"
+            )

@@ -146,9 +146,9 @@ def turntable(model: Generator, config: Config) -> Tensor:
     yaw = turn if spread > 0.9 * math.pi else poses.yaw_mean + min(spread, poses.yaw_limit) * turn.sin()
     cameras = from_yaw_pitch(yaw, torch.full_like(yaw, poses.pitch_mean), poses.radius, config.generator.focal)
     device = device_of(model)
-    latent = torch.randn(
-        1, config.generator.z_dim, generator=keyed_generator(config.training.seed, 0, Purpose.GRID)
-    ).to(device)
+    rows = config.training.grid**2  # all of the grid's: another number of rows would be other numbers
+    drawn = torch.randn(rows, config.generator.z_dim, generator=keyed_generator(config.training.seed, 0, Purpose.GRID))
+    latent = drawn[:1].to(device)
     front = cameras[:1].to(device)
     prior = config.generator.classes
     classes = torch.from_numpy(prior.table[:1]).to(device) if prior.size else None

@@ -68,6 +68,8 @@ def pose_loss(pose_features: Tensor, camera_features: Tensor, temperature: float
 def neighbor_loss(anchors: Tensor, neighbors: int) -> Tensor:
     """Mean squared distance of anchors (B, N, 3) to their ``neighbors`` nearest others: keeps the cloud together."""
     neighbors = min(neighbors, anchors.shape[1] - 1)
+    if neighbors < 1:
+        return anchors.new_zeros(())
     with torch.no_grad():
         distances = torch.cdist(anchors, anchors)  # (B, N, N)
         index = distances.topk(neighbors + 1, largest=False).indices[..., 1:]  # (B, N, k), nearest is itself
@@ -93,7 +95,7 @@ def family_color_loss(scene: GaussianHierarchy) -> Tensor:
 
 
 def center_loss(anchors: Tensor) -> Tensor:
-    """Mean squared distance of the anchors' centroid from the origin, anchors (B, N, 3)."""
+    """Mean square of the coordinates of the anchors' centroid, anchors (B, N, 3)."""
     return anchors.mean(dim=1).square().mean()
 
 

@@ -20,5 +20,6 @@ def after_the_opening(training: TrainingConfig) -> TrainingConfig:
     return replace(
         training,
         blur_sigma=0.0, pose_swap_kimg=0.0, background_kimg=0.0, ema_rampup=None,
-        r1_gamma=training.r1_gamma * gamma, r2_gamma=training.r2_gamma * gamma, gamma_final=None,
+        r1_gamma=training.r1_gamma * gamma, r2_gamma=training.r2_gamma * gamma,
+        feature_gamma=training.feature_gamma * gamma, gamma_final=None,
     )  # fmt: skip

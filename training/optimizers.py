@@ -32,9 +32,9 @@ def adam(network: nn.Module, lr: float, betas: tuple[float, float]) -> torch.opt
 
 
 def discriminator_adam(network: nn.Module, training: TrainingConfig) -> torch.optim.Adam:
-    """Adam for D; with separate penalty steps corrected for taking one step more per interval (Karras et al. 2020)."""
+    """Adam for D; corrected where penalty steps of their own make one step more per interval (Karras et al. 2020)."""
     lr, betas = training.discriminator_lr, training.betas
-    if training.penalty_step == "separate":
+    if training.penalty_step == "separate" and (training.r1_gamma or training.r2_gamma):
         ratio = training.penalty_interval / (training.penalty_interval + 1)
         lr, betas = lr * ratio, (betas[0] ** ratio, betas[1] ** ratio)
     return adam(network, lr, betas)

@@ -1,7 +1,9 @@
 """Random draws that depend on nothing but (seed, step, purpose), so that a run resumes exactly from any step.
 
 Every rank draws for the whole global batch and takes its own rows: the trajectory of a run does not depend on how
-many processes it is spread over (up to rounding), and no generator state has to be saved.
+many processes it is spread over (up to rounding), and no generator state has to be saved. Only where several cameras
+share a scene (``training.views`` above 1, or fewer scenes than images) and D judges them one by one, they share it
+within a process.
 """
 
 from __future__ import annotations

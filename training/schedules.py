@@ -5,11 +5,16 @@ from __future__ import annotations
 from hgs_toolkit.config import TrainingConfig
 
 
+def progress(kimg: float, length: float) -> float:
+    """Share, 0 to 1, of a change of ``length`` kimg that is over after ``kimg``; all of it where it has no length."""
+    return min(kimg / length, 1.0) if length > 0 else 1.0
+
+
 def gamma_factor(training: TrainingConfig, kimg: float) -> float:
     """Factor of both gammas: moves geometrically from 1 to ``gamma_final``."""
     if training.gamma_final is None:
         return 1.0
-    return float(training.gamma_final ** min(kimg / training.gamma_kimg, 1.0))
+    return float(training.gamma_final ** progress(kimg, training.gamma_kimg))
 
 
 def rate_factor(training: TrainingConfig, step: int) -> float:

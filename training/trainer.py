@@ -18,11 +18,11 @@ from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.model.discriminator import DiscriminatorOutput
 from hgs_toolkit.model.projected_discriminator import of_pixels
 from hgs_toolkit.training import losses
-from hgs_toolkit.training.distributed import World, local_batch
+from hgs_toolkit.training.distributed import World, check_shares
 from hgs_toolkit.training.ema import ema_decay, frozen_copy, load_choices, update_choices, update_ema
 from hgs_toolkit.training.fakes import Fakes, draw
 from hgs_toolkit.training.inputs.augment import Augmentation, blur, blur_alpha
-from hgs_toolkit.training.inputs.batches import Batch, make_batch
+from hgs_toolkit.training.inputs.batches import Batch, make_batch, own_rows
 from hgs_toolkit.training.networks import Networks, load_into, new_networks
 from hgs_toolkit.training.optimizers import (
     Figures,
@@ -34,7 +34,7 @@ from hgs_toolkit.training.optimizers import (
 )
 from hgs_toolkit.training.randomness import Purpose, keyed_generator
 from hgs_toolkit.training.reconstruction import Reconstruction
-from hgs_toolkit.training.schedules import gamma_factor, rate_factor
+from hgs_toolkit.training.schedules import gamma_factor, progress, rate_factor
 
 Judged = tuple[DiscriminatorOutput | None, Tensor]
 """What D said of images, and the images; None where it was not asked."""
@@ -46,7 +46,7 @@ class Trainer:
     def __init__(self, config: Config, world: World | None = None) -> None:
         self.config, self.world = config, world or World()
         self.step = 0
-        local_batch(config.training.batch, self.world)
+        check_shares(config, self.world)
         generator, discriminator = new_networks(config)
         self.generator = generator.to(self.world.device)
         self.discriminator = discriminator.to(self.world.device)
@@ -73,7 +73,7 @@ class Trainer:
     def blur_sigma(self) -> float:
         """Blur of everything D sees, pixels; fades linearly to 0."""
         training = self.config.training
-        return training.blur_sigma * max(1 - self.kimg / max(training.blur_kimg, 1e-9), 0.0)
+        return training.blur_sigma * (1 - progress(self.kimg, training.blur_kimg))
 
     @property
     def _generator_learns(self) -> bool:
@@ -97,17 +97,16 @@ class Trainer:
         stats, real_logits = self._discriminator_step(batch, fakes) if self._is_adversarial else ({}, None)
         if learns:
             if not share:
-                fakes = self.generate(batch, batch.latents_g)
+                fakes = self.generate(batch, batch.latents_g, track_mean=False)
             stats |= self._generator_step(fakes, real_logits)
         self.step += 1
         update_ema(self.ema, self.generator, ema_decay(self.config.training, self.images_seen))
         update_choices(self.averages, self.generator, self.config.training, self.images_seen)
         return read_figures(stats)
 
-    def generate(self, batch: Batch, latents: Tensor) -> Fakes:
-        """Scenes of ``latents`` (b, z_dim) drawn under the batch's cameras; tracks the mean latent w."""
-        resolution = self.config.generator.resolution
-        views = self._view_index(len(latents))  # (b, V), b scenes
+    def generate(self, batch: Batch, latents: Tensor, *, track_mean: bool = True) -> Fakes:
+        """Scenes of ``latents`` (b, z_dim) drawn under the batch's cameras; tracks the mean latent w, once a step."""
+        resolution, views = self.config.generator.resolution, self._view_index(len(latents))  # (b, V), b scenes
         labels = batch.fake_labels[views]  # (b, V, 25)
         cameras = self.cameras(labels)
         mapping_labels = batch.mapping_labels[views[:, 0]] if self.config.generator.pose_conditioned else None
@@ -117,7 +116,8 @@ class Trainer:
             encoded = self.reconstruction.encode(batch, latents, views)
             latents = encoded.latents
         w = self.generator.map(latents, mapping_labels, classes=classes)
-        self.generator.update_w_avg(self.world.mean(w.detach().flatten(0, -2).mean(0, keepdim=True)))
+        if track_mean:
+            self.generator.update_w_avg(self.world.mean(w.detach().flatten(0, -2).mean(0, keepdim=True)))
         scene = self.generator.synthesize(w, cameras.forward[:, 0], background=self._background_is_on)
         images = draw(scene, cameras, batch.backgrounds[views], resolution, with_alpha=self.config.discriminator.alpha)
         classes = None if classes is None else classes.repeat_interleave(views.shape[1], dim=0)
@@ -154,7 +154,7 @@ class Trainer:
         if self.augmentation.active:
             generator = keyed_generator(self.config.training.seed, self.step, purpose)
             numbers = self.augmentation.draw(len(images) * self.world.size, generator)
-            images = self.augmentation.apply(images, self.world.rows(numbers))
+            images = self.augmentation.apply(images, own_rows(numbers, self.config, self.world))
         images = blur_alpha(blur(images, self.blur_sigma), self.config.training.alpha_blur)
         views = self.config.discriminator.views
         images, labels = (some.unflatten(0, (-1, views)).flatten(1, 2) for some in (images, labels))
@@ -325,7 +325,7 @@ class Trainer:
         """Everything that an exact continuation needs; plain tensors and numbers."""
         return {
             "step": self.step,
-            "augment_strength": self.augmentation.strength,
+            **self.augmentation.state(),
             "averages": [average.state_dict() for average in self.averages],
             **{name: part.state_dict() for name, part in self._parts().items()},
         }
@@ -339,7 +339,7 @@ class Trainer:
                 part.load_state_dict(state[name])
         load_choices(self.averages, state.get("averages", ()))
         self.step = int(state["step"])
-        self.augmentation.strength = float(state["augment_strength"])
+        self.augmentation.load_state(state)
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
         """Networks and optimisers by their names in the state."""

@@ -24,6 +24,10 @@ RESERVED = (JOIN, WEIGH, ",")
 """Signs that no name may hold."""
 
 
+AT_ONCE = 1 << 22
+"""Numbers that are compared in one step, which bounds the memory: 16 MiB in each of two arrays."""
+
+
 @dataclass(frozen=True)
 class ClassPrior:
     """The distribution of class vectors in a dataset; a vector has a number for each name.
@@ -90,8 +94,11 @@ class ClassPrior:
 
     def nearest(self, vectors: Vectors) -> npt.NDArray[np.int64]:
         """The row of the table that is nearest to each of ``vectors`` (N, size)."""
-        distances = np.square(vectors[:, None, :] - self.table).sum(axis=-1)  # (N, K)
-        rows: npt.NDArray[np.int64] = distances.argmin(axis=1)
+        rows = np.empty(len(vectors), dtype=np.int64)
+        step = max(1, AT_ONCE // max(self.table.size, 1))
+        for start in range(0, len(vectors), step):
+            block = vectors[start : start + step]
+            rows[start : start + step] = np.square(block[:, None, :] - self.table).sum(axis=-1).argmin(axis=1)
         return rows
 
     def describe(self, vector: npt.ArrayLike) -> str:

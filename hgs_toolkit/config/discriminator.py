@@ -41,7 +41,7 @@ class DiscriminatorConfig:
     pose: Literal["branch", "projection", "none"] = "branch"
     """How the camera is judged: by a ``branch`` of its own, by ``projection``, or not."""
     pose_dim: int = 64
-    """Size of the pose branch's embedding."""
+    """Size of the embeddings of cameras and classes."""
     classes: int = 0
     """Numbers of a class vector, judged by projection; as many as ``generator.classes.names``."""
     mbstd_group: int = 4
@@ -82,7 +82,11 @@ class DiscriminatorConfig:
             self.feature_size >= 16 and self.feature_size % 16 == 0,
             "discriminator.feature_size", self.feature_size, "a multiple of 16",
         )  # fmt: skip
-        for name in ("feature_channels", "head_channels"):
+        require(self.mbstd_group >= 0, "discriminator.mbstd_group", self.mbstd_group, "0 or more")
+        require(min(self.channels, default=1) >= 1, "discriminator.channels", self.channels, "widths of at least 1")
+        least = f"at least {self.resolution}"
+        require(self.channel_base >= self.resolution, "discriminator.channel_base", self.channel_base, least)
+        for name in ("feature_channels", "head_channels", "pose_dim", "channel_max"):
             require(getattr(self, name) >= 1, f"discriminator.{name}", getattr(self, name), "at least 1")
         if self.kind != "stylegan2" and len(self.channels) != steps - 1:
             raise ConfigError(

@@ -91,6 +91,13 @@ class GeneratorConfig:
                 f"generator.level_blocks has {len(self.level_blocks)} entries for {self.levels} levels "
                 f"(generator.channels); expected {self.levels - 1}, one for each level after the first"
             )
+        for name in ("heads", "mapping_layers", "neighbors", "background_channels"):
+            require(getattr(self, name) >= 1, f"generator.{name}", getattr(self, name), "at least 1")
+        require(min(self.channels) >= 1, "generator.channels", self.channels, "widths of at least 1")
+        require(self.transformer_blocks >= 0, "generator.transformer_blocks", self.transformer_blocks, "0 or more")
+        require(self.mapping_lr > 0, "generator.mapping_lr", self.mapping_lr, "more than 0")
+        if self.soft_clamp is not None:
+            require(self.soft_clamp > 0, "generator.soft_clamp", self.soft_clamp, "more than 0, or null for none")
         if self.channels[0] % self.heads:
             raise ConfigError(
                 f"generator.channels[0] = {self.channels[0]} is not divisible by generator.heads = {self.heads}"

@@ -9,6 +9,13 @@ from typing import Literal
 from hgs_toolkit.config.reconstruction import ReconstructionConfig
 from hgs_toolkit.errors import ConfigError, require
 
+AT_LEAST_ZERO = (
+    "seed", "r1_gamma", "r2_gamma", "feature_gamma", "pose_weight", "knn_weight", "knn_neighbors", "center_weight",
+    "color_weight", "pose_swap_kimg", "rate_start_kimg", "generator_delay_kimg", "warmup_steps", "blur_sigma",
+    "blur_kimg", "alpha_blur", "real_blur", "ema_kimg", "ema_rampup", "background_kimg", "metric_images",
+)  # fmt: skip
+"""Settings of :class:`TrainingConfig` that are 0 or more, or None where they may be."""
+
 
 @dataclass(frozen=True)
 class AugmentConfig:
@@ -48,9 +55,9 @@ class TrainingConfig:
     r2_gamma: float = 0.0
     """Weight of the gradient penalty on generated images."""
     feature_gamma: float = 0.25
-    """Discriminator kind ``projected``: weight of the gradient penalties on its features, real and generated alike."""
+    """Discriminator kind ``projected``: weight of the gradient penalties on its features, where the images have one."""
     gamma_final: float | None = None
-    """If given, both gammas move geometrically to this fraction of their value over ``gamma_kimg``."""
+    """If given, all gammas move geometrically to this fraction of their value over ``gamma_kimg``."""
     gamma_kimg: float = 1000.0
     """Length of the gammas' change, kimg."""
     penalty_interval: int = 16
@@ -165,8 +172,15 @@ class TrainingConfig:
                 )
         for name in ("batch", "penalty_interval", "views", "grid"):
             require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "at least 1")
-        for name in ("r1_gamma", "r2_gamma", "feature_gamma"):
-            require(getattr(self, name) >= 0, f"training.{name}", getattr(self, name), "0 or more")
+        for name in AT_LEAST_ZERO:
+            require((getattr(self, name) or 0) >= 0, f"training.{name}", getattr(self, name), "0 or more")
+        for name in ("generator_lr", "discriminator_lr", "generator_clip", "discriminator_clip", "pose_temperature"):
+            require(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "more than 0")
+        for name in ("pose_swap", "random_pose"):
+            require(0 <= getattr(self, name) <= 1, f"training.{name}", getattr(self, name), "0 ... 1")
+        require(
+            all(0 <= beta < 1 for beta in self.betas), "training.betas", self.betas, "two numbers from 0 to below 1"
+        )
         require(
             self.gamma_final is None or self.gamma_final > 0, "training.gamma_final", self.gamma_final, "more than 0"
         )
@@ -175,6 +189,8 @@ class TrainingConfig:
         require(self.rate_kimg is None or self.rate_kimg > 0, "training.rate_kimg", self.rate_kimg, "more than 0")
         require(self.rate_final is None or self.rate_final > 0, "training.rate_final", self.rate_final, "more than 0")
         ada = self.augment
+        for name in ("mirror", "color", "cutout", "geometry"):
+            require(0 <= getattr(ada, name) <= 1, f"training.augment.{name}", getattr(ada, name), "0 ... 1")
         require(ada.adaptive_kimg > 0, "training.augment.adaptive_kimg", ada.adaptive_kimg, "more than 0")
         choices = all(half_life > 0 for half_life in self.ema_choices)
         require(choices, "training.ema_choices", self.ema_choices, "half-lives of more than 0 kimg")

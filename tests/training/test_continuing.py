@@ -102,6 +102,34 @@ def test_changed_rates_gammas_and_intervals_are_taken_logged_and_announced(
     assert "not the same run" not in caplog.text
 
 
+def test_a_length_that_moves_the_rates_is_announced(
+    tiny: Config, images: PosedImages, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    falling = _changed(tiny, rate_final=0.5)
+    run = train(falling, images, tmp_path / "run", minutes=1e-9)
+    with caplog.at_level(logging.WARNING):
+        train(_changed(falling, kimg=2 * tiny.training.kimg), images, run.path, resume=True, minutes=1e-9)
+    assert "not the same run any more: training.kimg was" in caplog.text
+
+
+def test_reconstruction_is_not_switched_on_in_the_middle(tiny: Config, images: PosedImages, begun: RunFolder) -> None:
+    values = config_to_dict(tiny)
+    values["training"]["reconstruction"]["weight"] = 1.0
+    with pytest.raises(CheckpointError, match="is a run without reconstruction, which cannot change on the way"):
+        train(config_from_dict(values), images, begun.path, resume=True)
+
+
+@pytest.mark.parametrize(("before", "after", "strength"), [(0.6, None, 1.0), (None, 0.6, 0.0), (0.6, 0.5, 0.25)])
+def test_the_strength_of_ada_goes_on_only_where_it_moved(
+    before: float | None, after: float | None, strength: float, tiny: Config
+) -> None:
+    first, second = (Trainer(_changed(tiny, augment={"color": 1.0, "adaptive_target": x})) for x in (before, after))
+    if before is not None:
+        first.augmentation.strength = 0.25
+    second.load_state(first.state())
+    assert second.augmentation.strength == strength
+
+
 def test_the_best_model_is_kept_and_a_worse_one_does_not_replace_it(begun: RunFolder, tiny: Config) -> None:
     trainer = Trainer(tiny)
     assert begun.keep_if_best(trainer, "kid_squeeze", 50.0)

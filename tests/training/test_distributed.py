@@ -16,8 +16,9 @@ import torch
 
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
-from hgs_toolkit.settings_io import config_to_yaml
-from hgs_toolkit.training.distributed import World
+from hgs_toolkit.errors import ConfigError
+from hgs_toolkit.settings_io import config_from_dict, config_to_dict, config_to_yaml
+from hgs_toolkit.training.distributed import World, check_shares
 
 WORKER = """
 import sys, torch
@@ -74,6 +75,21 @@ def test_two_gloo_processes_give_the_gradients_of_one(
             continue
         scale = max(value.abs().max().item(), 1e-3)
         assert (two[key] - value).abs().max() <= 2e-5 * scale, key
+
+
+@pytest.mark.parametrize(
+    ("training", "views", "what"),
+    [
+        ({"batch": 6, "views": 2}, 2, "3 groups of views"),
+        ({"batch": 4, "views": 4, "scenes": 1}, 1, "1 generated scenes"),
+    ],
+)
+def test_shares_that_are_not_even_are_refused(training: dict[str, int], views: int, what: str, tiny: Config) -> None:
+    values = config_to_dict(tiny)
+    values["training"] |= training
+    values["discriminator"]["views"] = views
+    with pytest.raises(ConfigError, match=f"makes {what} for 2 processes; expected a multiple of 2"):
+        check_shares(config_from_dict(values), World(0, 2))
 
 
 def test_gathering_in_one_process_and_taking_all_rows_change_nothing() -> None:

@@ -16,8 +16,11 @@ from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.settings_io import config_from_dict, config_to_dict, merge
 from hgs_toolkit.training.inputs.augment import Augmentation
+from hgs_toolkit.training.inputs.batches import pose_swap_probability
 from hgs_toolkit.training.loop import train
 from hgs_toolkit.training.losses import gradient_penalty
+from hgs_toolkit.training.opening import after_the_opening
+from hgs_toolkit.training.optimizers import discriminator_adam
 from hgs_toolkit.training.schedules import rate_factor
 from hgs_toolkit.training.state import RunFolder, read_state
 from hgs_toolkit.training.ticks import TickMetric
@@ -132,3 +135,34 @@ def test_a_run_without_choices_keeps_its_state_as_it_was(tiny: Config) -> None:
     trainer.load_state(state)  # of a version before
     with pytest.raises(ValueError, match="shorter"):
         Trainer(replace(tiny, training=replace(tiny.training, ema_choices=(1.0,)))).load_state(state)
+
+
+def test_what_has_no_length_is_over_at_once(tiny: Config) -> None:
+    done = changed(tiny, training={"blur_kimg": 0.0, "blur_sigma": 10.0, "pose_swap": 0.25, "pose_swap_kimg": 0.0})
+    assert Trainer(done).blur_sigma == 0
+    assert pose_swap_probability(done, 0) == 0.25
+
+
+def test_all_gammas_stay_where_they_ended(tiny: Config) -> None:
+    training = replace(tiny.training, r1_gamma=1.0, r2_gamma=2.0, feature_gamma=0.5, gamma_final=0.1)
+    later = after_the_opening(training)
+    assert (later.r1_gamma, later.r2_gamma, later.feature_gamma) == pytest.approx((0.1, 0.2, 0.05))
+
+
+def test_adam_is_corrected_only_for_steps_that_are_made(tiny: Config) -> None:
+    training = replace(
+        tiny.training, loss="logistic", penalty_step="separate", penalty_interval=1, discriminator_lr=0.002
+    )
+    for gamma, share in ((0.0, 1.0), (1.0, 0.5)):
+        one = replace(training, r1_gamma=gamma, r2_gamma=0.0)
+        rate = discriminator_adam(torch.nn.Linear(1, 1), one).param_groups[0]["lr"]
+        assert rate == pytest.approx(share * training.discriminator_lr)
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_the_mean_latent_moves_once_a_step(share: bool, tiny: Config, images: PosedImages) -> None:
+    trainer = Trainer(changed(tiny, training={"share_fakes": share}))
+    mean = trainer.generator.mapping.w_avg
+    mean.fill_(1000.0)
+    trainer.train_step(images)
+    assert mean.mean() == pytest.approx(998.0, abs=0.1)

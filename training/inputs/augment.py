@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -80,7 +82,12 @@ class Augmentation:
 
     def __init__(self, config: AugmentConfig) -> None:
         self.config = config
-        self.strength = 1.0 if config.adaptive_target is None else 0.0
+        self.strength = 0.0 if self.adaptive else 1.0
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the strength moves."""
+        return self.config.adaptive_target is not None
 
     @property
     def active(self) -> bool:
@@ -93,6 +100,15 @@ class Augmentation:
             direction = math.copysign(1.0, sign_of_real - self.config.adaptive_target)
             step = images / (self.config.adaptive_kimg * 1000)
             self.strength = min(max(self.strength + direction * step, 0.0), 1.0)
+
+    def state(self) -> dict[str, float | bool]:
+        """What :meth:`load_state` needs."""
+        return {"augment_strength": self.strength, "augment_adaptive": self.adaptive}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on with the strength of :meth:`state`, if it moved there and moves here: else it means nothing here."""
+        if self.adaptive and state.get("augment_adaptive", True):
+            self.strength = float(state["augment_strength"])
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Uniform numbers (count, 7), with geometry (count, 12), that decide how images change; see :meth:`apply`."""

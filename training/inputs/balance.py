@@ -34,8 +34,13 @@ def yaw_weights(data: PosedImages, views: int, power: float) -> npt.NDArray[np.f
     left, middle, right = SMOOTHING
     smooth = left * np.roll(counts, 1) + middle * counts + right * np.roll(counts, -1)
     weights: npt.NDArray[np.float64] = np.maximum(smooth[sector], 1e-9) ** -power
-    weights = np.minimum(weights / weights.mean(), MAX_REPEATS)
-    weights /= weights.mean()
+    return _bounded(weights)
+
+
+def _bounded(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The weights in proportion, of mean 1, those above MAX_REPEATS cut down to it."""
+    while (weights := weights / weights.mean()).max() > MAX_REPEATS * (1 + 1e-6):
+        weights = np.minimum(weights, MAX_REPEATS)
     return weights
 
 

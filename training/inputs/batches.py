@@ -16,6 +16,7 @@ from hgs_toolkit.training.distributed import World
 from hgs_toolkit.training.inputs.augment import blur, compose, mirror
 from hgs_toolkit.training.inputs.balance import show_weights
 from hgs_toolkit.training.randomness import Purpose, dataset_indices, keyed_generator
+from hgs_toolkit.training.schedules import progress
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,8 @@ def make_batch(
 def pose_swap_probability(config: Config, step: int) -> float:
     """Probability of a swapped pose: falls linearly from 1 to ``pose_swap`` over ``pose_swap_kimg``, as in EG3D."""
     training = config.training
-    progress = min(step * training.batch / (1000 * max(training.pose_swap_kimg, 1e-9)), 1.0)
-    return 1.0 + (training.pose_swap - 1.0) * progress
+    kimg = step * training.batch / 1000
+    return 1.0 + (training.pose_swap - 1.0) * progress(kimg, training.pose_swap_kimg)
 
 
 def _with_random_poses(labels: Tensor, config: Config, generator: torch.Generator) -> Tensor:
