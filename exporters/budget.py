@@ -39,6 +39,8 @@ def importance_order(scene: GaussianHierarchy) -> Tensor:
 def scene_within(scene: GaussianHierarchy, name: str, budget: int, write: Write) -> GaussianHierarchy:
     """The Gaussians of ``scene`` whose file is as large as the budget allows, or nearly so; all if they fit.
 
+    Anchors, which nobody sees, go first.
+
     Args:
         scene: a batch of one.
         name: name of the file, whose suffix names the format.
@@ -48,21 +50,25 @@ def scene_within(scene: GaussianHierarchy, name: str, budget: int, write: Write)
     Raises:
         FormatError: if even one Gaussian takes more.
     """
-    order, total = importance_order(scene), scene.num_gaussians
+    order, total, bare = importance_order(scene), scene.num_gaussians, scene
 
     def first(count: int) -> GaussianHierarchy:
         keep = torch.zeros(total, dtype=torch.bool)
         keep[order[:count]] = True
-        return scene.select(keep.to(scene.device))
+        return bare.select(keep.to(scene.device))
 
     def size(count: int) -> int:
         with tempfile.TemporaryDirectory() as folder:
             write(first(count), Path(folder) / name)
             return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
 
-    too_many, too_large = total, size(total)
-    if too_large <= budget:
+    if (too_large := size(total)) <= budget:
         return scene
+    if scene.anchors is not None:
+        bare = scene.replace(anchors=None)
+        if (too_large := size(total)) <= budget:
+            return bare
+    too_many = total
     fitting, fitting_size = 1, size(1)
     if fitting_size > budget:
         raise FormatError(f"one Gaussian takes {fitting_size} bytes of {name}; expected a budget of at least as many")

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,9 @@ from hgs_toolkit.files import refuse_overwrite
 
 LOGGER = logging.getLogger("hgs_toolkit")
 """Above all loggers of the toolkit."""
+
+ENDED = "a process was ended from outside, perhaps for lack of memory; run the command again, with fewer --jobs"
+"""What is told of the scenes that were not written because one of the processes was killed."""
 
 NAME = "%s"
 """What stands for a scene's name in the names of the files to write."""
@@ -56,14 +60,17 @@ class Conversions:
     options: dict[str, Any]
 
     def convert(self, conversion: Conversion) -> Outcome:
-        """Export one scene."""
+        """Export one scene; whatever goes wrong is told of this one alone."""
         try:
             convert(
                 conversion.source, conversion.out, self.levels, self.source_frame, drop_invalid=self.drop_invalid,
                 overwrite=self.overwrite, **self.options,
             )  # fmt: skip
         except (HgsError, OSError) as error:
-            return Outcome(conversion, str(error))
+            name = str(conversion.source)
+            return Outcome(conversion, str(error) if name in str(error) else f"{name}: {error}")
+        except Exception as error:
+            return Outcome(conversion, f"{conversion.source}: internal error ({error!r}), please report it")
         return Outcome(conversion, None)
 
 
@@ -122,10 +129,16 @@ def convert_all(scenes: Sequence[Conversion], how: Conversions, jobs: int) -> It
     context = multiprocessing.get_context("spawn")
     level = LOGGER.getEffectiveLevel()
     with ProcessPoolExecutor(jobs, context, initializer=_one_thread) as pool:
-        waiting: list[Future[Apart]] = [pool.submit(_convert_apart, how, scene, level) for scene in scenes]
+        waiting: dict[Future[Apart], Conversion] = {
+            pool.submit(_convert_apart, how, scene, level): scene for scene in scenes
+        }
         try:
             for future in as_completed(waiting):
-                done = future.result()
+                try:
+                    done = future.result()
+                except BrokenProcessPool:
+                    yield Outcome(waiting[future], f"{waiting[future].source}: {ENDED}")
+                    continue
                 for record in done.records:
                     logging.getLogger(record.name).handle(record)
                 yield done.outcome

@@ -53,3 +53,13 @@ class ExportOptions:
     )
     metadata: AssetMetadata | None = None
     """Provenance of the scene: no option, so every format takes it and writes what it can."""
+
+    @property
+    def offset(self) -> tuple[float, float, float]:
+        """The point relative to which the coordinates are given: that of the metadata, or the origin."""
+        return (0.0, 0.0, 0.0) if self.metadata is None else self.metadata.offset
+
+    @property
+    def antialiased(self) -> bool:
+        """Whether the metadata say that the scene was trained for antialiased rendering."""
+        return self.metadata is not None and self.metadata.antialiased

@@ -50,6 +50,7 @@ class SplatFormat:
         sh_degree: highest degree of spherical harmonics that a file holds.
         keeps: what of TREE a file gives back without being asked to.
         keeps_offset: whether a file keeps the offset of coordinates that are far from the origin.
+        keeps_antialiased: whether a file says that its Gaussians were trained for antialiased rendering.
         assumed_frame: frame that the reader assumes where neither the format nor the file settles it, so that ``frame``
             of :func:`~hgs_toolkit.exporters.table.load` may name another; None where the frame is settled.
         replacing: for a format with files beside the named one: a context around the writing of a path, which removes
@@ -66,6 +67,7 @@ class SplatFormat:
     sh_degree: int = 3
     keeps: frozenset[str] = frozenset()
     keeps_offset: bool = True
+    keeps_antialiased: bool = False
     assumed_frame: Frame | None = None
     replacing: Callable[[Path], AbstractContextManager[None]] = lambda _: nullcontext()
     plain: bool = False
@@ -86,9 +88,13 @@ class SplatFormat:
         if scene.sh_degree > self.sh_degree:
             lost.append(f"spherical harmonics above degree {self.sh_degree} (colours that change with the view)")
         lost += self._lost_of_tree(scene, options)
-        if not self.keeps_offset and options.metadata and any(options.metadata.offset):
-            place = ", ".join(f"{value:.15g}" for value in options.metadata.offset)
+        if not self.keeps_offset and any(options.offset):
+            place = ", ".join(f"{value:.15g}" for value in options.offset)
             lost.append(f"that the coordinates are relative to ({place})")
+        if not self.keeps_antialiased and options.antialiased:
+            lost.append(
+                "that the Gaussians were trained for antialiased rendering (other programs draw them too thick)"
+            )
         return lost
 
     def _lost_of_tree(self, scene: GaussianHierarchy | StoredSplats, options: ExportOptions) -> list[str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,17 +15,14 @@ from numpy.typing import NDArray
 from hgs_toolkit.asset_metadata import METADATA_KEY, AssetMetadata, parse_metadata
 from hgs_toolkit.conventions import BACKGROUND_LEVEL, MAX_LEVELS, NO_PARENT
 from hgs_toolkit.errors import FormatError
-from hgs_toolkit.exporters.splats.ply.table import (
-    ANTIALIASED,
-    FRAME_COMMENT,
-    OFFSET_COMMENT,
-    RENDER_MODE_COMMENT,
-    PlyFile,
-)
+from hgs_toolkit.exporters.splats.ply.comments import PlyFacts
+from hgs_toolkit.exporters.splats.ply.table import PlyFile, degree_of
+from hgs_toolkit.exporters.splats.ply.writer import MAX_EXACT_INDEX, TREE
 from hgs_toolkit.exporters.splats.stored import StoredSplats
 from hgs_toolkit.exporters.table import NATIVE, check_source, format_of, read_asset, read_file
 from hgs_toolkit.files import open_safetensors
-from hgs_toolkit.parsing.ply_columns import FILTER, missing_columns
+from hgs_toolkit.parsing.distance import far_offset
+from hgs_toolkit.parsing.ply_columns import FILTER, SIZES, missing_columns
 from hgs_toolkit.parsing.stored import ParseError
 
 NATIVE_SHAPES: dict[str, tuple[int, ...]] = {
@@ -37,14 +32,8 @@ NATIVE_SHAPES: dict[str, tuple[int, ...]] = {
 
 PARAMETERS = ("means", "log_scales", "quats", "sh", "opacity_logits")
 
-TREE = {"level", "parent"}
-"""Columns that a .ply has both of or neither."""
-
 VALUES = ("f_dc_", "f_rest_", "red", "green", "blue", "opacity", "scale_", "rot_", FILTER)
 """Starts of the names of a .ply's columns that are read, apart from the centres."""
-
-NEAR = 100.0
-"""Largest coordinate, world units, of a scene that is certainly not recentred when it is read."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +64,7 @@ def summarize_splats(path: Path, *, drop_invalid: bool = False) -> SplatSummary:
     quick = QUICK.get(format_of(path).suffix)
     try:
         found = quick(path) if quick else None
-    except (FormatError, ParseError, zipfile.BadZipFile, OSError):
+    except (FormatError, ParseError, OSError):
         found = None
     # What is unusual is left to the reader, which knows what is wrong with it.
     return found or _summarize_loaded(path, drop_invalid)
@@ -89,7 +78,7 @@ def _summarize_native(path: Path) -> SplatSummary | None:
             return None
         try:
             parts = [{name: file.get_tensor(prefix + name) for name in NATIVE_SHAPES} for prefix in prefixes]
-        except TypeError:  # a type that numpy does not know, such as bfloat16
+        except (TypeError, AttributeError):  # a type that numpy does not know, such as bfloat16
             return None
     if not all(map(_is_sound, parts)):
         return None
@@ -111,9 +100,7 @@ def _is_sound(tensors: dict[str, NDArray[Any]]) -> bool:
         return False
     if level.min() < BACKGROUND_LEVEL or level.max() >= MAX_LEVELS:
         return False
-    child = np.flatnonzero(parent != NO_PARENT)
-    above = parent[child]
-    return not bool(((above < 0) | (above >= count)).any()) and bool((level[above] < level[child]).all())
+    return _parents_fit(level, parent)
 
 
 def _summarize_ply(path: Path) -> SplatSummary | None:
@@ -121,59 +108,42 @@ def _summarize_ply(path: Path) -> SplatSummary | None:
     vertex = ply.elements.get("vertex")
     if vertex is None or vertex.has_lists or missing_columns(set(vertex.columns)):
         return None
-    if any(comment.startswith(OFFSET_COMMENT) for comment in ply.comments):
+    if not set(vertex.columns) >= set(TREE):
+        return _summarize_arrays(path)
+    facts, degree = PlyFacts.parse(ply.comments), degree_of(path, vertex.numbers)
+    if any(facts.offset):
         return None
-    rest = sum(bool(re.fullmatch(r"f_rest_\d+", name)) for name in vertex.columns)
-    if rest not in (0, 9, 24, 45):
-        return None
-    means = np.empty((vertex.count, 3), np.float32)
-    level = np.zeros(vertex.count, np.float32)
+    means, sizes = np.empty((vertex.count, 3), np.float32), np.empty((vertex.count, 3), np.float32)
+    tree = np.empty((vertex.count, 2), np.float32)
     values = [name for name in vertex.columns if name.startswith(VALUES)]
     with np.errstate(over="ignore", invalid="ignore"):
         for rows, block in ply.blocks("vertex"):
-            for axis, name in enumerate("xyz"):
-                means[rows, axis] = block[name]
+            for target, names in ((means, "xyz"), (sizes, SIZES), (tree, TREE)):
+                target[rows] = structured_to_unstructured(block[list(names)], np.float32)
             if not _is_finite(structured_to_unstructured(block[values], np.float32)):
                 return None
-            if set(vertex.columns) >= TREE:
-                level[rows] = block["level"]
-    antialiased = FILTER in vertex.columns or f"{RENDER_MODE_COMMENT}{ANTIALIASED}" in ply.comments
-    frame = "y_up" if f"{FRAME_COMMENT}y_up" in ply.comments else "rdf"
-    return _near(means, frame, math.isqrt(rest // 3 + 1) - 1, level, AssetMetadata(antialiased=antialiased))
-
-
-def _summarize_spz(path: Path) -> SplatSummary | None:
-    from hgs_toolkit.parsing.spz import parse_parts, unpack_means
-    from hgs_toolkit.parsing.spz_layout import ANTIALIASED, EXTENDED
-
-    header, planes, _ = parse_parts(path.read_bytes())
-    if header.flags & EXTENDED:  # axes of its own, perhaps
+    # The reader recentres what is far away, and leaves rows of zeros out.
+    if not _is_tree(tree) or far_offset(means, sizes).any() or not means.any(axis=1).all():
         return None
-    metadata = AssetMetadata(antialiased=bool(header.flags & ANTIALIASED))
-    return _near(unpack_means(header, planes[0]), "y_up", min(header.degree, 3), metadata=metadata)
+    if facts.frame == "rdf":
+        means = means * np.array([1, -1, -1], np.float32)  # ours turned by half a turn about x
+    antialiased = facts.antialiased or FILTER in vertex.columns
+    return _summary(means, tree[:, 0], degree, AssetMetadata(antialiased=antialiased))
 
 
-def _summarize_splat(path: Path) -> SplatSummary | None:
-    from hgs_toolkit.parsing.splat import ROW, count_rows
-
-    count = count_rows(path.stat().st_size)
-    if not count:
-        return None
-    rows = np.memmap(path, ROW, "r", shape=(count,))
-    usual = bool((rows["scales"] >= 0).all()) and _is_finite(rows["scales"])
-    return _near(np.array(rows["means"]), "rdf", 0) if usual else None
+def _is_tree(tree: NDArray[np.float32]) -> bool:
+    """Whether levels and parents (N, 2) are whole numbers of which every parent is there and of a lower level."""
+    if not (tree == tree.round()).all() or not (np.abs(tree) <= MAX_EXACT_INDEX).all():
+        return False
+    level, parent = tree.T.astype(np.int64)
+    return _parents_fit(level, parent)
 
 
-def _summarize_sog(path: Path) -> SplatSummary | None:
-    from hgs_toolkit.exporters.limits import check_promise
-    from hgs_toolkit.exporters.splats.sog_meta import META, Meta, read_member, take_means
-
-    size = path.stat().st_size
-    with zipfile.ZipFile(path) as bundle:
-        meta = Meta.parse(read_member(bundle, META, size))
-        check_promise(3 * 8 * meta.count, size)
-        means = take_means(meta, lambda name: read_member(bundle, name, size))
-    return None if any(meta.offset) else _near(means.astype(np.float32), meta.frame, meta.bands)
+def _parents_fit(level: NDArray[np.integer], parent: NDArray[np.integer]) -> bool:
+    child = np.flatnonzero(parent != NO_PARENT)
+    above = parent[child]
+    inside = not bool(((above < 0) | (above >= len(parent))).any())
+    return inside and bool((level[above] < level[child]).all())
 
 
 def _summarize_arrays(path: Path) -> SplatSummary | None:
@@ -186,22 +156,10 @@ def _summarize_arrays(path: Path) -> SplatSummary | None:
 
 
 QUICK: dict[str, Callable[[Path], SplatSummary | None]] = {
-    NATIVE: _summarize_native, ".ply": _summarize_ply, ".spz": _summarize_spz, ".splat": _summarize_splat,
-    ".sog": _summarize_sog, ".compressed.ply": _summarize_arrays, ".ksplat": _summarize_arrays,
+    NATIVE: _summarize_native, ".ply": _summarize_ply,
+    **dict.fromkeys((".spz", ".splat", ".sog", ".compressed.ply", ".ksplat"), _summarize_arrays),
 }  # fmt: skip
 """Summaries by suffix that need no torch; None, or an error, where a file is not a usual one."""
-
-
-def _near(
-    means: NDArray[np.float32], frame: str, degree: int, level: NDArray[Any] | None = None,
-    metadata: AssetMetadata | None = None,
-) -> SplatSummary | None:  # fmt: skip
-    """The summary of centres (N, 3) in ``frame``; None where the reader would recentre them or leave some out."""
-    if not (np.abs(means) < NEAR).all() or not means.any(axis=1).all():
-        return None
-    if frame == "rdf":
-        means = means * np.array([1, -1, -1], np.float32)  # ours turned by half a turn about x
-    return _summary(means, np.zeros(len(means)) if level is None else level, degree, metadata or AssetMetadata())
 
 
 def _summary(means: NDArray[Any], level: NDArray[Any], degree: int, metadata: AssetMetadata) -> SplatSummary | None:

@@ -49,22 +49,23 @@ def _write_hgs(path: Path, scene: GaussianHierarchy, options: ExportOptions, lat
 
 FORMATS = (
     SplatFormat(NATIVE, "native asset, exact, with tree and provenance", _read_hgs, _write_hgs, keeps=TREE,
-           opens_in_extension=True),
+           keeps_antialiased=True, opens_in_extension=True),
     SplatFormat(
         ".ply", "3D-GS splats: SuperSplat, Blender add-ons, Unity, Unreal, Houdini",
         late("ply.reader:read_ply"), late("ply.writer:write_ply"), plain=True,
-        options=frozenset({"extras", "pad_sh", "normals", "world", "frame"}), opens_in_extension=True,
+        options=frozenset({"extras", "pad_sh", "normals", "world", "frame"}), keeps_antialiased=True,
+        opens_in_extension=True,
     ),
     SplatFormat(
         ".spz", "Niantic's, 10 to 20 bytes a Gaussian: phones, Unity, Unreal, Godot, Spark",
         late("spz.reader:read_spz"), late("spz.writer:write_spz"), plain=True,
-        options=frozenset({"frame", "spz_version"}), keeps_offset=False, assumed_frame="y_up",
-        opens_in_extension=True,
+        options=frozenset({"frame", "spz_version"}), keeps_offset=False, keeps_antialiased=True,
+        assumed_frame="y_up", opens_in_extension=True,
     ),
     SplatFormat(
         ".sog", "images in a zip, 14 to 20 bytes a Gaussian: SuperSplat, PlayCanvas, Spark",
         late("sog:read_sog"), late("sog:write_sog"), plain=True,
-        options=frozenset({"frame"}),
+        options=frozenset({"frame"}), keeps_antialiased=True,
     ),
     SplatFormat(
         "meta.json", "the files of a .sog in a folder; only read",
@@ -73,7 +74,7 @@ FORMATS = (
     SplatFormat(
         ".compressed.ply", "16 bytes a Gaussian: SuperSplat, PlayCanvas",
         late("ply.reader:read_ply"), late("ply.compressed:write_compressed_ply"), plain=True,
-        options=frozenset({"frame"}),
+        options=frozenset({"frame"}), keeps_antialiased=True,
     ),
     SplatFormat(
         ".splat", "32 bytes a Gaussian, without harmonics: older web viewers",
@@ -97,13 +98,14 @@ FORMATS = (
     SplatFormat(
         "lod-meta.json", "folders of .sog images for each level of detail: PlayCanvas, SuperSplat",
         late("streamed_sog:read_streamed_sog"), late("streamed_sog:write_streamed_sog"),
-        options=frozenset({"frame", "lods"}),
+        options=frozenset({"frame", "lods"}), keeps_antialiased=True,
         replacing=late("streamed_sog:replacing_streamed_sog"),
     ),
     SplatFormat(
         "tileset.json", "3D Tiles, a tree of .glb tiles with packed Gaussians: CesiumJS",
         late("tiles.reader:read_tiles"), late("tiles.writer:write_tiles"),
-        options=frozenset({"lods"}), keeps=TREE - {"parents"}, replacing=late("tiles.writer:replacing_tiles"),
+        options=frozenset({"lods"}), keeps=TREE - {"parents"}, keeps_antialiased=True,
+        replacing=late("tiles.writer:replacing_tiles"),
     ),
     SplatFormat(
         ".usdc", "OpenUSD 26.03, binary: Omniverse, Houdini, usdview",
@@ -321,7 +323,7 @@ def _selected(
 
 
 def chosen_levels(scene: GaussianHierarchy, levels: Iterable[int] | None) -> GaussianHierarchy:
-    """The Gaussians of ``levels`` and of the background; the whole scene if ``levels`` is None.
+    """The Gaussians of ``levels``, their anchors, and the background; the whole scene if ``levels`` is None.
 
     Raises:
         FormatError: if one of the levels has no Gaussian.
@@ -333,4 +335,8 @@ def chosen_levels(scene: GaussianHierarchy, levels: Iterable[int] | None) -> Gau
     if empty := [level for level in wanted if level not in present]:
         had = ", ".join(str(level) for level in sorted(present) if level >= 0) or "none"
         raise FormatError(f"no Gaussian has a level of {empty}; the scene's levels are {had}")
-    return scene.levels(wanted)
+    chosen = scene.levels(wanted)
+    if scene.anchors is None:
+        return chosen
+    anchors = scene.anchors.levels(wanted)  # on these, and no others, the chosen Gaussians' children were placed
+    return chosen.replace(anchors=anchors if anchors.num_gaussians else None)

@@ -34,6 +34,12 @@ RARE = {"offset": (0.0, 0.0, 0.0), "antialiased": False, "class_name": ""}
 """Entries of the metadata that are only written if they differ from these values."""
 
 TREE = ("level", "parent")
+WIDENED = {
+    torch.float16: torch.float32, torch.bfloat16: torch.float32, torch.float32: torch.float32,
+    torch.float64: torch.float64, torch.int32: torch.int64, torch.int64: torch.int64,
+}  # fmt: skip
+"""Types of tensors that a file may have, and those that they have in memory."""
+
 ANCHORS = "anchors."
 LATENT = "latent"
 
@@ -119,12 +125,14 @@ def _tensors(scene: GaussianHierarchy, prefix: str) -> dict[str, Tensor]:
 def _hierarchy(
     tensors: dict[str, Tensor], prefix: str, anchors: GaussianHierarchy | None, check_finite: bool = True
 ) -> GaussianHierarchy:
-    parameters: dict[str, Any] = {name: _widened(tensors[prefix + name])[None] for name in PARAMETERS}
-    level, parent = (_widened(tensors[prefix + name]) for name in TREE)
+    parameters: dict[str, Any] = {name: _widened(name, tensors[prefix + name])[None] for name in PARAMETERS}
+    level, parent = (_widened(name, tensors[prefix + name]) for name in TREE)
     return GaussianHierarchy(**parameters, level=level, parent=parent, anchors=anchors, check_finite=check_finite)
 
 
-def _widened(value: Tensor) -> Tensor:
+def _widened(name: str, value: Tensor) -> Tensor:
     """The types in memory of those that are only used in files."""
-    types = {torch.float16: torch.float32, torch.bfloat16: torch.float32, torch.int32: torch.int64}
-    return value.to(types.get(value.dtype, value.dtype))
+    if value.dtype not in WIDENED:
+        found, *known = (str(dtype).removeprefix("torch.") for dtype in (value.dtype, *WIDENED))
+        raise ShapeError(f"{name} is {found}; expected one of {', '.join(known)}")
+    return value.to(WIDENED[value.dtype])

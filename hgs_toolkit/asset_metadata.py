@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 FRAME = "y_up"
+
+LARGEST = 1e30
+"""Greatest focal length and distance of a camera, far beyond those with which anything is seen."""
 
 METADATA_KEY = "hgs"
 """The only entry of the safetensors metadata: with several, their order, and so the bytes, would be left to chance."""
@@ -53,13 +57,18 @@ class AssetMetadata:
     class_name: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def rasterize_mode(self) -> str:
+        """How the scene is to be drawn: see :func:`hgs_toolkit.rasterize`."""
+        return "antialiased" if self.antialiased else "classic"
+
 
 def parse_metadata(path: Path, text: str) -> AssetMetadata:
     """The metadata in the JSON text of the file ``path``; a FormatError if it is broken or of a newer version."""
     try:
-        values = json.loads(text)
-        version = values.pop("format_version")
-    except (ValueError, AttributeError, KeyError) as error:
+        values = json.loads(text, parse_constant=_number, parse_float=_number)
+        version = dict.pop(values, "format_version")
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise FormatError(f"{path} carries no readable asset metadata; expected a .hgs file") from error
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise FormatError(
@@ -78,6 +87,13 @@ def parse_metadata(path: Path, text: str) -> AssetMetadata:
     return metadata
 
 
+def _number(text: str) -> float:
+    """The number that ``text`` means; a ValueError for NaN and what a double cannot hold, which JSON does not know."""
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is no finite number")
+    return value
+
+
 def _check_types(path: Path, metadata: AssetMetadata) -> None:
     number, text = (int, float), (str,)
     kinds: dict[str, tuple[type, ...]] = {
@@ -91,5 +107,8 @@ def _check_types(path: Path, metadata: AssetMetadata) -> None:
             raise FormatError(f"{path}: its metadata say {name} = {value!r}; expected {kind[0].__name__}")
     if len(metadata.offset) != 3 or not all(isinstance(x, int | float) and abs(x) < 1e300 for x in metadata.offset):
         raise FormatError(f"{path}: its metadata say offset = {metadata.offset!r}; expected three numbers")
-    if not (metadata.focal > 0 and metadata.radius > 0):
-        raise FormatError(f"{path}: focal {metadata.focal} and radius {metadata.radius} must be more than 0")
+    for name in ("focal", "radius"):
+        if not 0 < (value := getattr(metadata, name)) < LARGEST:
+            raise FormatError(
+                f"{path}: its metadata say {name} = {value!r:.20}; expected more than 0 and below {LARGEST:g}"
+            )

@@ -31,6 +31,10 @@ LABEL_SIZE = 25
 MAX_OPACITY_LOGIT = 16.0
 """Bound on stored opacity logits: sigmoid(16) = 1 - 1.1e-7, the last value float32 tells from 1."""
 
+USUAL_LENGTHS = 1e-12, 1e12
+"""Lengths of quaternions between which squares are exact enough in float32; others are scaled before they are squared,
+which would give 0 below 1e-22 and infinity above 1.8e19."""
+
 WORLD_FRAMES = {
     "y_up": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
     "z_up": ((1.0, 0.0, 0.0), (0.0, 0.0, -1.0), (0.0, 1.0, 0.0)),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hgs_toolkit.conventions import MAX_OPACITY_LOGIT as MAX_OPACITY_LOGIT
+from hgs_toolkit.conventions import USUAL_LENGTHS
 from hgs_toolkit.conventions import sh_bases as sh_bases
 from hgs_toolkit.conventions import sh_degree as sh_degree
 from hgs_toolkit.parsing.stored import SH_C0 as SH_C0
@@ -61,9 +62,13 @@ def scales_to_log_scales(scales: Tensor) -> Tensor:
 
 def normalize_quats(quats: Tensor) -> Tensor:
     """Quaternions (..., 4) wxyz scaled to unit length; a zero quaternion becomes the identity rotation."""
+    tiny, (shortest, longest) = torch.finfo(quats.dtype).tiny, USUAL_LENGTHS
+    largest = quats.detach().abs().amax(dim=-1, keepdim=True)
+    usual = (largest > shortest) & (largest < longest)
+    quats = torch.where(usual, quats, quats / largest.clamp_min(tiny))
     norm = quats.norm(dim=-1, keepdim=True)
     identity = quats.new_tensor([1.0, 0.0, 0.0, 0.0])
-    return torch.where(norm > 0, quats / norm.clamp_min(torch.finfo(quats.dtype).tiny), identity)
+    return torch.where(norm > 0, quats / norm.clamp_min(tiny), identity)
 
 
 def quats_to_rotmats(quats: Tensor) -> Tensor:
@@ -79,6 +84,12 @@ def quats_to_rotmats(quats: Tensor) -> Tensor:
         s * (x * z - w * y), s * (y * z + w * x), 1 - s * (x * x + y * y),
     )  # fmt: skip
     return torch.stack(rows, dim=-1).reshape(*quats.shape[:-1], 3, 3)
+
+
+def covariances(quats: Tensor, scales: Tensor) -> Tensor:
+    """Covariances (..., 3, 3) of Gaussians: quaternions (..., 4) wxyz of any length, standard deviations (..., 3)."""
+    axes = quats_to_rotmats(quats) * scales[..., None, :]  # columns: the axes, as long as the deviations
+    return axes @ axes.mT
 
 
 def rotmats_to_quats(rotmats: Tensor) -> Tensor:

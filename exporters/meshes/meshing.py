@@ -115,16 +115,16 @@ def reconstruct(scene: GaussianHierarchy, settings: MeshSettings) -> Reconstruct
 def mesh_levels(scene: GaussianHierarchy, settings: MeshSettings) -> dict[str, trimesh.Trimesh]:
     """Levels of detail by name, finest first: for every level k that has Gaussians a mesh of the levels up to k.
 
-    Each has half the triangles of the one before it. Raises as :func:`mesh`.
+    Each has at most half the triangles of the one before it. Raises as :func:`mesh`.
     """
     depths = [depth for depth, count in enumerate(scene.level_counts) if count]
     if not depths:
         raise FormatError("the scene has no Gaussians outside its background; expected levels to make meshes of")
-    meshes = {}
-    for finer, last in enumerate(reversed(depths)):
-        faces = settings.triangles >> finer
-        fewest = min(MIN_LEVEL_FACES, settings.triangles)
+    meshes = dict[str, trimesh.Trimesh]()
+    faces, fewest = settings.triangles, min(MIN_LEVEL_FACES, settings.triangles)
+    for last in reversed(depths):
         name = f"levels {depths[0]}-{last}" if last > depths[0] else f"level {last}"
         part = scene.levels(range(last + 1), background=False)
         meshes[name] = build_mesh(part, replace(settings, faces=max(faces, fewest)))
+        faces = len(meshes[name].faces) // 2
     return meshes

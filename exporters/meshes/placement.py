@@ -69,6 +69,6 @@ def place_meshes(meshes: dict[str, trimesh.Trimesh], placement: MeshPlacement) -
         matrix[height, 3] = -lowest[height]
     placed = {}
     for name, mesh in meshes.items():
-        placed[name] = mesh.copy()
+        placed[name] = mesh.copy(include_cache=True)  # with its normals: those of a texture's seams cannot be made anew
         placed[name].apply_transform(matrix)
     return placed

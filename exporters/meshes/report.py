@@ -13,18 +13,33 @@ from hgs_toolkit.exporters.meshes.placement import MeshPlacement, place_meshes
 
 
 def describe_mesh(mesh: trimesh.Trimesh, placement: MeshPlacement) -> dict[str, Any]:
-    """Facts of a mesh as it lies in a file, ready for JSON; lengths, areas and volumes are in the file's unit.
+    """:func:`describe_meshes` of one."""
+    return describe_meshes({"": mesh}, placement)[""]
+
+
+def describe_meshes(meshes: dict[str, trimesh.Trimesh], placement: MeshPlacement) -> dict[str, dict[str, Any]]:
+    """Facts of each mesh as they lie in one file, the first deciding the size, ready for JSON.
+
+    Lengths, areas and volumes are in the file's unit.
 
     ``solid`` means watertight, consistently oriented outwards and in one piece. A textured mesh is judged
     without the seams of its texture, at which vertices are doubled.
     """
-    placed = place_meshes({"": mesh}, placement)[""]
+    scale = placement.scale(next(iter(meshes.values())))
+    return {name: _facts(mesh, placement, scale) for name, mesh in place_meshes(meshes, placement).items()}
+
+
+def _facts(placed: trimesh.Trimesh, placement: MeshPlacement, scale: float) -> dict[str, Any]:
+    """Facts of a mesh that was enlarged ``scale`` times."""
+    made = dict(placed.metadata.get("hgs", {}))
+    if "voxel" in made:
+        made["voxel"] = made["voxel"] * scale
     joined = trimesh.Trimesh(placed.vertices, placed.faces, process=False)
     joined.merge_vertices(merge_tex=True, merge_norm=True, digits_vertex=None)
     parts = int(face_parts(joined).max()) + 1
     watertight, volume = bool(joined.is_watertight), float(joined.volume)
     return {
-        **mesh.metadata.get("hgs", {}),
+        **made,
         "unit": placement.unit,
         "up": placement.up,
         "vertices": len(placed.vertices),
@@ -39,5 +54,5 @@ def describe_mesh(mesh: trimesh.Trimesh, placement: MeshPlacement) -> dict[str, 
         "parts": parts,
         "degenerate_faces": int(np.sum(joined.area_faces <= 0)),
         "solid": watertight and volume > 0 and parts == 1 and bool(joined.is_winding_consistent),
-        "color": color_kind(mesh),
+        "color": color_kind(placed),
     }

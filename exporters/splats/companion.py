@@ -5,6 +5,7 @@ So a new scene never touches the files of an old one, and the scene changes in o
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import re
 import shutil
@@ -81,8 +82,18 @@ class Companion:
         self._digest.update(f"{name} {len(data)}\n".encode() + data)
 
     def finish(self) -> str:
-        """Give the folder its name, and return it; a folder of this name that exists has the same content."""
+        """Give the folder its name, and return it; one of this name that exists is replaced only if it was damaged."""
         folder = self._parent / f"{self._kind.prefix}-{self._digest.hexdigest()[:12]}"
+        if folder.exists() and not self._equals(folder):
+            folder.rename(self._work / "damaged")
         if not folder.exists():
             self._files.rename(folder)
         return folder.name
+
+    def _equals(self, folder: Path) -> bool:
+        """Whether ``folder`` has all the files that were written, byte for byte."""
+        files = [file.relative_to(self._files) for file in self._files.rglob("*") if file.is_file()]
+        try:
+            return all(filecmp.cmp(self._files / name, folder / name, shallow=False) for name in files)
+        except OSError:
+            return False

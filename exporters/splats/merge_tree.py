@@ -19,11 +19,11 @@ import torch
 from numpy.typing import NDArray
 
 from hgs_toolkit.encoding import (
+    covariances,
     log_scales_to_scales,
     logits_to_opacities,
     normalize_quats,
     opacities_to_logits,
-    quats_to_rotmats,
     rotmats_to_quats,
 )
 from hgs_toolkit.exporters.splats.packing.morton import morton_order
@@ -180,8 +180,7 @@ class _Mixture:
         result[~is_leaf] = self.covariance[nodes[~is_leaf] - self.leaves]
         leaves = nodes[is_leaf]
         scales = torch.from_numpy(self.leaf_scales(leaves))
-        axes = quats_to_rotmats(self.quats[leaves].double()) * scales[:, None]  # (P, 3, 3)
-        result[is_leaf] = (axes @ axes.mT).numpy()[:, *LOWER]
+        result[is_leaf] = covariances(self.quats[leaves].double(), scales).numpy()[:, *LOWER]
         return result
 
     def ordered_from(self, root: int) -> TreeNodes:

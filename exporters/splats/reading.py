@@ -109,6 +109,13 @@ def turned(splats: StoredSplats, frame: str) -> StoredSplats:
     return own
 
 
+def tell_antialiased(path: Path, antialiased: bool) -> bool:
+    """Log that a scene was made for antialiased rendering, if it was; returns whether."""
+    if antialiased:
+        logger.info("%s was made for antialiased rendering, which the metadata keep", path)
+    return antialiased
+
+
 def tell_offset(path: Path, offset: Doubles) -> None:
     """Log that coordinates were recentred by ``offset`` (3,), which is in the file's own frame."""
     place = ", ".join(f"{value:.15g}" for value in offset)

@@ -12,6 +12,7 @@ import json
 import logging
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,19 @@ from hgs_toolkit.exporters.splats.packing.codebooks import codebook, codes
 from hgs_toolkit.exporters.splats.packing.morton import bounds_of, morton_order
 from hgs_toolkit.exporters.splats.packing.quaternions import BOUND, drop_largest, restore_largest
 from hgs_toolkit.exporters.splats.packing.webp import Bytes, pixels_to_webp, webp_to_pixels
-from hgs_toolkit.exporters.splats.reading import NO_OFFSET, Reading, offset_of, reading_of
-from hgs_toolkit.exporters.splats.sog_meta import FRAME, MAX_GAUSSIANS, META, PALETTE, Meta, read_member, take_means
+from hgs_toolkit.exporters.splats.reading import Reading, offset_of, reading_of
+from hgs_toolkit.exporters.splats.sog_meta import (
+    ANTIALIASED,
+    FRAME,
+    MAX_GAUSSIANS,
+    META,
+    MODEL,
+    PALETTE,
+    Meta,
+    opened_bundle,
+    read_member,
+    take_means,
+)
 from hgs_toolkit.exporters.splats.stored import (
     Floats,
     StoredSplats,
@@ -43,6 +55,8 @@ if TYPE_CHECKING:
     from hgs_toolkit.gaussians import GaussianHierarchy
 
 logger = logging.getLogger(__name__)
+
+NO_OPTIONS = ExportOptions()
 
 FIRST_TAG = 252
 """Alpha of a quaternion whose component w was dropped; the next numbers mean x, y and z."""
@@ -76,12 +90,9 @@ def read_sog(path: Path) -> Reading:
         FormatError: if the archive or an image is broken or missing, or the sizes contradict each other.
     """
     size = path.stat().st_size
-    try:
-        with zipfile.ZipFile(path) as bundle:
-            folder = _outer_folder(bundle)
-            return reading_of_sog(lambda name: read_member(bundle, folder + name, size), path, size)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise FormatError(f"{path} is not a readable .sog archive: {error}") from error
+    with opened_bundle(path) as bundle:
+        folder = _outer_folder(bundle)
+        return reading_of_sog(lambda name: read_member(bundle, folder + name, size), path, size)
 
 
 def _outer_folder(bundle: zipfile.ZipFile) -> str:
@@ -92,14 +103,14 @@ def _outer_folder(bundle: zipfile.ZipFile) -> str:
 
 
 def sog_files(
-    scene: GaussianHierarchy | StoredSplats, frame: str = FRAME, options: ExportOptions | None = None
+    scene: GaussianHierarchy | StoredSplats, frame: str = FRAME, options: ExportOptions = NO_OPTIONS
 ) -> Files:
     """The files of one scene, ``meta.json`` first, with its Gaussians in Morton order.
 
     Args:
         scene: a batch of one or arrays, in the ``y_up`` frame.
         frame: the frame of the files; ``meta.json`` states it, but other programs assume ``rdf``.
-        options: the writer's options, of which the metadata's offset is used.
+        options: the writer's options, of which the offset and the way of drawing are used.
     """
     splats = splats_of(scene, frame)
     if not 0 < len(splats) <= MAX_GAUSSIANS:
@@ -115,15 +126,17 @@ def sog_files(
         "quats": _put_quats(images, splats.quats),
         "sh0": _put_colours(images, splats),
     }
+    if options.antialiased:
+        meta[MODEL] = ANTIALIASED
     if splats.sh_degree:
         meta["shN"] = _put_harmonics(images, splats)
     return {META: json.dumps(meta, allow_nan=False).encode()} | images
 
 
-def _offset_entry(frame: str, options: ExportOptions | None) -> dict[str, Any]:
+def _offset_entry(frame: str, options: ExportOptions) -> dict[str, Any]:
     """The entry of ``asset`` that states the offset, in the frame of the files; none if there is no offset."""
-    offset = options.metadata.offset if options and options.metadata else NO_OFFSET
-    return {"offset": offset_of(np.array(offset) * frame_signs("y_up", frame))} if any(offset) else {}
+    signed = np.array(options.offset) * frame_signs("y_up", frame)
+    return {"offset": offset_of(signed)} if any(options.offset) else {}
 
 
 def reading_of_sog(load: Callable[[str], bytes], path: Path, size: int) -> Reading:
@@ -147,7 +160,7 @@ def reading_of_sog(load: Callable[[str], bytes], path: Path, size: int) -> Readi
         )  # fmt: skip
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
-    return reading_of(path, splats, meta.frame, means, meta.offset)
+    return replace(reading_of(path, splats, meta.frame, means, meta.offset), antialiased=meta.antialiased)
 
 
 def _put_means(images: Files, means: Floats) -> dict[str, Any]:

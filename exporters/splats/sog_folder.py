@@ -29,5 +29,7 @@ def read_sog_folder(path: Path) -> Reading:
             return (path if name == META else folder / name).read_bytes()
         except OSError as error:
             raise FormatError(f"it lacks {name}: {error.strerror or error}") from error
+        except ValueError as error:
+            raise FormatError(f"it names {name!r}, which no file can be called") from error
 
     return reading_of_sog(load, path, size)

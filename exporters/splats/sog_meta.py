@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +34,14 @@ META = "meta.json"
 FRAME = "rdf"
 """Frame of the positions unless the file names another: that of the .ply."""
 
+LARGEST = float(np.finfo(np.float32).max)
+
+MODEL, ANTIALIASED = "model", "antialiased"
+"""Entry of the JSON that says how the Gaussians are drawn, and its value for Mip-Splatting's way."""
+
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Packings that are unpacked no further than asked."""
+
 MAX_GAUSSIANS = 16380**2
 """Greatest number of Gaussians: the pixels of the largest image."""
 
@@ -46,6 +56,7 @@ class Meta:
         bands: degree of the harmonics, 0 to 3.
         frame: world frame of the positions.
         offset: point of the world, in that frame, relative to which the positions are given.
+        antialiased: whether the Gaussians were trained for antialiased rendering.
     """
 
     values: dict[str, Any]
@@ -53,6 +64,7 @@ class Meta:
     bands: int
     frame: str
     offset: Offset
+    antialiased: bool
 
     @classmethod
     def parse(cls, data: bytes) -> Meta:
@@ -71,7 +83,8 @@ class Meta:
             raise FormatError(f"{META} says {count!r} Gaussians and SH degree {bands!r}; expected 1 or more and 0 to 3")
         placed = isinstance(offset, list) and len(offset) == 3 and all(map(_is_finite, offset))
         where = offset_of(np.array(offset, np.float64)) if placed else NO_OFFSET
-        return cls(values, count, bands, frame if frame in ("rdf", "y_up") else FRAME, where)
+        drawn = values.get(MODEL) == ANTIALIASED
+        return cls(values, count, bands, frame if frame in ("rdf", "y_up") else FRAME, where, drawn)
 
     def names(self, part: str, files: int) -> list[str]:
         """The names of the ``files`` images of one part."""
@@ -82,17 +95,20 @@ class Meta:
 
     def book(self, part: str) -> Floats:
         """The codebook of one part, filled up to 256 entries with copies of its last one."""
-        values = self.numbers(part, "codebook")
+        values = self.numbers(part, "codebook").astype(np.float32)
         if not 0 < len(values) <= CODES:
             raise FormatError(f"{META} has a codebook of {len(values)} for '{part}'; expected {CODES}")
         return np.pad(values, (0, CODES - len(values)), mode="edge")
 
-    def numbers(self, part: str, entry: str) -> Floats:
-        """The list of numbers that is the ``entry`` of one part."""
+    def numbers(self, part: str, entry: str) -> NDArray[np.float64]:
+        """The list of numbers that is the ``entry`` of one part.
+
+        They are doubles: the bounds of positions are logarithms, whose last digits are metres for a survey.
+        """
         values = self._of(part, entry)
         if not isinstance(values, list) or not all(map(_is_finite, values)):
             raise FormatError(f"{META}: '{entry}' of '{part}' is no list of finite numbers")
-        return np.array(values, np.float32)
+        return np.array(values, np.float64)
 
     def _of(self, part: str, entry: str) -> Any:
         try:
@@ -103,12 +119,12 @@ class Meta:
 
 def _is_finite(value: object) -> bool:
     """Whether ``value``, from a file's JSON, is a number that float32 holds."""
-    return isinstance(value, int | float) and bool(abs(value) < np.finfo(np.float32).max)
+    return isinstance(value, int | float) and abs(value) < LARGEST
 
 
 def take_means(meta: Meta, load: Callable[[str], bytes]) -> NDArray[np.float64]:
     """The centres (N, 3) in double precision; ``load`` returns the bytes of the file of a name."""
-    low, high = (meta.numbers("means", bound).astype(np.float64) for bound in ("mins", "maxs"))
+    low, high = (meta.numbers("means", bound) for bound in ("mins", "maxs"))
     if len(low) != 3 or len(high) != 3:
         raise FormatError(f"{META} has {len(low)} and {len(high)} bounds of positions; expected 3 each")
     lower, upper = (webp_to_pixels(load(name), name, meta.count)[:, :3] for name in meta.names("means", 2))
@@ -116,6 +132,16 @@ def take_means(meta: Meta, load: Callable[[str], bytes]) -> NDArray[np.float64]:
     with np.errstate(over="ignore"):  # a position that overflows becomes infinite, which is counted later
         means: NDArray[np.float64] = np.sign(logs) * np.expm1(np.abs(logs))
     return means
+
+
+@contextmanager
+def opened_bundle(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive ``path``, opened as a context in which its faults are FormatErrors that name it."""
+    try:
+        with zipfile.ZipFile(path) as bundle:
+            yield bundle
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, UnicodeError) as error:
+        raise FormatError(f"{path} is not a readable .sog archive: {error}") from error
 
 
 def read_member(bundle: zipfile.ZipFile, name: str, size: int) -> bytes:
@@ -127,7 +153,10 @@ def read_member(bundle: zipfile.ZipFile, name: str, size: int) -> bytes:
     check_promise(info.file_size, size)
     if info.compress_size > size:  # zipfile would allocate so many bytes
         raise FormatError(f"{name} is said to take {info.compress_size} bytes of an archive of {size}")
+    if info.compress_type not in PACKINGS:
+        raise FormatError(f"{name} is packed by method {info.compress_type}; expected it stored or deflated")
     try:
-        return bundle.read(info)
+        with bundle.open(info) as member:
+            return member.read(info.file_size)  # no more, whatever it unpacks to
     except zlib.error as error:
         raise FormatError(f"{name} cannot be unpacked: {error}") from error

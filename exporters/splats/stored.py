@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hgs_toolkit.conventions import MAX_OPACITY_LOGIT, sh_bases, sh_degree
+from hgs_toolkit.conventions import MAX_OPACITY_LOGIT, USUAL_LENGTHS, sh_bases, sh_degree
 from hgs_toolkit.exporters.frames import turn_signs
 from hgs_toolkit.exporters.limits import BLOCK
 from hgs_toolkit.parsing import stored as parsed
@@ -166,18 +166,36 @@ def _bounded(means: Floats, log_scales: Floats, quats: Floats, sh: Floats, logit
 
 def unit_quats(quats: Floats) -> Floats:
     """Quaternions (N, 4) wxyz at unit length, zeros as no rotation: ``encoding.normalize_quats`` without torch."""
-    norm = np.sqrt(np.einsum("nk,nk->n", quats, quats))[:, None]
-    result: Floats = quats / np.maximum(norm, np.finfo(np.float32).tiny)
+    tiny = np.finfo(np.float32).tiny
+    shortest, longest = USUAL_LENGTHS
+    norm = _lengths(quats)
+    unusual = ~((norm > shortest) & (norm < longest))[:, 0]
+    if unusual.any():
+        largest = np.abs(quats[unusual]).max(axis=1, keepdims=True)
+        quats = quats.copy()
+        quats[unusual] /= np.maximum(largest, tiny)
+        norm = _lengths(quats)
+    result: Floats = np.divide(quats, np.maximum(norm, tiny), dtype=np.float32)
     result[norm[:, 0] == 0] = 1, 0, 0, 0
     return result
 
 
+def _lengths(quats: Floats) -> Floats:
+    """The lengths (N, 1) of quaternions (N, 4)."""
+    lengths: Floats = np.sqrt(np.einsum("nk,nk->n", quats, quats))[:, None]
+    return lengths
+
+
 def clamped(values: Values, low: float, high: float, what: str, suffix: str) -> Values:
     """``values`` between the bounds of a format; the log counts those beyond as ``what`` of ``suffix`` files."""
-    if beyond := int(((values < low) | (values > high)).sum()):
-        logger.warning("%d of %d %s lie beyond the range of %s files and were clamped",
-                       beyond, math.prod(values.shape), what, suffix)  # fmt: skip
+    tell_clamped(int(((values < low) | (values > high)).sum()), math.prod(values.shape), what, suffix)
     return values.clip(low, high)
+
+
+def tell_clamped(beyond: int, size: int, what: str, suffix: str) -> None:
+    """Log how many of ``size`` values lie beyond the range of a format, if any do."""
+    if beyond:
+        logger.warning("%d of %d %s lie beyond the range of %s files and were clamped", beyond, size, what, suffix)
 
 
 def with_finite_sizes(log_scales: Values, suffix: str) -> Values:

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import json
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from hgs_toolkit.conventions import BACKGROUND_LEVEL
 from hgs_toolkit.encoding import log_scales_to_scales
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.limits import is_count
@@ -27,7 +29,7 @@ from hgs_toolkit.exporters.splats.reading import Reading
 from hgs_toolkit.exporters.splats.scenes import joined
 from hgs_toolkit.exporters.splats.sog import sog_files
 from hgs_toolkit.exporters.splats.sog_folder import read_sog_folder
-from hgs_toolkit.exporters.splats.sog_meta import FRAME
+from hgs_toolkit.exporters.splats.sog_meta import ANTIALIASED, FRAME, MODEL
 from hgs_toolkit.exporters.splats.stored import with_finite_sizes
 from hgs_toolkit.exporters.splats.transform import convert_frame
 from hgs_toolkit.gaussians import GaussianHierarchy
@@ -60,11 +62,12 @@ def write_streamed_sog(path: Path, scene: GaussianHierarchy, options: ExportOpti
         units = _Units(folder, lods, frame, options)
         tree = units.box([torch.arange(lod.num_gaussians) for lod in lods])
         common = folder.finish()
+    counts = [lod.num_gaussians for lod in lods]
     document = {
         "version": VERSION, "asset": {"generator": program_name()},
-        "count": lods[0].num_gaussians, "counts": [lod.num_gaussians for lod in lods], "lodLevels": len(lods),
+        "count": sum(counts), "counts": counts, "lodLevels": len(lods),
         "lodErrors": False, "filenames": [f"{common}/{name}/meta.json" for name in units.names], "tree": tree,
-    }  # fmt: skip
+    } | ({MODEL: ANTIALIASED} if options.antialiased else {})  # fmt: skip
     path.write_text(json.dumps(document, indent=1), encoding="utf-8")
 
 
@@ -127,20 +130,32 @@ def replacing_streamed_sog(path: Path) -> AbstractContextManager[None]:
 def read_streamed_sog(path: Path) -> Reading:
     """Read the finest level of a scene, written by any program, as a flat scene, since the format has no tree.
 
+    Its environment, which viewers draw whatever the level, is the background.
+
     Raises:
         FormatError: if the JSON is broken, names files outside its folder, or a unit is broken.
     """
     try:
         document = json.loads(path.read_bytes())
         names, root = document["filenames"], document["tree"]
-        units = _finest_units(root)
+        units, environment = _finest_units(root), document.get("environment")
         if document.get("version", VERSION) != VERSION:
             raise FormatError(f"its version is {document['version']!r}; expected {VERSION}")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, FormatError):
             raise FormatError(f"{path}: {error}") from error
         raise FormatError(f"{path} is no JSON of a streamed SOG scene: {error!r}") from error
-    return joined([_read_unit(path, names, index) for index in units])
+    readings = [_read_unit(path, names, index) for index in units]
+    if environment is not None:
+        readings.append(_as_background(_read_file(path, environment)))
+    reading = joined(readings)
+    return replace(reading, antialiased=reading.antialiased or document.get(MODEL) == ANTIALIASED)
+
+
+def _as_background(reading: Reading) -> Reading:
+    scene = reading.scene
+    level = torch.full((scene.num_gaussians,), BACKGROUND_LEVEL)
+    return replace(reading, content=scene.replace(level=level, check_finite=False))
 
 
 def _finest_units(root: Json) -> list[int]:
@@ -162,7 +177,14 @@ def _finest_units(root: Json) -> list[int]:
 def _read_unit(path: Path, names: Any, index: Any) -> Reading:
     if not isinstance(names, list) or not is_count(index, 0, len(names) - 1) or not isinstance(names[index], str):
         raise FormatError(f"{path} refers to file {index!r}, which it does not name")
-    meta = Path(names[index])
+    return _read_file(path, names[index])
+
+
+def _read_file(path: Path, name: Any) -> Reading:
+    """The unit in the folder of the ``meta.json`` that the scene ``path`` names."""
+    if not isinstance(name, str):
+        raise FormatError(f"{path} names the file {name!r}; expected a meta.json in a folder beside it")
+    meta = Path(name)
     if meta.is_absolute() or ".." in meta.parts or meta.name != "meta.json":
         raise FormatError(f"{path} names the file '{meta}'; expected a meta.json in a folder beside it")
     try:

@@ -82,8 +82,8 @@ def write_usd(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
     stage.GetRootLayer().comment = program_name()
     prim = stage.DefinePrim(PRIM, usd_child.TYPE)
     stage.SetDefaultPrim(prim)
-    if options.metadata and any(options.metadata.offset):  # transforms are doubles, positions are not
-        pxr.UsdGeom.Xformable(prim).AddTranslateOp().Set(pxr.Gf.Vec3d(*options.metadata.offset))
+    if any(options.offset):  # transforms are doubles, positions are not
+        pxr.UsdGeom.Xformable(prim).AddTranslateOp().Set(pxr.Gf.Vec3d(*options.offset))
     if options.lods:
         variants = prim.GetVariantSets().AddVariantSet(VARIANTS)
         for lod in levels_of_detail(scene):

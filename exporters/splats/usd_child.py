@@ -83,7 +83,8 @@ def read(layer: Any) -> tuple[Arrays, dict[str, Any]]:
 
     stage, time = Usd.Stage.Open(layer), Usd.TimeCode.EarliestTime()
     arrays: Arrays = {}
-    prims = [prim for prim in stage.Traverse() if prim.GetTypeName() == TYPE]
+    everywhere = Usd.TraverseInstanceProxies()  # also in copies, whose prims USD keeps once
+    prims = [prim for prim in stage.Traverse(everywhere) if prim.GetTypeName() == TYPE]
     if not prims:
         raise UnusableError(f"it has no prim of type {TYPE}")
     found: dict[str, Any] = {"z_up": UsdGeom.GetStageUpAxis(stage) == UsdGeom.Tokens.z, "prims": []}

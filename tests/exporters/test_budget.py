@@ -45,6 +45,25 @@ def test_a_scene_that_fits_is_left_as_it_is(scene: GaussianHierarchy) -> None:
     assert scene_within(scene, "a.spz", 10**9, export) is scene
 
 
+def test_anchors_go_before_gaussians(scene: GaussianHierarchy, tmp_path: Path) -> None:
+    """Nobody sees them, and they are nearly as large as the scene."""
+    told = scene.replace(anchors=scene.replace(anchors=None))
+    export(scene, tmp_path / "bare.hgs")
+    kept = scene_within(told, "a.hgs", (tmp_path / "bare.hgs").stat().st_size, export)
+    assert kept.anchors is None
+    assert kept.num_gaussians == scene.num_gaussians
+
+
+def test_a_file_of_some_levels_has_their_anchors(scene: GaussianHierarchy, tmp_path: Path) -> None:
+    told = scene.replace(anchors=scene.levels([0, 1], background=False))
+    export(told, tmp_path / "a.hgs", levels=[1])
+    anchors = load(tmp_path / "a.hgs").anchors
+    assert anchors is not None
+    assert anchors.level_counts[1:] == scene.level_counts[1:2]
+    export(told, tmp_path / "b.hgs", levels=[2])
+    assert load(tmp_path / "b.hgs").anchors is None
+
+
 def test_a_budget_below_one_gaussian_is_refused(scene: GaussianHierarchy) -> None:
     with pytest.raises(FormatError, match=r"one Gaussian takes \d+ bytes of a\.ply"):
         scene_within(scene, "a.ply", 100, export)

@@ -139,6 +139,15 @@ def test_unit_quaternions_are_those_of_the_encoding() -> None:
     torch.testing.assert_close(torch.from_numpy(unit_quats(quats.numpy())), normalize_quats(quats))
 
 
+@pytest.mark.parametrize("length", [1e-40, 1e-25, 1e-12, 1e20, 5e37])
+def test_quaternions_of_any_length_keep_their_rotation(length: float) -> None:
+    quats = np.array([[1, 2, 3, 4], [0, 0, 0, 0], [4, -3, 2, -1]], np.float32) * np.float32(length)
+    expected = np.array([[1, 2, 3, 4], [30**0.5, 0, 0, 0], [4, -3, 2, -1]]) / 30**0.5
+    tolerance = 1e-4 if length < 1e-38 else 1e-6  # such short ones have fewer digits
+    np.testing.assert_allclose(unit_quats(quats), expected, atol=tolerance)
+    np.testing.assert_allclose(normalize_quats(torch.from_numpy(quats)), expected, atol=tolerance)
+
+
 def test_points_of_one_cell_keep_their_order_along_the_curve() -> None:
     means = np.random.default_rng(0).uniform(-1, 1, (50, 3)).astype(np.float32)
     doubled = np.repeat(means, 3, axis=0)

@@ -180,3 +180,15 @@ def test_nodes_keep_levels_and_background_but_no_parents(
     export(scene, tmp_path / "a.glb", nodes=True)
     assert "do not keep which Gaussians are whose parents (hgs export --extras keeps it" in caplog.text
     assert "background" not in caplog.text
+
+
+@pytest.mark.parametrize("row", [row for row in FORMATS if row.reader and row.writer], ids=lambda row: row.suffix)
+def test_how_a_scene_is_to_be_drawn_comes_back_or_its_loss_is_told(
+    row: SplatFormat, tmp_path: Path, scene_factory: SceneFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / f"a{row.suffix}" if row.suffix.startswith(".") else tmp_path / row.suffix
+    with caplog.at_level(logging.INFO):
+        export(scene_factory((8, 32)), path, metadata=AssetMetadata(antialiased=True))
+    told = "do not keep" in caplog.text and "were trained for antialiased rendering" in caplog.text
+    assert read_asset(path).metadata.antialiased is row.keeps_antialiased
+    assert told is not row.keeps_antialiased

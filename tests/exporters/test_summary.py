@@ -14,9 +14,10 @@ from safetensors.torch import save_file
 
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.summary import summarize_splats
-from hgs_toolkit.exporters.table import export, load
+from hgs_toolkit.exporters.table import export, load, read_asset
 from hgs_toolkit.gaussians import GaussianHierarchy
 from tests.exporters.splats.test_foreign_values import Columns, rewritten
+from tests.exporters.splats.test_sog import rewrite
 
 
 def assert_refused_alike(path: Path, message: str) -> None:
@@ -47,6 +48,7 @@ def native(path: Path, scene: GaussianHierarchy, change: Callable[[dict[str, tor
         (lambda t: t["parent"][80].fill_(81), "a Gaussian's parent is not of a lower level"),
         (lambda t: t.update(quats=t["quats"][:5]), "quats is float32 of shape"),
         (lambda t: t.update(means=t["means"].double()), "means is torch.float64"),
+        (lambda t: t.update(sh=t["sh"].to(torch.float8_e5m2)), "sh is float8_e5m2"),
         (lambda t: t.update(level=t["level"].short()), "level is int16"),
         (lambda t: t.pop("log_scales"), "the tensor 'log_scales' is missing"),
     ],
@@ -75,6 +77,36 @@ def test_a_ply_that_cannot_be_read_has_no_summary(
 
     rewritten(tmp_path / "a.ply", damage)
     assert_refused_alike(tmp_path / "a.ply", message)
+
+
+@pytest.mark.parametrize(("name", "value"), [("parent", 0.5), ("level", 0.5)])
+def test_a_ply_whose_tree_is_no_numbers_has_no_summary(
+    name: str, value: float, tmp_path: Path, scene: GaussianHierarchy
+) -> None:
+    export(scene, tmp_path / "a.ply", extras=True)
+    rewritten(tmp_path / "a.ply", lambda columns: columns[name].__setitem__(5, value))
+    assert_refused_alike(tmp_path / "a.ply", "level or parent is no whole number")
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".spz", ".sog", ".splat"])
+@pytest.mark.parametrize("extras", [False, True])
+def test_small_gaussians_a_little_away_are_recentred_in_both(
+    suffix: str, extras: bool, tmp_path: Path, scene_factory: Callable[..., GaussianHierarchy]
+) -> None:
+    scene = scene_factory((30, 60))
+    far = torch.tensor([90.0, 20.0, -30.0]) + 0.02 * scene.means / scene.means.abs().max()
+    path = tmp_path / f"a{suffix}"
+    export(scene.replace(means=far, log_scales=scene.log_scales * 0 - 12.0), path, extras=extras and suffix == ".ply")
+    summary, asset = summarize_splats(path), read_asset(path)
+    assert summary.metadata.offset == asset.metadata.offset
+    np.testing.assert_allclose(summary.low, asset.scene.means[0].amin(0), atol=1e-6)
+
+
+@pytest.mark.parametrize("lost", ["scales.webp", "quats.webp", "sh0.webp"])
+def test_a_sog_that_lacks_an_image_has_no_summary(lost: str, tmp_path: Path, scene: GaussianHierarchy) -> None:
+    export(scene, tmp_path / "a.sog")
+    rewrite(tmp_path / "a.sog", lambda files: files.__delitem__(lost))
+    assert_refused_alike(tmp_path / "a.sog", f"the archive lacks {lost}")
 
 
 @pytest.mark.parametrize(

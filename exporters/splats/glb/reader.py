@@ -29,12 +29,13 @@ from hgs_toolkit.exporters.splats.glb.names import (
     harmonics,
     named,
 )
-from hgs_toolkit.exporters.splats.reading import Reading, scene_of, turned
+from hgs_toolkit.exporters.splats.reading import Reading, scene_of, tell_antialiased, turned
 from hgs_toolkit.exporters.splats.spz.reader import unpack_spz
 from hgs_toolkit.exporters.splats.stored import StoredSplats
 from hgs_toolkit.exporters.splats.transform import transform_scenes
 from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
 from hgs_toolkit.parsing.gltf import MAX_VISITS, Glb, Json
+from hgs_toolkit.parsing.spz_layout import ANTIALIASED
 from hgs_toolkit.parsing.stored import ParseError
 
 logger = logging.getLogger(__name__)
@@ -65,33 +66,38 @@ def read_glb(path: Path) -> Reading:
         raise FormatError(f"{path}: {error}") from error
 
 
-def placed_gaussians(path: Path) -> list[tuple[GaussianHierarchy, NDArray[np.float64]]]:
-    """The Gaussians of each primitive with the matrix (4, 4) that places them; raises as :func:`read_glb`."""
-    try:
-        return [(part.scene, part.matrix) for part in _parts(Glb(path), path.stat().st_size)]
-    except (FormatError, ParseError, ShapeError) as error:
-        raise FormatError(f"{path}: {error}") from error
-
-
 @dataclass(frozen=True, eq=False)
-class _Part:
-    """The Gaussians of one primitive and the matrix (4, 4) that places them.
+class Part:
+    """The Gaussians of one primitive.
 
-    If the file has them, ``parent`` (N,) holds the parents that they had when they were written.
+    Attributes:
+        scene: the Gaussians.
+        matrix: (4, 4), which places them.
+        parent: (N,) the parents that they had when they were written, if the file has them.
+        antialiased: whether they are an .spz that says it was made for antialiased rendering.
     """
 
     scene: GaussianHierarchy
     matrix: NDArray[np.float64]
-    parent: Tensor | None
+    parent: Tensor | None = None
+    antialiased: bool = False
 
 
-def _parts(glb: Glb, size: int) -> list[_Part]:
+def parts_of(path: Path) -> list[Part]:
+    """The Gaussians of each primitive, not placed yet; raises as :func:`read_glb`."""
+    try:
+        return _parts(Glb(path), path.stat().st_size)
+    except (FormatError, ParseError, ShapeError) as error:
+        raise FormatError(f"{path}: {error}") from error
+
+
+def _parts(glb: Glb, size: int) -> list[Part]:
     """Each splat primitive of the scene, with the matrix of its node.
 
     What the primitives promise together is compared with the file's size before they are read, or, of an .spz, when it
     is unpacked; each use counts.
     """
-    found: list[_Part] = []
+    found: list[Part] = []
     other = promised = 0
     most = max(MAX_VISITS, size // LEAST_PRIMITIVE)
     for node, mesh, matrix in glb.instances():
@@ -109,7 +115,8 @@ def _parts(glb: Glb, size: int) -> list[_Part]:
                 unpacked = unpack_spz(glb.view_bytes(packed.get("bufferView"), SPZ_EXTENSION))
                 promised += sum(unpacked.header.plane_bytes)
                 check_promise(promised, size)
-                found.append(_Part(_spz_part(unpacked.splats, node), matrix, None))
+                antialiased = bool(unpacked.header.flags & ANTIALIASED)
+                found.append(Part(_spz_part(unpacked.splats, node), matrix, antialiased=antialiased))
                 continue
             attributes = primitive.get("attributes")
             if not isinstance(attributes, dict) or "POSITION" not in attributes:
@@ -137,7 +144,8 @@ def _check_kind(primitive: Json, splats: Json) -> None:
         )
     extensions = splats.get("extensions")
     if extensions and not (isinstance(extensions, dict) and set(extensions) == {SPZ_EXTENSION}):
-        raise FormatError(f"its Gaussians are extended by {list(extensions)}; only plain ones and .spz are read")
+        names = list(extensions) if isinstance(extensions, dict) else extensions
+        raise FormatError(f"its Gaussians are extended by {names!r:.200}; only plain ones and .spz are read")
 
 
 def _packed(splats: Json) -> Json | None:
@@ -152,7 +160,7 @@ def _spz_part(splats: StoredSplats, node: Json) -> GaussianHierarchy:
     return scene.replace(level=torch.full((scene.num_gaussians,), _level_of(node)), check_finite=False)
 
 
-def _part(glb: Glb, attributes: Json, node: Json, matrix: NDArray[np.float64]) -> _Part:
+def _part(glb: Glb, attributes: Json, node: Json, matrix: NDArray[np.float64]) -> Part:
     def column(name: str, width: int) -> Tensor:  # (N, width)
         if name not in attributes:
             raise FormatError(f"a primitive of Gaussians lacks {name}")
@@ -171,7 +179,7 @@ def _part(glb: Glb, attributes: Json, node: Json, matrix: NDArray[np.float64]) -
         sh=torch.stack(coefficients, dim=1)[None], opacity_logits=opacities_to_logits(opacities)[None],
         level=level, check_finite=False,
     )  # fmt: skip
-    return _Part(scene, matrix, parent)
+    return Part(scene, matrix, parent)
 
 
 def _level_of(node: Json) -> int:
@@ -193,13 +201,13 @@ def _whole(values: Tensor, name: str) -> Tensor:
     return values[:, 0].long()
 
 
-def _joined(path: Path, parts: list[_Part]) -> Reading:
+def _joined(path: Path, parts: list[Part]) -> Reading:
     """One scene of all parts; it keeps the tree if every part has its parents and they fit the levels."""
     scenes, offset = transform_scenes(path, [(part.scene, part.matrix) for part in parts])
     scene = scenes[0] if len(scenes) == 1 else concatenate(scenes)
     parents = [part.parent for part in parts if part.parent is not None]
     if len(parents) != len(parts):
-        return Reading(scene, offset)
+        return Reading(scene, offset, tell_antialiased(path, any(part.antialiased for part in parts)))
     try:
         return Reading(scene.replace(parent=torch.cat(parents), check_finite=False), offset)
     except ShapeError as error:

@@ -42,7 +42,6 @@ from hgs_toolkit.exporters.splats.glb.names import (
     splat_properties,
 )
 from hgs_toolkit.exporters.splats.gltf import write_chunks
-from hgs_toolkit.exporters.splats.reading import NO_OFFSET
 from hgs_toolkit.exporters.splats.stored import with_finite_sizes
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
 from hgs_toolkit.parsing.gltf import Json
@@ -102,8 +101,7 @@ def write_glb(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
         kept, tally = scene.level.unique_consecutive(return_counts=True)
         levels, counts = kept.tolist(), tally.tolist()
     # A node's numbers are doubles for most programs, so the offset of a scene far from the origin is kept there.
-    offset = options.metadata.offset if options.metadata else NO_OFFSET
-    placed: Json = {"translation": list(offset)} if any(offset) else {}
+    placed: Json = {"translation": list(options.offset)} if any(options.offset) else {}
     columns = _columns(scene, options.extras)
     write_chunks(
         path, _document(scene, columns, levels, counts, placed), _blocks(columns, scene.num_gaussians),

@@ -10,6 +10,9 @@ from hgs_toolkit.exporters.splats.offsets import NO_OFFSET, Offset, parse_offset
 from hgs_toolkit.exporters.splats.ply.table import ANTIALIASED, FRAME_COMMENT, OFFSET_COMMENT, RENDER_MODE_COMMENT
 from hgs_toolkit.version import program_name
 
+POSTSHOT_COMMENT = "antialiased"
+"""Name of the comment in which Postshot states the same, by 0 or 1."""
+
 FRAME = "rdf"
 """Frame of a file without a comment: that of the 3D-GS reference."""
 
@@ -34,20 +37,29 @@ class PlyFacts:
         frame = _named(comments, FRAME_COMMENT)
         return cls(
             "y_up" if frame == "y_up" else FRAME, parse_offset(_named(comments, OFFSET_COMMENT)),
-            _named(comments, RENDER_MODE_COMMENT) == ANTIALIASED,
+            _is_antialiased(comments),
         )  # fmt: skip
+
+
+def _is_antialiased(comments: list[str]) -> bool:
+    """Whether the last comment that says how to render, Brush's and SuperSplat's or Postshot's, says antialiased."""
+    found = False
+    for comment in comments:
+        name, _, value = comment.strip().lower().partition(" ")
+        if name == RENDER_MODE_COMMENT.strip().lower():
+            found = value.strip() == ANTIALIASED
+        elif name == POSTSHOT_COMMENT:
+            found = value.strip() == "1"
+    return found
 
 
 def comment_lines(frame: str, options: ExportOptions) -> list[str]:
     """The header's lines that state the program, the frame and, where there is something to state, the other facts."""
     lines = [f"comment generator {program_name()}", f"comment {FRAME_COMMENT}{frame}"]
-    metadata = options.metadata
-    if metadata is None:
-        return lines
-    if any(metadata.offset) and not options.world:
-        signed = (value * sign for value, sign in zip(metadata.offset, frame_signs("y_up", frame), strict=True))
+    if any(options.offset) and not options.world:
+        signed = (value * sign for value, sign in zip(options.offset, frame_signs("y_up", frame), strict=True))
         lines.append(f"comment {OFFSET_COMMENT}{' '.join(f'{value + 0.0!r}' for value in signed)}")
-    if metadata.antialiased:
+    if options.antialiased:
         lines.append(f"comment {RENDER_MODE_COMMENT}{ANTIALIASED}")
     return lines
 

@@ -58,7 +58,11 @@ SH_RANGE = 8.0
 
 
 def write_compressed_ply(path: Path, scene: GaussianHierarchy | StoredSplats, options: ExportOptions) -> None:
-    """Write one scene, its Gaussians in Morton order; values beyond the format's range are counted in the log."""
+    """Write one scene, its Gaussians in Morton order; values beyond the format's range are counted in the log.
+
+    Raises:
+        FormatError: if the Gaussians of a chunk lie farther apart than single precision tells.
+    """
     frame = options.frame or FRAME
     splats = splats_of(scene, frame)
     splats = splats.take(morton_order(splats.means))
@@ -66,6 +70,7 @@ def write_compressed_ply(path: Path, scene: GaussianHierarchy | StoredSplats, op
     log_scales = clamped(splats.log_scales, -MAX_LOG_SCALE, MAX_LOG_SCALE, "log scales", SUFFIX)
     colours = 0.5 + np.float32(SH_C0) * splats.sh[:, 0]
     bounds = [_bounds(values) for values in (splats.means, log_scales, colours)]  # each (C, 2, 3)
+    _refuse_endless(bounds[0])
     largest, three = drop_largest(splats.quats)
     words = [
         _pack(_unit(splats.means, bounds[0]), POSITION_BITS),
@@ -194,6 +199,18 @@ def _bounds(values: Floats) -> Floats:
     columns = [np.ascontiguousarray(column) for column in values.T]
     sides = [np.stack([side.reduceat(column, starts) for column in columns], 1) for side in (np.minimum, np.maximum)]
     return np.stack(sides, axis=1)
+
+
+def _refuse_endless(bounds: Floats) -> None:
+    """Raise a FormatError if the extent of a chunk, between whose bounds (C, 2, 3) its centres lie, is infinite."""
+    with np.errstate(over="ignore"):
+        endless = np.isinf(bounds[:, 1] - bounds[:, 0])  # (C, 3)
+    if endless.any():
+        low, high = bounds.transpose(1, 0, 2)[:, endless][:, 0]
+        raise FormatError(
+            f"coordinates from {low:.3g} to {high:.3g} in one chunk; {SUFFIX} files hold chunks whose extent is less "
+            f"than {np.finfo(np.float32).max:.3g}, write .ply"
+        )
 
 
 def _unit(values: Floats, bounds: Floats) -> Floats:

@@ -21,6 +21,7 @@ from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.frames import frame_signs, turn_signs
 from hgs_toolkit.exporters.limits import BLOCK
 from hgs_toolkit.exporters.options import ExportOptions
+from hgs_toolkit.exporters.splats.offsets import NO_OFFSET
 from hgs_toolkit.exporters.splats.ply.comments import FRAME, comment_lines
 from hgs_toolkit.exporters.splats.stored import Floats, StoredSplats, bounded_blocks, rest_bases
 
@@ -47,8 +48,7 @@ def write_ply(path: Path, scene: GaussianHierarchy | StoredSplats, options: Expo
     if options.extras and scene.num_gaussians > MAX_EXACT_INDEX:
         raise FormatError(f"{scene.num_gaussians} Gaussians; a .ply file keeps parents of at most {MAX_EXACT_INDEX}")
     names = [*_names(degree, normals=options.normals), *(TREE if options.extras else ())]
-    offset = options.metadata.offset if options.world and options.metadata else (0.0, 0.0, 0.0)
-    shift = np.array(offset) * frame_signs("y_up", frame)
+    shift = np.array(options.offset if options.world else NO_OFFSET) * frame_signs("y_up", frame)
     with open(path, "wb") as file:
         file.write(_header(scene, frame, names, options, "double" if shift.any() else "float").encode())
         for table in _tables(scene, frame, degree, options):

@@ -221,7 +221,7 @@ def _chunk(file: BinaryIO, start: int, span: tuple[int, int], size: int) -> _Chu
     for entry in entries:
         if not isinstance(entry, dict) or not isinstance(entry.get("encoding"), str):
             raise FormatError("a property of a chunk has no encoding")
-        if (name := entry.get("property")) in WIDTHS:
+        if isinstance(name := entry.get("property"), str) and name in WIDTHS:
             properties[name] = _property(file, payload, end, entry)
     chunk = _Chunk(count, properties)
     check_promise(chunk.promised, size)

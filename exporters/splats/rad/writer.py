@@ -32,7 +32,7 @@ from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.merge_tree import MergeTree, TreeNodes, blocks, merged_nodes
 from hgs_toolkit.exporters.splats.packing.quaternions import equal_rotations
 from hgs_toolkit.exporters.splats.rad.encodings import PLAIN
-from hgs_toolkit.exporters.splats.reading import NO_OFFSET, offset_of
+from hgs_toolkit.exporters.splats.reading import offset_of
 from hgs_toolkit.exporters.splats.stored import with_finite_sizes
 from hgs_toolkit.exporters.splats.transform import convert_frame
 from hgs_toolkit.gaussians import GaussianHierarchy
@@ -106,10 +106,9 @@ def write_rad(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> N
 
 def _offset_text(frame: str, options: ExportOptions) -> str:
     """The end of the header's comment that states the offset; empty if there is none."""
-    offset = options.metadata.offset if options.metadata else NO_OFFSET
-    if not any(offset):
+    if not any(options.offset):
         return ""
-    signed = offset_of(np.array(offset) * frame_signs("y_up", frame))
+    signed = offset_of(np.array(options.offset) * frame_signs("y_up", frame))
     return ", offset " + " ".join(repr(value) for value in signed)
 
 

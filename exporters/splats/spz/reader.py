@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hgs_toolkit.conventions import MAX_OPACITY_LOGIT
-from hgs_toolkit.exporters.splats.reading import Reading, parse_errors_name, reading_of
+from hgs_toolkit.exporters.splats.reading import Reading, parse_errors_name, reading_of, tell_antialiased
 from hgs_toolkit.exporters.splats.spz.axes import FRAME, FRAMES, from_axes
 from hgs_toolkit.exporters.splats.stored import StoredSplats
 from hgs_toolkit.parsing.spz import parse_parts, unpack_planes
@@ -55,8 +55,7 @@ def read_spz(path: Path) -> Reading:
         header, splats, extensions = unpack_spz(data)
     if header.degree == MAX_DEGREE:
         logger.warning("%s has spherical harmonics of degree 4; those above degree 3 are not kept", path)
-    if antialiased := bool(header.flags & ANTIALIASED):
-        logger.info("%s was made for antialiased rendering, which the metadata keep", path)
+    antialiased = tell_antialiased(path, bool(header.flags & ANTIALIASED))
     axes = declared_axes(extensions) if header.flags & EXTENDED else ""
     if axes:
         logger.info("%s declares its axes: %s", path, axes)

@@ -6,10 +6,9 @@ which is ``y_up``, unless the option ``frame`` names another frame.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import zstandard
 from isal import isal_zlib
@@ -17,7 +16,7 @@ from isal import isal_zlib
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.spz.axes import FRAME, axes_record
-from hgs_toolkit.exporters.splats.stored import StoredSplats, splats_of
+from hgs_toolkit.exporters.splats.stored import StoredSplats, splats_of, tell_clamped
 from hgs_toolkit.parsing.spz_layout import ANTIALIASED, EXTENDED, HEADER, MAGIC, STREAM, TABLE_START
 from hgs_toolkit.parsing.spz_packing import GZIP, pack_gzip, pack_planes
 from hgs_toolkit.parsing.stored import ParsedSplats, ParseError
@@ -25,7 +24,7 @@ from hgs_toolkit.parsing.stored import ParsedSplats, ParseError
 if TYPE_CHECKING:
     from hgs_toolkit.gaussians import GaussianHierarchy
 
-logger = logging.getLogger(__name__)
+SUFFIX = ".spz"
 
 VERSIONS = (3, 4)
 """Versions that are written, the default first."""
@@ -38,14 +37,27 @@ ZSTD_LEVEL = 12
 
 
 def write_spz(path: Path, scene: GaussianHierarchy | StoredSplats, options: ExportOptions) -> None:
-    """Write one scene; raises as :func:`spz_parts`."""
-    parts = spz_parts(scene, options)
+    """Write one scene; values beyond the format's range are clamped and counted in the log.
+
+    Raises:
+        FormatError: as :func:`pack_spz` does.
+    """
+    packed = pack_spz(scene, options)
+    for what, (beyond, size) in packed.clamped.items():
+        tell_clamped(beyond, size, what, SUFFIX)
     with open(path, "wb") as file:
-        file.writelines(parts)
+        file.writelines(packed.parts)
 
 
-def spz_parts(scene: GaussianHierarchy | StoredSplats, options: ExportOptions) -> list[bytes]:
-    """The bytes of one scene, in parts; values beyond the format's range are clamped and counted in the log.
+class PackedSpz(NamedTuple):
+    """The bytes of an .spz, in parts, and how many values were clamped, as PackedPlanes counts them."""
+
+    parts: list[bytes]
+    clamped: dict[str, tuple[int, int]]
+
+
+def pack_spz(scene: GaussianHierarchy | StoredSplats, options: ExportOptions) -> PackedSpz:
+    """Pack one scene; values beyond the format's range are clamped.
 
     Raises:
         FormatError: if there are more Gaussians than readers take, a coordinate is 2^22 or larger, or no such version
@@ -58,12 +70,12 @@ def spz_parts(scene: GaussianHierarchy | StoredSplats, options: ExportOptions) -
         facts, planes, clamped = pack_planes(ParsedSplats(*splats_of(scene, frame).parts))
     except ParseError as error:
         raise FormatError(str(error)) from error
-    for what, (beyond, size) in clamped.items():
-        logger.warning("%d of %d %s lie beyond the range of .spz files and were clamped", beyond, size, what)
-    flags = ANTIALIASED if options.metadata and options.metadata.antialiased else 0
+    flags = ANTIALIASED if options.antialiased else 0
     if options.spz_version == 3:
-        return pack_gzip(facts, flags, planes, isal_zlib.compressobj(level=DEFLATE_LEVEL, wbits=GZIP))
-    return _streams(facts, flags, planes, axes_record(frame))
+        parts = pack_gzip(facts, flags, planes, isal_zlib.compressobj(level=DEFLATE_LEVEL, wbits=GZIP))
+    else:
+        parts = _streams(facts, flags, planes, axes_record(frame))
+    return PackedSpz(parts, clamped)
 
 
 def _streams(facts: tuple[int, int, int], flags: int, planes: Sequence[bytes], extension: bytes) -> list[bytes]:

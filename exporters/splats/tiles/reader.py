@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.limits import most_content
-from hgs_toolkit.exporters.splats.glb.reader import placed_gaussians
-from hgs_toolkit.exporters.splats.reading import Reading
+from hgs_toolkit.exporters.splats.glb.reader import Part, parts_of
+from hgs_toolkit.exporters.splats.reading import Reading, tell_antialiased
 from hgs_toolkit.exporters.splats.tiles.layout import Z_UP_FROM_Y_UP
 from hgs_toolkit.exporters.splats.transform import transform_scenes
-from hgs_toolkit.gaussians import GaussianHierarchy, concatenate
+from hgs_toolkit.gaussians import concatenate
 
 Json = dict[str, Any]
 Matrix = NDArray[np.float64]
@@ -61,24 +61,25 @@ def read_tiles(path: Path) -> Reading:
         raise FormatError(f"{path} names no tiles with content")
     parts = _placed(path, contents)
     try:
-        scenes, offset = transform_scenes(path, parts)
+        scenes, offset = transform_scenes(path, [(part.scene, part.matrix) for part in parts])
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
-    return Reading(scenes[0] if len(scenes) == 1 else concatenate(scenes), offset)
+    scene = scenes[0] if len(scenes) == 1 else concatenate(scenes)
+    return Reading(scene, offset, tell_antialiased(path, any(part.antialiased for part in parts)))
 
 
-def _placed(path: Path, contents: list[tuple[str, Matrix]]) -> list[tuple[GaussianHierarchy, Matrix]]:
-    """The Gaussians of every use of a tile, and their matrices; together they are bounded by the size of the tiles."""
-    parts: list[tuple[GaussianHierarchy, Matrix]] = []
+def _placed(path: Path, contents: list[tuple[str, Matrix]]) -> list[Part]:
+    """The Gaussians of every use of a tile, placed in the world; together they are bounded by the size of the tiles."""
+    parts: list[Part] = []
     seen: set[Path] = set()
     size = promised = 0
     for uri, matrix in contents:
         file = _file(path, uri)
         to_world = Z_UP_FROM_Y_UP.T @ matrix @ Z_UP_FROM_Y_UP
-        found = [(scene, to_world @ placed) for scene, placed in placed_gaussians(file)]
+        found = [replace(part, matrix=to_world @ part.matrix) for part in parts_of(file)]
         size += 0 if file in seen else file.stat().st_size
         seen.add(file)
-        promised += LEAST_BYTES * sum(scene.num_gaussians for scene, _ in found)
+        promised += LEAST_BYTES * sum(part.scene.num_gaussians for part in found)
         if promised > most_content(size):
             raise FormatError(f"{path} uses its tiles so often that they hold {promised} bytes; expected each once")
         parts += found

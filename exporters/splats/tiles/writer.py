@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hgs_toolkit.asset_metadata import AssetMetadata
 from hgs_toolkit.encoding import log_scales_to_scales
 from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.companion import Companion
@@ -36,14 +37,16 @@ from hgs_toolkit.exporters.splats.glb.names import (
 )
 from hgs_toolkit.exporters.splats.gltf import glb_bytes
 from hgs_toolkit.exporters.splats.lods import levels_of_detail
-from hgs_toolkit.exporters.splats.reading import NO_OFFSET, Offset
-from hgs_toolkit.exporters.splats.spz.writer import spz_parts
-from hgs_toolkit.exporters.splats.stored import with_finite_sizes
+from hgs_toolkit.exporters.splats.reading import Offset
+from hgs_toolkit.exporters.splats.spz.writer import pack_spz
+from hgs_toolkit.exporters.splats.stored import tell_clamped, with_finite_sizes
 from hgs_toolkit.exporters.splats.tiles.layout import CONTENT_EXTENSION, FOLDERS, VERSION, Z_UP_FROM_Y_UP
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.version import program_name
 
 Json = dict[str, Any]
+
+NAME = "tileset.json"
 
 TILE = 65_536
 """Greatest number of Gaussians of a tile, but for the coarsest one."""
@@ -60,18 +63,20 @@ LEAST_SIDE = 1e-6
 
 
 def write_tiles(path: Path, scene: GaussianHierarchy, options: ExportOptions) -> None:
-    """Write one scene: the file ``path`` and a folder beside it.
+    """Write one scene: the file ``path`` and a folder beside it; what its tiles cannot hold is counted in the log.
 
     Raises:
         FormatError: if a coordinate is too large for the .spz in the tiles.
     """
     scene = scene.detach().to("cpu", torch.float32)
-    scene = scene.replace(log_scales=with_finite_sizes(scene.log_scales, "tileset.json"))  # the boxes need their sizes
+    scene = scene.replace(log_scales=with_finite_sizes(scene.log_scales, NAME))  # the boxes need their sizes
     with Companion(FOLDERS, path.parent) as folder:
-        tiles = _Tiles(folder, scene)
+        tiles = _Tiles(folder, scene, antialiased=options.antialiased)
         root = tiles.root()
-        root["transform"] = _placement(options.metadata.offset if options.metadata else NO_OFFSET)
+        root["transform"] = _placement(options.offset)
         name = folder.finish()
+    for what, (beyond, size) in tiles.clamped.items():
+        tell_clamped(beyond, size, what, NAME)
     for content in tiles.contents:
         content["uri"] = f"{name}/{content['uri']}"
     extensions = [EXTENSION, SPZ_EXTENSION]
@@ -96,10 +101,14 @@ class _Tiles:
     Attributes:
         contents: the entries of the tiles that are written, whose ``uri`` is relative to their folder.
         extent: the diagonal of the scene, which is the error of drawing nothing of it.
+        clamped: how many values of all tiles were clamped, as PackedSpz counts them.
     """
 
-    def __init__(self, folder: Companion, scene: GaussianHierarchy) -> None:
+    def __init__(self, folder: Companion, scene: GaussianHierarchy, *, antialiased: bool) -> None:
         self.folder = folder
+        # The offset is the root's transform, so no tile states it.
+        self.options = ExportOptions(metadata=AssetMetadata(antialiased=antialiased))
+        self.clamped: dict[str, tuple[int, int]] = {}
         depths = [depth for depth, count in enumerate(scene.level_counts) if count]
         self.refine = "ADD" if len(depths) > 1 else "REPLACE"
         self.background = scene.select(scene.is_background & bool(depths))
@@ -157,19 +166,22 @@ class _Tiles:
 
     def _content(self, scene: GaussianHierarchy) -> Json:
         """Write the Gaussians of a tile, which are of one level, and return its entry."""
-        name = f"{len(self.contents)}.glb"
-        self.folder.add(name, tile_glb(scene, int(scene.level[0])))
+        name, packed = f"{len(self.contents)}.glb", pack_spz(scene, self.options)
+        for what, (beyond, size) in packed.clamped.items():
+            before = self.clamped.get(what, (0, 0))
+            self.clamped[what] = before[0] + beyond, before[1] + size
+        self.folder.add(name, tile_glb(scene, int(scene.level[0]), b"".join(packed.parts)))
         self.contents.append({"uri": name, "boundingVolume": _box([scene])})
         return self.contents[-1]
 
 
-def tile_glb(scene: GaussianHierarchy, level: int) -> bytes:
+def tile_glb(scene: GaussianHierarchy, level: int, packed: bytes) -> bytes:
     """A .glb whose Gaussians are an .spz in a buffer view; the attributes' accessors state only their kinds.
 
     Args:
         level: level that the node states, so that it comes back when the tile is read.
+        packed: the .spz of ``scene``.
     """
-    packed = b"".join(spz_parts(scene, ExportOptions()))
     low, high = scene.means[0].amin(0), scene.means[0].amax(0)
     kinds: dict[str, Json] = {
         "POSITION": {"componentType": FLOAT, "type": "VEC3", "min": low.tolist(), "max": high.tolist()},

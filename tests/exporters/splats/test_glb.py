@@ -15,7 +15,9 @@ import torch
 
 from hgs_toolkit.encoding import quats_to_rotmats, rotmats_to_quats
 from hgs_toolkit.errors import FormatError
+from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.gltf import write_chunks
+from hgs_toolkit.exporters.splats.spz.writer import pack_spz
 from hgs_toolkit.exporters.splats.tiles.writer import tile_glb
 from hgs_toolkit.exporters.splats.transform import multiply_quats, transform_scene, turn_harmonics
 from hgs_toolkit.exporters.table import export, load
@@ -220,6 +222,11 @@ def first_accessor(document: Json) -> Json:
     return accessor
 
 
+def splat_extension(document: Json) -> Json:
+    extension: Json = document["meshes"][0]["primitives"][0]["extensions"]["KHR_gaussian_splatting"]
+    return extension
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -239,6 +246,11 @@ def first_accessor(document: Json) -> Json:
         (lambda d: d.update(extensionsRequired=["EXT_meshopt_compression"]), "needs the extensions"),
         (lambda d: d["meshes"][0]["primitives"][0].pop("extensions"), "it is a mesh, not a splat file"),
         (lambda d: d["meshes"][0]["primitives"][0].update(mode=4), "has mode 4"),
+        (lambda d: splat_extension(d).update(extensions=5), "its Gaussians are extended by 5; only plain ones"),
+        (
+            lambda d: splat_extension(d).update(extensions={"EXT_x": {}}),
+            r"are extended by \['EXT_x'\]; only",
+        ),
         (lambda d: d["meshes"][0]["primitives"][0]["attributes"].pop(PREFIX + "SCALE"), "lacks .*SCALE"),
         (lambda d: d.update(meshes=3), "entry 0 of 'meshes'"),
         (
@@ -302,7 +314,7 @@ def test_primitives_that_are_used_by_many_nodes_count_each_time(tmp_path: Path, 
 def test_a_packed_scene_counts_for_each_node_that_uses_it(tmp_path: Path, scene_factory: SceneFactory) -> None:
     scene = scene_factory((20_000,))
     same = scene.replace(**{name: 0 * value for name, value in scene.parameters().items()})
-    (tmp_path / "a.glb").write_bytes(tile_glb(same, 0))
+    (tmp_path / "a.glb").write_bytes(tile_glb(same, 0, b"".join(pack_spz(same, ExportOptions()).parts)))
 
     def share(document: Json) -> None:
         document["nodes"] = [{"mesh": 0}] * 60

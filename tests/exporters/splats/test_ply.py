@@ -14,6 +14,7 @@ from plyfile import PlyData, PlyElement
 
 from hgs_toolkit.encoding import MAX_OPACITY_LOGIT, normalize_quats
 from hgs_toolkit.errors import FormatError, ShapeError
+from hgs_toolkit.exporters.splats.ply.comments import PlyFacts
 from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
 
@@ -320,3 +321,19 @@ def test_gaussforge_keeps_our_columns_through_its_own_format(tmp_path: Path, sce
     rewritten = gaussforge.GaussForge().convert((tmp_path / "a.ply").read_bytes(), "ply", "ply")
     (tmp_path / "b.ply").write_bytes(rewritten["data"])
     assert_same(load(tmp_path / "b.ply"), scene, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("comments", "antialiased"),
+    [
+        (["SplatRenderMode: mip"], True),
+        (["splatrendermode: MIP"], True),
+        (["SplatRenderMode: default"], False),
+        (["antialiased 1"], True),
+        (["antialiased 0"], False),
+        (["antialiased 1", "SplatRenderMode: default"], False),
+        (["SplatRenderModes are many: mip"], False),
+    ],
+)
+def test_brush_and_postshot_say_how_to_draw_and_the_last_word_counts(comments: list[str], antialiased: bool) -> None:
+    assert PlyFacts.parse(comments).antialiased is antialiased

@@ -240,6 +240,7 @@ def test_a_file_without_tree_is_read_whole(tmp_path: Path, scene: GaussianHierar
         ),
         (lambda header: header["properties"].pop(0), b"RADC", "lacks the property 'center'"),
         (lambda header: header["properties"][0].update(bytes=10**9), b"RADC", "'center' lies beyond its chunk"),
+        (lambda header: header["properties"][0].update(property=["center"]), b"RADC", "lacks the property 'center'"),
         (lambda header: header["properties"][0].update(encoding="q7"), b"RADC", "encoded as 'q7'; expected f32"),
         (lambda header: header["properties"][0].update(encoding="ln_f16"), b"RADC", "which is for scales"),
         (lambda header: header["properties"][0].update(encoding="oct88r8"), b"RADC", "which is for orientation"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +17,10 @@ from PIL import Image
 
 from hgs_toolkit.errors import FormatError
 from hgs_toolkit.exporters.splats.packing.morton import morton_order
+from hgs_toolkit.exporters.splats.packing.webp import pixels_to_webp
 from hgs_toolkit.exporters.splats.sog import sog_files
 from hgs_toolkit.exporters.splats.stored import splats_of
-from hgs_toolkit.exporters.table import export, load
+from hgs_toolkit.exporters.table import export, load, read_asset
 from hgs_toolkit.gaussians import GaussianHierarchy
 
 SceneFactory = Callable[..., GaussianHierarchy]
@@ -118,6 +121,8 @@ def test_a_compressed_archive_is_read_too(tmp_path: Path, scene: GaussianHierarc
         (lambda m: m["sh0"].update(codebook=[]), "has a codebook of 0 for 'sh0'"),
         (lambda m: m["means"].update(mins=[0.0]), "1 and 3 bounds of positions"),
         (lambda m: m["means"].update(maxs=[1e30] * 3), "non-finite values"),
+        (lambda m: m["means"].update(maxs=[10**400] * 3), "'maxs' of 'means' is no list of finite numbers"),
+        (lambda m: m["sh0"].update(files=["a\0b"]), "the archive lacks a"),
         (lambda m: m["means"].update(files="ab"), "images of 'means'; expected 2 names"),
         (lambda m: m["quats"].update(files=["../../secret"]), r"the archive lacks \.\./\.\./secret"),
     ],
@@ -162,6 +167,65 @@ def test_a_file_that_unpacks_to_far_more_is_refused(tmp_path: Path, scene: Gauss
     )
     with pytest.raises(FormatError, match=r"a\.sog: 33554432 bytes of content promised .* bomb"):
         load(tmp_path / "a.sog")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_packings_that_unpack_without_bound_are_refused(method: int, tmp_path: Path, scene: GaussianHierarchy) -> None:
+    export(scene, tmp_path / "a.sog")
+    rewrite(tmp_path / "a.sog", lambda files: None, method)
+    with pytest.raises(FormatError, match="expected it stored or deflated"):
+        load(tmp_path / "a.sog")
+
+
+def test_no_more_is_unpacked_than_the_directory_says(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    export(scene, tmp_path / "a.sog")
+    rewrite(tmp_path / "a.sog", lambda files: files.update({"sh0.webp": bytes(200_000_000)}), zipfile.ZIP_DEFLATED)
+    data = (tmp_path / "a.sog").read_bytes()
+    told, lie = struct.pack("<I", 200_000_000), struct.pack("<I", 1000)
+    assert data.count(told) == 2, "in the file's own header and in the directory"
+    (tmp_path / "a.sog").write_bytes(data.replace(told, lie))
+    tracemalloc.start()
+    with pytest.raises(FormatError):
+        load(tmp_path / "a.sog")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30_000_000
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path, scene: GaussianHierarchy) -> None:
+    export(scene, tmp_path / "a.sog")
+    rewrite(tmp_path / "a.sog", lambda files: files.update({"\u00e4.txt": b""}))
+    data = (tmp_path / "a.sog").read_bytes()
+    (tmp_path / "a.sog").write_bytes(data.replace("\u00e4.txt".encode(), b"\xff\xfe.txt"))
+    with pytest.raises(FormatError, match=r"not a readable \.sog archive"):
+        load(tmp_path / "a.sog")
+
+
+@pytest.mark.parametrize(("where", "extent"), [(50_000.0, 100.0), (4_500_000.0, 100.0), (1_000.0, 1.0)])
+def test_positions_far_away_are_as_exact_as_their_sixteen_bits(
+    where: float, extent: float, tmp_path: Path, scene_factory: SceneFactory
+) -> None:
+    scene = scene_factory((300,))
+    local = (scene.means[0] * extent / scene.means.abs().max()).double()
+    files = sog_files(scene)
+    world = (local + where)[morton_order(scene.means[0].numpy()).copy()].numpy()
+    logs = np.sign(world) * np.log1p(np.abs(world))
+    low, high = logs.min(0), logs.max(0)
+    steps = np.rint((logs - low) / (high - low) * 65535).astype(np.uint16)
+    meta = json.loads(files["meta.json"])
+    meta["means"] |= {"mins": low.tolist(), "maxs": high.tolist()}
+    files["meta.json"] = json.dumps(meta).encode()
+    for name, part in (("means_l.webp", steps & 255), ("means_u.webp", steps >> 8)):
+        files[name] = pixels_to_webp(part.astype(np.uint8))
+    with zipfile.ZipFile(tmp_path / "a.sog", "w") as bundle:
+        for name, data in files.items():
+            bundle.writestr(name, data)
+    asset = read_asset(tmp_path / "a.sog")
+    turn = np.array([1, -1, -1])
+    found = (asset.scene.means[0].double().numpy() + np.array(asset.metadata.offset)) * turn
+    step = (high - low).max() / 65535 * where
+    single = 0 if any(asset.metadata.offset) else float(np.spacing(np.float32(where)))
+    assert np.abs(found - world).max() < 0.6 * step + 1e-7 * extent + single
 
 
 def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:

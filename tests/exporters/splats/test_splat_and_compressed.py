@@ -66,6 +66,17 @@ def test_a_compressed_file_has_its_elements_for_every_256(tmp_path: Path, scene_
     assert bool((data["chunk"]["min_x"] <= data["chunk"]["max_x"]).all())
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_chunk_whose_extent_is_no_number_is_refused(tmp_path: Path, scene_factory: SceneFactory) -> None:
+    scene = scene_factory((300,))
+    means = scene.means.clone()
+    means[0, :, 1] = torch.tensor([3.3e38, -3.3e38]).repeat(150)
+    message = r"a\.compressed\.ply: coordinates from -3\.3e\+38 to 3\.3e\+38 in one chunk; .* write \.ply"
+    with pytest.raises(FormatError, match=message):
+        export(scene.replace(means=means), tmp_path / "a.compressed.ply")
+    assert list(tmp_path.iterdir()) == []
+
+
 def changed(path: Path, change: Callable[[dict[str, np.ndarray]], None]) -> None:
     data = PlyData.read(path)
     tables = {element.name: np.array(element.data) for element in data}

@@ -13,6 +13,7 @@ import torch
 
 from hgs_toolkit.errors import FormatError, HgsError
 from hgs_toolkit.exporters.splats import streamed_sog
+from hgs_toolkit.exporters.splats.sog import sog_files
 from hgs_toolkit.exporters.splats.stored import splats_of
 from hgs_toolkit.exporters.table import export, load
 from hgs_toolkit.gaussians import GaussianHierarchy
@@ -38,7 +39,7 @@ def nearest(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
 def test_levels_are_unions_of_the_trees_levels_the_finest_first(tmp_path: Path, scene: GaussianHierarchy) -> None:
     export(scene, tmp_path / "out/lod-meta.json")
     meta = document(tmp_path / "out/lod-meta.json")
-    assert (meta["version"], meta["lodLevels"], meta["count"], meta["counts"]) == (1, 3, 89, [89, 25, 9])
+    assert (meta["version"], meta["lodLevels"], meta["count"], meta["counts"]) == (1, 3, 123, [89, 25, 9])
     for level, count in enumerate(meta["counts"]):
         entry = meta["tree"]["lods"][str(level)]
         unit = document(tmp_path / "out" / meta["filenames"][entry["file"]])
@@ -51,6 +52,36 @@ def test_the_finest_level_comes_back(tmp_path: Path, scene_factory: SceneFactory
     loaded = load(tmp_path / "lod-meta.json")
     assert (loaded.num_gaussians, loaded.sh_degree) == (320, 2)
     assert float(nearest(loaded.means[0], scene.means[0]).max()) < 5e-5
+
+
+def test_an_environment_is_the_background(tmp_path: Path, scene_factory: SceneFactory) -> None:
+    """splat-transform's `--tag-lod -1` writes one."""
+    scene, around = scene_factory((20,)), scene_factory((7,), seed=5)
+    export(scene, tmp_path / "lod-meta.json")
+    (tmp_path / "env").mkdir()
+    for name, data in sog_files(around).items():
+        (tmp_path / "env" / name).write_bytes(data)
+    meta = document(tmp_path / "lod-meta.json") | {"environment": "env/meta.json"}
+    (tmp_path / "lod-meta.json").write_text(json.dumps(meta))
+    loaded = load(tmp_path / "lod-meta.json")
+    assert (loaded.num_gaussians, int(loaded.is_background.sum())) == (27, 7)
+    assert float(nearest(loaded.means[0, loaded.is_background], around.means[0]).max()) < 1e-3
+    (tmp_path / "lod-meta.json").write_text(json.dumps(meta | {"environment": 5}))
+    with pytest.raises(FormatError, match="names the file 5"):
+        load(tmp_path / "lod-meta.json")
+
+
+@pytest.mark.parametrize("name", ["lod-meta.json", "tileset.json"])
+def test_a_damaged_folder_is_mended_when_the_scene_is_written_again(
+    name: str, tmp_path: Path, scene: GaussianHierarchy
+) -> None:
+    export(scene, tmp_path / name)
+    whole = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    first, second = [path for path in whole if path.suffix in (".webp", ".glb")][:2]
+    first.unlink()
+    second.write_bytes(b"damaged")
+    export(scene, tmp_path / name, overwrite=True)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == whole
 
 
 def test_a_flat_scene_gets_merged_levels(tmp_path: Path, scene_factory: SceneFactory) -> None:

@@ -13,7 +13,9 @@ import torch
 
 from hgs_toolkit.asset import AssetMetadata
 from hgs_toolkit.errors import FormatError
+from hgs_toolkit.exporters.options import ExportOptions
 from hgs_toolkit.exporters.splats.glb.names import EXTENSION, SPZ_EXTENSION
+from hgs_toolkit.exporters.splats.spz.writer import pack_spz
 from hgs_toolkit.exporters.splats.stored import splats_of
 from hgs_toolkit.exporters.splats.tiles import writer
 from hgs_toolkit.exporters.splats.tiles.layout import Z_UP_FROM_Y_UP
@@ -43,6 +45,10 @@ def corners(tile: Json) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     box = np.array(tile["boundingVolume"]["box"])
     half = np.abs(box[3:].reshape(3, 3)).sum(axis=0)
     return box[:3] - half, box[:3] + half
+
+
+def packed_tile(scene: GaussianHierarchy) -> bytes:
+    return tile_glb(scene, 0, b"".join(pack_spz(scene, ExportOptions()).parts))
 
 
 def test_each_level_is_a_tile_that_adds_to_its_parent(tmp_path: Path, scene_factory: SceneFactory) -> None:
@@ -131,6 +137,28 @@ def test_the_offset_is_the_roots_transform_and_comes_back(tmp_path: Path, scene_
     assert read_asset(tmp_path / "tileset.json").metadata.offset == offset
 
 
+def test_values_beyond_the_range_are_counted_once_for_all_tiles(
+    tmp_path: Path, scene_factory: SceneFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = scene_factory((4, 16, 64))
+    log_scales = scene.log_scales.clone()
+    log_scales[0, [0, 5, 50]] = 9.0
+    export(scene.replace(log_scales=log_scales), tmp_path / "tileset.json")
+    said = [record.getMessage() for record in caplog.records if "were clamped" in record.getMessage()]
+    assert said == ["9 of 252 scales lie beyond the range of tileset.json files and were clamped"]
+
+
+@pytest.mark.parametrize("antialiased", [False, True])
+def test_tiles_say_that_a_scene_is_to_be_drawn_antialiased(
+    antialiased: bool, tmp_path: Path, scene_factory: SceneFactory
+) -> None:
+    metadata = AssetMetadata(antialiased=antialiased, offset=(1e6, 0.0, 0.0))
+    export(scene_factory((4, 16)), tmp_path / "tileset.json", metadata=metadata)
+    assert read_asset(tmp_path / "tileset.json").metadata == metadata
+    for name in tmp_path.rglob("*.glb"):
+        assert read_asset(name).metadata == AssetMetadata(antialiased=antialiased)
+
+
 def test_a_new_scene_takes_the_old_ones_place(tmp_path: Path, scene_factory: SceneFactory) -> None:
     export(scene_factory((8,)), tmp_path / "tileset.json")
     export(scene_factory((9,)), tmp_path / "tileset.json", overwrite=True)
@@ -191,7 +219,7 @@ def test_an_unknown_version_or_too_many_levels_is_refused(tmp_path: Path) -> Non
 def test_a_tile_that_is_used_again_and_again_counts_each_time(tmp_path: Path, scene_factory: SceneFactory) -> None:
     scene = scene_factory((20_000,))
     same = scene.replace(**{name: 0 * value for name, value in scene.parameters().items()})
-    (tmp_path / "a.glb").write_bytes(tile_glb(same, 0))
+    (tmp_path / "a.glb").write_bytes(packed_tile(same))
     tiles = [{"content": {"uri": "a.glb"}}] * 60
     for count, refused in ((2, False), (60, True)):
         root = {"refine": "ADD", "children": tiles[:count]}

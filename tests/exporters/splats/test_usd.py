@@ -106,6 +106,22 @@ def test_prims_are_placed_and_z_up_becomes_y_up(tmp_path: Path) -> None:
     torch.testing.assert_close(loaded.log_scales[0, 0].exp(), torch.tensor([2.0, 2.0, 4.0]))
 
 
+def test_copies_of_one_prim_are_all_read(tmp_path: Path) -> None:
+    """USD keeps what instances share once, where a plain walk does not find it."""
+    copies = "".join(
+        f"""def Xform "copy{shift}" (instanceable = true
+        prepend references = </original>)
+        {{
+            double3 xformOp:translate = ({shift}, 0, 0)
+            uniform token[] xformOpOrder = ["xformOp:translate"]
+        }}
+        """
+        for shift in (10, 20)
+    )
+    (tmp_path / "a.usda").write_text(stage_text(f'def Xform "original" {{\n{FIELD}}}\n}}\n{copies}'))
+    assert sorted(load(tmp_path / "a.usda").means[0, :, 0].tolist()) == [1, 11, 21]
+
+
 def test_half_precision_is_read(tmp_path: Path) -> None:
     text = FIELD.replace("point3f[] positions", "point3h[] positionsh").replace("float3[] scales", "half3[] scalesh")
     (tmp_path / "a.usda").write_text(stage_text(text + "}"))
