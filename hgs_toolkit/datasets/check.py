@@ -11,10 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from hgs_toolkit.conventions import LEAST_IMAGES
 from hgs_toolkit.datasets.camera_check import CameraStatistics, Finding, camera_findings, measure_cameras
 from hgs_toolkit.datasets.classes import read_classes
 from hgs_toolkit.datasets.eg3d import ASSUME_CAMERAS, POSES, Labels, OnProgress, open_set, parse_label, read_label_file
-from hgs_toolkit.datasets.images import MAX_IMAGE_BYTES, decode, is_image, open_image, unread_images
+from hgs_toolkit.datasets.images import (
+    LEAST_SIDE,
+    LEAST_STAGE,
+    MAX_IMAGE_BYTES,
+    decode,
+    is_image,
+    open_image,
+    unread_images,
+)
 from hgs_toolkit.datasets.label_kinds import LABEL_FILE, is_class
 from hgs_toolkit.datasets.storage import FileStore
 from hgs_toolkit.errors import DataError
@@ -93,6 +102,8 @@ def check_dataset(path: str | Path, progress: OnProgress | None = None) -> Datas
     findings: list[Finding] = []
     if not names:
         findings.append(Finding("error", f"there is no PNG, JPEG or WebP image{unread_images(store.names)}"))
+    elif len(names) < LEAST_IMAGES:
+        findings.append(Finding("error", f"there are {len(names)} images; expected at least {LEAST_IMAGES}"))
     elif len(names) < FEW_IMAGES:
         findings.append(Finding("warning", f"{len(names)} images are few for a GAN; expected {FEW_IMAGES} or more"))
     pairs, facts = _label_file(store, findings)
@@ -169,7 +180,7 @@ def _look(
     """Sizes, modes and alpha of all images; adds what is wrong with them."""
     kinds: Counter[str] = Counter()
     shapes: set[tuple[tuple[int, int], bool]] = set()
-    broken, not_square, alphas = [], [], []
+    unread, not_square, alphas = [], [], []
     for done, name in enumerate(names, start=1):
         try:
             with open_image(store.read(name, MAX_IMAGE_BYTES), name) as image:
@@ -180,20 +191,30 @@ def _look(
                 pixels = decode(image, name)
             if pixels.shape[2] == 4:
                 alphas.append(_alpha_row(pixels[..., 3]))
-        except DataError:
-            broken.append(name)
+        except DataError as error:
+            unread.append(str(error))
         if progress is not None:
             progress(done, len(names))
-    findings += _listed(
-        [("error", "images are broken or have a wrong mode", broken), ("error", "images are not square", not_square)]
-    )
+    findings += _listed([("error", "images cannot be read", unread), ("error", "images are not square", not_square)])
     if len(shapes) > 1:
         found = ", ".join(f"{count} of {kind}" for kind, count in kinds.most_common())
         findings.append(Finding("error", f"images differ in size or mode: {found}; expected one size and mode"))
+    elif shapes:
+        findings += _size_findings(min(shapes)[0][0])
     alpha = _alpha_statistics(np.array(alphas)) if alphas else None
     if alpha is not None:
         findings += _alpha_findings(alpha, len(alphas))
     return dict(kinds.most_common()), alpha
+
+
+def _size_findings(side: int) -> Iterator[Finding]:
+    """What is wrong with a side in pixels: discriminators see powers of two from 8 pixels on, plans from 16."""
+    if side % LEAST_SIDE:
+        expected = f"a multiple of {LEAST_SIDE}, which can be averaged down to a size that is trained at"
+        yield Finding("error", f"images have {side} pixels a side; expected {expected}: resize them")
+    elif side % LEAST_STAGE:
+        expected = f"{LEAST_STAGE} times a whole number, which can be averaged down to the sizes of the stages"
+        yield Finding("warning", f"images have {side} pixels a side; a plan expects {expected}: resize them")
 
 
 def _alpha_row(alpha: np.ndarray[Any, np.dtype[np.uint8]]) -> tuple[float, float, bool, bool, bool]:

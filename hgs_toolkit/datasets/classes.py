@@ -7,12 +7,13 @@ StyleGAN's dataset.json, a class label is a whole number from 0 or a vector of n
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hgs_toolkit.config import ClassPrior
 from hgs_toolkit.config.classes import Vectors, check_names
@@ -48,19 +49,26 @@ class ClassLabels:
     @property
     def prior(self) -> ClassPrior:
         """How often each class vector occurs, those with the earlier names first."""
-        distinct, counts = np.unique(self.vectors, axis=0, return_counts=True)
-        kept = np.sort(np.argsort(-counts, kind="stable")[:MAX_KINDS])[::-1]
-        distinct, counts = distinct[kept], counts[kept]
+        distinct, counts, _ = self._kinds
         shares = tuple(round(float(count), DIGITS) for count in counts / counts.sum())
         plain = np.array_equal(distinct, np.eye(len(self.names), dtype=np.float32))
         vectors = () if plain else tuple(tuple(map(float, vector)) for vector in distinct)
         return ClassPrior(self.names, vectors, () if len(set(counts.tolist())) == 1 else shares)
 
     def counts(self) -> dict[str, int]:
-        """Number of images of each class vector, by its text."""
-        prior = self.prior
-        rows = np.bincount(prior.nearest(self.vectors), minlength=prior.kinds)
-        return dict(zip(prior.texts, rows.tolist(), strict=True))
+        """Number of images of each class vector, by its text; those beyond MAX_KINDS together, as the last."""
+        _, numbers, others = self._kinds
+        found = dict(zip(self.prior.texts, numbers.tolist(), strict=True))
+        if others:  # no class can be called so: its name holds no comma
+            found[f"others, {others} kinds"] = len(self.vectors) - int(numbers.sum())
+        return found
+
+    @cached_property
+    def _kinds(self) -> tuple[Vectors, npt.NDArray[np.int64], int]:
+        """The most frequent vectors (K, C), how many images each has (K,), and how many other vectors there are."""
+        distinct, numbers = np.unique(self.vectors, axis=0, return_counts=True)
+        kept = np.sort(np.argsort(-numbers, kind="stable")[:MAX_KINDS])[::-1]
+        return distinct[kept], numbers[kept], len(distinct) - len(kept)
 
 
 def read_classes(facts: Mapping[str, Any], names: Sequence[str]) -> ClassLabels | None:
@@ -75,7 +83,7 @@ def read_classes(facts: Mapping[str, Any], names: Sequence[str]) -> ClassLabels 
     pairs = entry.get("labels") if isinstance(entry, dict) else None
     if not isinstance(pairs, list) or not all(isinstance(p, list) and len(p) == 2 for p in pairs):
         raise DataError(f'"{CLASSES}" of dataset.json is not {{"names": [...], "labels": [[image, class], ...]}}')
-    by_name = {str(name).replace("\\", "/"): value for name, value in pairs}
+    by_name = classes_by_name((str(name).replace("\\", "/"), value) for name, value in pairs)
     missing = [name for name in names if name not in by_name]
     if missing:
         raise DataError(
@@ -84,6 +92,15 @@ def read_classes(facts: Mapping[str, Any], names: Sequence[str]) -> ClassLabels 
         )
     values = [by_name[name] for name in names]
     return class_labels(_names(entry.get("names"), values), values, names)
+
+
+def classes_by_name(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """The class of each image; DataError names one that has two different ones."""
+    by_name: dict[str, Any] = {}
+    for name, value in pairs:
+        if by_name.setdefault(name, value) != value:
+            raise DataError(f"dataset.json has two different classes for {name}; expected one")
+    return by_name
 
 
 def class_labels(names: Sequence[str], values: Sequence[ClassLabel], images: Sequence[str] = ()) -> ClassLabels:
@@ -109,6 +126,8 @@ def class_labels(names: Sequence[str], values: Sequence[ClassLabel], images: Seq
             vectors[index, value] = 1
         else:
             given = f"{len(value)} values" if isinstance(value, list | tuple) else repr(value)
+            if isinstance(value, list | tuple) and len(value) == len(names):
+                given += ", not all of them finite numbers"
             image = images[index] if index < len(images) else f"image {index}"
             raise DataError(
                 f"the class of {image} is {given}; expected a number from 0 to {len(names) - 1}, or a vector of "
@@ -169,4 +188,4 @@ def _is_label(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and abs(value) < 1e30
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e30  # not so NaN

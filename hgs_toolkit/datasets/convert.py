@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,20 +14,19 @@ from PIL import Image
 
 from hgs_toolkit.datasets.classes import CLASSES, ClassLabel, folder_names, read_classes, top_folder
 from hgs_toolkit.datasets.eg3d import POSES, Labels, OnProgress
-from hgs_toolkit.datasets.eg3d_writer import open_writer
+from hgs_toolkit.datasets.eg3d_writer import open_writer, refuse_within
 from hgs_toolkit.datasets.framing import CROPS, Square, choose_square, compose_over, cut
-from hgs_toolkit.datasets.images import MAX_IMAGE_SIDE, Pixels, open_image
-from hgs_toolkit.datasets.label_kinds import read_class_labels
+from hgs_toolkit.datasets.images import LEAST_SIDE, LEAST_STAGE, MAX_IMAGE_SIDE, Pixels, open_image
+from hgs_toolkit.datasets.label_kinds import label_file, read_class_labels, says_cameras
 from hgs_toolkit.datasets.sources.photographs import MAX_PHOTO_BYTES, MAX_PHOTO_SIDE, Lens, Photograph, Scene, gather
 from hgs_toolkit.datasets.storage import FileStore
 from hgs_toolkit.datasets.world import Placement, PlacementOptions, place_scene, world_misfits
 from hgs_toolkit.errors import DataError
-from hgs_toolkit.imaging.reading import check_mode, has_alpha, to_rgb, upright, upright_size
+from hgs_toolkit.imaging.reading import check_mode, has_alpha, to_rgb, upright_size
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-LEAST_SIDE = 8
-"""Pixels a side of the smallest image that is made."""
 
 Color = tuple[float, float, float]
 
@@ -37,7 +37,7 @@ class Framing:
 
     Attributes:
         crop: one of CROPS; see :func:`choose_square`.
-        resolution: side of the images in pixels; None takes that of the smallest square.
+        resolution: side of the images in pixels; None takes the largest multiple of 16 in the smallest square.
         background: opaque colour behind transparent pixels, display RGB in 0..1; None keeps alpha.
     """
 
@@ -81,8 +81,7 @@ def label_classes(scenes: Sequence[Scene]) -> ClassOf | None:
         DataError: naming the photograph that has no class, or whose label is not as the others are.
     """
     photographs = [photograph for scene in scenes for photograph in scene.photographs]
-    stores = {id(photograph.store): photograph.store for photograph in photographs}
-    found = {key: read_class_labels(store) for key, store in stores.items()}
+    found = {key: read_class_labels(store) for key, store in _stores(scenes).items()}
     if all(labels is None for labels in found.values()):
         return None
     named = {photograph.image: (found[id(photograph.store)] or {}).get(photograph.image) for photograph in photographs}
@@ -91,6 +90,16 @@ def label_classes(scenes: Sequence[Scene]) -> ClassOf | None:
     assert classes is not None
     vectors = dict(zip(named, classes.vectors.tolist(), strict=True))
     return ClassOf(classes.names, lambda photograph: vectors[photograph.image])
+
+
+def has_label_classes(scenes: Sequence[Scene]) -> bool:
+    """Whether dataset.json beside the photographs names classes, be they usable or not."""
+    return any(label_file(store) and not says_cameras(store) for store in _stores(scenes).values())
+
+
+def _stores(scenes: Sequence[Scene]) -> dict[int, FileStore]:
+    """Where the photographs lie, by the identity of the store."""
+    return {id(photograph.store): photograph.store for scene in scenes for photograph in scene.photographs}
 
 
 def folder_classes(scenes: Sequence[Scene]) -> ClassOf:
@@ -115,6 +124,7 @@ class Converted:
         worlds: name, number of images and placement of each scene.
         assumed: how the poses were made up; None if they were measured.
         misfits: what does not fit training in worlds that were kept as they are.
+        unplaced: number of scenes that are left out as a whole, since nothing tells where their subject is.
     """
 
     images: int
@@ -124,6 +134,7 @@ class Converted:
     worlds: tuple[tuple[str, int, str], ...]
     assumed: str | None
     misfits: tuple[str, ...] = ()
+    unplaced: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,20 +173,26 @@ def convert_scenes(
 
     Args:
         out: zip archive (``.zip``) or folder; appears when everything is made.
-        problems: takes what is wrong with images that are left out; None raises it.
+        problems: takes what is wrong with images, and with scenes that cannot be placed, that are left out; None
+            raises it.
         progress: called with (images done, all).
         classes: names of the classes and the class of each photograph; None for a set without classes.
 
     Raises:
-        HgsError: naming the image or scene that cannot be used, or if ``out`` cannot be written.
+        HgsError: naming the image or scene that cannot be used, or if ``out`` cannot be written, or lies in the
+            folder of the images or around it.
     """
+    for store in _stores(scenes).values():
+        refuse_within(store.path, Path(out))
     cuttings: list[_Cutting] = []
     worlds: list[tuple[str, int, str]] = []
     misfits: list[str] = []
+    unplaced = 0
     for scene in scenes:
         measured = list(gather([partial(_measure, each, framing.crop) for each in scene.photographs], problems))
-        if measured:
-            placement = _placement([cutting.photograph for cutting in measured], scene, world)
+        placements = list(gather([partial(_placement, measured, scene, world)] if measured else [], problems))
+        unplaced += bool(measured) and not placements
+        for placement in placements:
             placed = [_placed(cutting, placement) for cutting in measured]
             cuttings += placed
             if scene.assumed is None:
@@ -183,7 +200,7 @@ def convert_scenes(
             worlds.append((scene.name, len(measured), str(placement)))
     if not cuttings:
         raise DataError("none of the images can be used" + (f": {problems[0]}" if problems else ""))
-    size = framing.resolution or min(cutting.side for cutting in cuttings)
+    size = framing.resolution or _own_size(cuttings)
     keeps_alpha = framing.background is None and any(cutting.transparent for cutting in cuttings)
     mode = "RGBA" if keeps_alpha else "RGB"
     assumed = next((scene.assumed for scene in scenes if scene.assumed is not None), None)
@@ -196,7 +213,25 @@ def convert_scenes(
             raise DataError(f"none of the images can be used: {problems[0] if problems else ''}")
         writer.facts |= {POSES: assumed} if assumed is not None else {}
     enlarged = sum(cutting.side < size for cutting in cuttings)
-    return Converted(len(writer), size, mode, enlarged, tuple(worlds), assumed, tuple(misfits))
+    return Converted(len(writer), size, mode, enlarged, tuple(worlds), assumed, tuple(misfits), unplaced)
+
+
+def usable_sides(scenes: Sequence[Scene], crop: str = "principal") -> list[tuple[Photograph, int]]:
+    """The photographs that a square can be cut from, by the headers of their files, with its side in whole pixels."""
+    makers = [partial(_measure, photograph, crop) for scene in scenes for photograph in scene.photographs]
+    return [(cutting.photograph, cutting.side) for cutting in gather(makers, [])]
+
+
+def _own_size(cuttings: Sequence[_Cutting]) -> int:
+    """Side of the images that nobody chose: what training takes of the smallest square, and readers read."""
+    side = min(cutting.side for cutting in cuttings)
+    if side > MAX_IMAGE_SIDE:
+        logger.warning(
+            "the smallest square has %d pixels a side; the images are made %d, the most that are read: "
+            "--resolution chooses less", side, MAX_IMAGE_SIDE,
+        )  # fmt: skip
+    side = min(side, MAX_IMAGE_SIDE)
+    return side - side % LEAST_STAGE if side > LEAST_STAGE else side
 
 
 def _measure(photograph: Photograph, crop: str) -> _Cutting:
@@ -205,6 +240,8 @@ def _measure(photograph: Photograph, crop: str) -> _Cutting:
         check_mode(image, photograph.image)
         transparent = has_alpha(image) or photograph.mask is not None
         size = upright_size(image) if _is_turned(image, photograph) else image.size
+        if min(size) < LEAST_SIDE:
+            raise DataError(f"{photograph.image} is {size[0]} x {size[1]}; expected {LEAST_SIDE} pixels a side or more")
         lens = photograph.lens.resized(size, photograph.image)
     square = choose_square(lens, crop, photograph.image)
     if min(square.width, square.height) < LEAST_SIDE:
@@ -218,10 +255,10 @@ def _measure(photograph: Photograph, crop: str) -> _Cutting:
     return _Cutting(photograph, lens, square, transparent)
 
 
-def _placement(photographs: Sequence[Photograph], scene: Scene, world: PlacementOptions) -> Placement:
-    if scene.assumed is not None:  # assumed poses are in our world already
+def _placement(cuttings: Sequence[_Cutting], scene: Scene, world: PlacementOptions) -> Placement:
+    if scene.assumed is not None or (scene.placed and world == PlacementOptions()):  # in our world already
         return Placement.identity()
-    return place_scene(np.stack([photograph.cam_to_world for photograph in photographs]), world, scene.name)
+    return place_scene(np.stack([each.photograph.cam_to_world for each in cuttings]), world, scene.name)
 
 
 def _placed(cutting: _Cutting, placement: Placement) -> _Cutting:
@@ -243,25 +280,47 @@ def _counted(makers: Sequence[Callable[[], T]], progress: OnProgress | None) -> 
 
 
 def _read(photograph: Photograph) -> Image.Image:
-    """The photograph as RGBA; its mask, if it has one, is its alpha."""
+    """The photograph as RGBA; a mask takes away from its alpha."""
     try:
         with _open(photograph.store, photograph.image) as image:
             turned = _is_turned(image, photograph)
             pixels = to_rgb(image, photograph.image, turn=turned).convert("RGBA")
         if photograph.mask is not None:
             with _open(photograph.store, photograph.mask) as image:
-                mask = upright(image) if turned else image
-                if mask.size != pixels.size:
-                    raise DataError(
-                        f"the mask {photograph.mask} is {mask.width} x {mask.height}, its image {pixels.width} x "
-                        f"{pixels.height}; expected one size"
-                    )
-                pixels.putalpha(mask.convert("L"))
+                mask = _opacity(to_rgb(image, photograph.mask, turn=turned))
+            if mask.shape[::-1] != pixels.size:
+                raise DataError(
+                    f"the mask {photograph.mask} is {mask.shape[1]} x {mask.shape[0]}, its image {pixels.width} x "
+                    f"{pixels.height}; expected one size"
+                )
+            alpha = masked_alpha(np.asarray(pixels.getchannel("A")), mask)
+            pixels.putalpha(Image.fromarray(alpha))
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{photograph.image} or its mask is broken: {error}") from error
     return pixels
+
+
+def _opacity(mask: Image.Image) -> Pixels:
+    """What a mask lets through (H, W): its alpha, if that varies, else its brightness."""
+    if mask.mode == "RGBA":
+        alpha = np.asarray(mask.getchannel("A"))
+        if alpha.min() < alpha.max():
+            return alpha
+    return np.asarray(mask.convert("L"))
+
+
+def masked_alpha(alpha: Pixels, mask: Pixels) -> Pixels:
+    """The alpha (H, W) of an image with an alpha of its own (255 for none) and a mask: the smaller of both.
+
+    A hard mask that is no more than this alpha rounded, at whatever threshold, says nothing new: the soft edge stays.
+    """
+    inside = mask == 255
+    hard = inside.any() and not mask[~inside].any()
+    if hard and not inside.all() and alpha[~inside].max() < alpha[inside].min():
+        return alpha
+    return np.minimum(alpha, mask)
 
 
 def _is_turned(image: Image.Image, photograph: Photograph) -> bool:

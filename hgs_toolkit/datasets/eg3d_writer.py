@@ -124,9 +124,14 @@ def _open_folder(path: Path, force: bool) -> Iterator[Callable[[str, bytes], Non
                 file.write_bytes(data)
 
             yield put
-            if path.exists():
-                path.rename(old)
-            fresh.rename(path)
+            try:
+                if path.exists():
+                    path.rename(old)
+                fresh.rename(path)
+            except BaseException:  # between the two an interrupt would take both sets away with the temporary folder
+                if old.exists() and not path.exists():
+                    old.rename(path)
+                raise
             shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise HgsError(f"cannot write {path}: {error.strerror}; choose another name") from error
@@ -138,3 +143,22 @@ def _refuse_folder(path: Path, force: bool) -> None:
     refuse_overwrite(path, force=force)
     if path.exists() and not (path / LABEL_FILE).is_file():
         raise DataError(f"{path} holds something else than a dataset and is left alone; choose another name")
+
+
+def refuse_nested(path: Path, out: Path) -> None:
+    """Raise a DataError if the set ``out`` would lie in ``path`` or around it.
+
+    A folder written into another would become part of it, and one written around it takes it away.
+    """
+    inner, outer = path.resolve(), out.resolve()
+    if inner in outer.parents and out.suffix.lower() != ".zip":
+        raise DataError(f"{out} lies in {path}, whose images it would join; choose another name")
+    if outer in inner.parents:
+        raise DataError(f"{path} lies in {out}, which would be replaced; choose another name")
+
+
+def refuse_within(path: Path, out: Path) -> None:
+    """As :func:`refuse_nested`, and where ``out`` is ``path`` itself: the originals would be gone."""
+    if path.resolve() == out.resolve():
+        raise DataError(f"{out} is what the set is made of, and would be replaced; choose another name")
+    refuse_nested(path, out)

@@ -23,6 +23,9 @@ EDGE = 2.0
 
 BISECTIONS = 20
 
+MOST_STRETCHED = 8.0
+"""Ratio of the focal lengths of the two axes beyond which they are no lens's."""
+
 
 @dataclass(frozen=True)
 class Square:
@@ -60,9 +63,14 @@ def choose_square(lens: Lens, crop: str, name: str) -> Square:
         name: of the photograph, for errors.
 
     Raises:
-        DataError: if the lens folds the image over itself.
+        DataError: if the lens folds the image over itself, or its focal lengths are too different.
     """
     aspect = lens.fx / lens.fy  # pixel columns to a pixel row of the same length
+    if not 1 / MOST_STRETCHED <= aspect <= MOST_STRETCHED:
+        raise DataError(
+            f"{name} has focal lengths of {lens.fx:g} and {lens.fy:g} pixels; expected none more than "
+            f"{MOST_STRETCHED:g} times the other"
+        )
     x, y = (lens.cx, lens.cy) if crop == "principal" else (lens.width / 2, lens.height / 2)
     extents = (x / aspect, (lens.width - x) / aspect, y, lens.height - y)
     half = max(extents) if crop == "pad" else min(extents)
@@ -78,12 +86,15 @@ def cut(image: Image.Image, lens: Lens, square: Square, size: int) -> Pixels:
     if not lens.is_pinhole:
         image = Image.fromarray(undistort(np.asarray(image), lens))
     left, top, right, bottom = square.left, square.top, square.left + square.width, square.top + square.height
-    margin = max(0, int(np.ceil(max(-left, -top, right - image.width, bottom - image.height) - 1e-6)))
-    if margin:
-        wider = Image.new(image.mode, (image.width + 2 * margin, image.height + 2 * margin))
-        wider.paste(image, (margin, margin))
+    across, along = (
+        max(0, int(np.ceil(max(-low, high - side) - 1e-6)))
+        for low, high, side in ((left, right, image.width), (top, bottom, image.height))
+    )
+    if across or along:
+        wider = Image.new(image.mode, (image.width + 2 * across, image.height + 2 * along))
+        wider.paste(image, (across, along))
         image = wider
-    box = np.array([left, top, right, bottom]) + margin
+    box = np.array([left, top, right, bottom]) + [across, along] * 2
     box = np.clip(box, 0, [image.width, image.height] * 2)
     box = np.where(np.abs(box - box.round()) < 1e-6, box.round(), box)  # a whole image of the right size is copied
     # Pillow weights colours by alpha, and widens the filter where it makes images smaller.

@@ -32,6 +32,9 @@ MAX_IMAGE_BYTES = 1 << 26
 
 MAX_IMAGE_SIDE = 4096
 
+LEAST_SIDE, LEAST_STAGE = 8, 16
+"""Pixels a side at which a discriminator can be trained at least, and of the first stage of a plan."""
+
 
 def is_image(name: str) -> bool:
     """Whether ``name`` has the suffix of an image; hidden files (such as macOS's ``._x.png``) do not count."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hgs_toolkit.conventions import LABEL_SIZE
-from hgs_toolkit.datasets.classes import CLASSES, MAX_NAMES, ClassLabel
+from hgs_toolkit.datasets.classes import CLASSES, MAX_NAMES, ClassLabel, classes_by_name
 from hgs_toolkit.datasets.storage import FileStore
 from hgs_toolkit.errors import DataError
 
@@ -49,11 +49,14 @@ def read_class_labels(store: FileStore) -> dict[str, ClassLabel] | None:
     """The class of each image that a dataset.json of classes alone names; None if there is no such file.
 
     The file may lie in the one folder around a set; names are those of the store.
+
+    Raises:
+        DataError: naming an image that has two different classes.
     """
     if not label_file(store) or says_cameras(store):
         return None
     folder = label_file(store).removesuffix(LABEL_FILE)
-    return {folder + name.replace("\\", "/"): label for name, label in _pairs(store)} or None
+    return classes_by_name((folder + name.replace("\\", "/"), label) for name, label in _pairs(store)) or None
 
 
 def label_file(store: FileStore) -> str:

@@ -23,6 +23,12 @@ UNIFORM_KURTOSIS = 2.4
 ALL_AROUND = 0.8
 """Share of a circle's 36 sectors with a camera, from which yaws count as going all around."""
 
+GAP_SECTORS = 3
+"""Neighbouring sectors of 15 degrees without a camera, from which yaws do not go all around."""
+
+GAP_LABELS = 100
+"""Labels from which such a gap counts: so many yaws drawn evenly leave one in fewer than one of 10,000 sets."""
+
 TAIL = 0.002
 """Share of the angles on either side that may be outliers."""
 
@@ -90,10 +96,19 @@ def _fit_yaw(yaw: Array) -> _Angles:
     sectors = np.unique(np.floor(np.degrees(yaw) / 10).astype(int) % 36)
     mean = math.atan2(float(np.sin(yaw).mean()), float(np.cos(yaw).mean()))
     turned = np.remainder(yaw - mean + math.pi, 2 * math.pi) - math.pi
-    if len(sectors) >= ALL_AROUND * 36 and _kurtosis(turned) < UNIFORM_KURTOSIS:
+    if len(sectors) >= ALL_AROUND * 36 and not _has_gap(yaw) and _kurtosis(turned) < UNIFORM_KURTOSIS:
         return _Angles(0.0, math.pi, "uniform", math.pi)
     fitted = _fit(turned)
     return _Angles(math.remainder(fitted.mean + mean, 2 * math.pi), fitted.spread, fitted.law, fitted.limit)
+
+
+def _has_gap(yaw: Array) -> bool:
+    """Whether enough yaws leave GAP_SECTORS neighbouring sectors of a circle's 24 empty."""
+    if len(yaw) < GAP_LABELS:
+        return False
+    filled = np.unique(np.floor(np.degrees(yaw) / 15).astype(int) % 24)
+    steps = np.diff(filled, append=filled[0] + 24)
+    return bool(steps.max() > GAP_SECTORS)
 
 
 def _fit(values: Array) -> _Angles:

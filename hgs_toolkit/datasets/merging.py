@@ -11,7 +11,7 @@ from typing import Any
 
 from hgs_toolkit.datasets.attribution import ATTRIBUTION, credits_to_json, read_credits
 from hgs_toolkit.datasets.eg3d import POSES, VIEWS, OnProgress, PosedImages, open_dataset, open_set, read_labels
-from hgs_toolkit.datasets.eg3d_writer import EG3DWriter, open_writer
+from hgs_toolkit.datasets.eg3d_writer import EG3DWriter, open_writer, refuse_nested
 from hgs_toolkit.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def merge_sets(
     if len(paths) < 2:
         raise DataError(f"{len(paths)} set; expected at least two to bring together")
     for path in paths:
-        _refuse_nested(Path(path), Path(out))
+        refuse_nested(Path(path), Path(out))
     sets = [_opened(path) for path in paths]
     for other in sets[1:]:
         _refuse_other_kind(sets[0], other)
@@ -113,15 +113,6 @@ def _naming(path: Path) -> Iterator[None]:
         if str(path) in str(error):
             raise
         raise DataError(f"{path}: {error}") from error
-
-
-def _refuse_nested(path: Path, out: Path) -> None:
-    """A folder written into a set would become part of it, and one written over a set takes it away."""
-    inner, outer = path.resolve(), out.resolve()
-    if inner in outer.parents and out.suffix.lower() != ".zip":
-        raise DataError(f"{out} lies in {path}, whose images it would join; choose another name")
-    if outer in inner.parents:
-        raise DataError(f"{path} lies in {out}, which would be replaced; choose another name")
 
 
 def _refuse_other_kind(first: PosedImages, other: PosedImages) -> None:

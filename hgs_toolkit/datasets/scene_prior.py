@@ -38,8 +38,15 @@ def camera_prior(
     Yaws are spread evenly (``uniform``) or gathered around the front (``normal``), pitches are spread evenly.
     """
     pitch = even_pitch(pitch_min, pitch_max)
-    spread = yaw if yaw_prior == "uniform" else PosePrior().yaw_spread
-    return PosePrior(yaw_law=yaw_prior, yaw_spread=spread, yaw_limit=yaw, **pitch)
+    return PosePrior(yaw_law=yaw_prior, yaw_spread=yaw_spread(yaw_prior, yaw), yaw_limit=yaw, **pitch)
+
+
+def yaw_spread(law: Literal["uniform", "normal"], limit: float) -> float:
+    """The spread of yaws within +-``limit``, radians: of a normal law the usual one, or half the limit if that is less.
+
+    Beyond two standard deviations lie one in twenty of the yaws, which are moved to the limit.
+    """
+    return limit if law == "uniform" else min(PosePrior().yaw_spread, limit / 2)
 
 
 def even_pitch(lowest: float, highest: float) -> dict[str, Any]:

@@ -19,6 +19,9 @@ CLUTTER = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 """Names, in lower case, of files that computers add to folders by themselves; macOS also adds ``._NAME`` files."""
 
 
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Ways of compression that are read: the module unpacks others in pieces of any size."""
+
 UTF8_NAME = 0x800
 """Flag of a zip entry whose name is UTF-8."""
 
@@ -147,10 +150,17 @@ class ZipStore:
         except KeyError as error:
             raise DataError(f"{self.path.name} has no file {name}") from error
         _check_size(info.file_size, limit, f"{self.path}/{name}")
+        if info.compress_type not in COMPRESSIONS:
+            raise DataError(f"{name} in {self.path} is compressed in a way that is not read; expected deflate or none")
         try:
-            return archive.read(info)
-        except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+            with archive.open(info) as file:
+                data = file.read(info.file_size + 1)  # one byte more: the end is where the checksum is compared
+        # ValueError: a name in UTF-8 that is damaged where the file begins.
+        except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(f"cannot read {name} in {self.path}: {error}") from error
+        if len(data) != info.file_size:
+            raise DataError(f"cannot read {name} in {self.path}: it has other than its {info.file_size:,} bytes")
+        return data
 
     def size(self, name: str) -> int:
         """See :meth:`FileStore.size`."""
@@ -170,7 +180,7 @@ class ZipStore:
         if getattr(self._local, "archive", None) is None or self._local.process != os.getpid():
             try:
                 self._local.archive = zipfile.ZipFile(self.path)
-            except (OSError, zipfile.BadZipFile) as error:
+            except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
                 raise DataError(f"cannot read the zip archive {self.path}: {error}") from error
             self._local.process = os.getpid()
         archive: zipfile.ZipFile = self._local.archive

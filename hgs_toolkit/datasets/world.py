@@ -29,6 +29,9 @@ PARALLEL = 1e-4
 LEAST_FRONT = 0.01
 """Cameras whose mean is nearer to the vertical than this share of their distance have no front."""
 
+NEAR = 0.2
+"""Distance of the origin from a single camera's axis, in units of that along it, within which it is the subject's."""
+
 FAR = 3.0
 """Factor by which the cameras' distance may differ from the usual one before it is said."""
 
@@ -48,7 +51,7 @@ class PlacementOptions:
             within 20 degrees, else that direction; ``cameras``: that direction; ``keep``: y.
         front: ``mean`` turns the mean camera to +z; ``keep`` leaves the turn around the vertical.
         center: the point of the file that becomes the origin; ``look-at``: the one nearest to all optical axes;
-            ``keep``: the file's origin.
+            of a single camera the origin, if it looks there; ``keep``: the file's origin.
         radius: median distance of the cameras after scaling; None keeps the scale.
     """
 
@@ -62,6 +65,8 @@ class PlacementOptions:
             raise DataError(f"up '{self.up}', front '{self.front}'; expected {', '.join(UPS)} and {', '.join(FRONTS)}")
         if isinstance(self.center, str) and self.center not in ("look-at", "keep"):
             raise DataError(f"the centre is '{self.center}'; expected look-at, keep or three numbers")
+        if not isinstance(self.center, str) and not np.isfinite(self.center).all():
+            raise DataError(f"the centre is {self.center}; expected look-at, keep or three finite numbers")
         if self.radius is not None and not 0 < self.radius < 1e6:
             raise DataError(f"the radius is {self.radius:g}; expected a distance above 0")
 
@@ -167,6 +172,8 @@ def _center(position: Matrix, forward: Matrix, world: PlacementOptions, name: st
         return np.array(world.center, dtype=np.float64)
     across = np.eye(3) - forward[:, :, None] * forward[:, None, :]
     if np.linalg.eigvalsh(across.mean(axis=0))[0] < PARALLEL:
+        if len(position) == 1 and _looks_at_origin(position[0], forward[0]):
+            return np.zeros(3)
         raise DataError(
             f"the cameras of {name} look in parallel, at no point in particular; name the subject's place "
             "(--center x,y,z), or leave the world as it is: --keep-world"
@@ -179,6 +186,12 @@ def _center(position: Matrix, forward: Matrix, world: PlacementOptions, name: st
             "format, or they look outwards: --center x,y,z names the subject's place"
         )
     return point
+
+
+def _looks_at_origin(position: Matrix, forward: Matrix) -> bool:
+    """Whether the origin lies in front of a camera (3,), and no further from its axis than NEAR allows."""
+    ahead = float(-position @ forward)
+    return ahead > 0 and float(np.linalg.norm(position + ahead * forward)) < NEAR * ahead
 
 
 def _up(mean: Matrix, choice: str, name: str) -> Matrix:

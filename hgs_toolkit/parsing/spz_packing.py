@@ -50,7 +50,8 @@ class PackedPlanes(NamedTuple):
     Attributes:
         facts: the header's count, SH degree and fractional bits.
         planes: positions, alphas, colours, scales, rotations and harmonics.
-        clamped: by what they are, how many values lay beyond the format's range and were clamped, of how many.
+        clamped: by what they are, how many values lay beyond the format's range and were clamped (0 of most files), and
+            of how many.
     """
 
     facts: tuple[int, int, int]
@@ -81,7 +82,7 @@ def pack_planes(splats: ParsedSplats) -> PackedPlanes:
         _fixed24(splats.means, bits), opacity_bytes(splats.logits).tobytes(), packed["colours"][0],
         packed["scales"][0], _pack_quats(splats.quats), packed["harmonics"][0],
     ]  # fmt: skip
-    clamped = {what: (beyond, sizes[what]) for what, (_, beyond) in packed.items() if beyond}
+    clamped = {what: (beyond, sizes[what]) for what, (_, beyond) in packed.items()}
     return PackedPlanes((count, math.isqrt(bases) - 1, bits), planes, clamped)
 
 

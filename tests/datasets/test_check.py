@@ -134,7 +134,7 @@ def test_every_problem_of_the_files_is_listed_at_once(tmp_path: Path) -> None:
     assert "1 images have no label: b.png" in errors
     assert "1 images have two different labels: c.png" in errors  # a.png has the same one twice, as training allows
     assert "1 labels in dataset.json are not 25 finite numbers: e.png" in errors
-    assert "1 images are broken or have a wrong mode: d.png" in errors
+    assert "1 images cannot be read: d.png is broken" in errors
     assert "1 images are not square: f.png" in errors
     assert "images differ in size or mode: 4 of 8 x 8 RGBA" in errors
     assert "1 labels have no image: lost.png" in texts(report, "warning")
@@ -154,3 +154,23 @@ def test_the_report_is_json(tmp_path: Path) -> None:
     again = json.loads(json.dumps(report, allow_nan=False))
     assert again["cameras"]["axes"] == "opencv"
     assert again["trainable"] is True
+
+
+def test_what_training_always_refuses_is_an_error(tmp_path: Path) -> None:
+    few = check_labels(tmp_path, CAMERAS[:3])
+    assert "there are 3 images; expected at least 4" in texts(few, "error")
+    (tmp_path / "set.zip").unlink()
+    odd = check_labels(tmp_path, CAMERAS, np.zeros((20, 20, 4), np.uint8))
+    assert "images have 20 pixels a side; expected a multiple of 8" in texts(odd, "error")
+    (tmp_path / "set.zip").unlink()
+    unplanned = check_labels(tmp_path, CAMERAS, np.zeros((24, 24, 4), np.uint8))
+    assert unplanned.errors == []
+    assert "images have 24 pixels a side; a plan expects 16 times a whole number" in texts(unplanned, "warning")
+
+
+def test_why_an_image_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hgs_toolkit.datasets.images.open_image.__defaults__", (4,))
+    report = check_labels(tmp_path, CAMERAS)
+    assert "40 images cannot be read: 00000/img00000000.png is 8 x 8; expected at most 4 pixels a side" in texts(
+        report, "error"
+    )

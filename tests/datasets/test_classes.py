@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from hgs_toolkit.cameras import frontal
+from hgs_toolkit.config.classes import ClassPrior
 from hgs_toolkit.datasets.check import check_dataset
-from hgs_toolkit.datasets.classes import class_labels, read_classes
+from hgs_toolkit.datasets.classes import MAX_KINDS, class_labels, read_classes
 from hgs_toolkit.datasets.convert import Framing, convert_scenes, folder_classes
 from hgs_toolkit.datasets.critters import coat, drawing
 from hgs_toolkit.datasets.critters.anatomy import Anatomy
@@ -59,6 +60,14 @@ def test_numbers_and_vectors_are_read_as_stylegan_writes_them() -> None:
         (entry(0, True, "chair", names=["chair", "table"]), r"the class of b\.png is True"),
         (entry(0, 1, 1, names=["a+b", "c"]), r"holds 'a\+b'"),
         ({"classes": [1, 2]}, "is not"),
+        (
+            entry([1, 10**400], 0, 1, names=["a", "b"]),
+            r"of a\.png is 2 values, not all of them finite numbers",
+        ),
+        (
+            {"classes": {"labels": [["a.png", 0], ["b.png", 1], ["c.png", 1], ["a.png", 1]]}},
+            r"two different classes for a\.png; expected one",
+        ),
     ],
 )
 def test_a_broken_entry_is_one_sentence(given: dict[str, Any], sentence: str) -> None:
@@ -139,3 +148,33 @@ def test_partly_labelled_sets_are_reported_by_the_check(tmp_path: Path) -> None:
     del content["classes"]["labels"][1]
     file.write_text(json.dumps(content))
     assert any("leaves out 1 of 3 images" in error for error in check_dataset(tmp_path / "set").errors)
+
+
+def test_images_are_counted_exactly_where_there_are_more_kinds_than_a_model_keeps() -> None:
+    names = [str(number) for number in range(9)]
+    kinds = [[(kind >> bit) & 1 for bit in range(9)] for kind in range(300)]
+    classes = class_labels(names, [*kinds, kinds[7], kinds[7], kinds[299]])
+    counts = classes.counts()
+    assert counts["0+1+2"] == 3
+    assert counts["0+1+3+5+8"] == 2
+    assert counts["others, 44 kinds"] == 44
+    assert sorted(set(counts.values())) == [1, 2, 3, 44]
+    assert (len(counts), sum(counts.values())) == (MAX_KINDS + 1, 303)
+
+
+def test_the_nearest_class_is_found_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    prior = ClassPrior(("a", "b", "c"), tuple(map(tuple, rng.random((5, 3)).tolist())))
+    vectors = rng.random((11, 3), dtype=np.float32)
+    wanted = [int(np.square(vector - prior.table).sum(axis=1).argmin()) for vector in vectors]
+    allocated = list[int]()
+    square = np.square
+
+    def noting(values: Any) -> Any:
+        allocated.append(values.size)
+        return square(values)
+
+    monkeypatch.setattr(np, "square", noting)
+    monkeypatch.setattr("hgs_toolkit.config.classes.AT_ONCE", 40)
+    assert prior.nearest(vectors).tolist() == wanted
+    assert max(allocated) <= 40

@@ -126,12 +126,12 @@ def test_a_mask_becomes_alpha_and_a_background_replaces_it(tmp_path: Path) -> No
             {"file_path": f"images/r_{i}.png", "mask_path": f"masks/{i}.png", "transform_matrix": photographs.opengl(i)}
         )
     (source / "transforms.json").write_text(json.dumps({"fl_x": photographs.fx, "frames": frames}))
-    dataset, made = converted(source, tmp_path / "alpha.zip")
+    dataset, made = converted(source, tmp_path / "alpha.zip", resolution=120)
     assert (made.mode, made.resolution) == ("RGBA", 120)
     assert (dataset.image(0)[:, :60, 3] == 0).all()
     assert (dataset.image(0)[:, 60:, 3] == 255).all()
     assert (dataset.image(0)[:, 60:, :3] == photographs.image(0)[:, 80:140]).all(), "whole pixels stay as they are"
-    flat, made = converted(source, tmp_path / "white.zip", background=(1.0, 0.5, 0.0))
+    flat, made = converted(source, tmp_path / "white.zip", resolution=120, background=(1.0, 0.5, 0.0))
     assert made.mode == "RGB"
     assert (flat.image(0)[:, :60] == [255, 128, 0]).all()
     assert (flat.image(0)[:, 60:] == dataset.image(0)[:, 60:, :3]).all()
@@ -210,3 +210,102 @@ def test_a_principal_point_at_the_edge_is_named(tmp_path: Path) -> None:
     scenes = read_scenes(tmp_path / "transforms.json")
     with pytest.raises(DataError, match=r"a\.png: the largest square around its principal point .* has 1 pixels"):
         convert_scenes(scenes, tmp_path / "set.zip", PlacementOptions(), Framing())
+
+
+def test_a_world_that_is_ours_stays_as_it_is_unless_another_is_asked_for(tmp_path: Path) -> None:
+    photographs, source = Photographs.take(**CENTERED), tmp_path / "source"
+    source.mkdir()
+    nerfstudio(photographs, source)
+    content = json.loads((source / "transforms.json").read_text())
+    content |= {"hgs_world": "y_up", "frames": content["frames"][:1]}
+    (source / "transforms.json").write_text(json.dumps(content))
+    dataset, made = converted(source, tmp_path / "kept.zip")
+    assert made.worlds[0][2] == "left as it is"
+    assert dataset.labels[0, [3, 7, 11]] == pytest.approx(photographs.position[0], abs=1e-6)
+    _, made = converted(source, tmp_path / "moved.zip", PlacementOptions(up="z", center=(4.0, -2.0, 1.0)))
+    assert made.worlds[0][2].startswith("(4, -2, 1) became the origin, (0, 0, 1) up")
+
+
+def test_a_scene_that_cannot_be_placed_is_an_error_or_left_out_and_named(tmp_path: Path) -> None:
+    for name in ("many", "single"):
+        (tmp_path / "source" / name).mkdir(parents=True)
+        nerfstudio(Photographs.take(**CENTERED), tmp_path / "source" / name)
+    file = tmp_path / "source/single/transforms.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content | {"frames": content["frames"][:1]}))
+    with pytest.raises(DataError, match="the cameras of single look in parallel"):
+        converted(tmp_path / "source", tmp_path / "set.zip")
+    problems: list[str] = []
+    scenes = read_scenes(tmp_path / "source")
+    made = convert_scenes(scenes, tmp_path / "set.zip", PlacementOptions(), Framing(), problems=problems)
+    assert (made.images, made.unplaced, [world[0] for world in made.worlds]) == (8, 1, ["many"])
+    assert len(problems) == 1
+    assert problems[0].startswith("the cameras of single look in parallel")
+
+
+def with_mask(folder: Path, image: Image.Image, mask: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The alpha of an image of 16 x 16 pixels that is converted with a mask."""
+    folder.mkdir()
+    image.save(folder / "a.png")
+    mask.save(folder / "m.png")
+    frame = {"file_path": "a.png", "mask_path": "m.png", "transform_matrix": np.eye(4).tolist()}
+    (folder / "transforms.json").write_text(json.dumps({"fl_x": 20, "frames": [frame]}))
+    return converted(folder, folder.with_suffix(".zip"), KEEP_WORLD)[0].image(0)[..., 3]
+
+
+RAMP = np.tile(np.arange(16, dtype=np.uint8) * 17, (16, 1))
+"""0 ... 255 from left to right."""
+
+
+def test_masks_of_16_bits_and_with_alpha_are_read(tmp_path: Path) -> None:
+    plain = Image.new("RGB", (16, 16))
+    deep = Image.fromarray(RAMP.astype(np.uint16) * 257)
+    assert np.array_equal(with_mask(tmp_path / "deep", plain, deep), RAMP)
+    white = Image.new("RGB", (16, 16), "white")
+    white.putalpha(Image.fromarray(RAMP))
+    assert np.array_equal(with_mask(tmp_path / "alpha", plain, white), RAMP)
+    grey = Image.fromarray(RAMP).convert("RGBA")
+    assert np.array_equal(with_mask(tmp_path / "opaque", plain, grey), RAMP)
+
+
+def test_a_mask_takes_away_from_alpha_and_hardens_no_edge(tmp_path: Path) -> None:
+    soft = Image.new("RGB", (16, 16))
+    soft.putalpha(Image.fromarray(RAMP))
+    hard = np.where(RAMP >= 128, 255, 0).astype(np.uint8)
+    assert np.array_equal(with_mask(tmp_path / "hard", soft, Image.fromarray(hard)), RAMP)
+    assert np.array_equal(with_mask(tmp_path / "same", soft, Image.fromarray(RAMP)), RAMP)
+    assert not with_mask(tmp_path / "nothing", soft, Image.new("L", (16, 16))).any()
+    top = np.full((16, 16), 255, np.uint8)
+    top[8:] = 0
+    upper = with_mask(tmp_path / "top", soft, Image.fromarray(top))
+    assert np.array_equal(upper, np.minimum(RAMP, top))
+
+
+def test_a_size_that_nobody_chose_is_one_that_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("hgs_toolkit.datasets.convert.MAX_IMAGE_SIDE", 64)
+    (tmp_path / "source").mkdir()
+    gaussian_splatting(Photographs.take(**CENTERED), tmp_path / "source")
+    _, made = converted(tmp_path / "source", tmp_path / "set.zip")
+    assert made.resolution == 64
+    assert "the smallest square has 120 pixels a side; the images are made 64" in caplog.text
+
+
+def test_a_set_is_not_written_into_its_source_or_over_it(tmp_path: Path) -> None:
+    Photographs.take().save_images(tmp_path / "own")
+    (tmp_path / "own" / "dataset.json").write_text("{}")
+    before = sorted(tmp_path.rglob("*"))
+    scenes = read_scenes(tmp_path / "own", "bare", assumed=AssumedPoses("frontal"))
+    for out, message in (("own/set", "lies in"), ("own", "is what the set is made of"), (".", "would be replaced")):
+        with pytest.raises(DataError, match=message):
+            convert_scenes(scenes, tmp_path / out, PlacementOptions(), Framing(), force=True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(("side", "made"), [(110, 96), (96, 96), (12, 12)])
+def test_images_that_nobody_sized_have_a_size_that_training_takes(side: int, made: int, tmp_path: Path) -> None:
+    for index in range(4):
+        Image.new("RGB", (side, side), (50 * index, 9, 9)).save(tmp_path / f"{index}.png")
+    scenes = read_scenes(tmp_path, assumed=AssumedPoses("frontal"))
+    assert convert_scenes(scenes, tmp_path.with_suffix(".zip"), KEEP_WORLD, Framing()).resolution == made

@@ -108,3 +108,28 @@ def test_the_layout_is_the_one_eg3d_reads(tmp_path: Path) -> None:
         assert archive.namelist() == ["00000/img00000000.png", "dataset.json"]
         labels = dict(json.loads(archive.read("dataset.json"))["labels"])
     assert np.allclose(labels["00000/img00000000.png"], LABEL, atol=1e-7)
+
+
+def test_an_interrupt_while_a_folder_is_replaced_leaves_the_old_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_writer(tmp_path / "set") as writer:
+        writer.add(IMAGE, LABEL)
+    rename = Path.rename
+
+    def interrupted(source: Path, target: Path) -> Path:
+        if source.name == "fresh":
+            raise KeyboardInterrupt
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+
+    def replace() -> None:
+        with open_writer(tmp_path / "set", force=True) as writer:
+            writer.add(IMAGE, LABEL)
+            writer.add(IMAGE, LABEL)
+
+    with pytest.raises(KeyboardInterrupt):
+        replace()
+    assert len(open_dataset(tmp_path / "set")) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]

@@ -37,6 +37,16 @@ def test_pixels_that_are_not_square_become_square() -> None:
     assert K[0, 0] == K[1, 1]
 
 
+def test_a_wrong_focal_length_does_not_take_memory() -> None:
+    with pytest.raises(DataError, match="x has focal lengths of 16 and 12800 pixels; expected none more than 8 times"):
+        choose_square(Lens(16, 12800, 8, 8, 16, 16), "pad", "x")
+    lens = Lens(100, 50, 40, 30, 80, 60)
+    padded = cut(Image.fromarray(NOISE), lens, choose_square(lens, "pad", "x"), 60)
+    assert padded.shape == (60, 60, 4)
+    assert padded[:, :9].max() == padded[:, -9:].max() == 0
+    assert padded[0, 15].max() > 0
+
+
 def test_transparent_pixels_do_not_bleed_into_smaller_pictures() -> None:
     image = np.zeros((64, 64, 4), np.uint8)
     image[..., :3] = [0, 255, 0]  # a colour that nobody should see

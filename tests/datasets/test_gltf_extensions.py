@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Callable
@@ -13,10 +14,11 @@ import pytest
 import trimesh
 from PIL import Image
 
-from hgs_toolkit.datasets.meshes import gltf_extensions
+from hgs_toolkit.datasets.meshes import gltf_extensions, texture_files
 from hgs_toolkit.datasets.meshes.library import find_meshes
 from hgs_toolkit.datasets.meshes.textured_mesh import TexturedMesh, load_textured_mesh
 from hgs_toolkit.errors import DataError, MissingExtraError
+from hgs_toolkit.exporters.meshes.table import write_mesh
 from hgs_toolkit.parsing.gltf import around_binary
 
 Json = dict[str, Any]
@@ -136,3 +138,99 @@ def test_what_is_not_read_is_refused_by_name(change: Callable[[Json], None], mes
 def test_extensions_of_looks_are_passed_over(tmp_path: Path) -> None:
     path = write(tmp_path / "m.glb", lambda document: document.update(extensionsRequired=["KHR_materials_sheen"]))
     assert len(read(path).corners) == 2
+
+
+@pytest.mark.parametrize("kind", ["float", "16 bits", "8 bits"])
+@pytest.mark.parametrize("with_material", [True, False])
+def test_vertex_colours_are_linear_light(kind: str, with_material: bool, tmp_path: Path) -> None:
+    """glTF 2.0, 3.7.2.1; 0.216 is the linear light of the grey 128."""
+    values = {"float": np.float32(0.216), "16 bits": np.uint16(0.216 * 65535), "8 bits": np.uint8(55)}[kind]
+    colors = np.full((4, 4), values)
+    colors[:, 3] = 1 if kind == "float" else np.iinfo(colors.dtype).max
+
+    def paint(document: Json) -> None:
+        primitive = document["meshes"][0]["primitives"][0]
+        uri = "data:application/octet-stream;base64," + base64.b64encode(colors.tobytes()).decode()
+        document["buffers"].append({"byteLength": colors.nbytes, "uri": uri})
+        document["bufferViews"].append({"buffer": 1, "byteLength": colors.nbytes})
+        types = {"float": 5126, "16 bits": 5123, "8 bits": 5121}
+        accessor = {
+            "bufferView": len(document["bufferViews"]) - 1,
+            "componentType": types[kind],
+            "count": 4,
+            "type": "VEC4",
+        }
+        document["accessors"].append(accessor | {"normalized": kind != "float"})
+        primitive["attributes"]["COLOR_0"] = len(document["accessors"]) - 1
+        document["materials"][0] = {}
+        if not with_material:
+            del primitive["material"]
+
+    mesh = read(write(tmp_path / "m.glb", paint))
+    np.testing.assert_allclose(mesh.colors[..., :3] * 255, 128, atol=1)
+    np.testing.assert_allclose(mesh.colors[..., 3], 1)
+
+
+def test_a_solid_of_ours_comes_back_in_its_colours(tmp_path: Path) -> None:
+    ball = trimesh.creation.icosphere(2)
+    colors = np.random.default_rng(0).integers(0, 256, (len(ball.vertices), 4)).astype(np.uint8)
+    colors[:, 3] = 255
+    ball.visual = trimesh.visual.ColorVisuals(ball, vertex_colors=colors)
+    write_mesh(tmp_path / "m.glb", ball)
+    mesh = read(tmp_path / "m.glb")
+    places = {tuple(corner): color for corner, color in zip(ball.vertices.round(4), colors, strict=True)}
+    corners = (mesh.corners * np.linalg.norm(ball.vertices, axis=1).max()).reshape(-1, 3).round(4)
+    expected = np.array([places[tuple(corner)] for corner in corners.astype(np.float64).round(4)])
+    np.testing.assert_allclose(mesh.colors.reshape(-1, 4) * 255, expected, atol=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d["meshes"][0]["primitives"][0].update(mode=6), "it has fans of triangles, which are not read"),
+        (lambda d: d["accessors"][0].update(sparse={}), "it has sparse accessors, which are not read"),
+    ],
+)
+def test_what_would_be_drawn_wrongly_is_refused(change: Callable[[Json], None], message: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=message):
+        read(write(tmp_path / "m.glb", change))
+
+
+@pytest.mark.parametrize("image", ["broken", "ktx2", "large"])
+def test_an_embedded_image_that_is_not_read_is_named(
+    image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(texture_files, "MAX_TEXTURE_PIXELS", 15)
+
+    def spoil(document: Json) -> None:
+        document["materials"][0]["name"] = "wood"
+        if image == "broken":
+            document["images"][0] = {"uri": "data:image/png;base64,AAAA"}
+        elif image == "ktx2":
+            document["textures"][0] = {"extensions": {"KHR_texture_basisu": {"source": 0}}}
+
+    mesh = read(write(tmp_path / "m.glb", spoil))
+    assert mesh.surfaces[0].texture is None
+    reason = {"broken": "not a readable image", "ktx2": "in a format that is not read", "large": "has 16 pixels"}[image]
+    assert f"the texture of the material wood {'is ' if image != 'large' else ''}{reason}" in caplog.text
+
+
+def test_a_transform_is_that_of_its_own_material(tmp_path: Path) -> None:
+    def two(document: Json) -> None:
+        document["materials"].append(json.loads(json.dumps(document["materials"][0])) | {"name": "material 0"})
+        texture(document)["extensions"] = {gltf_extensions.TRANSFORM: {"scale": [3, 3]}}
+        document["meshes"][0]["primitives"].append(document["meshes"][0]["primitives"][0] | {"material": 1})
+
+    mesh = read(write(tmp_path / "m.glb", two))
+    assert sorted(mesh.uvs[mesh.surface == number].max() for number in (0, 1)) == pytest.approx([1, 3])
+
+
+def test_files_whose_names_have_spaces_are_found(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4), (200, 100, 50)).save(tmp_path / "red wood.png")
+
+    def outside(document: Json) -> None:
+        document["images"][0] = {"uri": "red%20wood.png"}
+
+    mesh = read(write(tmp_path / "m.glb", outside))
+    assert mesh.surfaces[0].texture is not None
+    assert mesh.surfaces[0].texture[0, 0].tolist() == [200, 100, 50, 255]

@@ -111,11 +111,11 @@ def test_what_cannot_be_trained_on_is_named(labels: list[Any], sentence: str, tm
 
 
 def test_the_check_says_that_classes_are_no_cameras(tmp_path: Path) -> None:
-    (error,) = check_dataset(write_set(tmp_path / "in", [0, 1, 2])).errors
+    (error,) = check_dataset(write_set(tmp_path / "in", [0, 1, 2, 0])).errors
     assert error.startswith(
-        "3 labels in dataset.json are classes and no cameras ('hgs dataset convert SET --law normal"
+        "4 labels in dataset.json are classes and no cameras ('hgs dataset convert SET --law normal"
     )
-    mixed = check_dataset(write_set(tmp_path / "mixed", [0, [1.5], CAMERAS[2]])).errors
+    mixed = check_dataset(write_set(tmp_path / "mixed", [0, [1.5], CAMERAS[2], CAMERAS[1]])).errors
     assert [error.partition(" in ")[0] for error in mixed] == ["1 labels", "1 labels"]
 
 
@@ -123,4 +123,13 @@ def test_an_image_without_a_class_is_named(tmp_path: Path) -> None:
     path = write_set(tmp_path / "in", [0, 1, 0])
     Image.new("RGB", (16, 16)).save(path / "00000" / "img3.png")
     with pytest.raises(DataError, match=r"leaves out 1 of 4 images, the first is 00000/img3\.png"):
+        image_classes(read_scenes(path, assumed=AssumedPoses("frontal")))
+
+
+def test_two_classes_for_an_image_are_refused(tmp_path: Path) -> None:
+    path = write_set(tmp_path / "in", [0, 1, 0])
+    content = json.loads((path / "dataset.json").read_text())
+    content["labels"].append(["00000/img1.png", 0])
+    (path / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"two different classes for 00000/img1\.png; expected one"):
         image_classes(read_scenes(path, assumed=AssumedPoses("frontal")))

@@ -65,3 +65,25 @@ def test_a_prior_without_spread_of_lenses_draws_the_cameras_it_always_drew() -> 
     yaw = (torch.randn(2, generator=generator) * 0.35).clamp(-1, 1)
     pitch = 0.05 + (torch.randn(2, generator=generator) * 0.18).clamp(-0.5, 0.5)
     assert torch.equal(drawn, from_yaw_pitch(yaw, pitch, 2.7, 2.0).labels)
+
+
+def gap_of(degrees: float, count: int) -> PosePrior:
+    """What is measured of yaws spread evenly around but for a gap at the front."""
+    half = degrees / 2
+    yaw = torch.deg2rad(torch.linspace(half, 360 - half, count))
+    return measure_poses(from_yaw_pitch(yaw, torch.zeros(count), 2.0, 3.0).labels.numpy())
+
+
+def test_a_gap_in_a_circle_is_measured_as_one() -> None:
+    with_gap = gap_of(60, 1000)
+    assert not with_gap.goes_round
+    assert math.degrees(with_gap.yaw_spread) == pytest.approx(150, abs=1)
+    assert abs(math.degrees(with_gap.yaw_mean)) == pytest.approx(180, abs=1)
+    assert gap_of(20, 1000).goes_round, "one sector is a hole of chance"
+    assert gap_of(60, 60).goes_round, "so few labels say nothing of gaps"
+
+
+def test_evenly_drawn_yaws_go_round_whatever_the_seed() -> None:
+    prior = PRIORS["all around"]
+    for seed in range(200):
+        assert measure_poses(prior.sample(200, torch.Generator().manual_seed(seed)).labels.numpy()).goes_round

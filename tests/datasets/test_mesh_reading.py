@@ -11,6 +11,7 @@ import trimesh
 from PIL import Image
 
 from hgs_toolkit.datasets.meshes.library import find_meshes
+from hgs_toolkit.datasets.meshes.obj_text import GRAY
 from hgs_toolkit.datasets.meshes.polygons import triangles
 from hgs_toolkit.datasets.meshes.textured_mesh import TexturedMesh, load_textured_mesh
 from hgs_toolkit.errors import DataError, MissingExtraError
@@ -213,3 +214,43 @@ def test_a_face_with_a_vertex_that_does_not_exist_is_refused(number: int, tmp_pa
 def test_vertices_of_two_coordinates_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"m\.obj has vertices without three coordinates|m\.obj cannot be read"):
         read(tmp_path, "v 0 0\nv 1 0\nv 0 1\nf 1 2 3\n")
+
+
+PLY = """ply
+format ascii 1.0
+comment {comment}
+element vertex 3
+property float x
+property float y
+property float z
+property float s
+property float t
+{colors}element face 1
+property list uchar int vertex_indices
+end_header
+"""
+
+
+def ply(comment: str, *, colored: bool) -> str:
+    colors = "".join(f"property uchar {name}\n" for name in ("red", "green", "blue"))
+    corners = ("0 0 0 0 0", "1 0 0 1 0", "0 1 0 0 1")
+    rows = [corner + (" 255 0 0" if colored else "") for corner in corners]
+    return PLY.format(comment=comment, colors=colors if colored else "") + "\n".join(rows) + "\n3 0 1 2\n"
+
+
+def test_a_ply_has_the_colours_of_its_texture_or_else_of_its_vertices(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), (200, 100, 50)).save(tmp_path / "t.png")
+    textured = read(tmp_path, ply("TextureFile t.png", colored=False), "textured.ply")
+    assert textured.surfaces[0].texture is not None
+    np.testing.assert_allclose(textured.surfaces[0].color, 1)
+    painted = read(tmp_path, ply("nothing", colored=True), "painted.ply")
+    np.testing.assert_allclose(painted.colors[0, 0] * painted.surfaces[0].color, [1, 0, 0, 1])
+
+
+@pytest.mark.parametrize("text", ["", "mtllib gone.mtl\nusemtl red\n", "mtllib m.mtl\n", "mtllib m.mtl\nusemtl blue\n"])
+def test_a_surface_without_a_known_material_is_gray(text: str, tmp_path: Path) -> None:
+    (tmp_path / "m.mtl").write_text("newmtl red\nKd 1 0 0\n")
+    head, tail = (text.split("usemtl")[0], "usemtl" + text.split("usemtl")[1]) if "usemtl" in text else (text, "")
+    mesh = read(tmp_path, head + SQUARE + COORDINATES + tail + FACES)
+    assert mesh.surfaces[0].texture is None
+    np.testing.assert_allclose(mesh.surfaces[0].color * mesh.colors[0, 0], [*GRAY, 1], atol=1e-6)

@@ -10,6 +10,7 @@ import trimesh
 from PIL import Image
 
 from hgs_toolkit.cameras import Cameras, from_yaw_pitch, yaw_pitch_radius
+from hgs_toolkit.datasets.attribution import Credit
 from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.datasets.images import Pixels
 from hgs_toolkit.datasets.meshes import rendering as mesh_render
@@ -288,6 +289,28 @@ def test_archives_are_searched_and_models_chosen_by_their_catalogue(tmp_path: Pa
     assert found[0].title == "furniture.sh3f/set/chair/m.obj | Chair | Living room | Seat, Café"
     assert [mesh.name for mesh in find_meshes(tmp_path, "SEAT|stool")] == ["set/chair/m.obj", "sub/stool.obj"]
     assert [mesh.name for mesh in find_meshes(tmp_path / "furniture.sh3f", "lamp")] == ["set/lamp/m.obj"]
+
+
+def test_an_empty_entry_of_a_catalogue_does_not_take_the_next_line(tmp_path: Path) -> None:
+    catalog = (
+        "name=Things\nlicense=CC-BY\ncreator=\n" + CATALOG.replace("tags#1=Seat, Caf\u00e9", "creator#1=Alice\ntags#1=")
+        + "license#2=\ncreator#2=Bob \\u00e9\n"
+    )  # fmt: skip
+    write_archive(tmp_path / "furniture.sh3f", catalog, ["set/chair", "set/lamp"])
+    chair, lamp = find_meshes(tmp_path)
+    assert chair.rotation is not None
+    assert chair.title == "furniture.sh3f/set/chair/m.obj | Chair | Living room"
+    assert chair.credit == Credit("Chair", "Alice", "CC-BY", "Things")
+    assert lamp.credit == Credit("Lamp", "Bob \u00e9", "CC-BY", "Things")
+
+
+def test_a_damaged_archive_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_archive(tmp_path / "furniture.sh3f", CATALOG, ["set/chair", "set/lamp"])
+    data = (tmp_path / "furniture.sh3f").read_bytes()
+    (tmp_path / "furniture.sh3f").write_bytes(data[:-40])
+    write_quad(tmp_path / "sub", name="stool")
+    assert [mesh.name for mesh in find_meshes(tmp_path)] == ["sub/stool.obj"]
+    assert "furniture.sh3f is no zip archive, or a damaged one; its models are left out" in caplog.text
 
 
 def test_the_catalogue_sets_a_model_upright(tmp_path: Path) -> None:

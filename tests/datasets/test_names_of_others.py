@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tracemalloc
 import unicodedata
 import zipfile
 from pathlib import Path
@@ -40,6 +42,29 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("capture") / "set"
     nerfstudio(PHOTOGRAPHS, folder)
     return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("way", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+def test_an_archive_that_unpacks_to_more_than_it_says_costs_no_memory(way: int, tmp_path: Path) -> None:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", way) as archive:
+        archive.writestr("a.png", bytes(200_000_000))
+    size = (200_000_000).to_bytes(4, "little")
+    (tmp_path / "a.zip").write_bytes(data.getvalue().replace(size, (100).to_bytes(4, "little")))
+    store = open_store(tmp_path / "a.zip")
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"a\.png in .*a\.zip"):
+        store.read("a.png", 10**6)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30_000_000
+
+
+def test_a_name_that_claims_to_be_utf8_and_is_not_is_one_error(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", {"k\u00fcche.png": b""})
+    path.write_bytes(path.read_bytes().replace("k\u00fcche".encode(), b"k\xff\xffche"))
+    with pytest.raises(DataError, match=r"cannot read the zip archive .*a\.zip"):
+        open_store(path)
 
 
 def test_a_zip_with_backslashes_is_read_as_one_with_slashes(capture: dict[str, bytes], tmp_path: Path) -> None:
@@ -109,3 +134,12 @@ def test_camera_files_of_other_programs_are_named(name: str, capture: dict[str, 
     path = write_zip(tmp_path / "a.zip", {"images/r_0.png": capture["images/r_0.png"], name: b"<document/>"})
     with pytest.raises(DataError, match=f"if {name} has the cameras, export them again as a COLMAP model"):
         read_scenes(path)
+
+
+def test_a_name_that_is_damaged_where_its_file_begins_is_one_sentence(tmp_path: Path) -> None:
+    archive = write_zip(tmp_path / "a.zip", {"K\u00fcche.png": b"data"})
+    name = "K\u00fcche.png".encode()
+    archive.write_bytes(archive.read_bytes().replace(name, b"K\xff" + name[2:], 1))
+    store = open_store(archive)
+    with pytest.raises(DataError, match=r"cannot read K\u00fcche\.png in .*a\.zip"):
+        store.read("K\u00fcche.png", 100)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -151,3 +152,72 @@ def test_file_names_of_old_archives_are_taken(tmp_path: Path) -> None:
         save_png(source / name, np.full((16, 16, 3), number * 10, np.uint8))
     made = open_dataset(prepare_data(source, tmp_path / "run", 16))
     assert len(made.digest) == 64
+
+
+def photos(folder: Path, sides: list[int]) -> Path:
+    """Grey images of these sides."""
+    folder.mkdir()
+    for number, side in enumerate(sides):
+        save_png(folder / f"{number}.png", np.full((side, side, 3), number * 10, np.uint8))
+    return folder
+
+
+def test_a_few_small_images_do_not_decide_how_large_all_are(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = photos(tmp_path / "photos", [96] * 8 + [17])
+    save_png(source / "pixel.png", np.zeros((1, 1, 3), np.uint8))
+    images = open_dataset(prepare_data(source, tmp_path / "run", 64))
+    assert (len(images), images.resolution) == (8, 64)
+    assert "1 of 9 images are left out, having fewer than 64 pixels a side: 8.png (17)" in caplog.text
+    assert "pixel.png is 1 x 1; expected 8 pixels a side or more; it is left out" in caplog.text
+
+
+def test_small_images_that_decide_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    images = open_dataset(prepare_data(photos(tmp_path / "photos", [96] * 5 + [17] * 3), tmp_path / "run", 64))
+    assert (len(images), images.resolution) == (8, 16)
+    assert "all images are made 16 pixels, since 2 of 8 have fewer than 64: " in caplog.text
+
+
+def test_images_too_small_for_any_stage_leave_nothing_behind(tmp_path: Path) -> None:
+    source = photos(tmp_path / "photos", [12] * 6)
+    with pytest.raises(DataError, match=r"too small .* such as 1\.png of 12 pixels; expected at least 16"):
+        prepare_data(source, tmp_path / "run", 64)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_too_few_images_that_can_be_decoded_leave_the_folder_to_a_mended_source(tmp_path: Path) -> None:
+    source = photos(tmp_path / "photos", [16] * LEAST_IMAGES)
+    whole = (source / "1.png").read_bytes()
+    (source / "1.png").write_bytes(whole[:60])
+    with pytest.raises(DataError, match=r"has 3 images; expected at least 4, better thousands: 1\.png"):
+        prepare_data(source, tmp_path / "run", 16)
+    assert list((tmp_path / "run").iterdir()) == []
+    (source / "1.png").write_bytes(whole)
+    assert len(open_dataset(prepare_data(source, tmp_path / "run", 16))) == LEAST_IMAGES
+
+
+def test_a_file_of_ones_own_in_the_place_of_the_set_is_left_alone(tmp_path: Path) -> None:
+    source, run = photos(tmp_path / "photos", [16] * LEAST_IMAGES), tmp_path / "run"
+    run.mkdir()
+    (run / SET_FILE).write_text("mine")
+    with pytest.raises(HgsError, match=r"data\.zip is in the way of the run's own images"):
+        prepare_data(source, run, 16)
+    assert (run / SET_FILE).read_text() == "mine"
+
+
+def test_a_run_within_its_source_is_refused(tmp_path: Path) -> None:
+    source = photos(tmp_path / "photos", [16] * LEAST_IMAGES)
+    with pytest.raises(DataError, match=r"run lies in .*photos, whose images it would join"):
+        prepare_data(source, source / "run", 16)
+
+
+def test_an_archive_of_models_that_cannot_be_read_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("embreex", reason="rendering meshes needs the extra [meshes]")
+    monkeypatch.setattr("hgs_toolkit.datasets.preparing.RENDERED", (4, 4))
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "a.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    with zipfile.ZipFile(tmp_path / "models" / "b.zip", "w") as archive:
+        archive.writestr("../b.obj", "v 0 0 0\n")
+    assert len(open_dataset(prepare_data(tmp_path / "models", tmp_path / "run", 16))) == 4
+    assert "unsafe file name '../b.obj'" in caplog.text

@@ -12,7 +12,14 @@ import pytest
 from hgs_toolkit.datasets.sources import read_scenes
 from hgs_toolkit.datasets.sources.bare import AssumedPoses
 from hgs_toolkit.errors import DataError
-from tests.datasets.photographs import Photographs, colmap, gaussian_splatting, nerf_synthetic, nerfstudio
+from tests.datasets.photographs import (
+    Photographs,
+    colmap,
+    gaussian_splatting,
+    nerf_synthetic,
+    nerfstudio,
+    write_binary_model,
+)
 
 PHOTOGRAPHS = Photographs.take()
 
@@ -145,3 +152,58 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
         read_scenes(tmp_path, "nerf")
     with pytest.raises(DataError, match="the distribution of poses is 'sideways'"):
         AssumedPoses("sideways")
+
+
+def test_an_image_that_several_files_list_counts_once(tmp_path: Path) -> None:
+    nerfstudio(PHOTOGRAPHS, tmp_path)
+    content = json.loads((tmp_path / "transforms.json").read_text())
+    (tmp_path / "transforms_train.json").write_text(json.dumps(content))
+    assert len(read_scenes(tmp_path)[0].photographs) == 8
+    content["frames"][2]["transform_matrix"] = content["frames"][3]["transform_matrix"]
+    (tmp_path / "transforms_train.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"images/r_2\.png has two different poses"):
+        read_scenes(tmp_path)
+    problems: list[str] = []
+    assert len(read_scenes(tmp_path, problems=problems)[0].photographs) == 7
+    assert len(problems) == 1
+
+
+def test_of_a_nerfstudio_folder_the_transforms_are_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "hgs_toolkit")
+    nerfstudio(PHOTOGRAPHS, tmp_path / "scan")
+    write_binary_model(PHOTOGRAPHS, tmp_path / "scan/colmap/sparse/0", range(8))
+    (scene,) = read_scenes(tmp_path)
+    assert (scene.name, len(scene.photographs)) == ("scan", 8)
+    assert "scan/transforms.json is read; the COLMAP model" in caplog.text
+    assert [each.name for each in read_scenes(tmp_path, "colmap")] == ["scan/colmap/sparse/0"]
+    write_binary_model(PHOTOGRAPHS, tmp_path / "another/sparse/0", range(8))
+    with pytest.raises(DataError, match="--from transforms or colmap"):
+        read_scenes(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("r_0.png", "r_0.jpg"), ("R_0.png", "r_0.PNG")])
+def test_a_name_that_can_mean_two_images_is_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    nerfstudio(PHOTOGRAPHS, tmp_path)
+    first = (tmp_path / "images/r_0.png").rename(tmp_path / "images/first")
+    for name in names:
+        (tmp_path / "images" / name).write_bytes(first.read_bytes())
+    content = json.loads((tmp_path / "transforms.json").read_text())
+    content["frames"][0]["file_path"] = "./images/r_0"
+    (tmp_path / "transforms.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=rf"r_0, which can be images/({names[0]}|{names[1]}) or images/"):
+        read_scenes(tmp_path)
+    content["frames"][0]["file_path"] = f"images/{names[1]}"
+    (tmp_path / "transforms.json").write_text(json.dumps(content))
+    assert read_scenes(tmp_path)[0].photographs[0].image == f"images/{names[1]}"
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"seed": 2**63}, r"seed 9223372036854775808; expected 0 \.\.\. 2\^63"),
+        ({"focal": float("inf")}, "must be above 0"),
+    ],
+)
+def test_numbers_that_no_poses_are_drawn_with_are_refused(facts: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        AssumedPoses("normal", **facts)

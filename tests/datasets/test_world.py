@@ -96,3 +96,19 @@ def test_cameras_that_do_not_say_where_the_subject_is_are_refused_with_advice() 
         PlacementOptions(center="middle")
     with pytest.raises(DataError, match="up 'w'"):
         PlacementOptions(up="w")
+
+
+def test_a_single_camera_that_looks_past_the_origin_is_centred_there() -> None:
+    single = from_yaw_pitch(torch.tensor([0.7]), torch.tensor([0.2]), radius=4.0).cam_to_world.double().numpy()
+    placed = place_scene(single, PlacementOptions(), "photo").apply(single)
+    assert placed[0, :3, 3] == pytest.approx(single[0, :3, 3] * 2.7 / 4.0, abs=1e-5)
+    aside = single + 0.0
+    aside[0, :3, 3] += 2 * single[0, :3, 0]
+    for elsewhere in (aside, single * [1, -1, -1, 1]):
+        with pytest.raises(DataError, match=r"look in parallel.*--center"):
+            place_scene(elsewhere, PlacementOptions(), "photo")
+
+
+def test_a_centre_is_finite() -> None:
+    with pytest.raises(DataError, match="expected look-at, keep or three finite numbers"):
+        PlacementOptions(center=(float("nan"), 0.0, 0.0))

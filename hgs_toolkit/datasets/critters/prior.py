@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from hgs_toolkit.datasets.eg3d import VIEWS
-from hgs_toolkit.datasets.scene_prior import even_pitch
+from hgs_toolkit.datasets.scene_prior import even_pitch, yaw_spread
+from hgs_toolkit.errors import DataError
 from hgs_toolkit.pose_prior import PosePrior
 
 POSES = PosePrior()
@@ -58,17 +59,25 @@ def pose_prior(
         pitch_min, pitch_max: with one of them, pitches are spread evenly between the two.
 
     Raises:
-        DataError: if the lowest pitch is above the highest.
+        DataError: if the lowest pitch is above the highest, which may be the usual one.
     """
     poses = POSES
     if yaw is not None or yaw_prior is not None:
         limit = poses.yaw_limit if yaw is None else yaw
         kind = yaw_prior or "uniform"
-        spread = limit if kind == "uniform" else poses.yaw_spread
-        poses = replace(poses, yaw_law=kind, yaw_spread=spread, yaw_limit=limit)
+        poses = replace(poses, yaw_law=kind, yaw_spread=yaw_spread(kind, limit), yaw_limit=limit)
     if pitch_min is not None or pitch_max is not None:
-        low = poses.pitch_mean - poses.pitch_limit if pitch_min is None else pitch_min
-        high = poses.pitch_mean + poses.pitch_limit if pitch_max is None else pitch_max
-        pitch = even_pitch(low, high)
-        poses = replace(poses, **pitch)
+        poses = replace(poses, **_pitches(pitch_min, pitch_max))
     return poses
+
+
+def _pitches(lowest: float | None, highest: float | None) -> dict[str, Any]:
+    """The pitch settings between two angles, radians, the usual one where only the other is given."""
+    usual_low, usual_high = POSES.pitch_mean - POSES.pitch_limit, POSES.pitch_mean + POSES.pitch_limit
+    if highest is None and lowest is not None and lowest > usual_high:
+        low, high = math.degrees(lowest), math.degrees(usual_high)
+        raise DataError(f"--pitch-min {low:g} is above the usual highest pitch, {high:.1f}; give --pitch-max, too")
+    if lowest is None and highest is not None and highest < usual_low:
+        low, high = math.degrees(usual_low), math.degrees(highest)
+        raise DataError(f"--pitch-max {high:g} is below the usual lowest pitch, {low:.1f}; give --pitch-min, too")
+    return even_pitch(usual_low if lowest is None else lowest, usual_high if highest is None else highest)

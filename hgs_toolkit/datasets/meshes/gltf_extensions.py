@@ -2,7 +2,8 @@
 
 trimesh passes over extensions that it does not know, which would draw a model wrongly without a word. So the file's
 JSON is looked at first. KHR_texture_transform is applied to the texture coordinates; a file that requires other
-extensions than those named here, or has quantised coordinates, is refused.
+extensions than those named here, or has quantised coordinates, sparse accessors or fans of triangles, is refused.
+Textures that cannot be decoded are taken out and named.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hgs_toolkit.datasets.meshes.texture_files import WEBP, drop_unreadable
 from hgs_toolkit.errors import DataError, MissingExtraError
 from hgs_toolkit.parsing.gltf import BINARY_CHUNK, HEADER_BYTES, JSON_CHUNK, MAGIC, around_binary, chunks
 from hgs_toolkit.parsing.stored import ParseError
@@ -22,13 +25,14 @@ from hgs_toolkit.parsing.stored import ParseError
 DRACO = "KHR_draco_mesh_compression"
 TRANSFORM = "KHR_texture_transform"
 
-READ = frozenset({DRACO, TRANSFORM, "EXT_texture_webp", "KHR_mesh_quantization", "KHR_lights_punctual"})
+READ = frozenset({DRACO, TRANSFORM, WEBP, "KHR_mesh_quantization", "KHR_lights_punctual"})
 """Extensions that a file may require."""
 
 LOOKS = "KHR_materials_"
 """Start of the names of extensions that change the looks of a surface, of which only the base colour is drawn."""
 
 FLOAT = 5126
+TRIANGLE_FAN = 6
 
 WAY_OUT = "save it again without them, for instance from Blender as .glb without compression"
 
@@ -37,8 +41,15 @@ UvMap = npt.NDArray[np.float64]
 """(2, 3) affine map of texture coordinates (u, v, 1), v down as in glTF."""
 
 
-def prepare_gltf(data: bytes) -> tuple[bytes, dict[str, UvMap]]:
-    """A .glb or .gltf file as trimesh is to read it, and the maps of texture coordinates by the material's name.
+def prepare_gltf(data: bytes, read: Callable[[str], bytes]) -> tuple[bytes, dict[str, UvMap], list[str]]:
+    """A .glb or .gltf file as trimesh is to read it.
+
+    Args:
+        read: gives a file beside the model.
+
+    Returns:
+        The file, the maps of texture coordinates by the material's name, and what is the matter with textures that were
+        left out.
 
     Raises:
         DataError: if the file needs what is not read.
@@ -46,18 +57,20 @@ def prepare_gltf(data: bytes) -> tuple[bytes, dict[str, UvMap]]:
     """
     document, binary = _split(data)
     if document is None:
-        return data, {}  # trimesh says what is wrong
+        return data, {}, []  # trimesh says what is wrong
     try:
         _check(document)
+        refused = drop_unreadable(document, binary, read)
         maps = _texture_maps(document)
+        changed = _give_materials(document) or bool(refused or maps)
     except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
         raise DataError(f"its description is broken ({type(error).__name__}: {error})") from error
-    if not maps:
-        return data, {}
+    if not changed:
+        return data, {}, []
     if binary is None:
-        return json.dumps(document).encode(), maps
+        return json.dumps(document).encode(), maps, refused
     head, tail = around_binary(document, len(binary))
-    return head + binary + tail, maps
+    return head + binary + tail, maps, refused
 
 
 def apply_uv_map(uvs: npt.NDArray[Any], uv_map: UvMap) -> npt.NDArray[np.float64]:
@@ -90,6 +103,12 @@ def _check(document: Json) -> None:
     if draco and importlib.util.find_spec("DracoPy") is None:
         raise MissingExtraError("DracoPy", "meshes", "reading glTF files that are compressed by Draco")
     for primitive in primitives:
+        if primitive.get("mode") == TRIANGLE_FAN:
+            raise DataError(f"it has fans of triangles, which are not read; {WAY_OUT}")
+        used = {"indices": primitive["indices"]} if "indices" in primitive else {}
+        used |= primitive.get("attributes", {})
+        if any("sparse" in document["accessors"][index] for index in used.values()):
+            raise DataError(f"it has sparse accessors, which are not read; {WAY_OUT}")
         for name, index in primitive.get("attributes", {}).items():
             accessor = document["accessors"][index]
             whole = accessor["componentType"] != FLOAT
@@ -101,12 +120,26 @@ def _primitives(document: Json) -> list[Json]:
     return [primitive for mesh in document.get("meshes", []) for primitive in mesh["primitives"]]
 
 
+def _give_materials(document: Json) -> bool:
+    """Give primitives with colours and no material the plain one, which glTF draws them with; whether there were any.
+
+    trimesh then keeps their colours as they are, and does not make bytes of numbers of 16 bits.
+    """
+    colored = [p for p in _primitives(document) if "COLOR_0" in p.get("attributes", {}) and "material" not in p]
+    if colored:
+        document.setdefault("materials", []).append({})
+    for primitive in colored:
+        primitive["material"] = len(document["materials"]) - 1
+    return bool(colored)
+
+
 def _texture_maps(document: Json) -> dict[str, UvMap]:
     """Name the materials whose texture coordinates are not taken as they are, and return their maps.
 
     Where a texture wants another set of coordinates than the first, the primitives are changed to have it as the first.
     """
     maps: dict[str, UvMap] = {}
+    taken = {material.get("name") for material in document.get("materials", [])}
     for index, material in enumerate(document.get("materials", [])):
         texture = material.get("pbrMetallicRoughness", {}).get("baseColorTexture")
         if not isinstance(texture, dict):
@@ -115,8 +148,12 @@ def _texture_maps(document: Json) -> dict[str, UvMap]:
         chosen = transform.get("texCoord", texture.get("texCoord", 0))
         if not transform and not chosen:
             continue
-        material["name"] = f"material {index}"
-        maps[material["name"]] = _uv_map(transform)
+        name = f"material {index}"
+        while name in taken:
+            name += "'"
+        material["name"] = name
+        taken.add(name)
+        maps[name] = _uv_map(transform)
         for primitive in _primitives(document):
             attributes = primitive.get("attributes", {})
             if primitive.get("material") == index and chosen and f"TEXCOORD_{chosen}" in attributes:

@@ -12,14 +12,17 @@ import re
 import zipfile
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from hgs_toolkit.datasets.attribution import UNKNOWN, Credit
 from hgs_toolkit.datasets.critters.raycast import Array
+from hgs_toolkit.datasets.sources.photographs import gather
 from hgs_toolkit.datasets.storage import FileStore, ZipStore, open_store
 from hgs_toolkit.errors import DataError
+from hgs_toolkit.stand_ins import stand_in
 
 MESH_SUFFIXES = (".obj", ".glb", ".gltf", ".ply", ".stl", ".off", ".dae")
 """Suffixes of the files that are read."""
@@ -27,9 +30,14 @@ MESH_SUFFIXES = (".obj", ".glb", ".gltf", ".ply", ".stl", ".off", ".dae")
 OTHER_SUFFIXES = (".fbx", ".ac", ".blend", ".3ds", ".3mf", ".x3d", ".wrl", ".usd", ".usda", ".usdc", ".usdz")
 """Suffixes of mesh files that are not read; messages count them and say what to do."""
 
+GLTF_SUFFIXES = (".glb", ".gltf")
+
 ARCHIVE_SUFFIXES = (".zip", ".sh3f")
 
 logger = logging.getLogger(__name__)
+
+ENTRY = r"^[^\S\n]*{key}[^\S\n]*[=:][^\S\n]*(.*?)[^\S\n]*$"
+"""Pattern of a line of the catalogue; a value may be empty."""
 
 CATALOG = "PluginFurnitureCatalog.properties"
 MAX_CATALOG_BYTES = 1 << 24
@@ -65,11 +73,22 @@ class MeshFile:
         """What messages call it: folder or archive, and path."""
         return f"{self.store.path.name}/{self.name}"
 
+    @property
+    def suffix(self) -> str:
+        """That of its name, in lower case."""
+        return PurePosixPath(self.name).suffix.lower()
 
-def find_meshes(folder: str | Path, match: str = "") -> list[MeshFile]:
+    @property
+    def is_gltf(self) -> bool:
+        """Whether it is a glTF file, of either kind."""
+        return self.suffix in GLTF_SUFFIXES
+
+
+def find_meshes(folder: str | Path, match: str = "", problems: list[str] | None = None) -> list[MeshFile]:
     """The models below ``folder`` (or in one archive) whose title contains the regular expression ``match``.
 
     Sorted by archive and path, so that the order does not depend on the file system; upper and lower case are equal.
+    ``problems`` takes what is wrong with archives that are left out, which is raised if that is None.
 
     Raises:
         DataError: if there is no model, none matches, or ``match`` is not a regular expression.
@@ -79,10 +98,10 @@ def find_meshes(folder: str | Path, match: str = "") -> list[MeshFile]:
     except re.error as error:
         raise DataError(f"--match '{match}' is not a regular expression: {error}") from error
     store = open_store(folder)
-    found = _in_archive(store) if isinstance(store, ZipStore) else _in_folder(store)
+    found = _in_archive(store) if isinstance(store, ZipStore) else _in_folder(store, problems)
     others = _not_read(store)
     if not found:
-        there = f"; {others}" if others else ""
+        there = "".join(f"; {reason}" for reason in (others, *(problems or [])[:1]) if reason)
         raise DataError(f"{folder} holds no model; expected files ending in {', '.join(MESH_SUFFIXES)}{there}")
     if others:
         logger.warning("%s: %s", folder, others)
@@ -104,15 +123,24 @@ def _not_read(store: FileStore) -> str:
     return f"files that are not read: {listed}; save them as .glb, for example with Blender"
 
 
-def _in_folder(store: FileStore) -> list[MeshFile]:
+def _in_folder(store: FileStore, problems: list[str] | None) -> list[MeshFile]:
     meshes, licences = [], _licence_files(store)
     for name in store.names:
         suffix = PurePosixPath(name).suffix.lower()
         if suffix in MESH_SUFFIXES:
             meshes.append(MeshFile(store, name, name, None, _from_licence_file(store, name, licences), name))
-        elif suffix in ARCHIVE_SUFFIXES and zipfile.is_zipfile(store.path / name):
-            meshes += _in_archive(ZipStore(store.path / name), str(PurePosixPath(name).with_suffix("")) + "/")
+        elif suffix in ARCHIVE_SUFFIXES and not zipfile.is_zipfile(store.path / name):
+            what = stand_in(store.path / name) or "is no zip archive, or a damaged one"
+            logger.warning("%s %s; its models are left out", store.path / name, what)
+        elif suffix in ARCHIVE_SUFFIXES:
+            place = str(PurePosixPath(name).with_suffix("")) + "/"
+            for found in gather([partial(_in_archive_at, store.path / name, place)], problems):
+                meshes += found
     return meshes
+
+
+def _in_archive_at(path: Path, place: str) -> list[MeshFile]:
+    return _in_archive(ZipStore(path), place)
 
 
 def _in_archive(store: FileStore, place: str = "") -> list[MeshFile]:
@@ -123,7 +151,7 @@ def _in_archive(store: FileStore, place: str = "") -> list[MeshFile]:
     for name in store.names:
         if PurePosixPath(name).suffix.lower() in MESH_SUFFIXES:
             entry = catalog.get(name, {})
-            words = [entry[key] for key in ("name", "category", "tags") if key in entry]
+            words = [entry[key] for key in ("name", "category", "tags") if entry.get(key)]
             title = " | ".join([f"{store.path.name}/{name}", *words])
             credit = _credit(store, name, common, entry) or _from_licence_file(store, name, licences)
             meshes.append(
@@ -138,19 +166,25 @@ def _read_catalog(store: FileStore) -> tuple[dict[str, str], dict[str, dict[str,
         return {}, {}
     text = store.read(CATALOG, MAX_CATALOG_BYTES).decode("iso-8859-1")
     numbered: dict[str, dict[str, str]] = {}
-    for key, number, value in re.findall(r"^\s*(\w+)#(\d+)\s*[=:]\s*(.*?)\s*$", text, re.MULTILINE):
-        numbered.setdefault(number, {})[key] = value
-    common = dict(re.findall(r"^\s*(\w+)\s*[=:]\s*(.*?)\s*$", text, re.MULTILINE))
+    for key, number, value in re.findall(ENTRY.format(key=r"(\w+)#(\d+)"), text, re.MULTILINE):
+        numbered.setdefault(number, {})[key] = _unescaped(value)
+    common = {key: _unescaped(value) for key, value in re.findall(ENTRY.format(key=r"(\w+)"), text, re.MULTILINE)}
     return common, {entry["model"].lstrip("/"): entry for entry in numbered.values() if "model" in entry}
+
+
+def _unescaped(value: str) -> str:
+    """A value of a Java property file with its ``\\uXXXX``."""
+    return re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), value)
 
 
 def _credit(store: FileStore, name: str, common: dict[str, str], entry: dict[str, str]) -> Credit | None:
     """What the catalogue says of a model's author and licence; None where it names no licence."""
-    licence = entry.get("license", common.get("license"))
-    if licence is None:
+    licence = entry.get("license") or common.get("license")
+    if not licence:
         return None
     author = entry.get("creator") or common.get("creator") or common.get("description") or UNKNOWN
-    return Credit(entry.get("name", name), author, " ".join(licence.split()), common.get("name", store.path.name))
+    source = common.get("name") or store.path.name
+    return Credit(entry.get("name") or name, author, " ".join(licence.split()), source)
 
 
 def _from_licence_file(store: FileStore, name: str, licences: dict[str, list[str]]) -> Credit | None:

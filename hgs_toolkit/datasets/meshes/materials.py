@@ -13,6 +13,10 @@ from trimesh.visual.material import PBRMaterial, SimpleMaterial
 from hgs_toolkit.datasets.critters.raycast import Values
 from hgs_toolkit.datasets.meshes.obj_text import GRAY
 
+GAMMA = 2.2
+"""Exponent of the power law between sRGB and linear light: with it the product of two linear values is that of the two
+in sRGB."""
+
 MADE_UP_SIZE = (2, 2)
 """Width and height of the image in the material that trimesh makes up."""
 
@@ -41,23 +45,23 @@ def read_material(material: Any, texture_size: int) -> Material:
     image = getattr(material, "image", None)
     color = np.asarray(material.diffuse, np.float32) / np.float32(255)
     color[3] = _mtl_opacity(material.kwargs)
-    if image is not None and not color[:3].any():
-        color[:3] = 1  # some exporters write Kd 0 beside a texture
+    if image is not None and ("kd" not in material.kwargs or not color[:3].any()):
+        color[:3] = 1  # what has a texture needs no colour, and some exporters write Kd 0 beside one
     return Material(color, None if image is None else _texture(image, texture_size))
 
 
 def _is_default(material: Any) -> bool:
     """Whether trimesh made the material up, as it does for texture coordinates without one."""
-    if not isinstance(material, SimpleMaterial) or material.name or material.kwargs:
+    if not isinstance(material, SimpleMaterial) or "_name" in vars(material) or material.kwargs:
         return False
     return material.image is None or material.image.size == MADE_UP_SIZE
 
 
 def _gltf_material(material: PBRMaterial, texture_size: int) -> Material:
-    """glTF 2.0, 3.9: the factor is linear; a power law turns a product of linear values into one of sRGB values."""
+    """glTF 2.0, 3.9: the factor is linear, see GAMMA."""
     factor = material.baseColorFactor
     color = np.ones(4, dtype=np.float32) if factor is None else np.asarray(factor, np.float32) / np.float32(255)
-    color[:3] **= 1 / 2.2
+    color[:3] **= 1 / GAMMA
     texture = None if material.baseColorTexture is None else _texture(material.baseColorTexture, texture_size)
     mode = material.alphaMode or "OPAQUE"
     if mode == "OPAQUE":

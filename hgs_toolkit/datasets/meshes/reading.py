@@ -9,17 +9,17 @@ import logging
 import posixpath
 import re
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import numpy.typing as npt
 import trimesh
-from PIL import Image
 from trimesh.resolvers import Resolver
 
-from hgs_toolkit.datasets.images import MAX_IMAGE_BYTES
 from hgs_toolkit.datasets.meshes.gltf_extensions import UvMap, apply_uv_map, prepare_gltf
 from hgs_toolkit.datasets.meshes.library import MeshFile
 from hgs_toolkit.datasets.meshes.obj_text import MERGED_LIBRARY, ObjText, material_names, plain_mtl, plain_obj
+from hgs_toolkit.datasets.meshes.texture_files import check_texture
 from hgs_toolkit.errors import DataError, MissingExtraError
 
 logger = logging.getLogger(__name__)
@@ -27,8 +27,9 @@ logger = logging.getLogger(__name__)
 MAX_MESH_BYTES = 1 << 29
 """Size, bytes, of the largest mesh file or material file that is read."""
 
-MAX_TEXTURE_PIXELS = 1 << 26
-"""Number of pixels of the largest texture that is decoded."""
+
+IDLE_COORDINATES = re.compile(rb"(property[^\r\n]*) (texture_u|texture_v|u|v|s|t|texcoord)([ \t]*\r?\n)")
+"""Lines of the header of a .ply that declare texture coordinates, by the names that trimesh knows."""
 
 
 def read_geometries(mesh: MeshFile) -> list[tuple[Any, npt.NDArray[np.float64]]]:
@@ -51,15 +52,18 @@ def read_geometries(mesh: MeshFile) -> list[tuple[Any, npt.NDArray[np.float64]]]
 def _parse(mesh: MeshFile) -> tuple[Any, npt.NDArray[np.float64]]:
     """trimesh's scene or mesh of a file, and the turn (4, 4) that a .dae file asks for; see read_geometries."""
     data, assets = mesh.store.read(mesh.name, MAX_MESH_BYTES), _FilesBeside(mesh)
-    suffix = posixpath.splitext(mesh.name)[1][1:].lower()
+    suffix = mesh.suffix[1:]
     try:
         if suffix == "dae" and importlib.util.find_spec("collada") is None:
             raise MissingExtraError("pycollada", "meshes", "reading .dae files")
         if suffix == "obj":
             data = assets.read_libraries(plain_obj(data)).encode()
         maps: dict[str, UvMap] = {}
-        if suffix in ("glb", "gltf"):
-            data, maps = prepare_gltf(data)
+        if mesh.is_gltf:
+            data, maps, refused = prepare_gltf(data, assets.get)
+            assets.refused += refused
+        elif suffix == "ply":
+            data = _without_idle_coordinates(data)
         scene = trimesh.load(io.BytesIO(data), file_type=suffix, resolver=assets, process=False)
         _map_textures(scene, maps)
     except (MemoryError, MissingExtraError):
@@ -81,6 +85,15 @@ def _map_textures(scene: Any, maps: dict[str, UvMap]) -> None:
         name = getattr(getattr(geometry.visual, "material", None), "name", None)
         if name in maps and geometry.visual.uv is not None:
             geometry.visual.uv = apply_uv_map(geometry.visual.uv, maps[name])
+
+
+def _without_idle_coordinates(data: bytes) -> bytes:
+    """A .ply whose texture coordinates have another name where it has no texture: its colours would not be read."""
+    end = max(data.find(b"end_header"), 0)
+    header = data[:end]
+    if b"TextureFile" in header or b" red" not in header:
+        return data
+    return IDLE_COORDINATES.sub(rb"\1 idle_\2\3", header) + data[end:]
 
 
 def _collada_turn(data: bytes) -> npt.NDArray[np.float64]:
@@ -110,7 +123,7 @@ class _FilesBeside(Resolver):
         try:
             data = self._mesh.store.read(name, MAX_MESH_BYTES)
             if not name.lower().endswith((".mtl", ".bin")):
-                _check_texture(data, name)
+                check_texture(data, name)
         except DataError as error:
             self.refused.append(str(error))
             raise FileNotFoundError(key) from error
@@ -131,8 +144,9 @@ class _FilesBeside(Resolver):
         """The name of the file in the store: beside the model or its materials, or, for the paths of another computer,
         the file of that name beside the model."""
         folder = posixpath.dirname(self._mesh.name)
-        places = [posixpath.normpath(posixpath.join(known, path)) for known in self._folders]
-        places.append(posixpath.normpath(posixpath.join(folder, posixpath.basename(path))))
+        paths = dict.fromkeys((path, unquote(path)))  # glTF and COLLADA name files as URIs, where a space is %20
+        places = [posixpath.normpath(posixpath.join(known, path)) for path in paths for known in self._folders]
+        places += [posixpath.normpath(posixpath.join(folder, posixpath.basename(path))) for path in paths]
         return next((self._names[place.lower()] for place in places if place.lower() in self._names), places[0])
 
     def write(self, name: str, data: Any) -> None:
@@ -143,16 +157,3 @@ class _FilesBeside(Resolver):
 
     def keys(self) -> list[str]:
         return self._mesh.store.names
-
-
-def _check_texture(data: bytes, name: str) -> None:
-    """Refuse what is no image, or too large to decode, from its header."""
-    if len(data) > MAX_IMAGE_BYTES:
-        raise DataError(f"the texture {name} has {len(data):,} bytes; expected at most {MAX_IMAGE_BYTES:,}")
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            pixels = image.width * image.height
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"the texture {name} is not a readable image: {error}") from error
-    if pixels > MAX_TEXTURE_PIXELS:
-        raise DataError(f"the texture {name} has {pixels:,} pixels; expected at most {MAX_TEXTURE_PIXELS:,}")

@@ -17,6 +17,7 @@ from hgs_toolkit.datasets.meshes.materials import Material, read_material
 from hgs_toolkit.datasets.meshes.obj_text import GRAY
 from hgs_toolkit.datasets.meshes.reading import read_geometries
 from hgs_toolkit.errors import DataError
+from hgs_toolkit.imaging.srgb import linear_to_srgb
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +111,8 @@ def _piece(
         logger.warning("%s has a texture but no texture coordinates; it is drawn in its middle colour", mesh.label)
         surface = Material(surface.color * _mean_color(surface.texture))
     placed = np.zeros((len(faces), 3, 2), dtype=np.float32) if uvs is None else uvs[faces]
-    return corners, normals, placed, _corner_colors(geometry, faces), surface
+    colors = _corner_colors(geometry, faces, linear=mesh.is_gltf)
+    return corners, normals, placed, colors, surface
 
 
 def _uvs(geometry: Any) -> Values | None:
@@ -126,19 +128,33 @@ def _mean_color(texture: npt.NDArray[np.uint8]) -> Values:
     return _float32(texture.reshape(-1, 4).mean(axis=0), scale=255)
 
 
-def _corner_colors(geometry: Any, faces: npt.NDArray[np.int64]) -> Values:
-    """Vertex or face colours (F, 3, 4); gray where a mesh has neither colours nor a material, 1 beside a material."""
+def _corner_colors(geometry: Any, faces: npt.NDArray[np.int64], *, linear: bool) -> Values:
+    """Vertex or face colours (F, 3, 4); gray where a mesh has neither colours nor a material, 1 beside a material.
+
+    Args:
+        linear: whether the colours beside a material are linear light, as those of glTF 2.0 (3.7.2.1).
+    """
     visual = geometry.visual
     if isinstance(visual, trimesh.visual.TextureVisuals):
         color = visual.vertex_attributes.get("color")
         if color is None or len(color) != len(geometry.vertices):
             return np.ones((len(faces), 3, 4), dtype=np.float32)
-        return _float32(trimesh.visual.to_rgba(color), scale=255)[faces]
+        return _rgba(np.asarray(color), linear=linear)[faces]
     if visual.kind == "vertex":
         return _float32(visual.vertex_colors, scale=255)[faces]
     if visual.kind == "face":
         return np.repeat(_float32(visual.face_colors, scale=255)[:, None], 3, axis=1)
     return np.broadcast_to(np.array([*GRAY, 1], dtype=np.float32), (len(faces), 3, 4))
+
+
+def _rgba(colors: npt.NDArray[Any], *, linear: bool) -> Values:
+    """Colours (V, 3 | 4), whole numbers or in 0..1, as sRGB and alpha (V, 4) in 0..1."""
+    scale = float(np.iinfo(colors.dtype).max) if np.issubdtype(colors.dtype, np.integer) else 1.0
+    rgba = np.ones((len(colors), 4), dtype=np.float32)
+    rgba[:, : colors.shape[1]] = np.clip(_float32(colors, scale), 0, 1)
+    if linear:
+        rgba[:, :3] = linear_to_srgb(rgba[:, :3])
+    return rgba
 
 
 def _float32(values: npt.ArrayLike, scale: float = 1.0) -> Values:

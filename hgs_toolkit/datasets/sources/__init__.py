@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,8 @@ from hgs_toolkit.datasets.sources.photographs import Scene
 from hgs_toolkit.datasets.sources.transforms import is_transforms, read_transforms
 from hgs_toolkit.datasets.storage import FileStore, open_store
 from hgs_toolkit.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 Read = Callable[[FileStore, Sequence[str], FileStore | None, list[str] | None], list[Scene]]
 """From a store, its camera files, the store of the images (None: the same) and a list for problems to scenes."""
@@ -123,6 +126,9 @@ def _tell(path: Path, store: FileStore, files: Mapping[str, Sequence[str]], assu
     found = [kind for kind, names in files.items() if names]
     if len(found) == 1:
         return found[0]
+    if set(found) == {"transforms", "colmap"} and _lie_below(files["colmap"], files["transforms"]):
+        logger.info("%s: %s is read; the COLMAP model is what it was made of", path, files["transforms"][0])
+        return "transforms"
     if found:
         names = " and ".join(files[kind][0] for kind in found)
         raise DataError(f"{path} holds {names}; say which to read: --from {' or '.join(found)}")
@@ -132,6 +138,12 @@ def _tell(path: Path, store: FileStore, files: Mapping[str, Sequence[str]], assu
         expected = ", ".join(source.expected for source in SOURCES)
         raise DataError(f"{path} holds no {expected}{_other_cameras(store.names)}; {ASSUME}")
     return "bare"
+
+
+def _lie_below(files: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether each of ``files`` lies in the folder of one of ``others`` or below: nerfstudio keeps its model so."""
+    folders = {PurePosixPath(other).parent for other in others}
+    return all(folders.intersection(PurePosixPath(file).parents) for file in files)
 
 
 def _other_cameras(names: Sequence[str]) -> str:

@@ -44,10 +44,14 @@ class AssumedPoses:
     def __post_init__(self) -> None:
         if self.kind not in POSE_KINDS:
             raise DataError(f"the distribution of poses is '{self.kind}'; expected {', '.join(POSE_KINDS)}")
-        if not (self.focal > 0 and self.radius > 0 and self.yaw >= 0 and self.pitch >= 0 and abs(self.pitch_mean) < 90):
+        finite = all(map(math.isfinite, (self.focal, self.radius, self.yaw, self.pitch)))
+        positive = self.focal > 0 and self.radius > 0 and self.yaw >= 0 and self.pitch >= 0
+        if not (finite and positive and abs(self.pitch_mean) < 90):
             raise DataError(
                 "focal length and radius must be above 0, yaw and pitch not below, the mean within 90 degrees"
             )
+        if not 0 <= self.seed < 2**63:
+            raise DataError(f"seed {self.seed}; expected 0 ... 2^63 - 1")
 
     def __str__(self) -> str:
         lens = f"focal length {self.focal:g}, radius {self.radius:g}"

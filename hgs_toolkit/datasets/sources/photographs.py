@@ -105,11 +105,13 @@ class Scene:
         name: of the folder or file.
         photographs: at least one.
         assumed: how their poses were made up; None if they were measured.
+        placed: whether their world is known to be ours: y up, the subject at the origin.
     """
 
     name: str
     photographs: Sequence[Photograph]
     assumed: str | None = None
+    placed: bool = False
 
 
 def gather(makers: Iterable[Callable[[], T]], problems: list[str] | None) -> Iterator[T]:
@@ -140,14 +142,20 @@ class ImageFinder:
                 self._by_end.setdefault(key, []).append(name)
 
     def beside(self, file: str, path: str) -> str:
-        """The image that ``file`` calls ``path``, relative to itself."""
+        """The image that ``file`` calls ``path``, relative to itself; DataError if there is none, or more than one."""
         name = posixpath.normpath(posixpath.join(posixpath.dirname(file), path.replace("\\", "/")))
-        for suffix in ("", *IMAGE_SUFFIXES):
-            if name + suffix in self._names:
-                return name + suffix
-        alike = [found for suffix in ("", *IMAGE_SUFFIXES) for found in self._lower.get(_folded(name + suffix), ())]
-        if len(alike) == 1:  # in another case: IMG_1.JPG for img_1.jpg
-            return alike[0]
+        if name in self._names:
+            return name
+        meant = [name + suffix for suffix in IMAGE_SUFFIXES if name + suffix in self._names]
+        if not meant:  # in another case: IMG_1.JPG for img_1.jpg
+            meant = [found for suffix in ("", *IMAGE_SUFFIXES) for found in self._lower.get(_folded(name + suffix), ())]
+        if len(meant) == 1:
+            return meant[0]
+        if meant:
+            raise DataError(
+                f"{file} names the image {path}, which can be {meant[0]} or {meant[1]}; expected one of these names, "
+                "with its suffix"
+            )
         if name.startswith(("../", "/")):
             raise DataError(f"{file} names the image {path} outside of {self.store.path}; give the folder with both")
         if name in self.store.names:
@@ -196,7 +204,7 @@ def numbers(value: Any, what: str, *shape: int) -> Matrix:
     """Nested lists as an array; DataError says ``what`` should have had ``shape`` and finite numbers."""
     try:
         array: Matrix = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         array = np.empty(0)
     if array.shape != shape or not np.isfinite(array).all():
         raise DataError(f"{what} is not {' x '.join(map(str, shape)) or 'one'} finite number{'s' if shape else ''}")

@@ -7,12 +7,14 @@ the file says (https://docs.nerf.studio/quickstart/data_conventions.html).
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
 import torch
 
 from hgs_toolkit.cameras import convert_camera_axes
@@ -31,10 +33,18 @@ from hgs_toolkit.datasets.sources.photographs import (
 from hgs_toolkit.datasets.storage import FileStore
 from hgs_toolkit.errors import DataError
 
+logger = logging.getLogger(__name__)
+
 NUMBERS = {"w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x", "camera_angle_y", "p1", "p2"}
 HIGHER = ("k3", "k4", "k5", "k6")
 KEYS = NUMBERS | {"k1", "k2", *HIGHER}
 """Entries that describe a lens."""
+
+WORLD, OURS = "hgs_world", "y_up"
+"""An entry that ``hgs synth`` writes, and its value: the world is ours already, and nothing needs to be placed."""
+
+POSE_TOLERANCE = 1e-6
+"""Difference of two matrices' entries, below which they are one pose."""
 
 PERSPECTIVE = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
 """Camera models that k1, k2, p1 and p2 describe."""
@@ -55,18 +65,43 @@ def read_transforms(
         store: where ``files`` are.
         images: where the images are, if not beside the files.
         problems: takes what is wrong with frames that are left out; None raises it.
+
+    Raises:
+        DataError: naming the file that is broken, or the image that is missing, ambiguous or has two poses.
     """
     finder = ImageFinder(images or store)
     find = finder.beside if images is None else finder.anywhere
     scenes: dict[str, list[Photograph]] = {}
+    placed: dict[str, bool] = {}
     for file in files:
         content = read_json(store, file)
         frames = content.get("frames") if isinstance(content, dict) else None
         if not isinstance(frames, list) or not frames or not all(isinstance(frame, dict) for frame in frames):
             raise DataError(f"{store.path}/{file} has no list of frames; expected NeRF's transforms.json")
         makers = [partial(_photograph, content | frame, finder, find, file) for frame in frames]
-        scenes.setdefault(PurePosixPath(file).parent.as_posix(), []).extend(gather(makers, problems))
-    return [Scene(folder, photographs) for folder, photographs in scenes.items() if photographs]
+        folder = PurePosixPath(file).parent.as_posix()
+        scenes.setdefault(folder, []).extend(gather(makers, problems))
+        placed[folder] = placed.get(folder, True) and content.get(WORLD) == OURS
+    found = [Scene(folder, _once(listed, problems), None, placed[folder]) for folder, listed in scenes.items()]
+    return [scene for scene in found if scene.photographs]
+
+
+def _once(listed: Sequence[Photograph], problems: list[str] | None) -> list[Photograph]:
+    """Each image of a scene once, though several files may list it, as transforms.json does what the parts list."""
+    by_image: dict[str, list[Photograph]] = {}
+    for photograph in listed:
+        by_image.setdefault(photograph.image, []).append(photograph)
+    if len(by_image) < len(listed):
+        image = next(image for image, same in by_image.items() if len(same) > 1)
+        logger.info("%d frames list an image again, such as %s; it counts once", len(listed) - len(by_image), image)
+    return list(gather([partial(_agreed, image, same) for image, same in by_image.items()], problems))
+
+
+def _agreed(image: str, listed: Sequence[Photograph]) -> Photograph:
+    first, *others = listed
+    if not all(np.allclose(other.cam_to_world, first.cam_to_world, atol=POSE_TOLERANCE) for other in others):
+        raise DataError(f"{image} has two different poses in the transforms.json of its folder; expected one")
+    return first
 
 
 def _photograph(
