@@ -52,11 +52,8 @@ def evaluate(
         HgsError: if model or data cannot be used, an extractor is not installed, or settings contradict each other.
     """
     metrics = settings.chosen(has_data=data is not None)
-    if data is None and settings.resolution is not None:
-        raise ConfigError(
-            f"--resolution {settings.resolution} without --data; expected both: it is the size at which images of the "
-            "set and of the model are compared"
-        )
+    compares = any(name in NEED_DATA for name in metrics)
+    _check_use(settings, compares)
     file = find_model(model)
     header, generator = read_header(file), load_model(file, device)
     config = header.config
@@ -64,14 +61,17 @@ def evaluate(
     evaluation = _Evaluation(generator, config, settings, metrics, watch)
     figures: list[Figure] = []
     data_facts = None
-    if data is not None and any(name in NEED_DATA for name in metrics):
+    if data is not None and compares:
         extractors = [make_extractor(name) for name in settings.extractors]
         extractors += [make_inception(settings.inception)] if settings.inception else []
         images = _open(data, settings.resolution, config)
         _check_classes(settings, config, images)
         settings = settings.of_dataset(Path(data).name, len(images))
         evaluation = dataclasses.replace(evaluation, settings=settings)
-        data_facts = {"path": Path(data).name, "images": len(images), "stored_resolution": images.stored_resolution}
+        data_facts = {
+            "path": Path(data).name, "images": len(images), "stored_resolution": images.stored_resolution,
+            "sha256": images.digest,
+        }  # fmt: skip
         figures += evaluation.against(ImageSets(generator, config, images, settings, extractors, lambda _: None))
     figures += evaluation.alone()
     if not figures:
@@ -81,6 +81,19 @@ def evaluate(
         )
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in _values(settings).items()}
     return Report(facts, data_facts, plain | {"metrics": metrics}, figures)
+
+
+def _check_use(settings: EvalSettings, compares: bool) -> None:
+    """Raise a ConfigError for settings of a comparison with real images that is not made, or one without features."""
+    given = {name: getattr(settings, name) for name in ("count", "resolution", "inception")}
+    unused = [f"{name} is {value}" for name, value in given.items() if value is not None]
+    if unused and not compares:
+        raise ConfigError(
+            f"{', '.join(unused)}, and nothing is compared with real images; expected --data with a metric that needs "
+            "it, or none of these settings"
+        )
+    if compares and not settings.extractors and settings.inception is None:
+        raise ConfigError("no feature extractor is named to compare images by; expected one at least")
 
 
 def _open(data: str | Path, resolution: int | None, config: Config) -> PosedImages:
@@ -126,12 +139,12 @@ class _Evaluation:
         other = drawer.real(1) if drawer.has_second_set else None
         generated_3d = drawer.generated(1, told=False) if wanted_3d else None
         for extractor in drawer.extractors:
-            yield from self._compare(extractor, drawer.data.resolution, real, other, generated, generated_3d)
+            yield from self._compare(extractor, drawer.data, real, other, generated, generated_3d)
 
     def _compare(
         self,
         extractor: Extractor,
-        size: int,
+        data: PosedImages,
         real: ImageSet,
         other: ImageSet | None,
         generated: ImageSet,
@@ -139,7 +152,9 @@ class _Evaluation:
     ) -> Iterator[Figure]:
         name, seed = extractor.name, self.settings.seed
         space = FeatureSpace.of(extractor, real.features[name])
-        conditions = self._conditions(size) | {
+        conditions = self._conditions(data.resolution) | {
+            "data_sha256": data.digest,
+            "background": "grey" if self.config.training.background == "random" else "black",
             "extractor": name, "extractor_sha256": extractor.sha256, "resize": extractor.resize,
             "standardised": extractor.standardise, "real_count": real.count, "count": generated.count,
             "cameras": "the real pictures'",

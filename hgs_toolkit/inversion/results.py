@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from hgs_toolkit.checkpoint import save_model
 from hgs_toolkit.config import Config, DiscriminatorConfig
 from hgs_toolkit.datasets.attribution import ATTRIBUTION, LICENCE
 from hgs_toolkit.datasets.critters.drawing import Critter
-from hgs_toolkit.files import atomic_path, sha256, write_json
+from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.files import atomic_path, sha256, without_nan, write_json
 from hgs_toolkit.footprint import footprint, widen
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.imaging.camera_paths import camera_path
@@ -25,7 +25,7 @@ from hgs_toolkit.inversion.objective import FeatureMaps
 from hgs_toolkit.inversion.quality import compare, novel_cameras, novel_views
 from hgs_toolkit.inversion.sheet import sheet
 from hgs_toolkit.inversion.target import Target
-from hgs_toolkit.model_files import MODEL_FILE, ModelHeader
+from hgs_toolkit.model_files import MODEL_FILE, ModelHeader, read_header
 
 LATENT, SCENE, SHEET, FILM, METRICS = (
     "latent.safetensors", "scene.hgs", "sheet.png", "turntable.mp4", "metrics.json",
@@ -33,10 +33,28 @@ LATENT, SCENE, SHEET, FILM, METRICS = (
 
 TURNTABLE_FRAMES, TURNTABLE_SIZE = 60, 256
 
+TUNED_FROM = "tuned_from"
+"""Fact of a tuned model: the fingerprint of the model that it was made of."""
+
 
 def result_names(*, tuned: bool) -> list[str]:
     """Names of the files in the folder of results."""
     return [LATENT, SCENE, SHEET, FILM, METRICS, *([MODEL_FILE] if tuned else [])]
+
+
+def left_over(out: Path, source: Path, *, tuned: bool) -> list[Path]:
+    """The files of an earlier result in ``out`` that are not written anew: its tuned model, if none is ``tuned`` now.
+
+    The model of a training run, which may lie there as well, belongs to no result; ``source``, the model whose scenes
+    are searched, is still needed.
+    """
+    path = out / MODEL_FILE
+    if tuned or not path.is_file() or path.samefile(source):
+        return []
+    try:
+        return [path] if TUNED_FROM in read_header(path).facts else []
+    except CheckpointError:
+        return []
 
 
 def for_files(found: Inversion) -> GaussianHierarchy:
@@ -66,7 +84,7 @@ def write_results(
         judge = DiscriminatorConfig(resolution=config.resolution, classes=config.classes.size)
         facts = {key: header.facts[key] for key in (LICENCE, ATTRIBUTION) if key in header.facts}
         name = f"{name}-tuned"
-        save_model(out / MODEL_FILE, found.model, Config(name, "", config, judge), facts | {"tuned_from": fingerprint})
+        save_model(out / MODEL_FILE, found.model, Config(name, "", config, judge), facts | {TUNED_FROM: fingerprint})
         fingerprint = sha256(out / MODEL_FILE)
     metadata = AssetMetadata(
         generator=name, model=fingerprint, focal=focal, radius=radius, class_name=found.fit.class_name
@@ -78,18 +96,9 @@ def write_results(
     save_png(out / SHEET, sheet(found, target, truth))
     turn = draw_images(scene, camera_path("orbit", TURNTABLE_FRAMES, focal, radius), ImageSettings(TURNTABLE_SIZE))
     save_video(out / FILM, map(to_uint8, turn))
-    write_json(out / METRICS, _finite(metrics))
+    # NaN is of nothing seen, infinity of equal images.
+    write_json(out / METRICS, without_nan(metrics))
     return [out / file for file in result_names(tuned=tuned)]
-
-
-def _finite(values: Any) -> Any:
-    """``values`` with null where there is no number: JSON knows neither NaN, of nothing seen, nor infinity, of equal
-    images."""
-    if isinstance(values, dict):
-        return {key: _finite(value) for key, value in values.items()}
-    if isinstance(values, list):
-        return [_finite(value) for value in values]
-    return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
 def measure(

@@ -92,7 +92,7 @@ def target_of_rgba(pixels: Tensor, cameras: Cameras) -> Target:
 def read_photograph(
     path: str | Path, resolution: int, mask: str | Path | None = None, fill: float | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """An image of any size and mode as colours (H, H, 3) and coverage (H, H, 1) of ``resolution`` pixels.
+    """An image as colours (H, H, 3) and coverage (H, H, 1) of ``resolution`` pixels.
 
     Coverage is the image's own alpha, times ``mask`` (white: the subject); None if it has neither. Where it is known,
     the square around the subject is taken, and reaches beyond the image if it must; else the middle square.
@@ -193,7 +193,7 @@ def read_camera(path: str | Path) -> Cameras:
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"cannot read the camera {path}: {error}") from error
     label = content.get("label") if isinstance(content, dict) else None
     if not isinstance(label, list) or len(label) != LABEL_SIZE or not all(_is_number(value) for value in label):

@@ -49,7 +49,7 @@ class BackgroundImages:
         total = hashlib.sha256()
         for name in self.names:
             content = hashlib.sha256(self._store.read(name, MAX_IMAGE_BYTES)).hexdigest()
-            total.update(f"{name}\0{content}\n".encode())
+            total.update(f"{name}\0{content}\n".encode(errors="surrogatepass"))  # a name need not be text
         return total.hexdigest()
 
     def square(self, crop: Crop, size: int) -> Pixels:

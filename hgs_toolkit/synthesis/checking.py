@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hgs_toolkit.datasets.eg3d import match_labels
 from hgs_toolkit.datasets.eg3d_writer import image_name
@@ -18,7 +21,7 @@ from hgs_toolkit.datasets.images import open_image
 from hgs_toolkit.datasets.label_kinds import LABEL_FILE
 from hgs_toolkit.errors import DataError
 from hgs_toolkit.synthesis.containers import measure, read
-from hgs_toolkit.synthesis.layout import Layout, Record
+from hgs_toolkit.synthesis.layout import Layout, ProductRecord, Record
 
 OnContainer = Callable[[int, int], None]
 """Called with the number of containers examined so far, and of all containers."""
@@ -33,7 +36,7 @@ class CheckReport:
         files: number of files opened.
         bytes: total size of these files.
         problems: one sentence each; empty for a sound dataset.
-        damaged: numbers of the shards with problems.
+        damaged: numbers of the shards with problems; not of those that only have files of others beside their own.
     """
 
     images: int
@@ -57,15 +60,15 @@ def check(folder: str | Path, on_container: OnContainer | None = None) -> CheckR
     if manifest is None:
         layout.records()  # names what is missing, if anything is
         raise DataError(f"{folder} has all its shards but is not finished; run: hgs synth merge {folder}")
-    containers = list(_containers(layout, manifest["shards"], manifest["product"]))
+    containers = list(_containers(layout, *manifest))
     problems: list[str] = []
     damaged: list[int] = []
     files = size = 0
     for done, container in enumerate(containers, start=1):
-        count, total, found = _examine(layout, container)
-        files, size = files + count, size + total
-        problems += found
-        damaged += [container.shard] if found and container.shard is not None else []
+        found = _examine(layout, container)
+        files, size = files + found.files, size + found.bytes
+        problems += found.problems + found.foreign
+        damaged += [container.shard] if found.problems and container.shard is not None else []
         if on_container is not None:
             on_container(done, len(containers))
     return CheckReport(layout.plan.images, files, size, problems, damaged)
@@ -97,7 +100,7 @@ class _Container:
     names: Callable[[], Iterator[str]] | None
 
 
-def _containers(layout: Layout, records: list[Record], product: dict[str, str | int] | None) -> Iterator[_Container]:
+def _containers(layout: Layout, records: list[Record], product: ProductRecord | None) -> Iterator[_Container]:
     plan = layout.plan
     if [record.shard for record in records] != list(range(plan.shards)):
         raise DataError(f"{layout.manifest} lists other shards than its plan has; run the command again with --resume")
@@ -107,7 +110,7 @@ def _containers(layout: Layout, records: list[Record], product: dict[str, str | 
         yield _Container(record.shard, layout.shard(record.shard), record.bytes, record.sha256, names)
     if product is not None and layout.product is not None:
         yield _Container(
-            None, layout.product, int(product["bytes"]), str(product["sha256"]),
+            None, layout.product, product.bytes, product.sha256,
             partial(_posed_names, plan.images) if replaced else None,
         )  # fmt: skip
 
@@ -118,29 +121,42 @@ def _posed_names(count: int) -> Iterator[str]:
     yield LABEL_FILE
 
 
-def _examine(layout: Layout, container: _Container) -> tuple[int, int, list[str]]:
-    """Files, bytes and problems of a container."""
+@dataclass(frozen=True)
+class _Findings:
+    """Number of a container's files, their bytes, and what is wrong: with them, and that others are among them."""
+
+    files: int
+    bytes: int
+    problems: list[str]
+    foreign: list[str] = field(default_factory=list)
+
+
+def _examine(layout: Layout, container: _Container) -> _Findings:
+    """What a container holds."""
     path = container.path
     if not path.exists():
-        return 0, 0, [f"{path} is missing"]
-    size, digest = measure(path)
+        return _Findings(0, 0, [f"{path} is missing"])
+    expected = None if container.names is None else Counter(container.names())
+    size, digest = measure(path, expected)
     problems = []
     if (size, digest) != (container.bytes, container.sha256):
         problems.append(f"{path} has {size} bytes and SHA-256 {digest[:12]}...; expected {container.bytes} and "
                         f"{container.sha256[:12]}...")  # fmt: skip
-    if container.names is None:
-        return 1, size, problems
+    if expected is None:
+        return _Findings(1, size, problems)
     found: Counter[str] = Counter()
     try:
         for name, data in read(path):
             found[name] += 1
-            problems += _open(layout, name, data)
+            problems += _open(layout, name, data) if name in expected else ()
     except DataError as error:
         problems.append(str(error))
-    expected = Counter(container.names())
     problems += [f"{path} lacks {name}" for name in (expected - found)]
+    if path.is_dir():  # where anybody may put a file, which is nobody else's to remove
+        foreign = [f"{path} holds {name}, which is not of the dataset; move it elsewhere" for name in found - expected]
+        return _Findings((found & expected).total(), size, problems, foreign)
     problems += [f"{path} holds {name} once too often" for name in (found - expected)]
-    return found.total(), size, problems
+    return _Findings(found.total(), size, problems)
 
 
 def _open(layout: Layout, name: str, data: bytes) -> Iterator[str]:
@@ -153,8 +169,7 @@ def _open(layout: Layout, name: str, data: bytes) -> Iterator[str]:
                 if image.size != (size, size):
                     yield f"{name} is {image.width} x {image.height}; expected {size} x {size}"
         elif name.endswith(".npy"):
-            values = np.load(io.BytesIO(data), allow_pickle=False)
-            if not np.isfinite(values).all():
+            if not np.isfinite(_array(data)).all():
                 yield f"{name} holds values that are not finite"
         elif name == LABEL_FILE:
             pairs = json.loads(data)["labels"]
@@ -163,3 +178,16 @@ def _open(layout: Layout, name: str, data: bytes) -> Iterator[str]:
             json.loads(data)
     except (OSError, ValueError, SyntaxError, KeyError, TypeError) as error:
         yield f"{name} cannot be opened: {error}"
+
+
+def _array(data: bytes) -> NDArray[Any]:
+    """The array of a .npy file; a ValueError if its header promises more or less than the file holds."""
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read_header(stream)
+    promised, held = math.prod(shape) * kind.itemsize, len(data) - stream.tell()
+    if promised != held:
+        raise ValueError(f"its header promises {promised:,} bytes of values, it holds {held:,}")
+    array: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
+    return array

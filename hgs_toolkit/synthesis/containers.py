@@ -1,6 +1,7 @@
 """Where a shard's files go: a tar file, a zip archive or a folder, written front to back and renamed at the end.
 
-Equal files give equal bytes: no times, owners or orders of a folder get in.
+Equal files give equal bytes: no times, owners or orders of a folder get in. What computers leave in folders
+(``.DS_Store`` and the like) is no part of a shard.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 
 from hgs_toolkit.datasets.eg3d_writer import open_zip
+from hgs_toolkit.datasets.storage import is_clutter
 from hgs_toolkit.errors import DataError, HgsError
 from hgs_toolkit.files import atomic_path, make_folder, sha256
 
@@ -95,14 +97,16 @@ def _read_tar(path: Path) -> Files:
 
 
 def _read_folder(path: Path) -> Files:
-    for name in _names(path):
+    for name in names_in(path):
         _check_size(path, name, (path / name).stat().st_size)
         yield name, (path / name).read_bytes()
 
 
-def _names(path: Path) -> list[str]:
+def names_in(path: Path) -> list[str]:
+    """Files of a folder and the folders in it, sorted, with forward slashes; not those that a computer added."""
     found = [Path(root, name) for root, _, files in os.walk(path) for name in files]
-    return sorted(file.relative_to(path).as_posix() for file in found)
+    names = sorted(file.relative_to(path).as_posix() for file in found)
+    return [name for name in names if not is_clutter(name)]
 
 
 def _check_size(path: Path, name: str, size: int) -> None:
@@ -141,22 +145,35 @@ def read(path: Path) -> Files:
         raise DataError(f"cannot read {path}: {error}") from error
 
 
-def measure(path: Path) -> tuple[int, str]:
-    """Bytes and SHA-256 of a container; a folder's is that of the list of its files' names, sizes and hashes."""
+def measure(path: Path, own: Container[str] | None = None) -> tuple[int, str]:
+    """Bytes and SHA-256 of a container; a folder's is that of the list of its files' names, sizes and hashes.
+
+    Args:
+        own: names of the files of a folder that count; None counts all.
+    """
     if not path.is_dir():
         return path.stat().st_size, sha256(path)
     total, size = hashlib.sha256(), 0
-    for name in _names(path):
+    for name in names_in(path):
+        if own is not None and name not in own:
+            continue
         bytes_ = (path / name).stat().st_size
         total.update(f"{name}\0{bytes_}\0{sha256(path / name)}\n".encode())
         size += bytes_
     return size, total.hexdigest()
 
 
-def size_of(path: Path) -> int:
-    """Bytes of a container's files, without reading them; -1 if there is none."""
+def size_of(path: Path, own: Iterable[str] | None = None) -> int:
+    """Bytes of a container's files, without reading them; -1 if it is not there, or a file of it.
+
+    Args:
+        own: names of the files of a folder that count; None counts all.
+    """
     if path.is_dir():
-        return sum((path / name).stat().st_size for name in _names(path))
+        try:
+            return sum((path / name).stat().st_size for name in (names_in(path) if own is None else own))
+        except OSError:
+            return -1
     return path.stat().st_size if path.is_file() else -1
 
 

@@ -25,7 +25,13 @@ COLORS = 3
 """Channels of a layer of colour."""
 
 VIEWS_AT_ONCE = 8
-"""Views of a scene drawn in one call: enough to share its cost, few enough for the memory."""
+"""Views drawn in one call, at most: enough to share its cost."""
+
+BYTES_AT_ONCE = 1 << 25
+"""Bytes of layers drawn in one call, at most, unless one view alone has more; the call takes about three times that."""
+
+PIXEL_BYTES = 64
+"""Bytes of a pixel in all layers: colour, alpha, depth, normal and the shares of up to eight levels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +59,11 @@ class Layers:
         return alpha
 
 
+def views_within(limit: int, size: int) -> int:
+    """Number of views of ``size`` x ``size`` pixels whose layers take ``limit`` bytes at most; at least one."""
+    return max(1, limit // (PIXEL_BYTES * size * size))
+
+
 def draw_layers(scenes: GaussianHierarchy, cameras: Cameras, size: int, wanted: Collection[str]) -> Iterator[Layers]:
     """The layers of B scenes from C cameras each, scene by scene.
 
@@ -62,12 +73,13 @@ def draw_layers(scenes: GaussianHierarchy, cameras: Cameras, size: int, wanted: 
     """
     cameras = cameras.to(scenes.device, scenes.means.dtype)
     views = len(cameras) // len(scenes)
-    together = max(1, VIEWS_AT_ONCE // views)  # scenes
+    at_once = min(VIEWS_AT_ONCE, views_within(BYTES_AT_ONCE, size))
+    together = max(1, at_once // views)  # scenes
     for first in range(0, len(scenes), together):
         part = scenes[first : first + together]
         theirs = cameras[first * views : (first + len(part)) * views].reshape(len(part), views)
-        for start in range(0, views, VIEWS_AT_ONCE):
-            yield from _draw(part, theirs[:, start : start + VIEWS_AT_ONCE], size, wanted)
+        for start in range(0, views, at_once):
+            yield from _draw(part, theirs[:, start : start + at_once], size, wanted)
 
 
 def _draw(scene: GaussianHierarchy, cameras: Cameras, size: int, wanted: Collection[str]) -> Iterator[Layers]:

@@ -23,7 +23,8 @@ from typing import Any
 
 from hgs_toolkit.errors import DataError, HgsError
 from hgs_toolkit.files import write_json
-from hgs_toolkit.synthesis.containers import TEMPORARY, remove_unfinished, size_of
+from hgs_toolkit.settings_io import build
+from hgs_toolkit.synthesis.containers import TEMPORARY, names_in, remove_unfinished, size_of
 from hgs_toolkit.synthesis.formats import FORMATS, DatasetFormat
 from hgs_toolkit.synthesis.plan import SynthPlan, is_plan, read_plan
 
@@ -54,6 +55,15 @@ class Record:
     bytes: int
     sha256: str
     precision: str = "float32"
+
+
+@dataclass(frozen=True)
+class ProductRecord:
+    """What the manifest says of a format's product: its name in the dataset's folder, its bytes and their SHA-256."""
+
+    name: str
+    bytes: int
+    sha256: str
 
 
 class Layout:
@@ -92,13 +102,25 @@ class Layout:
         return self.shard_folder / f"{number:06d}.json"
 
     def record(self, number: int) -> Record | None:
-        """The record of a shard of this plan, or None if that is not (wholly) there."""
+        """The record of a shard of this plan, or None if that is not (wholly) there; other files beside it are."""
         try:
-            record = Record(**json.loads(self.record_path(number).read_bytes()))
-        except (OSError, ValueError, TypeError):
+            record = build(Record, json.loads(self.record_path(number).read_bytes()), "")
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
         of_this = record.shard == number and record.plan == self.plan.digest
-        return record if of_this and size_of(self.shard(number)) == record.bytes else None
+        names = self.format.names(self.plan, number)
+        return record if of_this and size_of(self.shard(number), names) == record.bytes else None
+
+    def refuse_foreign(self, shards: list[int]) -> None:
+        """Raise an HgsError if making ``shards`` would remove files that are not of this dataset."""
+        for number in shards:
+            own = frozenset(self.format.names(self.plan, number))
+            foreign = [name for name in names_in(self.shard(number)) if name not in own]
+            if foreign:
+                raise HgsError(
+                    f"{self.shard(number)} is to be made again and holds {', '.join(foreign[:NAMES_SHOWN])}, which is "
+                    "not of this dataset; move that elsewhere, then run the command again"
+                )
 
     def write_record(self, record: Record) -> None:
         """Mark a shard as done."""
@@ -128,33 +150,33 @@ class Layout:
         """Remove what a lost worker left of ``shard``."""
         remove_unfinished(self.shard_folder, self.shard(shard).name)
 
-    def manifest_values(self, records: list[Record], product: dict[str, Any] | None) -> dict[str, Any]:
+    def manifest_values(self, records: list[Record], product: ProductRecord | None) -> dict[str, Any]:
         """Content of the manifest."""
         return {
             **self.plan.to_dict(), "plan_sha256": self.plan.digest, "images": self.plan.images,
-            "product": product, "shards": [dataclasses.asdict(record) for record in records],
+            "product": product and dataclasses.asdict(product),
+            "shards": [dataclasses.asdict(record) for record in records],
         }  # fmt: skip
 
     def finished(self) -> bool:
-        """Whether the dataset is done and all of it is still there; a manifest without all of it is removed.
+        """Whether the dataset is done and all of it is still there.
 
         Raises:
             DataError: as for :meth:`read_manifest`.
         """
-        values = self.read_manifest()
-        if values is None:
+        manifest = self.read_manifest()
+        if manifest is None:
             return False
-        product, form = values["product"], self.format.product
-        whole = product is None or size_of(self.folder / product["name"]) == product["bytes"]
+        (_, product), form = manifest, self.format.product
+        whole = product is None or size_of(self.folder / product.name) == product.bytes
         if form is None or not form.replaces_shards:
             whole &= not self.missing(range(self.plan.shards))
         if not whole:
             logger.warning("%s was finished, but some of it is gone or has another size now", self.folder)
-            self.manifest.unlink()
         return whole
 
-    def read_manifest(self) -> dict[str, Any] | None:
-        """The manifest, or None where the dataset is not done.
+    def read_manifest(self) -> tuple[list[Record], ProductRecord | None] | None:
+        """The shards and the product that the manifest lists, or None where the dataset is not done.
 
         Raises:
             DataError: if it is broken or of another plan.
@@ -162,13 +184,18 @@ class Layout:
         if not self.manifest.exists():
             return None
         try:
-            values: dict[str, Any] = json.loads(self.manifest.read_bytes())
-            plan, values["shards"] = values["plan_sha256"], [Record(**entry) for entry in values["shards"]]
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise DataError(f"{self.manifest} is damaged: {error}; remove it and run 'hgs synth merge'") from error
+            values = json.loads(self.manifest.read_bytes())
+            plan, given = values["plan_sha256"], values["product"]
+            records = [build(Record, entry, "shards.") for entry in values["shards"]]
+            product = None if given is None else build(ProductRecord, given, "product.")
+            if (product and product.name) != (self.product and self.product.name):
+                raise DataError(f"its product is {given!r:.60}")
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            fault = f"it has no {error}" if isinstance(error, KeyError) else error
+            raise DataError(f"{self.manifest} is damaged: {fault}; remove it and run 'hgs synth merge'") from error
         if plan != self.plan.digest:
             raise DataError(f"{self.manifest} belongs to another plan than {PLAN} beside it")
-        return values
+        return records, product
 
 
 def claim(folder: Path, plan: SynthPlan, own: range, *, resume: bool, force: bool) -> Layout:

@@ -29,7 +29,7 @@ from hgs_toolkit.sampling import sample_w, scenes_at_once
 from hgs_toolkit.synthesis.annotations import DrawnView, annotate, rows
 from hgs_toolkit.synthesis.background_images import BackgroundImages
 from hgs_toolkit.synthesis.containers import create, measure
-from hgs_toolkit.synthesis.drawing import Layer, Layers, draw_layers
+from hgs_toolkit.synthesis.drawing import Layer, Layers, draw_layers, views_within
 from hgs_toolkit.synthesis.formats.base import ShardWriter
 from hgs_toolkit.synthesis.layout import Layout, Record
 from hgs_toolkit.synthesis.plan import SynthPlan
@@ -37,7 +37,10 @@ from hgs_toolkit.synthesis.timing import Timing
 from hgs_toolkit.synthesis.views import PlannedView
 
 QUEUE = 16
-"""Number of views that may be drawn but not stored yet; at 512² a view with every layer takes 13 MB."""
+"""Number of views that may be drawn but not stored yet."""
+
+QUEUE_BYTES = 1 << 26
+"""Bytes of those views, at most, unless one view alone has more."""
 
 OnDrawn = Callable[[int], None]
 """Called with the number of views drawn since the last call."""
@@ -180,7 +183,8 @@ class _Finisher:
     def __init__(self, plan: SynthPlan, writer: ShardWriter, backgrounds: BackgroundImages | None) -> None:
         self.timing = Timing()
         self._plan, self._writer, self._backgrounds = plan, writer, backgrounds
-        self._queue: queue.Queue[tuple[PlannedView, Layers, Layer] | None] = queue.Queue(QUEUE)
+        room = min(QUEUE, views_within(QUEUE_BYTES, plan.settings.size))
+        self._queue: queue.Queue[tuple[PlannedView, Layers, Layer] | None] = queue.Queue(room)
         self._error: BaseException | None = None
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="hgs-finisher", daemon=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from hgs_toolkit.files import write_json
 from hgs_toolkit.synthesis.containers import measure, remove_unfinished
-from hgs_toolkit.synthesis.layout import Layout
+from hgs_toolkit.synthesis.layout import Layout, ProductRecord
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def merge(folder: str | Path) -> Path:
     if form.product is not None and product is not None:
         form.product.join(layout.plan, [layout.shard(record.shard) for record in records], product)
         size, digest = measure(product)
-        facts = {"name": product.name, "bytes": size, "sha256": digest}
+        facts = ProductRecord(product.name, size, digest)
     write_json(layout.manifest, layout.manifest_values(records, facts))
     remove_shards_if_replaced(layout)
     if layout.shard_folder.exists():
@@ -43,6 +43,13 @@ def merge(folder: str | Path) -> Path:
 
 
 def remove_shards_if_replaced(layout: Layout) -> None:
-    """Remove the shards of a finished dataset whose product holds all of them."""
-    if layout.format.product is not None and layout.format.product.replaces_shards:
-        shutil.rmtree(layout.shard_folder, ignore_errors=True)
+    """Remove the shards of a finished dataset whose product holds all of them; other files beside them stay."""
+    if layout.format.product is None or not layout.format.product.replaces_shards:
+        return
+    remove_unfinished(layout.shard_folder)
+    for shard in range(layout.plan.shards):
+        for path in (layout.record_path(shard), layout.shard(shard)):
+            with suppress(OSError):
+                path.unlink()
+    with suppress(OSError):  # it is gone, or holds something of others
+        layout.shard_folder.rmdir()

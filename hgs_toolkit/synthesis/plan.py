@@ -140,7 +140,7 @@ def read_plan(path: Path) -> SynthPlan:
         raise DataError(f"{path} has format version {version}, expected {FORMAT_VERSION}; use the hgs_toolkit it names")
     try:
         return _from_dict(values)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{path} is damaged: {error}") from error
 
 

@@ -115,8 +115,10 @@ def _shard_images(settings: SynthSettings) -> int:
 
 
 def _depth_scale(settings: SynthSettings, generator: GeneratorConfig, background: BackgroundKind) -> int:
-    """A scale so large that nothing of the scene lies beyond the greatest value."""
+    """The largest scale with which nothing of the scene lies beyond the greatest value."""
     extent = SCENE_EXTENT
     if background == "model":
         extent = max(extent, 1.1 * generator.background_radius)
-    return max(1, int(DEPTH_STEPS / (settings.cameras.poses.radius + extent)))
+    cameras = settings.cameras
+    farthest = cameras.poses.radius + (cameras.poses.radius_spread if cameras.path == RANDOM else 0)
+    return max(1, int(DEPTH_STEPS / (farthest + extent)))

@@ -77,7 +77,7 @@ def synthesize_dataset(
         values: nested settings, see :class:`hgs_toolkit.synthesis.settings.SynthSettings`.
         workforce: who makes it; by default processes on every core.
         resume: go on with what is in ``folder``: only what is missing is made.
-        force: replace a dataset in ``folder``.
+        force: replace a dataset in ``folder``; not together with ``resume``.
         begin: called with (images to make, images there already) before the first is made.
         listen: called with every event of the workers.
 
@@ -85,6 +85,8 @@ def synthesize_dataset(
         HgsError: if an argument cannot be used or a worker fails; what is finished stays and can be resumed.
     """
     workforce = workforce or Workforce()
+    if force and resume:
+        raise ConfigError("--resume keeps what --force would remove; give one of the two")
     if force and workforce.part.count > 1:
         raise ConfigError("--force would remove what the other parts have made; remove the folder, then run all parts")
     file = find_model(model)
@@ -97,11 +99,13 @@ def synthesize_dataset(
         remove_shards_if_replaced(layout)
         return Outcome(layout.product or layout.shard_folder, 0, plan.images, Timing())
     todo = layout.missing(own)
+    layout.refuse_foreign(todo)
     made, all_own = (sum(len(plan.scenes(shard)) for shard in shards) * settings.views for shards in (todo, own))
     if begin is not None:
         begin(made, all_own - made)
     timing = Timing()
     if todo:
+        layout.manifest.unlink(missing_ok=True)  # it tells of a dataset that is whole
         images = Path(settings.background).absolute() if plan.background == "pictures" else None
         job = Job(Path(folder).absolute(), plan, file.absolute(), images, workforce.device)
         pool, workers = _open_pool(workforce, job)

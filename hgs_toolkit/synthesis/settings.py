@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from hgs_toolkit.config import Config
 from hgs_toolkit.conventions import DEFAULT_PSI, MAX_SEED
-from hgs_toolkit.errors import ConfigError
+from hgs_toolkit.errors import ConfigError, require
 from hgs_toolkit.pose_prior import PosePrior
 from hgs_toolkit.settings_io import build, config_to_dict, merge
 
@@ -22,6 +22,9 @@ MAX_EXPOSURE = 8.0
 
 AUTO, TRANSPARENT, RANDOM = "auto", "transparent", "random"
 """Backgrounds with a meaning of their own; any other text is a colour or a folder of images."""
+
+OF_EVERY_PATH = ("radius", "focal")
+"""Entries of ``cameras.poses`` that fixed paths follow, too."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,17 @@ class CameraSettings:
     """Focal lengths vary by up to this fraction."""
 
     def __post_init__(self) -> None:
-        for name, value in (("cameras.poses.radius", self.poses.radius), ("cameras.poses.focal", self.poses.focal)):
-            _require(value > 0, name, value, "more than 0")
-        _require(0 <= self.focal_jitter < 1, "cameras.focal_jitter", self.focal_jitter, "0 to less than 1")
+        # Not asked of a PosePrior itself: models stay readable, whatever they were trained with.
+        poses = self.poses
+        for name in ("yaw_spread", "yaw_limit", "pitch_spread", "pitch_limit"):
+            require(getattr(poses, name) >= 0, f"cameras.poses.{name}", getattr(poses, name), "0 or more")
+        for name in OF_EVERY_PATH:
+            value, spread = getattr(poses, name), getattr(poses, f"{name}_spread")
+            require(value > 0, f"cameras.poses.{name}", value, "more than 0")
+            less = f"0 to less than cameras.poses.{name}, which is {value:g}"
+            require(0 <= spread < value, f"cameras.poses.{name}_spread", spread, less)
+        require(all(0 <= at <= 1 for at in self.center), "cameras.center", self.center, "two numbers from 0 to 1")
+        require(0 <= self.focal_jitter < 1, "cameras.focal_jitter", self.focal_jitter, "0 to less than 1")
 
 
 @dataclass(frozen=True)
@@ -75,24 +86,59 @@ class SynthSettings:
 
     def __post_init__(self) -> None:
         last = self.seed + self.count - 1
-        _require(self.count >= 1, "count", self.count, "at least 1")
-        _require(self.seed >= 0 and last <= MAX_SEED, "seed", self.seed, f"seeds from 0 to {MAX_SEED} for every scene")
-        _require(1 <= self.views <= MAX_VIEWS, "views", self.views, f"1 to {MAX_VIEWS}")
-        _require(8 <= self.size <= MAX_SIZE, "size", self.size, f"8 to {MAX_SIZE} pixels")
-        _require(0 <= self.exposure <= MAX_EXPOSURE, "exposure", self.exposure, f"0 to {MAX_EXPOSURE:g} stops")
-        _require(self.shard_images >= 0, "shard_images", self.shard_images, "0 (automatic) or more")
+        require(self.count >= 1, "count", self.count, "at least 1")
+        require(self.seed >= 0 and last <= MAX_SEED, "seed", self.seed, f"seeds from 0 to {MAX_SEED} for every scene")
+        require(1 <= self.views <= MAX_VIEWS, "views", self.views, f"1 to {MAX_VIEWS}")
+        require(8 <= self.size <= MAX_SIZE, "size", self.size, f"8 to {MAX_SIZE} pixels")
+        require(0 <= self.exposure <= MAX_EXPOSURE, "exposure", self.exposure, f"0 to {MAX_EXPOSURE:g} stops")
+        require(self.shard_images >= 0, "shard_images", self.shard_images, "0 (automatic) or more")
 
 
 def settings_for(model: Config, values: dict[str, Any]) -> SynthSettings:
     """The settings of nested plain ``values``; what they leave open follows from the ``model``'s configuration.
 
+    An angle whose law alone is given keeps the model's standard deviation.
+
     Raises:
-        ConfigError: for an unknown key or a value that cannot be used.
+        ConfigError: for an unknown key, a value that cannot be used, or poses that a fixed path does not follow.
     """
     generator = model.generator
     poses = config_to_dict(generator.poses) | {"focal": generator.focal}
-    usual = {"size": generator.resolution, "category": model.name, "cameras": {"poses": poses}}
+    cameras = _mapping(values.get("cameras"))
+    asked = _mapping(cameras.get("poses"))
+    ignored = [f"cameras.poses.{name}" for name in poses.keys() & asked.keys() - {*OF_EVERY_PATH}]
+    if ignored and cameras.get("path", RANDOM) != RANDOM:
+        raise ConfigError(
+            f"the path '{cameras['path']}' has its own directions, so that {', '.join(sorted(ignored))} would change "
+            f"nothing; leave that out, or set cameras.path to '{RANDOM}'"
+        )
+    usual = {
+        "size": generator.resolution, "category": model.name, "cameras": {"poses": poses | _of_laws(poses, asked)},
+    }  # fmt: skip
     return build(SynthSettings, merge(usual, values), "")
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """A mapping as it is, and an empty one in place of anything else, which is refused where settings are built."""
+    return value if isinstance(value, dict) else {}
+
+
+def _of_laws(poses: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """Spreads and limits of those angles of a model's ``poses`` of which ``asked`` changes the law alone."""
+    changed: dict[str, float] = {}
+    for name in ("yaw", "pitch"):
+        law, spread, limit = (poses[f"{name}_{part}"] for part in ("law", "spread", "limit"))
+        wanted = asked.get(f"{name}_law", law)
+        if wanted != law and f"{name}_spread" not in asked:
+            # A range has the deviation of its half width over sqrt(3); the model has seen nothing beyond its limit.
+            as_wide = min(spread * math.sqrt(3), limit) if wanted == "uniform" else min(spread, limit) / math.sqrt(3)
+            changed |= _angle(name, as_wide, wanted)
+    return changed
+
+
+def _angle(name: str, spread: float, law: str | None) -> dict[str, float]:
+    """Entries of poses for an angle: uniform ones are clipped nowhere, normal ones at three standard deviations."""
+    return {f"{name}_spread": spread, f"{name}_limit": spread if law == "uniform" else 3 * spread}
 
 
 def pose_values(
@@ -115,14 +161,8 @@ def pose_values(
     poses: dict[str, Any] = {}
     for name, degrees in (("yaw", yaw), ("pitch", pitch)):
         if degrees is not None:
-            spread = math.radians(degrees)
-            poses |= {f"{name}_spread": spread, f"{name}_limit": spread if law == "uniform" else 3 * spread}
+            poses |= _angle(name, math.radians(degrees), law)
         if law is not None:
             poses[f"{name}_law"] = law
     poses |= {name: value for name, value in (("radius", radius), ("focal", focal)) if value is not None}
     return {"cameras": {"poses": poses}} if poses else {}
-
-
-def _require(condition: bool, key: str, value: Any, expected: str) -> None:
-    if not condition:
-        raise ConfigError(f"{key} is {value!r}; expected {expected}")

@@ -85,8 +85,8 @@ def _draw_label(poses: PosePrior, scale: float, rng: np.random.Generator) -> Lab
     yaw, pitch, radius, focal = (float(value) for value in drawn)
     x, y, z = math.sin(yaw) * math.cos(pitch), math.sin(pitch), math.cos(yaw) * math.cos(pitch)  # towards the camera
     level = math.hypot(x, z)
-    # Straight above or below, the image's up is -z or +z, as in look_at.
-    right = (z / level, 0.0, -x / level) if level > POLE else (1.0, 0.0, 0.0)
+    # Straight above or below, the yaw turns the image, as in from_yaw_pitch.
+    right = (z / level, 0.0, -x / level) if level > POLE else (math.cos(yaw), 0.0, -math.sin(yaw))
     down = (z * right[1] - y * right[2], x * right[2] - z * right[0], y * right[0] - x * right[1])
     columns = zip(right, down, (-x, -y, -z), (radius * x, radius * y, radius * z), strict=True)
     numbers = [number for row in columns for number in row] + [0.0, 0.0, 0.0, 1.0]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from hgs_toolkit.checkpoint import load_model
 from hgs_toolkit.datasets.critters.drawing import make_critters
+from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.errors import ConfigError, DataError, HgsError, MissingExtraError
 from hgs_toolkit.evaluation import EvalSettings, Report, evaluate
 from hgs_toolkit.footprint import footprint, widen
@@ -38,6 +40,8 @@ def test_every_number_carries_its_conditions(model_path: Path, critters16: Path)
         assert figure.conditions["size"] == 16
         assert figure.conditions["resize"].startswith("bilinear")
         assert len(figure.conditions["extractor_sha256"]) == len(figure.conditions["model_sha256"]) == 64
+        assert figure.conditions["data_sha256"] == open_dataset(critters16).digest
+        assert figure.conditions["background"] == "black"  # as in the training of this model
     values = {figure.name: figure for figure in report.figures}
     kid, floor = values["kid_randconv"], values["kid_randconv"].floor
     assert floor is not None
@@ -91,8 +95,18 @@ def test_images_are_compared_at_any_size_that_the_set_has(model_path: Path, crit
         evaluate(model_path, critters16, dataclasses.replace(settings, resolution=32), device="cpu")
     with pytest.raises(ConfigError, match=r"pixels, and the model was trained at .* or --resolution 16"):
         evaluate(None, critters16, dataclasses.replace(settings, resolution=None), device="cpu")
-    with pytest.raises(ConfigError, match="--resolution 32 without --data; expected both"):
-        evaluate(model_path, None, EvalSettings(resolution=32), device="cpu")
+
+
+@pytest.mark.parametrize("values", [{"resolution": 32}, {"count": 30}, {"inception": Path("weights.pth")}])
+def test_settings_of_a_comparison_are_refused_where_none_is_made(model_path: Path, values: dict[str, Any]) -> None:
+    (name,) = values
+    with pytest.raises(ConfigError, match=f"{name} is .*, and nothing is compared with real images"):
+        evaluate(model_path, None, EvalSettings(**values), device="cpu")
+
+
+def test_a_comparison_needs_an_extractor(model_path: Path, critters16: Path) -> None:
+    with pytest.raises(ConfigError, match="no feature extractor is named"):
+        evaluate(model_path, critters16, EvalSettings(("kid",), extractors=()), device="cpu")
 
 
 def test_half_of_a_small_set_is_not_measured_against_itself(model_path: Path, critters16: Path) -> None:

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +17,11 @@ from PIL import Image
 
 from hgs_toolkit.checkpoint import load_model, save_model, save_weights
 from hgs_toolkit.config import Config
-from hgs_toolkit.errors import CheckpointError, DataError, HgsError
+from hgs_toolkit.errors import CheckpointError, ConfigError, DataError, HgsError
 from hgs_toolkit.files import sha256
 from hgs_toolkit.imaging.images import save_png
 from hgs_toolkit.model.generator import Generator
-from hgs_toolkit.synthesis import Part, Workforce, check, forget, merge
+from hgs_toolkit.synthesis import Part, Workforce, check, merge
 from hgs_toolkit.synthesis.containers import read
 from hgs_toolkit.synthesis.formats import FORMATS
 from hgs_toolkit.synthesis.layout import claim
@@ -214,48 +213,10 @@ def test_missing_shards_are_named_by_merge_and_check(make: Make, tmp_path: Path)
         merge(tmp_path)
 
 
-def flip(path: Path) -> None:
-    """Change one bit in the middle of a file."""
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
-def add(path: Path) -> None:
-    """A file that was not asked for."""
-    path.write_text("{}")
-
-
-DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "a picture is changed": (lambda shards: flip(shards / "000001" / "00000005.rgb.png"), "and SHA-256"),
-    "a picture is torn": (lambda shards: os.truncate(shards / "000001" / "00000005.rgb.png", 60), "cannot be opened"),
-    "a file is gone": (lambda shards: (shards / "000000" / "00000001.json").unlink(), "lacks 00000001.json"),
-    "a file is too many": (lambda shards: add(shards / "000002" / "x.json"), "x.json once too often"),
-    "a shard is gone": (lambda shards: shutil.rmtree(shards / "000002"), "000002 is missing"),
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_found_and_repaired_by_making_the_shard_again(make: Make, tmp_path: Path, damage: str) -> None:
-    harm, message = DAMAGES[damage]
-    make(tmp_path / "set", **SMALL)
-    before = contents(tmp_path / "set")
-    assert check(tmp_path / "set").problems == []
-    harm(tmp_path / "set" / "shards")
-    report = check(tmp_path / "set")
-    assert any(message in problem for problem in report.problems), report.problems
-    assert len(report.damaged) == 1
-    forget(tmp_path / "set", report)
-    assert make(tmp_path / "set", resume=True, **SMALL).made in (2, 4)
-    assert contents(tmp_path / "set") == before
-
-
-@pytest.mark.parametrize("format_", ["wds", "eg3d", "coco"])
-def test_a_flipped_bit_is_found_in_every_kind_of_file(make: Make, tmp_path: Path, format_: str) -> None:
-    outcome = make(tmp_path / "set", format=format_, **SMALL)
-    assert outcome.dataset is not None
-    flip(outcome.dataset if outcome.dataset.is_file() else outcome.dataset / "000001.tar")
-    assert any("SHA-256" in problem for problem in check(tmp_path / "set").problems)
+def test_to_go_on_and_to_replace_are_not_wanted_together(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--resume keeps what --force would remove; give one of the two"):
+        make(tmp_path / "set", resume=True, force=True, **SMALL)
+    assert not (tmp_path / "set").exists()
 
 
 def test_the_time_of_every_stage_is_told(make: Make, tmp_path: Path) -> None:
@@ -288,6 +249,7 @@ def test_what_is_lost_of_a_finished_dataset_is_made_again(form: str, make: Make,
     shutil.move(lost, tmp_path / "elsewhere")
     with pytest.raises(DataError, match="make them with the command that began it and --resume"):
         merge(folder)
+    assert (folder / "manifest.json").exists()  # what is gone may come back
     make(folder, **wanted, resume=True)
     assert contents(folder) == before
 

@@ -1,12 +1,15 @@
 """The one pass agrees with the toolkit's renderer, layer by layer."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
-from hgs_toolkit.cameras import orbit
+from hgs_toolkit.cameras import Cameras, orbit
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.rendering import render, render_depth, render_level_map, render_normals
+from hgs_toolkit.synthesis import drawing
 from hgs_toolkit.synthesis.annotation_images import level_image
 from hgs_toolkit.synthesis.drawing import VIEWS_AT_ONCE, draw_layers
 from tests.conftest import SceneFactory
@@ -55,6 +58,24 @@ def test_many_views_are_each_the_same_as_alone(scene: GaussianHierarchy) -> None
     for index in (0, VIEWS_AT_ONCE, len(cameras) - 1):
         (alone,) = draw_layers(scene, cameras[index : index + 1], SIZE, ALL)
         assert np.array_equal(alone.color, layers[index].color)
+
+
+@pytest.mark.parametrize(("room", "calls"), [(8, [5]), (2, [2, 2, 1]), (0, [1] * 5)])
+def test_large_views_are_drawn_few_at_a_time_and_are_the_same(
+    scene: GaussianHierarchy, monkeypatch: pytest.MonkeyPatch, room: int, calls: list[int]
+) -> None:
+    together, drawn = list(draw_layers(scene, orbit(5), SIZE, ALL)), list[int]()
+
+    def counted(scene: GaussianHierarchy, cameras: Cameras, *sizes: Any, **options: Any) -> Any:
+        drawn.append(cameras.intrinsics.shape[1])
+        return render(scene, cameras, *sizes, **options)
+
+    monkeypatch.setattr(drawing, "render", counted)
+    monkeypatch.setattr(drawing, "BYTES_AT_ONCE", room * SIZE * SIZE * drawing.PIXEL_BYTES)
+    apart = list(draw_layers(scene, orbit(5), SIZE, ALL))
+    assert drawn == calls
+    for name in ("color", "alpha", "depth", "normal", "level"):
+        assert all(np.array_equal(getattr(a, name), getattr(b, name)) for a, b in zip(together, apart, strict=True))
 
 
 def test_nothing_needs_a_gradient(scene: GaussianHierarchy) -> None:

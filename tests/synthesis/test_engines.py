@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hgs_toolkit.errors import CheckpointError, HgsError
+from hgs_toolkit.errors import CheckpointError, HgsError, MissingExtraError
 from hgs_toolkit.synthesis import Workforce, synthesize_dataset
 from hgs_toolkit.synthesis.engines import local
 from hgs_toolkit.synthesis.engines.schedule import MAX_LOSSES, Done, Drawn, Event, Failed, Lost, run_shards
@@ -121,6 +122,14 @@ def test_killed_processes_leave_no_trace(make: Make, tmp_path: Path, monkeypatch
     make(tmp_path / "quiet", **settings)
     assert len(kills) == 2
     assert contents(tmp_path / "killed") == contents(tmp_path / "quiet")
+
+
+def test_every_error_of_ours_travels_between_processes() -> None:
+    missing = MissingExtraError("ray", "ray", "a cluster")
+    kinds = [kind for kind in HgsError.__subclasses__() if kind is not MissingExtraError]
+    for error in [missing, *(kind("a sentence") for kind in kinds)]:
+        there = pickle.loads(pickle.dumps(error))
+        assert (type(there), str(there)) == (type(error), str(error))
 
 
 def test_an_error_in_a_process_arrives_as_it_is(tmp_path: Path, plain_file: Path) -> None:

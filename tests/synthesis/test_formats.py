@@ -126,6 +126,14 @@ def test_the_depth_of_transforms_puts_the_ball_where_it_is(plain_config: Config,
         np.testing.assert_allclose(world[:3], BALL, atol=0.06)
 
 
+def test_an_eg3d_zip_says_how_many_views_show_a_subject(make: Make, tmp_path: Path) -> None:
+    make(tmp_path / "set", count=4, views=3, shard_images=6, format="eg3d")
+    images = open_dataset(tmp_path / "set" / "dataset.zip")
+    assert (len(images), images.views_per_subject) == (12, 3)
+    make(tmp_path / "single", count=4, format="eg3d")
+    assert open_dataset(tmp_path / "single" / "dataset.zip").facts == {}
+
+
 def test_an_eg3d_zip_is_a_training_set_with_alpha(make: Make, tmp_path: Path) -> None:
     outcome = make(tmp_path / "set", format="eg3d", count=9, views=2, shard_images=4)
     assert outcome.dataset == tmp_path / "set" / "dataset.zip"
@@ -142,3 +150,12 @@ def test_a_background_of_the_models_own_is_in_the_picture(make: Make, background
     assert (levels == 1).any()
     alpha: Any = np.asarray(Image.open(io.BytesIO(shard["00000000.alpha.png"])))
     assert alpha[levels == 1].mean() < 128
+
+
+def test_transforms_say_the_exposure_of_each_view_and_whose_the_world_is(plain_config: Config, tmp_path: Path) -> None:
+    plan = plan_of(plain_config, format="transforms", views=3, count=1, size=16, exposure=0.7)
+    (folder,) = write_shard(plan, tmp_path / "shard").iterdir()
+    scene = json.loads((folder / "transforms.json").read_text())
+    exposures = [frame["exposure"] for frame in scene["frames"]]
+    assert exposures == [view.planned.exposure for view in annotated_views(plan, balls(BALL), 0)]
+    assert scene["hgs_world"] == "y_up"

@@ -24,7 +24,7 @@ from hgs_toolkit.rendering import render
 from hgs_toolkit.sampling import sample_w
 from hgs_toolkit.settings_io import build, config_to_dict, merge
 from hgs_toolkit.synthesis import maker
-from hgs_toolkit.synthesis.drawing import draw_layers
+from hgs_toolkit.synthesis.drawing import PIXEL_BYTES, draw_layers
 from hgs_toolkit.synthesis.formats.samples import SampleWriter
 from tests.synthesis.conftest import Make
 
@@ -66,9 +66,11 @@ def test_drawing_goes_on_while_a_view_is_stored(
     assert went_on == [True] * 4
 
 
+@pytest.mark.parametrize(("room", "queue"), [(1 << 26, maker.QUEUE), (2 * 16 * 16 * PIXEL_BYTES, 2), (0, 1)])
 def test_drawing_waits_when_storing_is_far_behind(
-    make: Make, drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Make, drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, queue: int
 ) -> None:
+    monkeypatch.setattr(maker, "QUEUE_BYTES", room)
     store, ahead = SampleWriter.add, list[int]()
 
     def store_the_first_when_drawing_halts(writer: SampleWriter, sample: Any) -> None:
@@ -82,7 +84,7 @@ def test_drawing_waits_when_storing_is_far_behind(
     monkeypatch.setattr(SampleWriter, "add", store_the_first_when_drawing_halts)
     outcome = make(tmp_path / "set", count=VIEWS, shard_images=VIEWS, annotations=["rgb"])
     in_hand = 2  # one view is being stored, one waits for room
-    assert max(ahead) <= maker.QUEUE + in_hand
+    assert max(ahead) <= queue + in_hand
     assert outcome.made == VIEWS
 
 

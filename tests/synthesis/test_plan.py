@@ -1,15 +1,18 @@
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from hgs_toolkit.config import Config
 from hgs_toolkit.errors import ConfigError, DataError
 from hgs_toolkit.files import write_json
+from hgs_toolkit.pose_prior import PosePrior
 from hgs_toolkit.synthesis.annotations import ANNOTATIONS
 from hgs_toolkit.synthesis.plan import SynthPlan, read_plan
 from hgs_toolkit.synthesis.planning import make_plan
@@ -78,6 +81,15 @@ def test_a_folder_of_pictures_is_known_by_its_content(plan_of: Any, tmp_path: Pa
     assert [text.split(" ")[0] for text in one.differences(plan_of(background=str(tmp_path / "two")))] == ["pictures"]
 
 
+def test_pictures_may_have_names_that_are_no_text(plan_of: Any, tmp_path: Path) -> None:
+    picture = tmp_path / "bytes \udcff.png"
+    try:
+        Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(picture)
+    except OSError:
+        pytest.skip("this file system has names of text alone")
+    assert plan_of(background=str(tmp_path)).background == "pictures"
+
+
 def test_a_plan_survives_its_file(plan_of: Any, tmp_path: Path) -> None:
     plan = plan_of(count=7, views=2, annotations=["depth", "latent"], background="#102030", format="wds")
     write_json(tmp_path / "plan.json", plan.to_dict())
@@ -114,6 +126,20 @@ def test_annotations_have_an_order_of_their_own_and_the_picture_is_always_there(
         ({"cameras": {"path": "spiral"}}, "cameras.path is 'spiral'; expected one of"),
         ({"camera": {}}, "unknown key 'camera' (did you mean 'cameras'?)"),
         ({"format": "video"}, "format is 'video'; expected one of"),
+        ({"cameras": {"poses": {"yaw_spread": -0.1}}}, "cameras.poses.yaw_spread is -0.1; expected 0 or more"),
+        ({"cameras": {"poses": {"pitch_limit": -1.0}}}, "cameras.poses.pitch_limit is -1.0; expected 0 or more"),
+        (
+            {"cameras": {"poses": {"radius": 2.0, "radius_spread": 2.0}}},
+            "cameras.poses.radius_spread is 2.0; expected 0 to less than cameras.poses.radius, which is 2",
+        ),
+        ({"cameras": {"poses": {"focal": 0.3, "focal_spread": 1}}}, "cameras.poses.focal_spread is 1.0; expected"),
+        ({"cameras": {"center": [0.5, 50]}}, "cameras.center is (0.5, 50.0); expected two numbers from 0 to 1"),
+        ({"exposure": 10**400}, "exposure is a whole number of 1,329 bits; expected a finite number"),
+        ({"views": 10**5000}, "views is a whole number of 16,610 bits; expected 1 to 65536"),
+        (
+            {"cameras": {"path": "orbit", "poses": {"yaw_spread": 0.1, "radius": 3.0}}},
+            "the path 'orbit' has its own directions, so that cameras.poses.yaw_spread would change nothing",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(plan_of: Any, values: dict[str, Any], message: str) -> None:
@@ -134,6 +160,25 @@ def test_angles_of_the_command_line_are_degrees_and_may_be_wide() -> None:
         pose_values(yaw=None, pitch=None, law="flat", radius=None, focal=None)
 
 
+def test_a_law_alone_keeps_the_models_deviation(plain_config: Config) -> None:
+    def poses_of(model: dict[str, Any], **asked: Any) -> PosePrior:
+        generator = dataclasses.replace(plain_config.generator, poses=PosePrior(**model))
+        config = dataclasses.replace(plain_config, generator=generator)
+        return settings_for(config, {"cameras": {"poses": asked}}).cameras.poses
+
+    circle = {"yaw_law": "uniform", "yaw_spread": math.pi, "yaw_limit": math.pi}
+    normal = poses_of(circle, yaw_law="normal")
+    assert normal.yaw_spread == pytest.approx(math.pi / 3**0.5)
+    yaws, *_ = normal.draw(1000, torch.Generator().manual_seed(0))
+    assert yaws.unique().numel() > 990  # hardly any is clipped
+    assert poses_of(circle, yaw_law="normal", yaw_spread=0.2).yaw_spread == 0.2
+    assert poses_of(circle, yaw_law="uniform").yaw_spread == math.pi
+    uniform = poses_of({"yaw_spread": 0.3, "pitch_spread": 0.4, "pitch_limit": 0.5}, yaw_law="uniform",
+                       pitch_law="uniform")  # fmt: skip
+    assert uniform.yaw_spread == uniform.yaw_limit == pytest.approx(0.3 * 3**0.5)
+    assert uniform.pitch_spread == uniform.pitch_limit == 0.5  # no farther than the model has seen
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -142,6 +187,7 @@ def test_angles_of_the_command_line_are_degrees_and_may_be_wide() -> None:
         ('{"format_version": 99}', "has format version 99, expected 2"),
         ('{"format_version": 2}', "is damaged"),
         ('{"format_version": 2, "settings": {"count": "x"}}', "is damaged"),
+        (f'{{"format_version": 2, "settings": {{}}, "color": [1{"0" * 400}, 0, 0]}}', "is damaged"),
     ],
 )
 def test_a_broken_plan_is_an_error(tmp_path: Path, content: str, message: str) -> None:
@@ -155,6 +201,12 @@ def test_depth_fits_sixteen_bits(plan_of: Any) -> None:
         plan = plan_of(own_background)
         farthest = plan.settings.cameras.poses.radius + (3.0 if own_background else 3**0.5)
         assert 60_000 * 0.85 < farthest * plan.depth_scale <= 65_535
+
+
+def test_depth_fits_sixteen_bits_where_the_distance_varies(plan_of: Any) -> None:
+    poses = {"radius": 2.7, "radius_spread": 2.6}
+    assert (5.3 + 3**0.5) * plan_of(cameras={"poses": poses}).depth_scale <= 65_535
+    assert plan_of(cameras={"poses": poses | {"radius_spread": 0.0}}).depth_scale == 65_535 / (2.7 + 1.75) // 1
 
 
 def test_the_plan_says_which_packages_made_it(plan_of: Any) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hgs_toolkit.datasets.classes import read_classes
-from hgs_toolkit.datasets.eg3d import read_label_file
+from hgs_toolkit.datasets.eg3d import VIEWS, read_label_file
 from hgs_toolkit.datasets.eg3d_writer import EG3DWriter, image_name, open_writer
 from hgs_toolkit.datasets.images import MAX_IMAGE_BYTES
 from hgs_toolkit.datasets.label_kinds import LABEL_FILE
@@ -28,7 +28,7 @@ class PosedWriter:
     def __init__(self, plan: SynthPlan, put: Put) -> None:
         self._writer, self._plan = EG3DWriter(put), plan
         self._writer.class_names = plan.prior.names
-        self._writer.facts |= plan.terms
+        self._writer.facts |= _facts(plan)
 
     def add(self, view: AnnotatedView) -> None:
         """See :class:`ShardWriter`."""
@@ -41,6 +41,12 @@ class PosedWriter:
         self._writer.finish()
 
 
+def _facts(plan: SynthPlan) -> dict[str, Any]:
+    """Further entries of dataset.json: the views of a scene stand one after the other, in shards and in their sum."""
+    views = plan.settings.views
+    return plan.terms | ({VIEWS: views} if views > 1 else {})
+
+
 def shard_names(plan: SynthPlan, shard: int) -> Iterator[str]:
     """Files of a shard, numbered from 0 in each."""
     yield from (image_name(index) for index in range(len(plan.scenes(shard)) * plan.settings.views))
@@ -51,7 +57,7 @@ def join(plan: SynthPlan, shards: list[Path], target: Path) -> None:
     """One zip of all shards, numbered through."""
     with open_writer(target, force=True) as writer:
         writer.class_names = plan.prior.names
-        writer.facts |= plan.terms
+        writer.facts |= _facts(plan)
         for shard in shards:
             store = open_store(shard)
             pairs, facts = read_label_file(store)

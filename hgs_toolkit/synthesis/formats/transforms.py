@@ -1,7 +1,8 @@
 """NeRF's transforms.json: a folder for each scene, with all of its views.
 
 Keys as instant-ngp and nerfstudio read them: ``transform_matrix`` is camera-to-world with OpenGL camera axes,
-intrinsics are in pixels, paths are relative to the file. The world stays ours: right-handed, y up.
+intrinsics are in pixels, paths are relative to the file. The world stays ours: right-handed, y up, the subject at the
+origin; ``hgs_world`` says so, by which :mod:`hgs_toolkit.datasets.sources.transforms` leaves it as it is.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ TRANSFORMS = "transforms.json"
 NERFSTUDIO_KEYS = {"rgb": "file_path", "depth": "depth_file_path"}
 """Entries of a frame for files, where nerfstudio's differ from ``NAME_path``."""
 
-TRANSLATED = ("camera", "depth_scale", "index", "seed", "view", "psi", "exposure", "class")
+TRANSLATED = ("camera", "depth_scale", "index", "seed", "view", "psi", "class")
 """Entries of a view's JSON that transforms.json says in its own keys, or once for the scene."""
 
 
@@ -75,7 +76,7 @@ class SceneWriter:
             "camera_model": "OPENCV", "w": settings.size, "h": settings.size,
             **{key: first[key] for key in ("fl_x", "fl_y", "cx", "cy")},
             "k1": 0.0, "k2": 0.0, "p1": 0.0, "p2": 0.0,
-            "seed": seed, "psi": settings.psi,
+            "hgs_world": "y_up", "seed": seed, "psi": settings.psi,
         }  # fmt: skip
         if self._plan.classes:
             scene["class"] = self._plan.class_of(seed)
