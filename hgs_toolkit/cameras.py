@@ -147,16 +147,19 @@ def make_intrinsics(focal: float | Tensor, shape: tuple[int, ...] = ()) -> Tenso
     return intrinsics
 
 
-def look_at(position: Tensor, target: Tensor | None = None) -> Tensor:
+def look_at(position: Tensor, target: Tensor | None = None, pole_up: Tensor | None = None) -> Tensor:
     """Camera-to-world matrices (..., 4, 4), OpenCV axes, at ``position`` (..., 3) facing ``target`` (the origin).
 
-    The image's up is the world's y; straight above or below, where that is undefined, it is -z or +z.
+    Args:
+        pole_up: (..., 3) the image's up straight above or below the target, where it cannot be the world's y; -z or +z
+            by default.
     """
     target = torch.zeros_like(position) if target is None else target
     forward = torch.nn.functional.normalize(target - position, dim=-1)
     up = torch.tensor([0.0, 1.0, 0.0]).to(position).expand_as(forward)
     degenerate = forward[..., 1:2].abs() > 1 - 1e-6
-    pole_up = torch.tensor([0.0, 0.0, 1.0]).to(position) * forward[..., 1:2].sign()
+    if pole_up is None:
+        pole_up = torch.tensor([0.0, 0.0, 1.0]).to(position) * forward[..., 1:2].sign()
     right = torch.nn.functional.normalize(torch.linalg.cross(forward, torch.where(degenerate, pole_up, up)), dim=-1)
     down = torch.linalg.cross(forward, right)
     matrix = torch.zeros(*position.shape[:-1], 4, 4).to(position)
@@ -171,7 +174,8 @@ def from_yaw_pitch(
     """Cameras (...) on a sphere around the origin that look at it.
 
     Args:
-        yaw: (...) radians; 0 is the frontal camera at +z, positive moves it towards +x.
+        yaw: (...) radians; 0 is the frontal camera at +z, positive moves it towards +x. Straight above and below it
+            turns the image.
         pitch: (...) radians; positive moves the camera up.
         radius: distance from the origin, world units.
         focal: normalised focal length (image widths).
@@ -179,7 +183,8 @@ def from_yaw_pitch(
     yaw, pitch = torch.broadcast_tensors(yaw, pitch)
     direction = torch.stack([yaw.sin() * pitch.cos(), pitch.sin(), yaw.cos() * pitch.cos()], dim=-1)
     position = direction * torch.as_tensor(radius).to(direction)[..., None]
-    return Cameras(look_at(position), make_intrinsics(focal, tuple(yaw.shape)).to(direction))
+    up = torch.stack([-yaw.sin() * pitch.sin(), pitch.cos(), -yaw.cos() * pitch.sin()], dim=-1)
+    return Cameras(look_at(position, pole_up=up), make_intrinsics(focal, tuple(yaw.shape)).to(direction))
 
 
 def yaw_pitch_radius(cam_to_world: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -74,8 +74,8 @@ def draw_animation(kind: str, model: Generator, seeds: Sequence[int], settings: 
             all up to it.
 
     Raises:
-        ConfigError: if the kind, a level or a class is unknown, or the seeds are too few or not divisible among the
-            panes.
+        ConfigError: if the kind, a level or a class is unknown, or the seeds are too few, not divisible among the
+            panes, or more in a pane than there are frames.
     """
     if kind not in KINDS:
         raise ConfigError(f"kind '{kind}' is unknown; expected one of: {', '.join(KINDS)}")
@@ -86,6 +86,8 @@ def draw_animation(kind: str, model: Generator, seeds: Sequence[int], settings: 
             f"{len(seeds)} seeds; an animation of kind {kind} needs {MIN_SEEDS.get(kind, 1)} in each pane"
         )
     share = len(seeds) // settings.panes
+    if settings.frames < share:
+        raise ConfigError(f"{settings.frames} frames for {share} seeds; expected at least one frame for each seed")
     stops = sample_w(model, seeds, settings.psi, classes=settings.classes)  # (seeds, w_dim)
     panes = [KINDS[kind](model, stops[i : i + share], settings) for i in range(0, len(seeds), share)]
     return panes[0] if len(panes) == 1 else (grid(torch.stack(images)) for images in zip(*panes, strict=True))

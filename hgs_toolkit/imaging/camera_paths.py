@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hgs_toolkit.cameras import Cameras, ellipse, from_yaw_pitch, frontal, orbit
 from hgs_toolkit.conventions import DEFAULT_RADIUS
-from hgs_toolkit.encoding import logits_to_opacities
+from hgs_toolkit.encoding import covariances, log_scales_to_scales, logits_to_opacities
 from hgs_toolkit.errors import ConfigError
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
 from hgs_toolkit.imaging.choices import Trajectory
@@ -30,6 +30,9 @@ EDGE = 2.0
 
 USUAL_SHARE, STRAY = 0.98, 2.0
 """Share of the Gaussians whose reach from the middle is usual, and the multiple of it beyond which one is a stray."""
+
+LARGEST = 1e18
+"""Scale up to which a Gaussian's variance is a number of 32 bits, world units."""
 
 MARGIN = 1.05
 """Distance of a camera over that from which the subject touches the image's border."""
@@ -106,14 +109,14 @@ def step_back(cameras: Cameras, scene: GaussianHierarchy, center: Tensor | None 
     Args:
         center: the origin by default.
     """
-    means, edge = _visible_gaussians(scene)
+    means, shapes = _visible_gaussians(scene)
     center = torch.zeros(3) if center is None else center
     factor = 0.0
     for to_world, lens in zip(
         cameras.cam_to_world.flatten(0, -3).cpu(), cameras.intrinsics.flatten(0, -3), strict=True
     ):
         along = (means - center) @ to_world[:3, :3]  # (N, 3) along the camera's axes, z forward
-        lateral = along[:, :2].abs().amax(-1) + edge  # (N,)
+        lateral = (along[:, :2].abs() + _half_widths(shapes, to_world[:3, :2])).amax(-1)  # (N,)
         needed = (2 * float(lens[0, 0]) * lateral - along[:, 2]).max()  # lateral is depth / (2 focal) at the border
         factor = max(factor, float(BORDER * needed / (to_world[:3, 3] - center).norm()))
     factor = math.ceil(factor / STEP) * STEP
@@ -154,23 +157,29 @@ def visible_box(scene: GaussianHierarchy) -> tuple[Tensor, Tensor]:
 
     The background does not count, unless there is nothing else, nor do a few Gaussians that lie far from all others.
     """
-    means, edge = _visible_gaussians(scene)
-    return (means - edge[:, None]).amin(0), (means + edge[:, None]).amax(0)
+    means, shapes = _visible_gaussians(scene)
+    edge = _half_widths(shapes, torch.eye(3))
+    return (means - edge).amin(0), (means + edge).amax(0)
+
+
+def _half_widths(shapes: Tensor, axes: Tensor) -> Tensor:
+    """Visible half widths (N, K) of Gaussians with the covariances ``shapes`` (N, 3, 3) along unit ``axes`` (3, K)."""
+    return EDGE * ((shapes @ axes) * axes).sum(-2).clamp_min(0).sqrt()
 
 
 def _visible_gaussians(scene: GaussianHierarchy) -> tuple[Tensor, Tensor]:
-    """Centres (N, 3) and visible half sizes (N,) of one scene's Gaussians, as :func:`visible_box` counts them."""
+    """Centres (N, 3) and covariances (N, 3, 3) of one scene's Gaussians, as :func:`visible_box` counts them."""
     keep = ~scene.is_background if not bool(scene.is_background.all()) else torch.ones_like(scene.is_background)
     opacity = logits_to_opacities(scene.opacity_logits[0])
     if bool((keep & (opacity > FAINT)).any()):
         keep = keep & (opacity > FAINT)
-    means, sizes = scene.means[0][keep].cpu(), scene.log_scales[0][keep].amax(-1).exp().cpu()
+    means, scales = scene.means[0][keep].cpu(), log_scales_to_scales(scene.log_scales[0][keep]).cpu()
     if not len(means):
-        return torch.zeros(1, 3), torch.ones(1)
-    reach = (means - means.median(dim=0).values).norm(dim=-1) + EDGE * sizes
+        return torch.zeros(1, 3), torch.eye(3)[None] / EDGE**2
+    reach = (means - means.median(dim=0).values).norm(dim=-1) + EDGE * scales.amax(-1)
     usual = reach.kthvalue(max(1, round(USUAL_SHARE * len(reach)))).values
     near = reach <= STRAY * usual
-    return means[near], EDGE * sizes[near]
+    return means[near], covariances(scene.quats[0][keep].cpu()[near], scales[near].clamp_max(LARGEST))
 
 
 def subject_bounds(scene: GaussianHierarchy, share: float) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
+
+from hgs_toolkit.errors import ConfigError
 
 Mode = Literal["rgb", "depth", "alpha", "normal", "level", "ellipsoid", "anchors"]
 """What an image shows: colour, another property of the scene, hard ellipsoids, or the generator's anchors."""
@@ -18,3 +21,12 @@ VIDEO_SUFFIXES = (".mp4", ".gif")
 
 AnimationKind = Literal["interpolate", "grow", "shrink", "levels", "mix"]
 """Animations of a model's scenes."""
+
+GIF_FPS = 50
+"""Frames a second of a .gif at most: browsers slow down what is faster."""
+
+
+def refuse_fast_gif(path: Path, fps: float) -> None:
+    """Raise a ConfigError for a .gif of more than GIF_FPS frames a second."""
+    if path.suffix.lower() == ".gif" and fps > GIF_FPS:
+        raise ConfigError(f"{fps:g} frames a second; a .gif has at most {GIF_FPS}, write an .mp4")

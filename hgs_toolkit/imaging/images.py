@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hgs_toolkit.errors import DataError, HgsError, ShapeError
 from hgs_toolkit.files import atomic_path
-from hgs_toolkit.imaging.choices import VIDEO_SUFFIXES
+from hgs_toolkit.imaging.choices import VIDEO_SUFFIXES, refuse_fast_gif
 from hgs_toolkit.imaging.reading import to_rgb
 from hgs_toolkit.stand_ins import stand_in
 
@@ -36,7 +36,7 @@ def grid(images: Tensor, columns: int | None = None, gap: int = 0, background: f
         images: images of one size.
         columns: images in a row; None makes the grid as square as possible.
         gap: pixels between images.
-        background: value of gaps and of empty places in the last row.
+        background: value of gaps and of empty places in the last row; in images with alpha they are transparent.
     """
     if images.ndim != 4 or not len(images):
         raise ShapeError(f"images of shape {tuple(images.shape)}; expected (M, H, W, channels) with M of at least 1")
@@ -44,6 +44,8 @@ def grid(images: Tensor, columns: int | None = None, gap: int = 0, background: f
     columns = min(columns or math.ceil(math.sqrt(count)), count)
     rows = math.ceil(count / columns)
     sheet = images.new_full((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), background)
+    if channels == 4:
+        sheet[..., 3] = 0
     for index, image in enumerate(images):
         top, left = index // columns * (height + gap), index % columns * (width + gap)
         sheet[top : top + height, left : left + width] = image
@@ -96,11 +98,13 @@ def save_video(path: str | Path, frames: Iterable[Bytes], fps: float = 30, *, fo
     H.264 wants even sizes: an odd row or column is repeated once.
 
     Raises:
-        HgsError: if the suffix is neither .mp4 nor .gif, there is no frame, or the file cannot be written.
+        HgsError: if the suffix is neither .mp4 nor .gif, ``fps`` is more than a .gif can have, there is no frame, or
+            the file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in VIDEO_SUFFIXES:
         raise HgsError(f"cannot write a video as '{path.suffix}'; expected {' or '.join(VIDEO_SUFFIXES)}")
+    refuse_fast_gif(path, fps)
     frames = iter(frames)
     first = next(frames, None)
     if first is None:
@@ -114,8 +118,11 @@ def save_video(path: str | Path, frames: Iterable[Bytes], fps: float = 30, *, fo
 def _gif(frames: Iterable[Bytes], fps: float) -> bytes:
     import imageio.v3
 
-    duration = max(10 * round(100 / fps), 20)  # GIF counts in hundredths of a second
-    packed: bytes = imageio.v3.imwrite("<bytes>", list(frames), extension=".gif", duration=duration, loop=0)
+    images = list(frames)
+    # GIF counts in hundredths of a second: frames take turns at being longer, so that all together last as they should.
+    ends = [round(100 * index / fps) for index in range(len(images) + 1)]
+    durations = [10 * (end - start) for start, end in itertools.pairwise(ends)]
+    packed: bytes = imageio.v3.imwrite("<bytes>", images, extension=".gif", duration=durations, loop=0)
     return packed
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 from PIL import ExifTags, Image
 
@@ -77,6 +79,6 @@ def _orientation(image: Image.Image) -> int:
     try:
         exif.load(data)
         value = exif.get(ExifTags.Base.Orientation, 1)
-    except (OSError, ValueError, SyntaxError, KeyError, TypeError):  # a broken block is no orientation
+    except (OSError, ValueError, SyntaxError, KeyError, TypeError, struct.error):  # a broken block is no orientation
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1

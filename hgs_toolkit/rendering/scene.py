@@ -21,7 +21,8 @@ Background = Sequence[float] | Tensor
 
 def render(
     scene: GaussianHierarchy, cameras: Cameras, width: int, height: int, background: Background = (0.0, 0.0, 0.0), *,
-    features: Tensor | None = None, render_mode: str = "RGB", splat_scale: float = 1.0, backend: str = "auto",
+    features: Tensor | None = None, render_mode: str = "RGB", rasterize_mode: str = "classic", splat_scale: float = 1.0,
+    backend: str = "auto",
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Images of every scene of the batch from every camera.
 
@@ -33,6 +34,7 @@ def render(
         features: (B, N, F) or (B, C, N, F) values of the Gaussians that are composited in the same pass, over zero:
             :func:`level_membership` for a level map, :func:`facing_normals`.
         render_mode: as in :func:`rasterize`.
+        rasterize_mode: as in :func:`rasterize`: "antialiased" for scenes whose metadata say so.
         splat_scale: factor on every Gaussian's size; small values show the structure underneath.
         backend: as in :func:`rasterize`.
 
@@ -47,7 +49,8 @@ def render(
     return rasterize(
         scene.means, scene.quats, log_scales_to_scales(scene.log_scales) * splat_scale,
         logits_to_opacities(scene.opacity_logits), scene.sh, *_views(cameras, width, height), sh_degree=scene.sh_degree,
-        features=features, backgrounds=_backgrounds(background, cameras), render_mode=render_mode, backend=backend,
+        features=features, backgrounds=_backgrounds(background, cameras), render_mode=render_mode,
+        rasterize_mode=rasterize_mode, backend=backend,
     )  # fmt: skip
 
 
@@ -59,25 +62,32 @@ def render_depth(
 
 
 def render_normals(
-    scene: GaussianHierarchy, cameras: Cameras, width: int, height: int, *, backend: str = "auto"
-) -> tuple[Tensor, Tensor]:
+    scene: GaussianHierarchy, cameras: Cameras, width: int, height: int, *,
+    rasterize_mode: str = "classic", backend: str = "auto",
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Normals (B, C, H, W, 3) in the world, composited by alpha and not renormalised, and alphas (B, C, H, W, 1).
 
     A Gaussian's normal is its shortest axis, on the side that faces the camera.
     """
     cameras = _per_scene(cameras, scene)
-    return render_features(scene, facing_normals(scene, cameras), cameras, width, height, backend=backend)
+    normals = facing_normals(scene, cameras)
+    return render_features(
+        scene, normals, cameras, width, height, rasterize_mode=rasterize_mode, backend=backend
+    )  # fmt: skip
 
 
 def render_level_map(
-    scene: GaussianHierarchy, cameras: Cameras, width: int, height: int, *, backend: str = "auto"
-) -> Tensor:
+    scene: GaussianHierarchy, cameras: Cameras, width: int, height: int, *,
+    rasterize_mode: str = "classic", backend: str = "auto",
+) -> Tensor:  # fmt: skip
     """The level that contributes most to each pixel, (B, C, H, W) int64, without gradient.
 
     -1 stands for the background generator's Gaussians, :data:`NOTHING_DRAWN` for pixels without any.
     """
     with torch.no_grad():
-        shares, alphas = render_features(scene, level_membership(scene), cameras, width, height, backend=backend)
+        shares, alphas = render_features(
+            scene, level_membership(scene), cameras, width, height, rasterize_mode=rasterize_mode, backend=backend
+        )  # fmt: skip
     return strongest_levels(shares, alphas)
 
 
@@ -88,16 +98,17 @@ def strongest_levels(shares: Tensor, alphas: Tensor) -> Tensor:
 
 def render_features(
     scene: GaussianHierarchy, features: Tensor, cameras: Cameras, width: int, height: int, *,
-    render_mode: str = "RGB", backend: str = "auto",
+    render_mode: str = "RGB", rasterize_mode: str = "classic", backend: str = "auto",
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Any per-Gaussian values (B, N, D) or (B, C, N, D) composited: (B, C, H, W, D) and alphas (B, C, H, W, 1).
 
-    ``render_mode`` as in :func:`rasterize`: with depth, that is one more channel, the last.
+    The modes are those of :func:`rasterize`; depth is one more channel, the last.
     """
     cameras = _per_scene(cameras, scene)
     return rasterize(
         scene.means, scene.quats, log_scales_to_scales(scene.log_scales), logits_to_opacities(scene.opacity_logits),
-        features, *_views(cameras, width, height), render_mode=render_mode, backend=backend,
+        features, *_views(cameras, width, height), render_mode=render_mode, rasterize_mode=rasterize_mode,
+        backend=backend,
     )  # fmt: skip
 
 

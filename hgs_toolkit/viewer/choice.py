@@ -159,15 +159,19 @@ def shown_scene(source: Source, choice: Choice) -> GaussianHierarchy:
     if choice.view != BESIDE:
         return _looked_at(chosen_asset(source, choice).scene, choice)
     left, right = (source.asset(choice, place).scene for place in (0.0, 1.0))
-    shift = 0.5 * APART * max(float(subject_bounds(scene, 0.95)[1]) for scene in (left, right))
-    parts = [_looked_at(_moved(scene, x), choice) for scene, x in ((left, -shift), (right, shift))]
-    return concatenate(parts)
+    bounds = [subject_bounds(scene, 0.95) for scene in (left, right)]
+    shift = 0.5 * APART * max(float(radius) for _, radius in bounds)
+    sides = bounds[0][0].new_tensor([[-shift, 0.0, 0.0], [shift, 0.0, 0.0]])
+    # B comes to A's place first. What stands on one floor stays there, as seeds of one model do.
+    apart = bounds[0][0] - bounds[1][0]
+    apart[1:] = torch.where(apart[1:].abs() > shift, apart[1:], 0.0)
+    moves = sides + torch.stack([torch.zeros_like(apart), apart])
+    return concatenate([_looked_at(_moved(*pair), choice) for pair in zip((left, right), moves, strict=True)])
 
 
-def _moved(scene: GaussianHierarchy, x: float) -> GaussianHierarchy:
-    """The tree moved along x; the background stays."""
-    moves = (~scene.is_background).to(scene.means)[:, None] * scene.means.new_tensor([x, 0.0, 0.0])
-    return scene.replace(means=scene.means + moves)
+def _moved(scene: GaussianHierarchy, move: Tensor) -> GaussianHierarchy:
+    """The tree moved by ``move`` (3,); the background stays."""
+    return scene.replace(means=scene.means + (~scene.is_background).to(scene.means)[:, None] * move)
 
 
 def _looked_at(scene: GaussianHierarchy, choice: Choice) -> GaussianHierarchy:

@@ -63,7 +63,8 @@ class Viewer:
         self._start = start or Choice()
         first, second = (source.asset(self._start, place) for place in (0.0, 1.0))
         self.server = start_server(host, port)
-        self.url = f"http://{host}:{self.server.get_port()}"
+        name = f"[{host}]" if ":" in host else host
+        self.url = f"http://{name}:{self.server.get_port()}"
         self.updates = LatestOnly(self._show, lambda error: self._say(f"**{error}**"))
         self.server.gui.configure_theme(show_logo=False, show_share_button=False)
         self.server.scene.set_up_direction("+y")
@@ -233,7 +234,8 @@ class Viewer:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{stem}.{kind}"
             if kind == "png":
-                save_png(path, picture_of(shown_scene(self.source, choice), client.camera))
+                scene = shown_scene(self.source, choice)
+                save_png(path, picture_of(scene, client.camera, asset.metadata.rasterize_mode))
             elif kind == "hgs":
                 save_asset(path, asset)
             else:

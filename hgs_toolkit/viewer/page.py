@@ -36,7 +36,8 @@ class PageSettings:
         radius: distance of the camera from ``center``, world units; None frames the scene wherever it lies.
         background: colour behind the scene, RGB in 0..1; None is black or white, as natural for the scene.
         yaw, pitch: direction of the first camera, degrees; 0 is the front.
-        zoom: factor on the size of the scene in the first view.
+        zoom: factor on the size of the scene in view.
+        antialiased: whether the scene was trained for antialiased rendering.
     """
 
     title: str = "Gaussians"
@@ -46,11 +47,13 @@ class PageSettings:
     yaw: float = 0.0
     pitch: float = 0.0
     zoom: float = 1.0
+    antialiased: bool = False
 
     @classmethod
     def of(cls, metadata: AssetMetadata, title: str, background: Sequence[float] | None = None) -> PageSettings:
         """The camera an asset was made for; one that frames the scene where it is a file of another program."""
-        return cls(title, metadata.focal, metadata.radius if metadata.generator else None, background)
+        radius = metadata.radius if metadata.generator else None
+        return cls(title, metadata.focal, radius, background, antialiased=metadata.antialiased)
 
 
 def make_page(scene: GaussianHierarchy, settings: PageSettings | None = None) -> str:
@@ -66,6 +69,7 @@ def make_page(scene: GaussianHierarchy, settings: PageSettings | None = None) ->
         "view": _view(scene, settings),
         "levels": _levels(scene),
         "palette": LEVEL_COLORS,
+        "antialiased": settings.antialiased,
     }
     parts = {
         "TITLE": html.escape(settings.title),
@@ -102,7 +106,7 @@ def _view(scene: GaussianHierarchy, settings: PageSettings) -> dict[str, Any]:
         center, radius = frame_scene(scene, settings.focal)
     background = settings.background or natural_background(scene)
     return {
-        "focal": settings.focal, "radius": radius / settings.zoom, "center": center.tolist(),
+        "focal": settings.focal * settings.zoom, "radius": radius, "center": center.tolist(),
         "yaw": math.radians(settings.yaw), "pitch": math.radians(settings.pitch), "background": list(background),
     }  # fmt: skip
 

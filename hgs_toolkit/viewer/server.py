@@ -52,7 +52,7 @@ def _free_port(host: str, wanted: int | None) -> int:
     ports = range(DEFAULT_PORT, DEFAULT_PORT + TRIES) if wanted is None else [wanted]
     for port in ports:
         try:
-            with socket.create_server((host, port)):
+            with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
                 return port
         except OSError as error:
             if error.errno != errno.EADDRINUSE:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hgs_toolkit.cameras import Cameras
-from hgs_toolkit.encoding import dc_to_rgb, log_scales_to_scales, logits_to_opacities, quats_to_rotmats
+from hgs_toolkit.encoding import covariances, dc_to_rgb, log_scales_to_scales, logits_to_opacities, quats_to_rotmats
 from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.rendering import render
 
@@ -58,13 +58,13 @@ class ClientCamera(Protocol):
 
 def splats_of(scene: GaussianHierarchy) -> Splats:
     """Arrays of one scene (a batch of one)."""
-    axes = quats_to_rotmats(scene.quats[0]) * log_scales_to_scales(scene.log_scales[0])[:, None]  # (N, 3, 3)
+    shapes = covariances(scene.quats[0], log_scales_to_scales(scene.log_scales[0]))  # (N, 3, 3)
     colors = dc_to_rgb(scene.sh[0, :, 0]).clamp(0, 1)
     return Splats(
         *(
             _array(value)
             for value in (
-                scene.means[0], axes @ axes.mT, colors, logits_to_opacities(scene.opacity_logits[0])[:, None],
+                scene.means[0], shapes, colors, logits_to_opacities(scene.opacity_logits[0])[:, None],
             )
         )
     )  # fmt: skip
@@ -80,13 +80,18 @@ def client_cameras(camera: ClientCamera) -> Cameras:
     return Cameras(pose[None], intrinsics[None])
 
 
-def picture_of(scene: GaussianHierarchy, camera: ClientCamera) -> Tensor:
-    """What a client sees, (H, W, 3) in 0..1 on white, drawn by our own rasteriser at the client's size."""
+def picture_of(scene: GaussianHierarchy, camera: ClientCamera, rasterize_mode: str = "classic") -> Tensor:
+    """What a client sees, (H, W, 3) in 0..1 on white, drawn by our own rasteriser at the client's size.
+
+    Args:
+        rasterize_mode: as the scene's metadata say; the client itself draws every scene the classic way.
+    """
     shrink = min(1.0, MOST_PIXELS / max(camera.image_width, camera.image_height))
     width, height = (max(1, round(side * shrink)) for side in (camera.image_width, camera.image_height))
     with torch.no_grad():
-        image = render(scene, client_cameras(camera), width, height, (1.0, 1.0, 1.0))[0][0, 0]
-    return image.clamp(0, 1)
+        white = (1.0, 1.0, 1.0)
+        images, _ = render(scene, client_cameras(camera), width, height, white, rasterize_mode=rasterize_mode)
+    return images[0, 0].clamp(0, 1)
 
 
 def _array(value: Tensor) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,26 @@ def seen(tab: Tab, yaw: float = 0.0, pitch: float = 0.0) -> Picture:
     """What the page draws from a direction."""
     code = "([yaw, pitch]) => hgs.then((p) => { p.camera.set({ yaw, pitch }); p.changed(); return p.snapshot(); })"
     return pixels_of(tab.page.evaluate(code, [yaw, pitch]))
+
+
+def test_a_scene_made_for_antialiased_rendering_is_drawn_so(tab: Tab, tmp_path: Path, scene_factory: Factory) -> None:
+    scene = scene_factory((8, 64, 512), seed=5)
+    scene = scene.replace(log_scales=scene.log_scales - 4)
+    opened(tab, tmp_path, scene, replace(SETTINGS, antialiased=True))
+    assert psnr(seen(tab), drawn(scene, 0.0, 0.0, rasterize_mode="antialiased")) > LEAST_PSNR
+    assert psnr(seen(tab), drawn(scene, 0.0, 0.0)) < LEAST_PSNR - 10
+
+
+@pytest.mark.parametrize("far", [30.0, 1000.0])
+def test_one_gaussian_far_away_leaves_the_others_in_order(
+    far: float, tab: Tab, tmp_path: Path, scene_factory: Factory
+) -> None:
+    scene = scene_factory((8, 64, 2048), seed=6)
+    means = scene.means.clone()
+    means[0, -1] = torch.tensor([0.0, 0.0, -far])
+    scene = scene.replace(means=means)
+    opened(tab, tmp_path, scene)
+    assert psnr(seen(tab, 0.4), drawn(scene, 0.4, 0.0)) > LEAST_PSNR
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])

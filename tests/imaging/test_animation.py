@@ -123,6 +123,7 @@ def test_the_scenes_of_a_film_have_the_classes_asked_for(class_model: Generator)
         ("interpolate", [0], 1, "1 seeds; an animation of kind interpolate needs 2"),
         ("mix", [0, 1], 1, "needs 3"),
         ("grow", [0, 1, 2], 2, "3 seeds in 2 panes"),
+        ("grow", list(range(242)), 2, "120 frames for 121 seeds; expected at least one frame for each seed"),
     ],
 )
 def test_films_that_cannot_be_are_refused(

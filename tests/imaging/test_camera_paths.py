@@ -85,6 +85,25 @@ def test_a_part_that_comes_near_a_camera_from_above_is_not_cut_off(fit: Callable
     assert torch.equal(fit(frontal, scene).cam_to_world, frontal.cam_to_world), "nothing is cut off there"
 
 
+def test_a_needle_along_the_view_does_not_move_the_camera_and_one_across_it_does() -> None:
+    along, across = (torch.tensor([math.log(s) for s in scales]) for scales in ((0.01, 0.01, 0.35), (0.35, 0.01, 0.01)))
+    cameras = views([0], [0], 2.0, DEFAULT_RADIUS)
+    corners = torch.tensor([[x, y, z] for x in (-0.4, 0.4) for y in (-0.4, 0.4) for z in (-0.4, 0.4)])
+    scene = balls(torch.cat([corners, torch.zeros(1, 3)]), 0.01)
+    for scales, moves in ((along, False), (across, True)):
+        log_scales = scene.log_scales.clone()
+        log_scales[0, -1] = scales
+        fitted = step_back(cameras, scene.replace(log_scales=log_scales))
+        assert torch.equal(fitted.cam_to_world, cameras.cam_to_world) is not moves
+
+
+def test_at_the_poles_the_yaw_turns_the_image() -> None:
+    for pitch in (90, -90):
+        ups = -views([0, 90, 180, 270], [pitch], 2.0, 3.0).cam_to_world[:, :3, 1]
+        near = -views([0, 90, 180, 270], [pitch * 0.999], 2.0, 3.0).cam_to_world[:, :3, 1]
+        torch.testing.assert_close(ups, near, atol=2e-3, rtol=0)
+
+
 def test_a_portrait_that_fills_its_image_stays_where_it_is() -> None:
     cameras = views([0], [0], 2.0, DEFAULT_RADIUS)
     assert torch.equal(step_back(cameras, balls(body() * 2, 0.02)).cam_to_world, cameras.cam_to_world)

@@ -9,6 +9,7 @@ import imageio.v3
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageSequence
 
 from hgs_toolkit.errors import HgsError, ShapeError
 from hgs_toolkit.imaging import images as images_module
@@ -48,6 +49,12 @@ def test_gaps_and_empty_places_have_the_background() -> None:
     assert (sheet[5:, 5:] == 0.5).all()
 
 
+def test_gaps_between_images_with_alpha_are_transparent() -> None:
+    sheet = grid(torch.ones(3, 2, 2, 4), columns=2, gap=1)
+    assert sheet[..., 3].sum() == 3 * 4
+    assert sheet[3:, 3:, 3].max() == 0
+
+
 def test_a_grid_of_nothing_is_refused() -> None:
     with pytest.raises(ShapeError, match=r"expected \(M, H, W, channels\)"):
         grid(torch.zeros(0, 4, 4, 3))
@@ -84,6 +91,17 @@ def test_a_film_has_all_frames_of_the_size_codecs_allow(suffix: str, tmp_path: P
     even = suffix == ".mp4"
     assert loaded.shape == (7, 31 + even, 33 + even, 3)
     np.testing.assert_allclose(loaded[:, 15, 15, 0], colors, atol=6)
+
+
+@pytest.mark.parametrize("fps", [12.5, 30, 40, 50])
+def test_a_gif_lasts_as_long_as_its_frames_a_second_say(fps: float, tmp_path: Path) -> None:
+    save_video(tmp_path / "a.gif", (np.full((8, 8, 3), 5 * index, np.uint8) for index in range(40)), fps=fps)
+    with Image.open(tmp_path / "a.gif") as file:
+        durations = [frame.info["duration"] for frame in ImageSequence.Iterator(file)]
+    assert sum(durations) == pytest.approx(40_000 / fps, abs=10)
+    assert max(durations) - min(durations) <= 10
+    with pytest.raises(HgsError, match=r"60 frames a second; a \.gif has at most 50, write an \.mp4"):
+        save_video(tmp_path / "b.gif", [], fps=60)
 
 
 def test_a_film_in_another_format_is_refused_and_a_failed_one_leaves_nothing(tmp_path: Path) -> None:

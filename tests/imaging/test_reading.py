@@ -37,8 +37,9 @@ def test_images_are_turned_as_their_exif_orientation_says(orientation: int, kind
     assert (orientation == 1) == (orientation not in TURNS)
 
 
-def test_a_header_with_broken_exif_is_an_upright_image() -> None:
-    image = stored(Image.fromarray(PIXELS), "JPEG", exif=b"Exif\0\0nonsense")
+@pytest.mark.parametrize("block", [b"nonsense", b"II*\0"])
+def test_a_header_with_broken_exif_is_an_upright_image(block: bytes) -> None:
+    image = stored(Image.fromarray(PIXELS), "JPEG", exif=b"Exif\0\0" + block)
     assert upright_size(image) == (4, 6)
 
 

@@ -13,6 +13,7 @@ from hgs_toolkit.gaussians import GaussianHierarchy
 from hgs_toolkit.imaging.camera_paths import SWEEP_YAW, TRAJECTORIES, camera_path, fit_cameras, subject_bounds
 from hgs_toolkit.imaging.looks import LEVEL_COLORS
 from hgs_toolkit.imaging.scene_images import ImageSettings, draw_images, natural_background
+from hgs_toolkit.rendering import RASTERIZE_MODES
 
 
 def blobs(*positions: tuple[float, float, float], levels: list[int] | None = None) -> GaussianHierarchy:
@@ -101,6 +102,23 @@ def test_levels_have_their_own_colours_and_they_repeat() -> None:
     torch.testing.assert_close(image[16, 4], torch.tensor(LEVEL_COLORS[2]))
     torch.testing.assert_close(image[16, 25], torch.tensor(LEVEL_COLORS[1]))
     torch.testing.assert_close(image[0, 0], torch.ones(3))
+
+
+@pytest.mark.parametrize("mode", ["rgb", "depth", "alpha", "normal", "level", "ellipsoid"])
+def test_without_background_every_mode_is_transparent_where_nothing_is(mode: str) -> None:
+    image = picture(blobs((0.0, 0.0, 0.0)), mode, ImageSettings(33, None))
+    assert image.shape == (33, 33, 4)
+    assert image[0, 0, 3] == 0
+    assert image[16, 16, 3] > 0.9
+
+
+@pytest.mark.parametrize("mode", ["rgb", "alpha", "normal"])
+def test_scenes_made_for_antialiased_rendering_are_drawn_so(mode: str) -> None:
+    scene = blobs((0.0, 0.0, 0.0))
+    scene = scene.replace(log_scales=scene.log_scales - 3.5)  # a fifth of a pixel
+    drawings = [picture(scene, mode, ImageSettings(33, None, rasterize_mode=way)) for way in RASTERIZE_MODES]
+    classic, sharp = (drawing[16, 16, 3] for drawing in drawings)
+    assert sharp < 0.5 * classic
 
 
 def test_small_splats_cover_less() -> None:

@@ -14,6 +14,7 @@ import torch
 from hgs_toolkit.asset import Asset, AssetMetadata
 from hgs_toolkit.cameras import from_yaw_pitch
 from hgs_toolkit.gaussians import BACKGROUND_LEVEL, GaussianHierarchy
+from hgs_toolkit.imaging.camera_paths import subject_bounds
 from hgs_toolkit.imaging.looks import opaque, painted_by_level
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.rendering import render
@@ -101,9 +102,19 @@ def test_two_scenes_side_by_side_do_not_overlap_and_share_the_looks(scene_factor
     assert both.num_gaussians == 84 + 20
     shift = both.means[0, :84] - first.means[0]
     assert (shift[:, 0] < 0).all()
-    torch.testing.assert_close(both.means[0, 84:] - second.means[0], -shift[:20], atol=1e-5, rtol=0)
+    centers = [subject_bounds(part, 0.95)[0] for part in (first, second)]
+    expected = -shift[:20] + torch.tensor([float(centers[0][0] - centers[1][0]), 0.0, 0.0])
+    torch.testing.assert_close(both.means[0, 84:] - second.means[0], expected, atol=1e-5, rtol=0)
     assert both.means[0, :84, 0].median() < both.means[0, 84:, 0].median()
     assert shown_scene(source, Choice(view=BESIDE, hidden=frozenset({2}))).num_gaussians == 40
+
+
+@pytest.mark.parametrize("place", [(50.0, 0.0, 0.0), (-1.2, 0.0, 0.0), (0.0, 30.0, -40.0)])
+def test_scenes_stand_side_by_side_wherever_they_lie(place: tuple[float, ...], scene_factory: Factory) -> None:
+    first = scene_factory(background=0)
+    moved = FileSource(Asset(first), Asset(first.replace(means=first.means + torch.tensor(place))))
+    expected = shown_scene(FileSource(Asset(first), Asset(first)), Choice(view=BESIDE))
+    torch.testing.assert_close(shown_scene(moved, Choice(view=BESIDE)).means, expected.means, atol=1e-4, rtol=0)
 
 
 def test_a_file_has_no_latents_and_one_file_no_b(scene: GaussianHierarchy) -> None:

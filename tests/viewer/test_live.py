@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -112,6 +114,18 @@ def test_pages_of_other_machines_are_refused(start: Start, scene: GaussianHierar
 )
 def test_addresses_of_this_machine_alone_are_known(host: str, alone: bool) -> None:
     assert is_loopback(host) is alone
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "::1"])
+def test_other_names_of_this_machine_serve_their_own_pages(host: str, scene: GaussianHierarchy) -> None:
+    try:
+        viewer = Viewer(FileSource(Asset(scene)), host, free_port())
+    except HgsError as error:
+        if "Cannot assign" in str(error):
+            pytest.skip(f"this machine has no {host}")
+        raise
+    with contextlib.closing(viewer), client_of(viewer, viewer.url) as client:
+        assert client.recv(timeout=60)
 
 
 def test_no_client_can_open_the_tunnel_to_the_outside(start: Start, scene: GaussianHierarchy) -> None:
@@ -234,6 +248,25 @@ def test_the_command_says_where_and_ends_cleanly(model_file: Path) -> None:
         result = CliRunner().invoke(app, ["view", *what, "--port", port, "--seconds", "0"], catch_exceptions=False)
         assert result.exit_code == 0, result.output
         assert result.stdout == f"http://127.0.0.1:{port}\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are POSIX")
+def test_a_wait_without_measure_is_waited_for(model_file: Path) -> None:
+    command = [sys.executable, "-m", "hgs_toolkit.cli", "view", str(model_file), "--seconds", "inf"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline().startswith("http://127.0.0.1:")
+        time.sleep(0.5)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=60)
+    assert (child.returncode, err.splitlines()[-1]) == (0, "closed")
+
+
+def test_psi_is_bounded_by_a_slider_only_where_there_is_one(model_file: Path) -> None:
+    refused = CliRunner().invoke(app, ["view", str(model_file), "--psi", "1.5", "--seconds", "0"])
+    assert "where the slider ends" in refused.stderr
+    shown = CliRunner().invoke(app, ["view", f"{model_file}@1", "--psi", "1.5", "--seconds", "0"])
+    assert shown.exit_code == 0, shown.output
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are POSIX")

@@ -69,6 +69,12 @@ def test_a_page_knows_its_levels_and_its_camera(scene: GaussianHierarchy) -> Non
     }
 
 
+def test_zoom_enlarges_as_it_does_in_an_image(scene: GaussianHierarchy) -> None:
+    view = facts_of(make_page(scene, PageSettings("t", focal=1.5, radius=2.5, zoom=4)))["view"]
+    assert isinstance(view, dict)
+    assert (view["focal"], view["radius"]) == (6, 2.5)
+
+
 def test_titles_cannot_end_their_elements(scene: GaussianHierarchy) -> None:
     page = make_page(scene, PageSettings("@@BLOCK@@</script><script>alert(1)</script>"))
     assert "<script>alert" not in page

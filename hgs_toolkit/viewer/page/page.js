@@ -18,7 +18,7 @@ class Page {
     this.canvas = element("picture");
     this.camera = new OrbitCamera(facts.view);
     this.look = { scale: 1, shown: 0xffffffff, solid: false, byLevel: false, background: facts.view.background };
-    this.renderer = new SplatRenderer(this.canvas, arrays, facts, facts.palette);
+    this.renderer = new SplatRenderer(this.canvas, arrays, facts);
     this.detail = new Detail(facts.count);
     const rank = () => byImportance(arrays);
     this.sorting = new Sorting(arrays.means, rank, (order) => { this.renderer.setOrder(order); this.drawSoon(); });

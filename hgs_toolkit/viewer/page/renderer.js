@@ -18,7 +18,7 @@ uniform vec3 eye;
 uniform vec2 focal, size;           // pixels
 uniform float scale;                // factor on every Gaussian's size
 uniform uint shown;                 // bit l + 1: whether level l is drawn
-uniform bool solid, byLevel;
+uniform bool solid, byLevel, antialiased;
 uniform vec3 palette[PALETTE];      // of the background, then of the levels 0, 1, ...
 out vec4 color;                     // RGB and opacity
 out vec2 offset;                    // from the centre, in standard deviations
@@ -71,7 +71,10 @@ void main() {
   mat3 W = transpose(mat3(view));  // columns: the camera's axes in the world
   vec3 jx = W * vec3(focal.x / p.z, 0.0, -focal.x * t.x / (p.z * p.z));
   vec3 jy = W * vec3(0.0, focal.y / p.z, -focal.y * t.y / (p.z * p.z));
-  float xx = dot(jx, S * jx) + 0.3, xy = dot(jx, S * jy), yy = dot(jy, S * jy) + 0.3;
+  float xx = dot(jx, S * jx), xy = dot(jx, S * jy), yy = dot(jy, S * jy), area = xx * yy - xy * xy;
+  xx += 0.3, yy += 0.3;
+  if (antialiased) opacity *= sqrt(max(area / (xx * yy - xy * xy), 0.0));
+  if (opacity < 1.0 / 255.0) return;
 
   // L maps the unit disc to the ellipse of one standard deviation: L L' is the covariance (Cholesky).
   float root = sqrt(xx);
@@ -159,12 +162,13 @@ function coefficients(sh) {
 
 class SplatRenderer {
   /** Throws an Error that says what is missing where the browser or the graphics card cannot do it. */
-  constructor(canvas, arrays, { count, bases }, palette) {
+  constructor(canvas, arrays, { count, bases, palette, antialiased }) {
     const gl = canvas.getContext("webgl2", { alpha: false, antialias: false });
     if (!gl) throw new Error("this browser has no WebGL 2, which the page draws with");
     this.gl = gl;
     this.count = 0;
     this.palette = new Float32Array(palette.flat());
+    this.antialiased = antialiased;
     // Sums of many faint splats want more than 8 bits.
     this.format = gl.getExtension("EXT_color_buffer_float") ? gl.RGBA16F : gl.RGBA8;
     const constants = `#define BASES ${bases}\n#define PALETTE ${palette.length}\n`;
@@ -271,6 +275,7 @@ class SplatRenderer {
     gl.uniform1ui(at("shown"), look.shown);
     gl.uniform1i(at("solid"), look.solid);
     gl.uniform1i(at("byLevel"), look.byLevel);
+    gl.uniform1i(at("antialiased"), this.antialiased);
     gl.uniform3fv(at("palette"), this.palette);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);

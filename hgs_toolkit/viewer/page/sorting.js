@@ -1,31 +1,36 @@
-// Back to front: a counting sort of depths, in a worker so that turning the scene never waits for it.
+// Back to front: a radix sort of depths, in a worker so that turning the scene never waits for it.
 
 /** Source of the worker; it is also run on the page itself where workers are not to be had. */
 function makeSorter(means) {
   const BUCKETS = 65536;
-  const depths = new Float32Array(means.length / 3);
-  const starts = new Uint32Array(BUCKETS + 1);
+  const depths = new Float32Array(means.length / 3), bits = new Uint32Array(depths.buffer);
+  const keys = new Uint32Array(depths.length), starts = new Uint32Array(BUCKETS + 1);
+
+  /** Put `from`, or 0 to count - 1 without it, into `to` by 16 bits of the keys, `shift` bits up; equal ones stay in their order. */
+  function pass(from, to, count, shift) {
+    starts.fill(0);
+    for (let i = 0; i < count; i++) starts[((keys[i] >>> shift) & 65535) + 1]++;
+    for (let b = 0; b < BUCKETS; b++) starts[b + 1] += starts[b];
+    for (let i = 0; i < count; i++) {
+      const at = from ? from[i] : count - 1 - i;
+      to[starts[(keys[at] >>> shift) & 65535]++] = at;
+    }
+  }
 
   /** Indices (Uint32Array) by falling depth along the axis (x, y, z), of all Gaussians or of those that are given. */
   return function sort([x, y, z], some) {
     const count = some ? some.length : depths.length;
-    const pick = some ? (i) => some[i] : (i) => i;
-    let low = Infinity, high = -Infinity;
     for (let i = 0; i < count; i++) {
-      const j = 3 * pick(i);
+      const j = 3 * (some ? some[i] : i);
       depths[i] = x * means[j] + y * means[j + 1] + z * means[j + 2];
-      const depth = depths[i];  // rounded to 32 bits, as it is read again below
-      if (depth < low) low = depth;
-      if (depth > high) high = depth;
+      // As whole numbers, the bits of floats rise with them where these are positive, and fall where they are not.
+      keys[i] = bits[i] >>> 31 ? bits[i] : ~bits[i] & 0x7fffffff;
     }
-    const factor = high > low ? (BUCKETS - 1) / (high - low) : 0;
-    const bucket = (i) => Math.floor((high - depths[i]) * factor);
-    starts.fill(0);
-    for (let i = 0; i < count; i++) starts[bucket(i) + 1]++;
-    for (let b = 0; b < BUCKETS; b++) starts[b + 1] += starts[b];
-    const order = new Uint32Array(count);
-    // Equal depths: the later Gaussian first, as the rasteriser draws the earlier one in front.
-    for (let i = count - 1; i >= 0; i--) order[starts[bucket(i)]++] = pick(i);
+    // Equal depths: the later Gaussian first, as the rasteriser draws the earlier one in front; the first pass begins there.
+    const halfway = new Uint32Array(count), order = new Uint32Array(count);
+    pass(null, halfway, count, 0);
+    pass(halfway, order, count, 16);
+    if (some) for (let i = 0; i < count; i++) order[i] = some[order[i]];
     return order;
   };
 }
