@@ -38,9 +38,14 @@ class MissingExtraError(HgsError, ImportError):
     """An optional package is needed; the message names the pip command."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
+        self._given = (package, extra, purpose)
         super().__init__(
             f"{purpose} needs the package '{package}', which is not installed; run: pip install 'hgs_toolkit[{extra}]'"
         )
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        """Made anew from its arguments in another process, which would otherwise be given the message alone."""
+        return type(self), self._given
 
 
 def did_you_mean(name: str, known: Sequence[str], count: int = 1) -> str:
@@ -55,7 +60,13 @@ def did_you_mean(name: str, known: Sequence[str], count: int = 1) -> str:
     return f" (did you mean {' or '.join(matches)}?)" if matches else ""
 
 
+MAX_BITS = 256
+"""Whole numbers of more bits are not written out in messages; Python refuses to from about 14,000 on."""
+
+
 def require(condition: bool, key: str, value: Any, expected: str) -> None:
     """Raise a ConfigError unless ``condition``; it names the setting ``key``, its ``value`` and what was expected."""
     if not condition:
-        raise ConfigError(f"{key} is {value!r}; expected {expected}")
+        long = isinstance(value, int) and value.bit_length() > MAX_BITS
+        shown = f"a whole number of {value.bit_length():,} bits" if long else repr(value)
+        raise ConfigError(f"{key} is {shown}; expected {expected}")

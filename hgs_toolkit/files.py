@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
 LEAST_SPACE = 2**16
 """Free space of a disk, bytes, below which an error while writing is put down to a full disk."""
 
+KEPT_END = 32
+"""Characters of a name's end that its temporary name keeps: enough for any suffix, and in UTF-8 at most half of the
+255 bytes that a name may have."""
+
 
 @contextmanager
 def atomic_path(path: str | Path, *, force: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is synced and renamed over ``path``, on failure removed.
 
-    The temporary name keeps the suffixes of ``path``, since some writers choose a format by them.
+    The temporary name ends as that of ``path`` does, since some writers choose a format by its suffixes.
 
     Raises:
         HgsError: if the folder cannot be made or written, the disk is full, or ``path`` exists and not ``force``.
@@ -36,7 +41,7 @@ def atomic_path(path: str | Path, *, force: bool = True) -> Iterator[Path]:
     refuse_overwrite(path, force=force)
     make_folder(path.parent)
     try:
-        handle, name = tempfile.mkstemp(prefix=".tmp-", suffix="-" + path.name, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=".tmp-", suffix="-" + path.name[-KEPT_END:], dir=path.parent)
     except OSError as error:
         raise HgsError(f"cannot write in {path.parent}: {error.strerror}; choose another folder") from error
     os.close(handle)
@@ -93,6 +98,15 @@ def write_bytes(path: str | Path, data: bytes, *, force: bool = True) -> None:
 def write_json(path: str | Path, value: Any, *, force: bool = True) -> None:
     """Write ``value`` as indented JSON, atomically; NaN and infinities are refused, since JSON has none."""
     write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode(), force=force)
+
+
+def without_nan(values: Any) -> Any:
+    """``values`` with None in place of NaN and infinities, in lists and mappings too: what JSON can say of them."""
+    if isinstance(values, Mapping):
+        return {key: without_nan(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [without_nan(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
 def cache_folder() -> Path:

@@ -9,65 +9,27 @@ refused. Nothing is imported, resolved or called on the file's behalf; tensor by
 
 from __future__ import annotations
 
-import io
-import math
 import mmap
 import pickletools
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
 
-import torch
-from torch import Tensor
-
 from hgs_toolkit.errors import CheckpointError
+from hgs_toolkit.gsgan.pickle_values import Inert, Module, Name, describe, parameter_of, storage_of, tensor_of
 
 MAX_OPCODES = 2_000_000
 """Largest number of opcodes that are executed. A real file has some 50,000; each may build a much larger object."""
 
+MAX_COPIED = 2_000_000
+"""Largest number of entries that sets and modules take over from other values, which a few opcodes can name often."""
+
 OPCODES_PER_REPORT = 1000
 """Opcodes between two reports of progress."""
-
-NUMBER_TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32, torch.bool)
-MAX_DIMENSIONS = 8
-MAX_NUMBERS = 1 << 40
 
 
 OnBytes = Callable[[int, int], None]
 """Called with the number of bytes read so far and the size of the file."""
-
-
-@dataclass(frozen=True)
-class Name:
-    """A global that the file names and this module knows, by name only."""
-
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
-
-
-@dataclass(frozen=True)
-class Inert:
-    """A placeholder for an object that is not needed and was not built."""
-
-    what: Name
-
-
-@dataclass(eq=False)
-class Module:
-    """A network module of the file: its ``__dict__`` as plain values.
-
-    Attributes:
-        kind: class name.
-        state: attributes by name; ``_parameters``, ``_buffers`` and ``_modules`` among them.
-    """
-
-    kind: str
-    state: dict[str, Any] = field(default_factory=dict)
 
 
 def read_pickle(path: Path, on_bytes: OnBytes | None = None) -> Any:
@@ -83,7 +45,7 @@ def read_pickle(path: Path, on_bytes: OnBytes | None = None) -> Any:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             total = len(data)
             advance = None if on_bytes is None else lambda position: on_bytes(position, total)
-            content = _Machine().run(cast(IO[bytes], data), advance)
+            content = _Machine(total).run(cast(IO[bytes], data), advance)
             if data.tell() < total:
                 raise CheckpointError(f"{total - data.tell():,} bytes follow the pickle's end; the file was refused")
             return content
@@ -98,7 +60,9 @@ def read_pickle(path: Path, on_bytes: OnBytes | None = None) -> Any:
 class _Machine:
     """The stack machine of a pickle, reduced to what builds plain values and calls the functions below."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
+        """``size``: bytes of the file; tensors hold no more."""
+        self.copies_left, self.bytes_left = MAX_COPIED, size
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
@@ -162,8 +126,21 @@ class _Machine:
         """REDUCE and NEWOBJ, which differ only in what Python would call."""
         name, arguments = self.pop_many(2)
         if not isinstance(name, Name) or not isinstance(arguments, tuple):
-            raise CheckpointError(f"the pickle calls {_describe(name)}; only known functions may be called")
+            raise CheckpointError(f"the pickle calls {describe(name)}; only known functions may be called")
+        for argument in arguments:
+            self.take_over(argument)
         self.stack.append(_CALLS[name](*arguments) if name in _CALLS else Inert(name))
+
+    def take_over(self, value: Any) -> None:
+        """Count what is copied out of ``value``: a file may name one value many times, and each time it is copied."""
+        if isinstance(value, bytes):
+            self.bytes_left -= len(value)
+        elif isinstance(value, list | dict):
+            self.copies_left -= len(value)
+        if self.bytes_left < 0 or self.copies_left < 0:
+            raise CheckpointError(
+                "the pickle copies its values again and again, as no GSGAN snapshot does; it was refused"
+            )
 
     def build(self, _: Any) -> None:
         """BUILD: attributes of the object below. Those of dictionaries and inert marks are dropped."""
@@ -171,9 +148,10 @@ class _Machine:
         if isinstance(target, Module):
             if not isinstance(state, dict):
                 raise TypeError("the state of a module is not a dictionary")
+            self.take_over(state)
             target.state.update(state)
         elif not isinstance(target, dict | Inert):
-            raise TypeError(f"attributes for {_describe(target)}")
+            raise TypeError(f"attributes for {describe(target)}")
         self.stack.append(target)
 
     def global_name(self, argument: str) -> None:
@@ -229,14 +207,8 @@ def _add(machine: _Machine, values: list[Any]) -> None:
 def _simple(key: Any) -> Any:
     """``key`` if it is text, a number or None: hashing anything nested is a file's way to exhaust the stack."""
     if key is not None and not isinstance(key, str | int | float):
-        raise TypeError(f"{_describe(key)} as a key")
+        raise TypeError(f"{describe(key)} as a key")
     return key
-
-
-def _describe(value: Any) -> str:
-    if isinstance(value, Inert):
-        return f"what was made by '{value.what}'"
-    return f"'{value}'" if isinstance(value, Name) else f"a value of type {type(value).__name__}"
 
 
 def _persistent_object(meta: dict[str, Any]) -> Module:
@@ -244,49 +216,6 @@ def _persistent_object(meta: dict[str, Any]) -> Module:
     if not isinstance(meta, dict) or not isinstance(meta.get("state"), dict):
         raise TypeError("a network object without a state")
     return Module(str(meta.get("class_name")), meta["state"])
-
-
-def _storage(data: bytes) -> torch.storage.TypedStorage:
-    """A typed storage from the legacy ``torch.save`` bytes that a pickled tensor carries."""
-    if not isinstance(data, bytes):
-        raise TypeError("tensor data that are not bytes")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # typed storages are deprecated; these files have them
-            storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception:  # torch names no set of exceptions; its texts advise to switch the safe reading off
-        raise CheckpointError(
-            f"tensor data of {len(data)} bytes are damaged or hold something else than numbers; the file was refused"
-        ) from None
-    if not isinstance(storage, torch.storage.TypedStorage):
-        raise CheckpointError(f"tensor data hold {_describe(storage)}; expected one storage of numbers")
-    return storage
-
-
-def _tensor(storage: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
-    """The view of a storage that a tensor is, after checking that it lies within."""
-    if not isinstance(storage, torch.storage.TypedStorage):
-        raise CheckpointError(f"a tensor is made of {_describe(storage)}; expected a storage of numbers")
-    if not isinstance(size, tuple) or not isinstance(stride, tuple) or len(size) != len(stride):
-        raise TypeError("a tensor whose size and stride do not fit each other")
-    numbers = (offset, *size, *stride)
-    if len(size) > MAX_DIMENSIONS or not all(type(n) is int and 0 <= n < MAX_NUMBERS for n in numbers):
-        raise TypeError("a tensor whose size, stride or offset are no sensible numbers")
-    untyped = storage._untyped_storage
-    if storage.dtype not in NUMBER_TYPES:
-        raise CheckpointError(f"a tensor of type {storage.dtype}; expected real numbers")
-    available = untyped.nbytes() // storage.dtype.itemsize
-    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-    count = math.prod(list(size))
-    if count > available or (count and last >= available):
-        raise CheckpointError(f"a tensor of size {size} in a storage of {available} numbers; the file is damaged")
-    return torch.empty(0, dtype=storage.dtype).set_(untyped, offset, size, stride)
-
-
-def _parameter(data: Tensor, *_: Any) -> Tensor:
-    if not isinstance(data, Tensor):
-        raise CheckpointError(f"a parameter is made of {_describe(data)}; expected a tensor")
-    return data
 
 
 def _empty_dict(*arguments: Any) -> dict[Any, Any]:
@@ -315,9 +244,9 @@ _MODULES = {
 
 _CALLS: dict[Name, Callable[..., Any]] = {
     Name("torch_utils.persistence", "_reconstruct_persistent_obj"): _persistent_object,
-    Name("torch._utils", "_rebuild_tensor_v2"): _tensor,
-    Name("torch._utils", "_rebuild_parameter"): _parameter,
-    Name("torch.storage", "_load_from_bytes"): _storage,
+    Name("torch._utils", "_rebuild_tensor_v2"): tensor_of,
+    Name("torch._utils", "_rebuild_parameter"): parameter_of,
+    Name("torch.storage", "_load_from_bytes"): storage_of,
     Name("builtins", "set"): _set_of,
     Name("collections", "OrderedDict"): _empty_dict,
     Name("dnnlib.util", "EasyDict"): _empty_dict,

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from hgs_toolkit.config import Config, DiscriminatorConfig, GeneratorConfig, LevelBlock
 from hgs_toolkit.errors import CheckpointError, ConfigError
 from hgs_toolkit.gsgan.constants import check_constants, check_filters, opacity_logit
-from hgs_toolkit.gsgan.pickle_reader import Module, OnBytes, read_pickle
+from hgs_toolkit.gsgan.pickle_reader import OnBytes, read_pickle
+from hgs_toolkit.gsgan.pickle_values import Module
 from hgs_toolkit.gsgan.weights import State, block_name, discriminator_state, generator_state
 from hgs_toolkit.model.bounded import build_within
 from hgs_toolkit.model.discriminator import make_discriminator

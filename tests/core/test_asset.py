@@ -101,7 +101,10 @@ def rewritten(path: Path, scene: GaussianHierarchy, **changes: Any) -> Path:
         ({"metadata": {"format_version": "x"}}, "format version x"),
         ({"metadata": {"frame": "z_up"}}, "in the frame 'z_up'; expected 'y_up'"),
         ({"metadata": {"focal": "wide"}}, "its metadata say focal = 'wide'; expected int"),
-        ({"metadata": {"focal": -1.0}}, "must be more than 0"),
+        ({"metadata": {"focal": -1.0}}, r"focal = -1\.0; expected more than 0"),
+        ({"metadata": {"radius": 10**400}}, "radius = 1000.*; expected more than 0 and below 1e"),
+        ({"metadata": {"extra": {"a": float("nan")}}}, "no readable asset metadata"),
+        ({"sh": torch.zeros(89, 1, 3).to(torch.float8_e5m2)}, "sh is float8_e5m2; expected one of float16"),
         ({"metadata": {"seed": True}}, "seed = True"),
     ],
 )
@@ -111,6 +114,15 @@ def test_contradictions_get_one_clear_sentence(
     path = rewritten(tmp_path / "a.hgs", scene, **changes)
     with pytest.raises(FormatError, match=message):
         load_asset(path)
+
+
+@pytest.mark.parametrize("text", ["[1]", "[" * 100_000, '{"format_version": 1, "psi": 1e999}'])
+def test_metadata_that_are_no_object_of_finite_numbers_are_refused(
+    text: str, tmp_path: Path, scene: GaussianHierarchy
+) -> None:
+    save_file({"means": torch.zeros(1, 3)}, tmp_path / "a.hgs", metadata={METADATA_KEY: text})
+    with pytest.raises(FormatError, match="no readable asset metadata"):
+        load_asset(tmp_path / "a.hgs")
 
 
 def test_unknown_metadata_of_a_later_program_are_kept_as_extra(tmp_path: Path, scene: GaussianHierarchy) -> None:

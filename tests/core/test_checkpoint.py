@@ -81,8 +81,8 @@ def test_a_weight_too_large_for_half_precision_is_refused(
     next(tiny_model.parameters()).data[...] = 1e6
     with pytest.raises(CheckpointError, match="exceeds what float16 can hold"):
         save_model(tmp_path / "half.safetensors", tiny_model, tiny_config, dtype=torch.float16)
-    with pytest.raises(CheckpointError, match=r"cannot be stored as torch\.int8"):
-        save_model(tmp_path / "half.safetensors", tiny_model, tiny_config, dtype=torch.int8)
+    with pytest.raises(CheckpointError, match=r"cannot be stored as torch\.bfloat16"):
+        save_model(tmp_path / "half.safetensors", tiny_model, tiny_config, dtype=torch.bfloat16)
     assert not (tmp_path / "half.safetensors").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,22 @@ def test_a_file_may_extend_a_preset(tmp_path: Path) -> None:
 def test_a_wrong_setting_is_refused_by_name(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_preset("critters32", [override])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "training.seed=-1", "training.betas=[0.0,1.0]", "training.generator_lr=-0.1", "training.generator_clip=-1",
+        "training.knn_neighbors=-3", "training.augment.mirror=7", "training.random_pose=3", "training.blur_sigma=-4",
+        "training.ema_kimg=-1", "training.pose_temperature=0", "generator.heads=0", "generator.mapping_lr=0",
+        "generator.mapping_layers=0", "generator.neighbors=0", "generator.soft_clamp=0", "generator.channels=[192,0]",
+        "discriminator.channels=[64,128,0]", "discriminator.pose_dim=0", "discriminator.mbstd_group=-1",
+        "discriminator.channel_base=8", "generator.background_channels=0",
+    ],
+)  # fmt: skip
+def test_values_that_cannot_be_trained_with_are_refused_before_anything_is_built(override: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(override.partition("=")[0])):
+        load_preset("critters64-at16", [override])
 
 
 def test_an_unknown_preset_names_the_nearest() -> None:

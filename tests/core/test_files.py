@@ -54,6 +54,15 @@ def test_the_temporary_name_keeps_the_suffix(tmp_path: Path) -> None:
         assert temporary.parent == tmp_path
 
 
+@pytest.mark.parametrize("suffix", [".ply", ".compressed.ply", "lod-meta.json"])
+def test_a_name_may_be_as_long_as_the_system_allows(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / ("ä" * ((255 - len(suffix)) // 2) + suffix)
+    with files.atomic_path(path) as temporary:
+        assert temporary.name.endswith(suffix)
+        temporary.write_text("whole")
+    assert path.read_text() == "whole"
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(HgsError, match="cannot create the folder"):
@@ -73,6 +82,11 @@ def test_json_is_readable_and_has_no_nan(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "x.json").read_text()) == {"a": [1, 2.5]}
     with pytest.raises(ValueError, match="JSON"):
         files.write_json(tmp_path / "y.json", {"a": float("nan")})
+
+
+def test_what_is_no_number_is_null_wherever_it_stands() -> None:
+    given = {"a": [1, float("nan"), {"b": (float("inf"), "inf")}], "c": 2.5}
+    assert files.without_nan(given) == {"a": [1, None, {"b": [None, "inf"]}], "c": 2.5}
 
 
 def test_the_hash_is_that_of_the_content(tmp_path: Path) -> None:

@@ -320,6 +320,22 @@ def test_an_endless_stream_of_small_objects_is_refused(tmp_path: Path) -> None:
         import_gsgan(path)
 
 
+@pytest.mark.parametrize("what", ["set", "state"])
+def test_values_that_are_copied_again_and_again_are_refused(tmp_path: Path, what: str) -> None:
+    """Every copy costs a few bytes of the file and as much memory as the whole value."""
+    path = tmp_path / "a.pkl"
+    numbers = b"".join(b"J" + index.to_bytes(4, "little") for index in range(5000))
+    if what == "set":
+        body = b"](" + numbers + b"eq\x00(" + b"cbuiltins\nset\nh\x00\x85R" * 1000 + b"l."
+    else:
+        pairs = b"".join(b"J" + index.to_bytes(4, "little") + b"N" for index in range(5000))
+        module = b"ctorch.nn.modules.linear\nLinear\n)\x81"
+        body = b"}(" + pairs + b"uq\x00(" + (module + b"h\x00b") * 1000 + b"l."
+    path.write_bytes(b"\x80\x02" + body)
+    with pytest.raises(CheckpointError, match="copies its values again and again"):
+        import_gsgan(path)
+
+
 def test_a_module_that_is_in_the_tree_twice_is_refused(tmp_path: Path) -> None:
     def make() -> dict[str, Any]:
         content = small_snapshot()
