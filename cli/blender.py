@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, reporting
+from hgs_toolkit.cli.given import refuse_unused
 from hgs_toolkit.cli.sources import AssetArgument, Psi, check_asset
 from hgs_toolkit.conventions import DEFAULT_PSI
 
@@ -77,6 +78,7 @@ def install(
 
 @app.command()
 def launch(
+    context: typer.Context,
     asset: AssetArgument,
     blender: BlenderOption = None,
     psi: Psi = DEFAULT_PSI,
@@ -89,6 +91,7 @@ def launch(
     with reporting(json_progress) as report:
         from hgs_toolkit import blender as extension
 
+        refuse_unused(context, asset)
         check_asset(asset)
         target = extension.find_blender(blender)
         identifier = extension.read_manifest(extension.extension_folder())["id"]

@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import math
 import os
 import re
 import sys
@@ -85,7 +86,9 @@ class Reporter:
     def event(self, kind: str, /, **facts: Any) -> None:
         """Write one JSON object to stdout, in JSON mode only."""
         if self.json_lines:
-            self._print(json.dumps({"event": kind} | facts, default=str))
+            from hgs_toolkit.files import without_nan
+
+            self._print(json.dumps(without_nan({"event": kind} | facts), default=str))
 
     def note(self, text: str, level: str = "info") -> None:
         """Write one line for the user to stderr; a warning that was given before is not repeated."""
@@ -162,12 +165,14 @@ class Reporter:
         if not self.quiet:
             typer.echo(f"error: {message}", err=True)
 
-    def _print(self, text: str) -> None:
+    def _print(self, text: str | bytes) -> None:
         """Write a line to stdout. Where its reader has gone (``hgs sample ... | head -1``) the work still goes on."""
         if self.quiet:
             return
         try:
             typer.echo(text)
+        except UnicodeEncodeError:  # the name of a file need not be text; programs get the bytes that it is
+            self._print(os.fsencode(text))
         except BrokenPipeError:
             _drop_stdout()
 
@@ -202,7 +207,7 @@ def reporting(json_lines: bool = False, quiet: bool = False) -> Iterator[Reporte
 def describe_error(error: BaseException, files: Sequence[Path] = ()) -> str:
     """One sentence about ``error`` for the person who hit it."""
     if isinstance(error, KeyboardInterrupt):
-        return "stopped; " + (f"already there: {_listed(files)}" if files else "nothing was written")
+        return "stopped; " + (str(error) or (f"already there: {_listed(files)}" if files else "nothing was written"))
     there = f"; already there: {_listed(files)}" if files else ""
     if isinstance(error, HgsError):
         return " ".join(str(error).split()) + there
@@ -236,10 +241,10 @@ def parse_bytes(text: str, option: str) -> int:
         ConfigError: naming ``option``, if it is no such number or below 1.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKMG]?)B?\s*", text)
-    size = round(float(match[1]) * 1000 ** " KMG".index(match[2].upper() or " ")) if match else 0
-    if size < 1:
-        raise ConfigError(f"{option} '{text}' is no size; expected a number of bytes such as 500k or 2M")
-    return size
+    size = float(match[1]) * 1000.0 ** " KMG".index(match[2].upper() or " ") if match else 0.0
+    if not math.isfinite(size) or round(size) < 1:
+        raise ConfigError(f"{option} '{text:.40}' is no size; expected a number of bytes such as 500k or 2M")
+    return round(size)
 
 
 def facts_text(facts: Mapping[str, object]) -> str:

@@ -143,18 +143,23 @@ def render(
 ) -> None:
     """Render posed images with alpha of a folder of textured models."""
     with reporting(json_progress) as report:
-        if not list_only:
-            check_data_out(out, force=force)
-            report.claim(out)
         check_data(models)
+        from hgs_toolkit.datasets.eg3d_writer import refuse_within
         from hgs_toolkit.datasets.meshes.library import find_meshes
         from hgs_toolkit.datasets.meshes.rendering import render_meshes
         from hgs_toolkit.datasets.meshes.variation import Variation
         from hgs_toolkit.datasets.scene_prior import camera_prior
 
+        if not list_only:
+            check_data_out(out, force=force)
+            refuse_within(models, out)
+            report.claim(out)
         poses = camera_prior(*map(math.radians, (yaw, pitch_min, pitch_max)), yaw_prior=yaw_prior)
         variation = Variation(math.radians(vary_hue), vary_value, math.radians(vary_light), vary_scale)
-        meshes = find_meshes(models, match)
+        problems: list[str] | None = [] if skip_broken else None
+        meshes = find_meshes(models, match, problems)
+        for problem in problems or []:
+            report.note(f"{problem}; its models are left out", level="warning")
         if list_only:
             report.table(["model"], [[mesh.title] for mesh in meshes])
             return

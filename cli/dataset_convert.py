@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hgs_toolkit.cli.console import Force, JsonProgress, Reporter, Seed, reporting
+from hgs_toolkit.cli.given import refuse_given
 from hgs_toolkit.cli.sources import check_data, check_data_out, parse_background
 from hgs_toolkit.errors import DataError
 
@@ -31,6 +32,7 @@ PoseKind = Literal["frontal", "normal", "uniform", "turntable"]
 
 
 def convert(
+    context: typer.Context,
     path: Annotated[Path, typer.Argument(help="Folder, .zip, transforms.json or cameras.json.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="A .zip archive or a folder to write.", show_default=False)],
     kind: Annotated[
@@ -41,7 +43,10 @@ def convert(
     ] = None,
     resolution: Annotated[
         int | None,
-        typer.Option("--resolution", help="Side of the images, pixels; by default that of the smallest square cut."),
+        typer.Option(
+            "--resolution",
+            help="Side of the images, pixels; by default the largest multiple of 16 in the smallest square.",
+        ),
     ] = None,
     crop: Annotated[
         Crop, typer.Option("--crop", help="How squares are cut; principal is around the principal point.")
@@ -88,9 +93,15 @@ def convert(
     with reporting(json_progress) as report:
         check_data(path)
         check_data_out(out, force=force)
+        _refuse_unused(context, keep_world=keep_world, law=law)
+        from hgs_toolkit.datasets.convert import Framing, convert_scenes, has_label_classes, image_classes
+        from hgs_toolkit.datasets.eg3d_writer import refuse_within
+        from hgs_toolkit.datasets.sources import CAMERA_SUFFIXES, read_scenes
+
+        one_file = path.is_file() and path.suffix.lower() in CAMERA_SUFFIXES
+        for source in (path.parent if one_file else path, *([images] if images is not None else [])):
+            refuse_within(source, out)
         report.claim(out)
-        from hgs_toolkit.datasets.convert import Framing, convert_scenes, image_classes, label_classes
-        from hgs_toolkit.datasets.sources import read_scenes
 
         world = _world(up, front, center, radius, keep_world)
         framing = Framing(crop, resolution, parse_background(background, WHITE))
@@ -99,8 +110,8 @@ def convert(
         with report.progress("reading cameras"):
             scenes = read_scenes(path, kind, images, poses, problems)
         kinds = image_classes(scenes) if classes else None
-        if kinds is None and (unused := label_classes(scenes)):
-            report.note(f"the labels name {len(unused.names)} classes, which are left out; --classes keeps them")
+        if kinds is None and has_label_classes(scenes):
+            report.note("the labels of dataset.json are classes, which are left out; --classes keeps them")
         with report.progress("converting") as task:
             made = convert_scenes(
                 scenes, out, world, framing, force=force, problems=problems,
@@ -108,6 +119,19 @@ def convert(
             )  # fmt: skip
         _say(report, made, problems or [])
         report.file(out, images=made.images, poses=made.assumed or "measured")
+
+
+def _refuse_unused(context: typer.Context, *, keep_world: bool, law: str | None) -> None:
+    """Refuse options that change nothing: of assumed poses where cameras are read, and of placing where none is."""
+    placing, spread = ["up", "front", "center"], ["yaw", "pitch"]
+    if law is None:
+        refuse_given(context, [*spread, "pitch_mean", "focal"], "poses are assumed with --law alone")
+    else:
+        refuse_given(context, [*placing, "keep_world"], "assumed poses are in the world of training already")
+    if law in ("frontal", "turntable"):
+        refuse_given(context, spread, f"--law {law} has no spread")
+    if keep_world:
+        refuse_given(context, [*placing, "radius"], "--keep-world leaves the world as it is")
 
 
 def _law(
@@ -139,8 +163,10 @@ def _say(report: Reporter, made: Converted, problems: list[str]) -> None:
     """What was done to the images, and what a person should know about the result."""
     for problem in problems[:MOST_ROWS]:
         report.note(problem, level="warning")
-    if problems:
-        report.note(f"{len(problems)} images are left out", level="warning")
+    if made.unplaced:
+        report.note(f"{made.unplaced} scenes are left out with all their images", level="warning")
+    if images := len(problems) - made.unplaced:
+        report.note(f"{images} images are left out", level="warning")
     for misfit in made.misfits[:MOST_ROWS]:
         report.note(misfit, level="warning")
     if made.assumed is not None:

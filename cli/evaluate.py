@@ -8,22 +8,29 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, Seed, reporting
+from hgs_toolkit.cli.given import is_given, refuse_given, refuse_no_names
 from hgs_toolkit.cli.sources import ModelArgument, Psi, check_data, parse_names
 
 if TYPE_CHECKING:
     from hgs_toolkit.evaluation import Figure
 
 
-METRICS = (
-    "kid", "fid", "kid_3d", "fid_3d", "diversity", "classes", "sectors", "pose", "consistency", "geometry", "timing",
-)  # fmt: skip
+ALONE = ("consistency", "geometry", "timing")
+"""Those that need no real images."""
+
+METRICS = ("kid", "fid", "kid_3d", "fid_3d", "diversity", "classes", "sectors", "pose", *ALONE)
 """Names of :data:`hgs_toolkit.evaluation.settings.METRICS`, which is not imported for a help text."""
 
 EXTRACTORS = ("squeeze", "lite0", "randconv")
 """Names of :data:`hgs_toolkit.metrics.extractors.EXTRACTORS`."""
 
 
+OF_REAL_IMAGES = ["data", "count", "extractor", "resolution", "inception"]
+"""Options that say with which real images scenes are compared, and how."""
+
+
 def evaluate(
+    context: typer.Context,
     model: ModelArgument = None,
     data: Annotated[
         Path | None,
@@ -74,12 +81,20 @@ def evaluate(
 ) -> None:
     """Measure a model: distances to real images, diversity, pose, consistency of views, geometry, speed."""
     with reporting(json_progress) as report:
+        from hgs_toolkit.errors import HgsError
         from hgs_toolkit.files import refuse_overwrite
         from hgs_toolkit.model_files import model_config
 
         chosen = tuple(parse_names(metrics, METRICS, "--metrics"))
         extractors = tuple(parse_names(extractor, EXTRACTORS, "--extractor"))
+        refuse_no_names(metrics=chosen if is_given(context, "metrics") else None)
+        refuse_no_names(extractor=extractors if inception is None else None)
+        if set(chosen) <= set(ALONE) and (chosen or data is None):
+            what = "without --data nothing" if data is None else f"none of {', '.join(chosen)}"
+            refuse_given(context, OF_REAL_IMAGES, f"{what} is compared with real images")
         if out is not None:
+            if out.is_dir():
+                raise HgsError(f"{out} is a folder; expected the name of a JSON file")
             refuse_overwrite(out, force=force)
             report.claim(out)
         if data is not None:

@@ -12,6 +12,7 @@ import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, format_bytes, parse_bytes, reporting
 from hgs_toolkit.cli.field_options import takes_fields_of
+from hgs_toolkit.cli.given import is_given, refuse_unused
 from hgs_toolkit.cli.sources import AssetArgument, DropInvalid, Levels, Psi, open_asset, parse_levels
 from hgs_toolkit.conventions import DEFAULT_PSI
 from hgs_toolkit.errors import ConfigError, HgsError
@@ -26,6 +27,7 @@ VIEWS, SIDE = 4, 256
 
 @takes_fields_of(ExportOptions)
 def export(
+    context: typer.Context,
     asset: AssetArgument,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write; its suffix chooses the format.")],
     levels: Levels = None,
@@ -64,9 +66,12 @@ def export(
         from hgs_toolkit.exporters.table import check_target
         from hgs_toolkit.files import refuse_overwrite
 
+        refuse_unused(context, asset)
         # What is known to fail is refused before anything is read or sampled.
         check_target(out, ExportOptions(**options))
         budget = None if to_budget is None else parse_bytes(to_budget, "--to-budget")
+        if budget is None and Path(asset).exists() and is_given(context, "device"):
+            report.note(f"--device {device} is not used: files are converted without a device")
         if Path(asset).is_dir():
             if budget is not None:
                 raise ConfigError(f"{asset} is a folder; --to-budget looks at one scene, expected a file")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hgs_toolkit.cli.console import Reporter
-from hgs_toolkit.imaging.choices import VIDEO_SUFFIXES
+from hgs_toolkit.imaging.choices import VIDEO_SUFFIXES, refuse_fast_gif
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,6 +42,7 @@ class ImageFiles:
         """The files of ``frames`` images; raises an HgsError if the name is unusable or a file exists already."""
         from hgs_toolkit.files import refuse_overwrite
 
+        refuse_fast_gif(out, fps)
         targets = _targets(out, frames)
         for target in targets:
             refuse_overwrite(target, force=force)

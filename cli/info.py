@@ -187,10 +187,10 @@ def _last_tick(log: Path) -> dict[str, Any] | None:
     """The last whole line of a run's log."""
     if not log.is_file():
         return None
-    for line in reversed(log.read_text(encoding="utf-8").splitlines()):
+    for line in reversed(log.read_text(encoding="utf-8", errors="replace").splitlines()):
         try:
             tick: dict[str, Any] = json.loads(line)
-        except ValueError:  # a line that a killed run left unfinished
+        except (ValueError, RecursionError):  # a line that a killed run left unfinished
             continue
         return tick
     return None
@@ -210,7 +210,7 @@ def _synthesized(folder: Path) -> list[Fact]:
             Fact("annotations", ", ".join(settings["annotations"]), value=settings["annotations"]),
             Fact("model", plan["model"]), Fact("model sha256", plan["model_sha256"], "model_sha256"),
         ]  # fmt: skip
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{folder / 'plan.json'} is no plan of 'hgs synth'; expected a synthesised dataset") from error
     shards = sum(1 for _ in (folder / "shards").glob("*.json"))
     complete = (folder / "manifest.json").is_file()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, Seed, reporting
+from hgs_toolkit.cli.given import refuse_given
 from hgs_toolkit.cli.sources import check_class
 from hgs_toolkit.errors import ConfigError
 
@@ -36,6 +37,7 @@ CRITTER_SET = 1
 
 
 def invert(
+    context: typer.Context,
     image: Annotated[
         str,
         typer.Argument(
@@ -99,8 +101,11 @@ def invert(
             raise ConfigError(f"{image} does not exist; expected an image, a dataset of one subject or {CRITTER}N")
         if camera is not None and (yaw is not None or pitch is not None):
             raise typer.BadParameter("both were given; choose one", param_hint="--camera / --yaw, --pitch")
+        if space != "pti":
+            refuse_given(context, ["tuning_steps"], f"the space '{space}' is searched without tuning, pti is tuned")
         check_class(model, class_name)
-        header = read_header(find_model(model))
+        source = find_model(model)
+        header = read_header(source)
         report.claim(out)
         from hgs_toolkit.checkpoint import load_model
         from hgs_toolkit.cli.kernels import compile_kernels
@@ -110,11 +115,12 @@ def invert(
         from hgs_toolkit.inversion.inversion import invert as run_inversion
         from hgs_toolkit.inversion.networks import feature_networks
         from hgs_toolkit.inversion.objective import Objective
-        from hgs_toolkit.inversion.results import for_files, measure, result_names, write_results
+        from hgs_toolkit.inversion.results import for_files, left_over, measure, result_names, write_results
         from hgs_toolkit.training.stages.warm_start import load_discriminator
 
-        for name in [*result_names(tuned=space == "pti"), SPLAT]:
-            refuse_overwrite(out / name, force=force)
+        old = left_over(out, source, tuned=space == "pti")
+        for path in [*(out / name for name in (*result_names(tuned=space == "pti"), SPLAT)), *old]:
+            refuse_overwrite(path, force=force)
         target_device = choose_device(device)
         generator = load_model(model, target_device)
         given = given_camera(generator, camera, yaw, pitch)
@@ -139,6 +145,9 @@ def invert(
         metrics = measure(found, target, truth, networks)
         for file in write_results(out, found, target, metrics, header, truth):
             report.file(file)
+        for path in old:
+            path.unlink(missing_ok=True)
+            report.note(f"{path} was of the earlier result and is removed")
         export(for_files(found), out / SPLAT, extras=True, overwrite=force)
         report.file(out / SPLAT)
         summary = metrics["views"][0]

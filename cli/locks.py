@@ -30,7 +30,8 @@ def locked(out: Path, part: str = "") -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    base = _lock_folder() / hashlib.sha256(f"{out.resolve()}#{part}".encode()).hexdigest()[:32]
+    name = os.fsencode(out.resolve()) + f"#{part}".encode()  # a path need not be UTF-8
+    base = _lock_folder() / hashlib.sha256(name).hexdigest()[:32]
     holder = base.with_suffix(".json")
     lock = FileLock(base.with_suffix(".lock"))
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, parse_bytes, reporting
+from hgs_toolkit.cli.given import refuse_unused
 from hgs_toolkit.cli.sources import AssetArgument, DropInvalid, Levels, Psi, check_asset, open_asset, parse_levels
 from hgs_toolkit.conventions import DEFAULT_PSI
 from hgs_toolkit.exporters.meshes.settings import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 
 def mesh(
+    context: typer.Context,
     asset: AssetArgument,
     out: Annotated[
         Path,
@@ -97,6 +99,7 @@ def mesh(
 ) -> None:
     """Make a triangle mesh of an asset."""
     with reporting(json_progress) as console:
+        refuse_unused(context, asset)
         check_asset(asset)
         for path in (out, report):
             if path is not None:
@@ -160,10 +163,10 @@ def _describe(
     console: Reporter, meshes: dict[str, Trimesh], placement: MeshPlacement, path: Path | None, force: bool
 ) -> None:
     """One line about each mesh, and the report if one is wanted."""
-    from hgs_toolkit.exporters.meshes.report import describe_mesh
+    from hgs_toolkit.exporters.meshes.report import describe_meshes
     from hgs_toolkit.files import write_json
 
-    facts = {name: describe_mesh(mesh, placement) for name, mesh in meshes.items()}
+    facts = describe_meshes(meshes, placement)
     for name, fact in facts.items():
         state = "solid" if fact["solid"] else "not solid"
         size = " x ".join(f"{side:.3g}" for side in fact["size"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, reporting
+from hgs_toolkit.cli.given import refuse_unused
 from hgs_toolkit.cli.image_files import MAX_SIZE, OUT_HELP, Fps, ImageFiles, is_video
 from hgs_toolkit.cli.sources import (
     AssetArgument,
@@ -31,6 +32,7 @@ VIDEO_FRAMES = 120
 
 
 def render(
+    context: typer.Context,
     asset: AssetArgument,
     out: Annotated[Path, typer.Argument(metavar="OUT", help=OUT_HELP)],
     trajectory: Annotated[
@@ -79,6 +81,7 @@ def render(
 ) -> None:
     """Draw an asset: an image, a grid, numbered images or a video."""
     with reporting(json_progress) as report:
+        refuse_unused(context, asset)
         angles = _angles(yaw, pitch, trajectory, frames)
         count = len(angles[0]) * len(angles[1]) if angles else frames or (VIDEO_FRAMES if is_video(out) else 1)
         files = ImageFiles.planned(report, out, count, fps, force)
@@ -98,7 +101,7 @@ def render(
         cameras = fit(cameras, shown.asset.scene)
         scene = _changed(shown.scene, opaque, by_level).to(target)
         cameras = cameras.with_focal(metadata.focal * zoom)
-        settings = ImageSettings(size, shown.background, splat_scale)
+        settings = ImageSettings(size, shown.background, splat_scale, metadata.rasterize_mode)
         images = draw_images(scene, cameras.to(target), settings, mode, animate)
         compile_kernels(report, target)
         with report.progress("drawing", total=count) as task:

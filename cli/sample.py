@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, reporting
+from hgs_toolkit.cli.given import refuse_given
 from hgs_toolkit.cli.sources import (
     Background,
     ClassName,
@@ -22,7 +23,7 @@ from hgs_toolkit.cli.sources import (
     open_model,
 )
 from hgs_toolkit.conventions import DEFAULT_PSI
-from hgs_toolkit.errors import ConfigError
+from hgs_toolkit.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +46,7 @@ IMAGE = "png"
 
 
 def sample(
+    context: typer.Context,
     model: ModelArgument = None,
     *,
     named: Annotated[
@@ -81,10 +83,29 @@ def sample(
             model = Path(named)
         from hgs_toolkit.ranges import parse_seeds
 
-        plan = SamplingPlan(out, parse_seeds(seeds), [name.strip() for name in save.split(",")], views)
+        plan = SamplingPlan(out, parse_seeds(seeds), parse_kinds(save), views)
+        if IMAGE not in plan.kinds:
+            refuse_given(context, ["size", "views", "background"], f"--save {save} names no {IMAGE}")
         check_background(background)
         style = StyleOptions(psi, cutoff, class_name)
         sample_batch(report, model, plan, style, size=size, background=background, device=device, force=force)
+
+
+def parse_kinds(text: str) -> list[str]:
+    """The kinds of file of ``--save``, such as ``png, .PLY``: ``png`` and suffixes of splat formats, without their dot.
+
+    Raises:
+        ConfigError: naming the first that is neither.
+    """
+    from hgs_toolkit.exporters.table import FORMATS
+
+    known = [IMAGE, *(row.suffix.removeprefix(".") for row in FORMATS)]
+    kinds = [name.strip().lower().removeprefix(".") for name in text.split(",")]
+    for kind in kinds:
+        if kind not in known:
+            hint = did_you_mean(kind, known)
+            raise ConfigError(f"--save names '{kind}', which is no known format{hint}; known: {', '.join(known)}")
+    return list(dict.fromkeys(kinds))
 
 
 @dataclass(frozen=True)

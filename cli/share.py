@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, reporting
+from hgs_toolkit.cli.given import refuse_unused
 from hgs_toolkit.cli.sources import AssetArgument, Background, Levels, Psi, Zoom, check_background, open_scene
 from hgs_toolkit.conventions import DEFAULT_PSI
 from hgs_toolkit.errors import ConfigError
@@ -17,6 +18,7 @@ SUFFIX = ".html"
 
 
 def share(
+    context: typer.Context,
     asset: AssetArgument,
     out: Annotated[Path, typer.Argument(metavar=f"OUT{SUFFIX}", help="The page to write.")],
     levels: Levels = None,
@@ -40,6 +42,7 @@ def share(
     with reporting(json_progress) as report:
         from hgs_toolkit.files import refuse_overwrite
 
+        refuse_unused(context, asset)
         if out.suffix.lower() != SUFFIX:
             raise ConfigError(f"{out} has the suffix '{out.suffix}'; expected {SUFFIX}")
         check_background(background, opaque="a page")

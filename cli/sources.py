@@ -47,7 +47,7 @@ ModelArgument = Annotated[
 ]
 ModelAndOut = Annotated[
     list[Path],
-    typer.Argument(metavar="[MODEL] OUT", help="A model (by default the one that ships), then the file to write."),
+    typer.Argument(metavar="[MODEL] OUT", help="A model (by default critters128), then the file to write."),
 ]
 Psi = Annotated[
     float,
@@ -77,8 +77,6 @@ Background = Annotated[
     typer.Option("--background", help="A colour (name or #rrggbb), 'transparent', or 'auto': white, or black for "
                                       "scenes with background Gaussians."),
 ]  # fmt: skip
-
-
 DropInvalid = Annotated[
     bool,
     typer.Option("--drop-invalid", help="Leave out Gaussians with NaN or infinite values instead of refusing the file.",
@@ -158,14 +156,19 @@ def open_scene(
     return DrawableScene(asset, chosen_levels(whole, wanted), color)
 
 
+def is_sampled(text: str) -> bool:
+    """Whether ``text`` means a scene of a model, MODEL@SEED: it has an @ and is no name of something that exists."""
+    return "@" in text and not Path(text).exists()
+
+
 def check_asset(text: str) -> None:
     """Raise what :func:`open_asset` raises for a file or model that is missing or of an unknown kind, without torch."""
     from hgs_toolkit.exporters.table import check_source
     from hgs_toolkit.model_files import model_config
     from hgs_toolkit.ranges import parse_seeds
 
-    model, at, seeds = text.rpartition("@")
-    if at and not Path(text).exists():
+    if is_sampled(text):
+        model, _, seeds = text.rpartition("@")
         seeds, _, name = seeds.partition(":")
         parse_seeds(seeds)
         config = model_config(Path(model) if model else None)
@@ -209,8 +212,8 @@ def open_asset(
     """
     from hgs_toolkit.exporters.table import read_asset
 
-    model, at, seed = text.rpartition("@")
-    if at and not Path(text).exists():
+    if is_sampled(text):
+        model, _, seed = text.rpartition("@")
         return _sampled(Path(model) if model else None, seed, psi, device, sh_degree or 0)
     return read_asset(text, frame, drop_invalid=drop_invalid)
 
@@ -338,7 +341,7 @@ def parse_names(text: str, known: Sequence[str], option: str) -> list[str]:
     Raises:
         BadParameter: naming the option, the wrong name and the right ones.
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in names:
         if name not in known:
             right = ", ".join(f"'{one}'" for one in known)

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from hgs_toolkit.cli.console import Device, Force, JsonProgress, Reporter, format_bytes, reporting
+from hgs_toolkit.cli.given import is_given, refuse_given, refuse_no_names
 from hgs_toolkit.cli.sources import ModelArgument, Psi, check_class, parse_names
 from hgs_toolkit.conventions import DEFAULT_PSI
 
@@ -104,10 +105,11 @@ def make(
         CameraPath, typer.Option("--cameras", help="Random poses, or a fixed path around or in front of each scene.")
     ] = "random",
     yaw: Annotated[
-        float | None, typer.Option("--yaw", help="Spread of the cameras' yaw, degrees; by default the model's.")
+        float | None, typer.Option("--yaw", min=0, help="Spread of the cameras' yaw, degrees; by default the model's.")
     ] = None,
     pitch: Annotated[
-        float | None, typer.Option("--pitch", help="Spread of the cameras' pitch, degrees; by default the model's.")
+        float | None,
+        typer.Option("--pitch", min=0, help="Spread of the cameras' pitch, degrees; by default the model's."),
     ] = None,
     law: Annotated[
         AngleDistribution | None,
@@ -168,6 +170,9 @@ def make(
         from hgs_toolkit.settings_io import merge, read_yaml, with_overrides
 
         wanted = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
+        refuse_no_names(annotations=chosen, classes=wanted)
+        if engine != "ray":
+            refuse_given(context, ["address"], "only --engine ray has an address")
         for name in [None] if wanted is None else wanted:
             check_class(model, name, "--classes")
         typed = {
@@ -280,9 +285,7 @@ class _Progress:
 
 def _given(context: typer.Context, values: dict[str, Any], **parameters: str) -> dict[str, Any]:
     """Those of ``values`` that the user typed; ``parameters`` are names of the command's own, where they differ."""
-    default = "DEFAULT"
-    sources = {name: context.get_parameter_source(parameters.get(name, name)) for name in values}
-    return {name: values[name] for name, source in sources.items() if source is not None and source.name != default}
+    return {name: value for name, value in values.items() if is_given(context, parameters.get(name, name))}
 
 
 def _announce(report: Reporter, part: Part) -> None:

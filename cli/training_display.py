@@ -30,7 +30,7 @@ def stop_flag(report: Reporter) -> Iterator[Callable[[], bool]]:
     def ask(*_: object) -> None:
         nonlocal asked
         if asked:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("--resume goes on from what was saved last, if anything was")
         asked = True
         report.note("stopping after this step, the state is being saved")
 

@@ -21,10 +21,20 @@ from hgs_toolkit.cli.sources import (
 from hgs_toolkit.conventions import DEFAULT_PSI
 from hgs_toolkit.imaging.choices import AnimationKind, Mode, Trajectory
 
+DEFAULT_SEEDS = 4
+"""Number of scenes where none are named and the frames are enough."""
+
 
 def video(
     paths: ModelAndOut,
-    seeds: Annotated[str, typer.Option("--seeds", help="Seeds of the scenes, such as 0-5 or 1,5,9-12.")] = "0-3",
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            "--seeds",
+            help="Seeds of the scenes, such as 0-5 or 1,5,9-12, no more than frames; by default the first four.",
+            show_default=False,
+        ),
+    ] = None,
     kind: Annotated[
         AnimationKind,
         typer.Option(
@@ -62,14 +72,12 @@ def video(
     force: Force = False,
     json_progress: JsonProgress = False,
 ) -> None:
-    """Make a video of a walk through the latents, of growing scenes or of levels; it loops without a seam."""
+    """Make a video of a walk through the latents, of growing scenes or of levels; most kinds loop without a seam."""
     model_path, out = model_and_out(paths)
     with reporting(json_progress) as report:
-        from hgs_toolkit.ranges import parse_seeds
-
         files = ImageFiles.planned(report, out, frames, fps, force)
         check_background(background, opaque="a video")
-        chosen_seeds, chosen_levels = parse_seeds(seeds), parse_levels(levels)
+        chosen_seeds, chosen_levels = _seeds(seeds, frames), parse_levels(levels)
         classes = parse_classes(model_path, class_name, len(chosen_seeds))
         drawable = open_model(report, model_path, device, background)
         from hgs_toolkit.imaging.animation import AnimationSettings, draw_animation
@@ -81,3 +89,10 @@ def video(
             images = draw_animation(kind, drawable.model, chosen_seeds, settings)
         with report.progress("drawing", total=frames) as task:
             files.write(report, task.counted(images))
+
+
+def _seeds(text: str | None, frames: int) -> list[int]:
+    """The seeds that are named, or the first few."""
+    from hgs_toolkit.ranges import parse_seeds
+
+    return list(range(min(DEFAULT_SEEDS, max(frames, 2)))) if text is None else parse_seeds(text)

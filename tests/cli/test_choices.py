@@ -20,7 +20,7 @@ from hgs_toolkit.datasets.framing import CROPS
 from hgs_toolkit.datasets.sources import KINDS as SOURCE_KINDS
 from hgs_toolkit.datasets.sources.bare import POSE_KINDS
 from hgs_toolkit.datasets.world import FRONTS, UPS
-from hgs_toolkit.evaluation.settings import METRICS
+from hgs_toolkit.evaluation.settings import METRICS, NEED_DATA
 from hgs_toolkit.imaging import animation, camera_paths, choices, scene_images
 from hgs_toolkit.inversion.networks import CHOICES as PERCEPTUAL
 from hgs_toolkit.metrics.extractors import EXTRACTORS
@@ -38,6 +38,7 @@ SAME = [
     (get_args(synth.CameraPath), get_args(CameraPath)),
     (synth.annotation_names(), ANNOTATIONS),
     (evaluate.METRICS, METRICS),
+    (evaluate.ALONE, [name for name in METRICS if name not in NEED_DATA]),
     (evaluate.EXTRACTORS, EXTRACTORS),
     (get_args(invert.Perceptual), PERCEPTUAL),
     (get_args(dataset_convert.SourceKind), ("auto", *SOURCE_KINDS)),

@@ -60,7 +60,7 @@ def test_a_wrong_class_is_wrong_usage_and_lists_the_right_ones(
 def test_a_video_takes_one_class_or_one_for_each_seed(hgs: Hgs, classes_file: Path, tmp_path: Path) -> None:
     def video(classes: str) -> Result:
         return hgs("video", classes_file, tmp_path / f"{classes}.gif", "--class", classes, "--seeds", "0-2",
-                   "--kind", "shrink", "--frames", 2, "--size", 32)  # fmt: skip
+                   "--kind", "shrink", "--frames", 3, "--size", 32)  # fmt: skip
 
     wrong = video("chair,table")
     assert wrong.exit_code == 2

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +53,13 @@ def test_export_there_and_back_keeps_the_scene(hgs: Hgs, asset_file: Path, tmp_p
     assert torch.equal(back.parent, scene.parent)
 
 
+def test_a_device_that_is_not_needed_is_said(hgs: Hgs, asset_file: Path, tmp_path: Path) -> None:
+    result = hgs("export", asset_file, tmp_path / "a.ply", "--device", "cpu")
+    assert result.exit_code == 0
+    assert "--device cpu is not used: files are converted without a device" in result.stderr
+    assert "--device" not in hgs("export", asset_file, tmp_path / "b.ply").stderr
+
+
 def test_export_of_a_model_and_seed_is_that_seeds_scene(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:
     made(hgs("export", f"{model_file}@5", tmp_path / "a.hgs", "--psi", 0.5))
     asset = load_asset(tmp_path / "a.hgs")
@@ -57,6 +67,24 @@ def test_export_of_a_model_and_seed_is_that_seeds_scene(hgs: Hgs, model_file: Pa
     assert (asset.metadata.seed, asset.metadata.psi, asset.metadata.generator) == (5, 0.5, "tiny")
     assert asset.metadata.model == sha256(model_file)
     assert asset.metadata.focal == 1.5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of other systems are text")
+def test_a_name_need_not_be_utf_8(asset_file: Path, tmp_path: Path) -> None:
+    """In a process of its own, because pytest-xdist cannot send logs that hold such a name."""
+    out = Path(os.fsdecode(os.fsencode(tmp_path) + b"/out\xfe.spz"))
+
+    def export(*options: str) -> bytes:
+        command = [sys.executable, "-m", "hgs_toolkit.cli", "export", str(asset_file), str(out), *options]
+        done = subprocess.run(command, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode(errors="replace")
+        return done.stdout
+
+    assert export() == os.fsencode(out) + b"\n"
+    (tmp_path / "plain.spz").write_bytes(out.read_bytes())
+    assert load(tmp_path / "plain.spz").num_gaussians == load(asset_file).num_gaussians
+    lines = export("--force", "--json-progress").splitlines()
+    assert json.loads(lines[-1]) == {"event": "done", "files": [str(out)]}
 
 
 def test_sample_writes_scenes_pictures_a_sheet_and_a_manifest(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:
@@ -79,6 +107,12 @@ def test_sample_writes_scenes_pictures_a_sheet_and_a_manifest(hgs: Hgs, model_fi
     latent = load_asset(out / "seed0007.hgs").latent
     assert latent is not None
     assert latent.shape == (16,)
+
+
+def test_formats_of_samples_may_have_a_dot_and_capitals(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:
+    words = ("sample", model_file, "--seeds", "0", "--out", tmp_path / "s", "--save", "HGS, .ply,hgs")
+    assert [path.name for path in made(hgs(*words))] == ["seed0000.hgs", "seed0000.ply", "manifest.json"]
+    assert load_asset(tmp_path / "s" / "seed0000.hgs").latent is not None
 
 
 def test_what_is_true_of_many_files_is_said_of_two(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:
@@ -152,6 +186,17 @@ def test_info_knows_scenes_models_runs_and_data(hgs: Hgs, asset_file: Path, mode
     assert "resumable:  False" in run
     facts = json.loads(hgs("info", asset_file, "--json-progress").stdout.splitlines()[0])
     assert (facts["event"], facts["gaussians"]) == ("result", 89)
+
+
+def test_figures_of_a_run_that_are_no_numbers_are_null_in_json(hgs: Hgs, model_file: Path) -> None:
+    (model_file.parent / "log.jsonl").write_text('{"kimg": 1, "loss": NaN, "psnr": Infinity}\n')
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    line = hgs("info", model_file.parent, "--json-progress").stdout.splitlines()[0]
+    facts = json.loads(line, parse_constant=refuse)
+    assert facts["last_tick"] == {"kimg": 1, "loss": None, "psnr": None}
 
 
 def test_doctor_lists_what_is_there_and_how_to_get_the_rest(hgs: Hgs) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import signal
 from pathlib import Path
 
 import pytest
 import typer
 
 from hgs_toolkit.cli.console import Reporter, describe_error, facts_text, format_bytes, reporting
+from hgs_toolkit.cli.training_display import stop_flag
 from hgs_toolkit.errors import FormatError, HgsError
 
 Capture = pytest.CaptureFixture[str]
@@ -93,6 +95,16 @@ def test_ctrl_c_says_what_is_there(capsys: Capture, tmp_path: Path) -> None:
     assert f"stopped; already there: {tmp_path / 'a'}" in capsys.readouterr().err
     run_failing(KeyboardInterrupt())
     assert "stopped; nothing was written" in capsys.readouterr().err
+
+
+def test_a_second_ctrl_c_while_training_says_what_goes_on(capsys: Capture) -> None:
+    with stop_flag(Reporter(quiet=True)) as should_stop:
+        signal.raise_signal(signal.SIGINT)
+        assert should_stop()
+        with pytest.raises(KeyboardInterrupt) as caught:
+            signal.raise_signal(signal.SIGTERM)
+    assert run_failing(caught.value) == 1
+    assert "stopped; --resume goes on from what was saved last" in capsys.readouterr().err
 
 
 def test_a_bug_asks_to_be_reported_and_shows_its_traceback_on_request(

@@ -1,5 +1,6 @@
 import json
 import math
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from hgs_toolkit.cameras import Cameras, from_yaw_pitch
 from hgs_toolkit.cli.main import app
 from hgs_toolkit.datasets.check_images import pose_values
 from hgs_toolkit.datasets.eg3d import open_dataset
+from hgs_toolkit.datasets.scene_prior import camera_prior
 from hgs_toolkit.imaging.images import load_image
+from hgs_toolkit.pose_prior import PosePrior
 
 QUAD = "v -1 -1 0\nv 1 -1 0\nv 1 1 0\nv -1 1 0\nf 1 2 3\nf 1 3 4\n"
 
@@ -107,9 +110,9 @@ def test_json_progress_is_one_object_a_line_and_ends_with_done(tmp_path: Path) -
 
 
 def test_check_as_json_is_one_document(tmp_path: Path) -> None:
-    hgs("demo", "--out", tmp_path / "set", "--count", 3, "--resolution", 8)
+    hgs("demo", "--out", tmp_path / "set", "--count", 4, "--resolution", 8)
     report = json.loads(hgs("check", tmp_path / "set", "--json").stdout)
-    assert report["images"] == 3
+    assert report["images"] == 4
     assert report["cameras"]["axes"] == "opencv"
     assert report["trainable"] is True
 
@@ -184,3 +187,44 @@ def test_a_pitch_range_the_wrong_way_round_is_refused(tmp_path: Path) -> None:
     result = hgs("render", "--models", tmp_path, "--out", tmp_path / "x.zip", "--pitch-min", 30, "--pitch-max", 10)
     assert result.exit_code == 1
     assert "--pitch-min 30 is above --pitch-max 10" in result.stderr
+
+
+def test_normal_yaws_do_not_pile_up_at_their_limit(tmp_path: Path) -> None:
+    narrow = ("--yaw", 5, "--yaw-prior", "normal")
+    made = hgs("demo", "--out", tmp_path / "set.zip", "--count", 60, "--resolution", 8, *narrow)
+    assert made.exit_code == 0, made.output
+    yaw = pose_values(open_dataset(tmp_path / "set.zip").labels)["yaw"]
+    assert sum(abs(value) > 4.99 for value in yaw) <= 8
+    assert camera_prior(math.radians(5), yaw_prior="normal").yaw_spread == pytest.approx(math.radians(2.5))
+    assert camera_prior(math.pi, yaw_prior="normal").yaw_spread == PosePrior().yaw_spread
+
+
+def test_a_pitch_beyond_the_usual_ones_names_what_is_missing(tmp_path: Path) -> None:
+    high = hgs("demo", "--out", tmp_path / "x.zip", "--pitch-min", 40)
+    assert "--pitch-min 40 is above the usual highest pitch, 31.5; give --pitch-max, too" in high.stderr
+    low = hgs("demo", "--out", tmp_path / "x.zip", "--pitch-max", -60)
+    assert "--pitch-max -60 is below the usual lowest pitch, -25.8; give --pitch-min, too" in low.stderr
+    assert (high.exit_code, low.exit_code) == (1, 1)
+
+
+def test_models_in_an_unsafe_archive_are_left_out_where_that_is_asked_for(tmp_path: Path) -> None:
+    pytest.importorskip("embreex", reason="rendering meshes needs the extra [meshes]")
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "a.obj").write_text(QUAD)
+    with zipfile.ZipFile(models / "b.zip", "w") as archive:
+        archive.writestr("../b.obj", QUAD)
+    command = ("render", "--models", models, "--count", 4, "--resolution", 8)
+    failed = hgs(*command, "--out", tmp_path / "set.zip")
+    assert failed.exit_code == 1
+    assert "unsafe file name" in failed.stderr
+    made = hgs(*command, "--out", tmp_path / "set.zip", "--skip-broken")
+    assert made.exit_code == 0, made.output
+    assert "unsafe file name '../b.obj'" in made.stderr
+    (models / "a.obj").rename(tmp_path / "a.obj")
+    nothing = hgs(*command, "--out", tmp_path / "x.zip", "--skip-broken")
+    assert nothing.exit_code == 1
+    assert "unsafe file name '../b.obj'" in nothing.stderr
+    inside = hgs(*command, "--out", models / "set")
+    assert inside.exit_code == 1
+    assert "whose images it would join" in inside.stderr

@@ -19,13 +19,17 @@ def hgs(*arguments: object) -> Result:
     return CliRunner().invoke(app, [*map(str, arguments)])
 
 
+@pytest.mark.parametrize("views", [1, 4])
+@pytest.mark.parametrize("masked", [False, True])
 def test_what_synth_writes_as_transforms_and_as_eg3d_is_the_same_after_converting(
-    tmp_path: Path, tiny_config: Config, tiny_model: Generator
+    tmp_path: Path, tiny_config: Config, tiny_model: Generator, views: int, masked: bool
 ) -> None:
     save_model(tmp_path / "model.safetensors", tiny_model, tiny_config)
-    size = ("--count", 3, "--views", 4, "--size", 16, "--workers", 0, "--background", "transparent")
-    for kind in ("transforms", "eg3d"):
-        made = hgs("synth", tmp_path / "model.safetensors", "--out", tmp_path / kind, "--format", kind, *size)
+    size = ("--count", 12 // views, "--views", views, "--size", 16, "--workers", 0, "--background", "transparent")
+    cameras = ("--set", "cameras.poses.pitch_mean=1.3", "--set", "cameras.poses.radius_spread=0.5")
+    for kind, extra in (("transforms", ("--annotations", "rgb,mask,camera") if masked else ()), ("eg3d", ())):
+        out = ("--out", tmp_path / kind, "--format", kind)
+        made = hgs("synth", tmp_path / "model.safetensors", *out, *size, *cameras, *extra)
         assert made.exit_code == 0, made.output
     converted = hgs("dataset", "convert", tmp_path / "transforms", "--out", tmp_path / "set.zip")
     assert converted.exit_code == 0, converted.output
@@ -86,6 +90,7 @@ def test_what_is_left_out_is_named_and_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (("--center", "nan,0,0"), "the centre is (nan, 0.0, 0.0); expected look-at, keep or three finite numbers"),
         (("--center", "left"), "--center left; expected look-at, keep or three numbers"),
         (("--background", "loud"), "background 'loud' is no colour"),
         (("--resolution", 4), "expected 8 ... 4096"),
@@ -102,3 +107,57 @@ def test_options_that_make_no_sense_end_with_a_sentence(
     assert result.exit_code == 1
     assert message in result.stderr
     assert not (tmp_path / "a.zip").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--yaw", 77, "--focal", 9), "--yaw, --focal"),
+        (("--keep-world", "--radius", 9, "--up", "z"), "--up, --radius"),
+        (("--law", "frontal", "--center", "1,2,3", "--up", "z"), "--up, --center"),
+        (("--law", "turntable", "--pitch", 3), "--pitch"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(tmp_path: Path, options: tuple[object, ...], named: str) -> None:
+    (tmp_path / "scene").mkdir()
+    result = hgs("dataset", "convert", tmp_path / "scene", "--out", tmp_path / "a.zip", *options)
+    assert result.exit_code == 2
+    assert f"Invalid value for {named}" in result.stderr
+
+
+def test_a_set_is_not_converted_into_its_source(tmp_path: Path) -> None:
+    gaussian_splatting(Photographs.take(), tmp_path / "scene")
+    (tmp_path / "scene/images").rename(tmp_path / "photos")
+    command = ("dataset", "convert", tmp_path / "scene/cameras.json", "--images", tmp_path / "photos", "--out")
+    for out in ("scene/set", "photos/set", "photos", "scene"):
+        result = hgs(*command, tmp_path / out, "--force")
+        assert result.exit_code == 1
+        assert "choose another name" in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "scene"]
+    assert [path.name for path in (tmp_path / "scene").iterdir()] == ["cameras.json"]
+
+
+def test_classes_of_some_images_are_no_hindrance_where_classes_are_not_kept(tmp_path: Path) -> None:
+    Photographs.take().save_images(tmp_path / "faces")
+    (tmp_path / "faces/dataset.json").write_text(json.dumps({"labels": [["r_0.png", 1]]}))
+    command = ("dataset", "convert", tmp_path / "faces", "--law", "frontal", "--out", tmp_path / "a.zip")
+    made = hgs(*command)
+    assert made.exit_code == 0, made.output
+    assert "the labels of dataset.json are classes, which are left out; --classes keeps them" in made.stderr
+    refused = hgs(*command, "--classes", "--force")
+    assert refused.exit_code == 1
+    assert "leaves out 7 of 8 images" in refused.stderr
+
+
+def test_a_scene_that_cannot_be_placed_is_counted_apart_from_images(tmp_path: Path) -> None:
+    for name in ("many", "single"):
+        (tmp_path / "scenes" / name).mkdir(parents=True)
+        gaussian_splatting(Photographs.take(), tmp_path / "scenes" / name)
+    file = tmp_path / "scenes/single/cameras.json"
+    file.write_text(json.dumps(json.loads(file.read_text())[:1]))
+    command = ("dataset", "convert", tmp_path / "scenes", "--out", tmp_path / "a.zip")
+    assert hgs(*command).exit_code == 1
+    made = hgs(*command, "--skip-broken")
+    assert made.exit_code == 0, made.output
+    assert "1 scenes are left out with all their images" in made.stderr
+    assert "images are left out" not in made.stderr

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hgs_toolkit.datasets.critters.drawing import make_critters
+from hgs_toolkit.datasets.eg3d import open_dataset
 from tests.cli.conftest import Hgs
 
 QUICK = ("--extractor", "randconv", "--count", "20", "--metrics", "kid,fid_3d,diversity")
@@ -28,7 +29,8 @@ def test_numbers_are_a_table_and_a_file(hgs: Hgs, model_file: Path, data: Path, 
         assert name in result.stdout
         assert name in [figure["name"] for figure in stored["figures"]]
     assert stored["model"]["sha256"] == stored["figures"][0]["conditions"]["model_sha256"]
-    assert stored["data"] == {"path": "real.zip", "images": 40, "stored_resolution": 16}
+    digest = open_dataset(data).digest
+    assert stored["data"] == {"path": "real.zip", "images": 40, "stored_resolution": 16, "sha256": digest}
 
 
 def test_numbers_are_events_for_programs(hgs: Hgs, model_file: Path, data: Path) -> None:
@@ -66,6 +68,36 @@ def test_mistakes_are_one_sentence(hgs: Hgs, model_file: Path, tmp_path: Path, a
     assert message in sentence
     assert "Traceback" not in result.stderr
     assert not out.exists()
+
+
+ALONE = "is compared with real images, so nothing would change"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--metrics timing --inception none --count 100 --extractor randconv",
+         f"--count, --extractor, --inception: without --data nothing {ALONE}"),
+        ("--resolution 16", f"--resolution: without --data nothing {ALONE}"),
+        ("--metrics consistency --data DATA --resolution 16", f"--data, --resolution: none of consistency {ALONE}"),
+        ("--metrics kid --data DATA --extractor ,", "'--extractor': it names nothing"),
+        ("--metrics ,", "'--metrics': it names nothing"),
+    ],
+)  # fmt: skip
+def test_options_that_would_change_nothing_are_refused(
+    hgs: Hgs, model_file: Path, data: Path, arguments: str, message: str
+) -> None:
+    result = hgs("eval", model_file, *arguments.replace("DATA", str(data)).split())
+    assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
+
+
+def test_a_folder_in_place_of_the_report_is_refused_before_measuring(
+    hgs: Hgs, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hgs_toolkit.evaluation.evaluate", lambda *_, **__: pytest.fail("it measures"))
+    result = hgs("eval", model_file, "--metrics", "timing", "--out", tmp_path, "--force")
+    assert result.exit_code == 1
+    assert f"{tmp_path} is a folder; expected the name of a JSON file" in result.stderr
 
 
 def test_a_metric_that_too_few_images_allow_is_said_and_no_empty_report_is_written(

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hgs_toolkit.exporters.many import scenes_of
+from hgs_toolkit.exporters.convert import convert
+from hgs_toolkit.exporters.many import Conversion, Conversions, Outcome, convert_all, scenes_of
 from hgs_toolkit.exporters.table import export
 from tests.cli.conftest import Hgs
 from tests.exporters.splats.accuracy import reference_scene
+
+
+class Killing(Conversions):
+    """Conversions in which the process of one scene is killed, as by a system that is short of memory."""
+
+    def convert(self, conversion: Conversion) -> Outcome:
+        if conversion.source.name == "a.hgs":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().convert(conversion)
 
 
 @pytest.fixture
@@ -52,6 +65,30 @@ def test_a_broken_scene_is_named_and_stops_none_of_the_others(folder: Path, tmp_
     assert (tmp_path / "a.glb").exists()
     assert (tmp_path / "b.glb").exists()
     assert not (tmp_path / "0.glb").exists()
+
+
+def test_an_error_that_nobody_foresaw_stops_none_of_the_others(
+    folder: Path, tmp_path: Path, hgs: Hgs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(source: Path, *arguments: Any, **options: Any) -> None:
+        if source.name == "a.hgs":
+            raise RuntimeError("unforeseen")
+        convert(source, *arguments, **options)
+
+    monkeypatch.setattr("hgs_toolkit.exporters.many.convert", broken)
+    result = hgs("export", folder, tmp_path / "%s.glb")
+    assert result.exit_code == 1
+    assert "a.hgs: internal error (RuntimeError('unforeseen')), please report it" in " ".join(result.stderr.split())
+    assert (tmp_path / "b.glb").exists()
+
+
+@pytest.mark.slow
+def test_scenes_of_a_process_that_is_killed_are_named(folder: Path, tmp_path: Path) -> None:
+    how = Killing(None, None, drop_invalid=False, overwrite=False, options={})
+    scenes = scenes_of(folder, tmp_path / "%s.spz", force=False)
+    outcomes = list(convert_all(scenes, how, 2))
+    assert {outcome.conversion for outcome in outcomes} == set(scenes)
+    assert any("ended from outside" in (outcome.error or "") for outcome in outcomes)
 
 
 def test_mistakes_are_refused_before_a_scene_is_read(folder: Path, tmp_path: Path, hgs: Hgs) -> None:

@@ -25,12 +25,13 @@ from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.model_files import model_config, read_header
 from tests.cli.conftest import Hgs
 
-QUICK = ("--steps", "3", "--tuning-steps", "2", "--perceptual", "none")
+QUICK = ("--steps", "3", "--perceptual", "none")
+TUNED = ("--space", "pti", "--tuning-steps", "2", *QUICK)
 
 
 def test_a_known_subject_leaves_every_file_and_novel_views(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "found"
-    result = hgs("invert", "critter:2", model_file, "--out", out, "--space", "pti", *QUICK)
+    result = hgs("invert", "critter:2", model_file, "--out", out, *TUNED)
     assert result.exit_code == 0, result.stderr
     assert sorted(path.name for path in out.iterdir()) == sorted([*result_names(tuned=True), "scene.ply"])
     metrics = json.loads((out / "metrics.json").read_text())
@@ -125,9 +126,29 @@ def test_a_tuned_model_keeps_the_credits_of_the_one_it_comes_from(
     terms = {"licence": "CC-BY-4.0", **attribution_facts([Credit("chair", "A. Maker")])}
     save_model(tmp_path / "credited.safetensors", load_model(model_file), tiny_config, terms)
     out = tmp_path / "found"
-    result = hgs("invert", "critter:2", tmp_path / "credited.safetensors", "--out", out, "--space", "pti", *QUICK)
+    result = hgs("invert", "critter:2", tmp_path / "credited.safetensors", "--out", out, *TUNED)
     assert result.exit_code == 0, result.stderr
     assert terms.items() <= read_header(out / "model.safetensors").facts.items()
+
+
+def test_a_new_result_takes_the_old_ones_tuned_model_away(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "found"
+    assert hgs("invert", "critter:2", model_file, "--out", out, *TUNED).exit_code == 0
+    # It stays while its own scenes are searched.
+    assert hgs("invert", "critter:2", out, "--out", out, "--force", *QUICK).exit_code == 0
+    assert (out / "model.safetensors").is_file()
+    again = hgs("invert", "critter:2", model_file, "--out", out, "--force", *QUICK)
+    assert again.exit_code == 0, again.stderr
+    assert f"{out / 'model.safetensors'} was of the earlier result and is removed" in again.stderr
+    assert sorted(path.name for path in out.iterdir()) == sorted([*result_names(tuned=False), "scene.ply"])
+
+
+def test_the_model_of_a_training_run_stays(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "other"
+    save_model(out / "model.safetensors", load_model(model_file), model_config(model_file), {"kimg": "1"})
+    before = sha256(out / "model.safetensors")
+    assert hgs("invert", "critter:2", model_file, "--out", out, "--force", *QUICK).exit_code == 0
+    assert sha256(out / "model.safetensors") == before
 
 
 def test_what_cannot_be_measured_is_null(hgs: Hgs, model_file: Path, tmp_path: Path) -> None:

@@ -145,6 +145,24 @@ def test_bad_input_is_one_sentence_and_makes_nothing(
     assert not (tmp_path / "set").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--yaw", -20), "'--yaw' is '-20'; expected at least 0"),
+        (("--pitch", -1), "'--pitch' is '-1'; expected at least 0"),
+        (("--address", "auto"), "--address: only --engine ray has an address"),
+        (("--classes", ","), "'--classes': it names nothing"),
+        (("--annotations", ""), "'--annotations': it names nothing"),
+    ],
+)
+def test_options_that_would_change_nothing_or_mean_nothing_are_refused(
+    hgs: Hgs, model_file: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    result = hgs("synth", model_file, "--out", tmp_path / "set", *SMALL, *arguments)
+    assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
+    assert not (tmp_path / "set").exists()
+
+
 def test_without_ray_the_pip_command_is_named(hgs: Hgs, model_file: Path, tmp_path: Path,
                                               monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     monkeypatch.setitem(sys.modules, "ray", None)

@@ -44,7 +44,7 @@ MORE_COMMANDS = {
     "anchors": ("render MODEL@0 OUT/r.png --size 16 --mode anchors", 36),
     "growing": ("render MODEL@0 OUT/r.gif --size 16 --frames 2 --animate grow", 33),
     "looks": ("render MODEL@0 OUT/r.png --size 16 --by-level --opaque --levels 0-1 --subtree 1", 24),
-    "video-mix": ("video MODEL OUT/v.gif --seeds 0-2 --frames 2 --size 16 --kind mix", 20),
+    "video-mix": ("video MODEL OUT/v.gif --seeds 0-2 --frames 3 --size 16 --kind mix", 20),
     "video-levels": ("video MODEL OUT/v.gif --seeds 0 --frames 2 --size 16 --kind levels", 26),
     "texture": ("mesh MODEL@0 OUT/m.glb --resolution 16 --color texture", 51),
     "shell": ("mesh MODEL@0 OUT/m.glb --resolution 16 --method shell", 40),
