@@ -63,7 +63,10 @@ def train(
     ] = None,
     grow: Annotated[
         Path | None,
-        typer.Option("--grow", help="Start from fewer levels or pixels: a run folder or a file of 'hgs runs pack'."),
+        typer.Option(
+            "--grow",
+            help="Start from fewer levels or pixels, or narrower levels: a run folder or a file of 'hgs runs pack'.",
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="Seed of everything that is random; by default the preset's.")

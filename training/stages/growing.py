@@ -2,7 +2,8 @@
 
 Every doubling of the resolution adds a level to the tree and a block to the discriminator (progressive growing, Karras
 et al. 2018, arXiv 1710.10196, without its blending: a discriminator that goes on judging as before takes its place).
-What has a counterpart is copied; the rest keeps its random start, and the new level is nearly transparent.
+What has a counterpart is copied; the rest keeps its random start, and the new level is nearly transparent. Levels may
+become wider, too, see :mod:`hgs_toolkit.training.stages.widening`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from hgs_toolkit.settings_io import config_from_dict, config_to_dict, flatten_ke
 from hgs_toolkit.training.networks import Networks, new_networks
 from hgs_toolkit.training.stages.handover import hand_over
 from hgs_toolkit.training.stages.new_level import fade_finest_level
+from hgs_toolkit.training.stages.widening import widened
 
 logger = logging.getLogger(__name__)
 
@@ -117,11 +119,15 @@ def grow(smaller: Networks, config: Config) -> Networks:
     ln(resolution / sqrt(points)) / (levels - 1) is the same; only the children of anchors between the old pixel's size
     and the new one's become smaller by that step.
 
+    Levels that are wider in ``config`` are :mod:`widened <hgs_toolkit.training.stages.widening>` first, which changes
+    no scene.
+
     Raises:
         CheckpointError: if ``smaller`` has no discriminator, or a tensor of it finds no place.
     """
     if smaller.discriminator is None:
         raise CheckpointError("a model alone cannot be grown; expected the folder of a run, which has a discriminator")
+    smaller = widened(smaller, config)
     generator, discriminator = new_networks(config)
     average = copy.deepcopy(generator)
     judges = smaller.config.training.adversarial_weight > 0  # after reconstruction alone, D knows nothing
@@ -134,7 +140,8 @@ def grow(smaller: Networks, config: Config) -> Networks:
     if lost:
         raise CheckpointError(
             f"'{smaller.config.name}' cannot grow into '{config.name}': {len(lost)} of its tensors have no place there "
-            f"(the first is {lost[0]}); expected the same widths at the levels and resolutions that both have"
+            f"(the first is {lost[0]}); expected generator.channels of at least the same widths, "
+            "and the same discriminator.channels, at the levels and resolutions that both have"
         )
     if config.generator.levels > smaller.config.generator.levels:
         for network in (generator, average):
