@@ -57,18 +57,24 @@ def pack(
         Path | None,
         typer.Option("--generator", help="Model in place of the run's generator, such as a mean of its snapshots."),
     ] = None,
+    bits: Annotated[int, typer.Option("--bits", help="Of a weight: 16, or 8 for little more than half of that.")] = 16,
     force: Force = False,
     json_progress: JsonProgress = False,
 ) -> None:
-    """Write a run's networks to one file, in half precision, to train on elsewhere."""
+    """Write a run's networks to one file, in half precision or eight bits, to train on elsewhere."""
+    from hgs_toolkit.checkpoint import OF_BITS
     from hgs_toolkit.model_files import count_weights
     from hgs_toolkit.training.stages.packing import pack_run
 
     with reporting(json_progress) as report:
         if out.suffix != ".safetensors":
             raise typer.BadParameter(f"{out}; expected a name that ends with .safetensors", param_hint="--out")
+        if bits not in OF_BITS:
+            raise typer.BadParameter(f"{bits}; expected 8 or 16", param_hint="--bits")
         report.claim(out)
-        config = pack_run(run, out, average_only=average, heads=heads, generator=generator, force=force).config
+        config = pack_run(
+            run, out, average_only=average, heads=heads, generator=generator, dtype=OF_BITS[bits], force=force
+        ).config
         report.note(f"{config.name}, {count_weights(out):,} weights; go on with 'hgs train --init {out} --data SET'")
         report.file(out)
 

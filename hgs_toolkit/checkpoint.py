@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 STORAGE_TYPES = (torch.float32, torch.float16, torch.int8)
 
+OF_BITS = {8: torch.int8, 16: torch.float16}
+"""The short ones, by the bits of a weight."""
+
 
 def save_model(
     path: str | Path,

@@ -16,9 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
-from hgs_toolkit.checkpoint import load_model, save_model
+from hgs_toolkit.checkpoint import OF_BITS, load_model, save_model
 from hgs_toolkit.datasets.attribution import ATTRIBUTION, LICENCE, Credit, credits_in, credits_to_json, summarise
 from hgs_toolkit.datasets.eg3d import open_dataset
 from hgs_toolkit.datasets.measured_poses import measure_poses
@@ -30,9 +28,6 @@ from hgs_toolkit.training.stages.warm_start import read_networks
 
 LICENCE_TEXTS = {"CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/legalcode"}
 """Where the texts of licences are that a model with credits may have."""
-
-STORED = {8: torch.int8, 16: torch.float16}
-"""How weights are stored, by their bits."""
 
 
 def licence_notice(file: str, licence: str, works: Sequence[Credit]) -> str:
@@ -88,7 +83,7 @@ def main() -> None:
         "--licence", choices=LICENCE_TEXTS, help="of the model; CC0-1.0 where its data carry no licences of others"
     )
     parser.add_argument(
-        "--bits", type=int, choices=STORED, default=16, help="of a weight; 8 where half precision takes more than 8 MB"
+        "--bits", type=int, choices=OF_BITS, default=16, help="of a weight; 8 where half precision takes more than 8 MB"
     )
     parser.add_argument("--poses", type=Path, help="set whose cameras become the model's, if it saw more of some sides")
     arguments = parser.parse_args()
@@ -104,7 +99,7 @@ def main() -> None:
     facts = header.facts | more
     facts |= {LICENCE: arguments.licence or "CC0-1.0"}
     file = PRETRAINED.with_name(f"{arguments.name}.safetensors")
-    save_model(file, generator, config, facts, dtype=STORED[arguments.bits])
+    save_model(file, generator, config, facts, dtype=OF_BITS[arguments.bits])
     manifest = {
         "file": file.name, "sha256": sha256(file), "bytes": file.stat().st_size,
         "config": config.name, "resolution": config.generator.resolution, **facts,

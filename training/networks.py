@@ -89,10 +89,10 @@ def save_networks(
     """Write ``networks`` and their configuration to one safetensors file, atomically.
 
     Args:
-        dtype: float32, or float16 for half the size (weights are float32 again when read).
+        dtype: as for :func:`hgs_toolkit.checkpoint.save_model`; weights are float32 again when read.
 
     Raises:
-        CheckpointError: if a weight does not fit float16.
+        CheckpointError: if a weight does not fit ``dtype``.
         HgsError: if the file cannot be written, or exists and not ``force``.
     """
     tensors = {

@@ -54,6 +54,9 @@ def test_what_cannot_be_packed_is_said(hgs: Hgs, runs: list[Path], tmp_path: Pat
     named = hgs("runs", "pack", runs[0], "--out", tmp_path / "packed.pt")
     assert named.exit_code == 2
     assert "expected a name that ends with .safetensors" in " ".join(named.stderr.split())
+    other = hgs("runs", "pack", runs[0], "--out", out, "--bits", "4")
+    assert other.exit_code == 2
+    assert "4; expected 8 or 16" in " ".join(other.stderr.split())
     out.write_bytes(b"mine")
     assert "--force" in hgs("runs", "pack", runs[0], "--out", out).stderr
     assert out.read_bytes() == b"mine"

@@ -1,4 +1,4 @@
-"""A run packed into one small file: its networks in half precision, to be trained on elsewhere.
+"""A run packed into one small file: its networks in half precision or eight bits, to be trained on elsewhere.
 
 The file is that of an import (:mod:`hgs_toolkit.training.networks`), so ``hgs train --init`` takes it. What stays
 behind are the second moments of the optimisers: with Adam's β₂ of 0.99 they are renewed within a warm-up of 100 steps.
@@ -30,7 +30,7 @@ SAME_WEIGHTS = (*FREE, "generator.precision")
 
 def pack_run(
     run: str | Path, out: str | Path, *, average_only: bool = False, heads: bool = True,
-    generator: str | Path | None = None, force: bool = False,
+    generator: str | Path | None = None, dtype: torch.dtype = torch.float16, force: bool = False,
 ) -> Networks:  # fmt: skip
     """Write the generator, its average and the discriminator of ``run`` (the newest stage of a plan) to ``out``.
 
@@ -43,13 +43,14 @@ def pack_run(
             is trained on by a recipe that has them.
         generator: model whose weights take the place of the run's generator and average, such as a mean of its
             snapshots.
+        dtype: of the stored weights, see :func:`hgs_toolkit.checkpoint.save_model`.
 
     Returns:
         What was written.
 
     Raises:
         CheckpointError: if the folder holds no run, ``generator`` is no model or one of another architecture, or a
-            weight does not fit half precision.
+            weight does not fit ``dtype``.
         HgsError: if ``out`` exists and not ``force``, or cannot be written.
     """
     refuse_overwrite(Path(out), force=force)
@@ -67,7 +68,7 @@ def pack_run(
     if not heads:
         packed = of_pixels_alone(packed)
     facts = read_header(folder.model_file).facts if folder.model_file.is_file() else {}
-    save_networks(out, packed, facts | attribution_facts(packed.credits), dtype=torch.float16, force=force)
+    save_networks(out, packed, facts | attribution_facts(packed.credits), dtype=dtype, force=force)
     return packed
 
 
