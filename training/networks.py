@@ -22,12 +22,16 @@ from hgs_toolkit.metrics.squeeze_taps import make_squeeze_taps
 from hgs_toolkit.model.discriminator import Discriminator, make_discriminator
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.model.projected_discriminator import FrozenFeatures
+from hgs_toolkit.model.quantized_weights import quantize_weights
 from hgs_toolkit.model_files import NETWORKS_KEY
 from hgs_toolkit.training.randomness import Purpose, keyed_generator
 
 Weights = dict[str, Tensor]
 
 PARTS = ("generator", "ema", "discriminator")
+
+LEAST_WEIGHTS = 4096
+"""In eight bits, smaller tensors than in a model are quantised, too: training mends what that costs."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,8 @@ def save_networks(
         for part in PARTS
         for name, value in (getattr(networks, part) or {}).items()
     }  # fmt: skip
+    if dtype == torch.int8:
+        tensors, dtype = quantize_weights(tensors, LEAST_WEIGHTS), torch.float16
     save_weights(path, tensors, networks.config, facts, key=NETWORKS_KEY, dtype=dtype, force=force)
 
 

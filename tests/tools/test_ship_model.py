@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,17 @@ from tools.ship_model import trained
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize(("packed", "name"), [("circle64", "critters64"), ("circle128", "critters128")])
-def test_the_packed_networks_hold_the_model_that_ships(packed: str, name: str) -> None:
-    """Training on from `experiments/weights` begins with what `hgs sample` shows."""
+@pytest.mark.parametrize(
+    ("packed", "name", "steps"), [("circle64", "critters64", math.inf), ("circle128", "critters128", 127)]
+)
+def test_the_packed_networks_hold_the_model_that_ships(packed: str, name: str, steps: float) -> None:
+    """Training on from `experiments/weights` begins with what `hgs sample` shows, to the eight bits of one or both."""
     _, generator = trained(str(ROOT / "experiments" / "weights" / f"{packed}.safetensors"))
     shipped = load_model(name, "cpu").state_dict()
     assert generator.state_dict().keys() == shipped.keys()
     for key, value in generator.state_dict().items():
-        torch.testing.assert_close(value.half(), shipped[key].half(), rtol=0, atol=0)
+        most = value.abs().max().item() / steps  # one step of the coarsest scale; half of one in each file
+        torch.testing.assert_close(value.half(), shipped[key].half(), rtol=0, atol=most)
 
 
 def test_a_model_file_is_taken_as_it_is(tmp_path: Path, tiny_model: Generator, tiny_config: Config) -> None:

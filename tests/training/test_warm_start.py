@@ -12,10 +12,10 @@ from hgs_toolkit.checkpoint import save_model, save_weights
 from hgs_toolkit.config import Config
 from hgs_toolkit.datasets.eg3d import PosedImages
 from hgs_toolkit.errors import CheckpointError
-from hgs_toolkit.model import quantized_weights
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.model_files import NETWORKS_KEY, read_header
 from hgs_toolkit.settings_io import build, config_to_dict, load_preset, merge
+from hgs_toolkit.training import networks as networks_module
 from hgs_toolkit.training.loop import train
 from hgs_toolkit.training.networks import load_into, save_networks
 from hgs_toolkit.training.opening import after_the_opening
@@ -67,7 +67,7 @@ def test_a_packed_run_is_trained_on(
     finished: RunFolder, images: PosedImages, tmp_path: Path, average_only: bool, dtype: torch.dtype,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(quantized_weights, "LEAST_WEIGHTS", 64)  # the network here is tiny
+    monkeypatch.setattr(networks_module, "LEAST_WEIGHTS", 64)  # the network here is tiny
     packed = tmp_path / "packed.safetensors"
     whole = read_networks(finished.path)
     pack_run(finished.path, packed, average_only=average_only, dtype=dtype)
