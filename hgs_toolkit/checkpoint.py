@@ -19,7 +19,7 @@ from hgs_toolkit.config import Config, GeneratorConfig
 from hgs_toolkit.devices import choose_device
 from hgs_toolkit.errors import CheckpointError, FormatError
 from hgs_toolkit.files import atomic_path, read_safetensors, sha256
-from hgs_toolkit.model.quantized_weights import dequantize_weights, quantize_weights
+from hgs_toolkit.model.quantized_weights import LEAST_WEIGHTS, dequantize_weights, quantize_weights
 from hgs_toolkit.model_files import FORMAT_VERSION, METADATA_KEY, find_model, read_header
 from hgs_toolkit.settings_io import config_to_dict
 
@@ -63,13 +63,17 @@ def save_weights(
     *,
     key: str = METADATA_KEY,
     dtype: torch.dtype = torch.float32,
+    least: int = LEAST_WEIGHTS,
     force: bool = True,
 ) -> None:
-    """Write named ``weights`` with the whole ``config`` under ``key`` of the metadata; else as :func:`save_model`."""
+    """Write named ``weights`` with the whole ``config`` under ``key`` of the metadata; else as :func:`save_model`.
+
+    As int8, tensors of fewer than ``least`` weights are float16.
+    """
     if dtype not in STORAGE_TYPES:
         raise CheckpointError(f"weights cannot be stored as {dtype}; expected torch.float32, float16 or int8")
     if dtype == torch.int8:
-        weights, dtype = quantize_weights(weights), torch.float16
+        weights, dtype = quantize_weights(weights, least), torch.float16
     tensors = {name: _stored(name, value, dtype) for name, value in weights.items()}
     header = {"format_version": FORMAT_VERSION, "config": config_to_dict(config), "facts": facts or {}}
     with atomic_path(path, force=force) as temporary:

@@ -30,6 +30,11 @@ CHUNK = 16
 """Scenes generated at once; bounds the memory of large grids and measurements."""
 
 
+def shown_background(config: Config, background: float = GRID_BACKGROUND) -> float:
+    """The grey behind what is transparent: ``background`` where training had colours of all kinds there, else black."""
+    return background if config.training.background == "random" else 0.0
+
+
 def sample_chunks(
     model: Generator, config: Config, count: int, purpose: Purpose, background: float = GRID_BACKGROUND
 ) -> Iterator[Tensor]:
@@ -81,7 +86,7 @@ def drawn_chunks(
     cameras = config.generator.render_cameras(cameras)
     device, resolution = device_of(model), resolution or config.generator.resolution
     has_background = config.generator.background != "none"
-    color = (background,) * 3 if config.training.background == "random" else (0.0,) * 3
+    color = (shown_background(config, background),) * 3
     variance = footprint(config.generator, resolution)
     for start in range(0, len(latents), CHUNK):
         rows = slice(start, start + CHUNK)
@@ -110,9 +115,8 @@ def real_chunks(
         seed: of the order of the dataset; None is the run's own.
         start: position in that order of the first image.
     """
-    color = background if config.training.background == "random" else 0.0
     indices = dataset_indices(config.training.seed + 1 if seed is None else seed, start, count, len(data))
-    yield from _composed(data, indices, color)
+    yield from _composed(data, indices, shown_background(config, background))
 
 
 def _composed(data: PosedImages, indices: npt.NDArray[np.int64], color: float) -> Iterator[Tensor]:
@@ -130,8 +134,7 @@ def _balanced_chunks(data: PosedImages, config: Config, count: int) -> Iterator[
     kinds, chosen = prior.nearest(labels.vectors[order]), []
     for kind, wanted in enumerate(np.bincount(balanced_rows(prior, count), minlength=prior.kinds)):
         chosen.append(np.resize(order[kinds == kind], wanted) if (kinds == kind).any() else order[:wanted])
-    color = GRID_BACKGROUND if config.training.background == "random" else 0.0
-    return _composed(data, np.concatenate(chosen), color)
+    return _composed(data, np.concatenate(chosen), shown_background(config))
 
 
 @torch.inference_mode()
@@ -154,7 +157,7 @@ def turntable(model: Generator, config: Config) -> Tensor:
     classes = torch.from_numpy(prior.table[:1]).to(device) if prior.size else None
     w = model.map(latent, front.labels if config.generator.pose_conditioned else None, classes=classes)
     scene = model.synthesize(w, front.forward, background=config.generator.background != "none")
-    color = (GRID_BACKGROUND,) * 3 if config.training.background == "random" else (0.0,) * 3
+    color = (shown_background(config),) * 3
     frames, _ = render(scene, cameras.reshape(1, -1).to(device), resolution, resolution, background=color)
     return frames[0].clamp(0, 1).cpu()
 

@@ -7,6 +7,8 @@ weights are in half precision and which may do without ``generator.``: its avera
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +24,6 @@ from hgs_toolkit.metrics.squeeze_taps import make_squeeze_taps
 from hgs_toolkit.model.discriminator import Discriminator, make_discriminator
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.model.projected_discriminator import FrozenFeatures
-from hgs_toolkit.model.quantized_weights import quantize_weights
 from hgs_toolkit.model_files import NETWORKS_KEY
 from hgs_toolkit.training.randomness import Purpose, keyed_generator
 
@@ -75,10 +76,17 @@ def perceptual_network() -> FrozenFeatures:
     return network
 
 
+@contextmanager
+def drawing_weights(seed: int) -> Iterator[None]:
+    """A context in which networks are made with the initial weights of ``training.seed``."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(keyed_generator(seed, 0, Purpose.WEIGHTS).initial_seed())
+        yield
+
+
 def new_networks(config: Config) -> tuple[Generator, Discriminator]:
     """Generator and discriminator of ``config`` with initial weights drawn by ``training.seed``."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(keyed_generator(config.training.seed, 0, Purpose.WEIGHTS).initial_seed())
+    with drawing_weights(config.training.seed):
         return Generator(config.generator), new_discriminator(config.discriminator)
 
 
@@ -104,9 +112,7 @@ def save_networks(
         for part in PARTS
         for name, value in (getattr(networks, part) or {}).items()
     }  # fmt: skip
-    if dtype == torch.int8:
-        tensors, dtype = quantize_weights(tensors, LEAST_WEIGHTS), torch.float16
-    save_weights(path, tensors, networks.config, facts, key=NETWORKS_KEY, dtype=dtype, force=force)
+    save_weights(path, tensors, networks.config, facts, key=NETWORKS_KEY, dtype=dtype, least=LEAST_WEIGHTS, force=force)
 
 
 def load_into(network: nn.Module, weights: Weights, name: str) -> None:

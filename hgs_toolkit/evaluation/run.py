@@ -30,6 +30,7 @@ from hgs_toolkit.metrics.extractors import Extractor, make_extractor
 from hgs_toolkit.metrics.inception import make_inception
 from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.model_files import find_model, read_header
+from hgs_toolkit.training.grids import shown_background
 from hgs_toolkit.training.randomness import Purpose, keyed_generator
 
 logger = logging.getLogger(__name__)
@@ -154,7 +155,7 @@ class _Evaluation:
         space = FeatureSpace.of(extractor, real.features[name])
         conditions = self._conditions(data.resolution) | {
             "data_sha256": data.digest,
-            "background": "grey" if self.config.training.background == "random" else "black",
+            "background": "grey" if shown_background(self.config) else "black",
             "extractor": name, "extractor_sha256": extractor.sha256, "resize": extractor.resize,
             "standardised": extractor.standardise, "real_count": real.count, "count": generated.count,
             "cameras": "the real pictures'",

@@ -27,17 +27,16 @@ LEAST_WEIGHTS = 32_768
 """Tensors with fewer are left alone: they are a tenth of a generator and half of what quantising costs in pictures."""
 
 
-def quantize_weights(weights: Mapping[str, Tensor], least: int | None = None) -> dict[str, Tensor]:
+def quantize_weights(weights: Mapping[str, Tensor], least: int = LEAST_WEIGHTS) -> dict[str, Tensor]:
     """The tensors to store in place of ``weights``: large ones as steps and scales, the others as they are.
 
     Args:
-        least: number of weights from which on a tensor is large; by default :data:`LEAST_WEIGHTS`.
+        least: number of weights from which on a tensor is large.
 
     Raises:
         CheckpointError: if a weight is not finite, or too large for a float16 scale.
     """
     stored: dict[str, Tensor] = {}
-    least = LEAST_WEIGHTS if least is None else least
     for name, value in weights.items():
         if not value.is_floating_point() or value.numel() < least:
             stored[name] = value
