@@ -8,13 +8,14 @@ channels move no statistics.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from hgs_toolkit.config import Config, GeneratorConfig
+from hgs_toolkit.config import Config
 from hgs_toolkit.errors import CheckpointError
 from hgs_toolkit.model.attention import SelfAttention
 from hgs_toolkit.model.edge_block import AdaptiveEdgeBlock, EdgeGather
@@ -23,7 +24,7 @@ from hgs_toolkit.model.generator import Generator
 from hgs_toolkit.model.heads import Heads
 from hgs_toolkit.model.layers import AdaIN, EqualLinear
 from hgs_toolkit.model.level import SubpixelUpsampling
-from hgs_toolkit.training.networks import Networks, load_into
+from hgs_toolkit.training.networks import Networks, drawing_weights, load_into
 
 Groups = tuple[int, int]
 """Number of equal parts that a layer's outputs and inputs consist of; each part is widened by itself."""
@@ -42,25 +43,16 @@ def widened(smaller: Networks, config: Config) -> Networks:
     if widths == before.channels[: len(widths)]:
         return smaller
     wide = replace(before, channels=widths + before.channels[len(widths) :])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.training.seed)
-        drawn = Generator(wide).state_dict()  # one draw for both, so that the average stays near what it averages
+    with drawing_weights(config.training.seed):
+        drawn = Generator(wide)
+        average = copy.deepcopy(drawn)  # drawn once for both, so that the average stays near what it averages
+        old = Generator(before)
+    for weights, new in ((smaller.generator, drawn), (smaller.ema, average)):
+        load_into(old, weights, "generator")
+        widen(old, new)
     return replace(
-        smaller,
-        config=replace(smaller.config, generator=wide),
-        generator=_widened(before, smaller.generator, wide, drawn),
-        ema=_widened(before, smaller.ema, wide, drawn),
+        smaller, config=replace(smaller.config, generator=wide), generator=drawn.state_dict(), ema=average.state_dict()
     )
-
-
-def _widened(
-    config: GeneratorConfig, weights: dict[str, Tensor], wide: GeneratorConfig, drawn: dict[str, Tensor]
-) -> dict[str, Tensor]:
-    old, new = Generator(config), Generator(wide)
-    load_into(old, weights, "generator")
-    new.load_state_dict(drawn)
-    widen(old, new)
-    return new.state_dict()
 
 
 @torch.no_grad()
