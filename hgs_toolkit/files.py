@@ -9,6 +9,7 @@ import math
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 LEAST_SPACE = 2**16
 """Free space of a disk, bytes, below which an error while writing is put down to a full disk."""
+
+BOUNDED_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Ways of compression in a zip archive that are read: zipfile unpacks others in pieces of any size."""
 
 KEPT_END = 32
 """Characters of a name's end that its temporary name keeps: enough for any suffix, and in UTF-8 at most half of the

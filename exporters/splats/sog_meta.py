@@ -22,6 +22,7 @@ from hgs_toolkit.exporters.limits import check_promise, is_count
 from hgs_toolkit.exporters.splats.offsets import NO_OFFSET, Offset, offset_of
 from hgs_toolkit.exporters.splats.packing.codebooks import CODES
 from hgs_toolkit.exporters.splats.packing.webp import webp_to_pixels
+from hgs_toolkit.files import BOUNDED_PACKINGS
 
 if TYPE_CHECKING:
     from hgs_toolkit.exporters.splats.stored import Floats
@@ -38,9 +39,6 @@ LARGEST = float(np.finfo(np.float32).max)
 
 MODEL, ANTIALIASED = "model", "antialiased"
 """Entry of the JSON that says how the Gaussians are drawn, and its value for Mip-Splatting's way."""
-
-PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Packings that are unpacked no further than asked."""
 
 MAX_GAUSSIANS = 16380**2
 """Greatest number of Gaussians: the pixels of the largest image."""
@@ -153,7 +151,7 @@ def read_member(bundle: zipfile.ZipFile, name: str, size: int) -> bytes:
     check_promise(info.file_size, size)
     if info.compress_size > size:  # zipfile would allocate so many bytes
         raise FormatError(f"{name} is said to take {info.compress_size} bytes of an archive of {size}")
-    if info.compress_type not in PACKINGS:
+    if info.compress_type not in BOUNDED_PACKINGS:
         raise FormatError(f"{name} is packed by method {info.compress_type}; expected it stored or deflated")
     try:
         with bundle.open(info) as member:

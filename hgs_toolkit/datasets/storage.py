@@ -13,14 +13,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hgs_toolkit.errors import DataError
+from hgs_toolkit.files import BOUNDED_PACKINGS
 from hgs_toolkit.stand_ins import stand_in
 
 CLUTTER = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 """Names, in lower case, of files that computers add to folders by themselves; macOS also adds ``._NAME`` files."""
-
-
-COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Ways of compression that are read: the module unpacks others in pieces of any size."""
 
 UTF8_NAME = 0x800
 """Flag of a zip entry whose name is UTF-8."""
@@ -150,7 +147,7 @@ class ZipStore:
         except KeyError as error:
             raise DataError(f"{self.path.name} has no file {name}") from error
         _check_size(info.file_size, limit, f"{self.path}/{name}")
-        if info.compress_type not in COMPRESSIONS:
+        if info.compress_type not in BOUNDED_PACKINGS:
             raise DataError(f"{name} in {self.path} is compressed in a way that is not read; expected deflate or none")
         try:
             with archive.open(info) as file:
